@@ -1,0 +1,1 @@
+"""SpecTUI: a terminal instrument for speculative decoding."""

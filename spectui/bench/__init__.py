@@ -1,0 +1,1 @@
+"""The measuring harness and what is measured with it. Never imports Textual."""

@@ -1,0 +1,113 @@
+"""How much of what was drafted the target accepted.
+
+Definitions follow vLLM (``vllm/v1/spec_decode/metrics.py``) and AIPerf: only steps that had a draft count, the
+acceptance length includes the target's own token, and acceptance at position *i* is unconditional unless it is called
+conditional.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A reading of an `AcceptanceCounter`. Shares are between 0 and 1; None means that nothing was drafted yet.
+
+    Attributes:
+        steps: Steps that had a draft.
+        drafted: Tokens proposed in them.
+        accepted: Tokens of them that the target kept.
+        reached: ``reached[i - 1]`` steps drafted at least ``i`` tokens.
+        kept: In ``kept[i - 1]`` of those all of the first ``i`` were accepted.
+        complete: ``complete[i - 1]`` steps drafted exactly ``i`` tokens and all of them were accepted.
+        histogram: ``histogram[n]`` steps accepted exactly ``n`` tokens.
+    """
+
+    steps: int
+    drafted: int
+    accepted: int
+    reached: tuple[int, ...]
+    kept: tuple[int, ...]
+    complete: tuple[int, ...]
+    histogram: tuple[int, ...]
+
+    @property
+    def length(self) -> float | None:
+        """Acceptance length: tokens per drafted step, the target's own included, from 1 to K+1."""
+        return 1 + self.accepted / self.steps if self.steps else None
+
+    @property
+    def rate(self) -> float | None:
+        """Draft acceptance rate: accepted / drafted."""
+        return self.accepted / self.drafted if self.drafted else None
+
+    @property
+    def by_position(self) -> tuple[float | None, ...]:
+        """Unconditional: share of the steps that drafted at least i tokens whose first i were all accepted."""
+        return tuple(kept / reached if reached else None for kept, reached in zip(self.kept, self.reached, strict=True))
+
+    @property
+    def conditional(self) -> tuple[float | None, ...]:
+        """Share of the steps with i-1 accepted drafts and an i-th one in which that i-th was accepted too.
+
+        Steps whose draft ended at i-1 are no evidence about position i and do not count.
+        """
+        tried = (self.steps, *(kept - ended for kept, ended in zip(self.kept, self.complete, strict=True)))
+        return tuple(kept / n if n else None for kept, n in zip(self.kept, tried, strict=False))
+
+
+class AcceptanceCounter:
+    """Counts steps as they come, over all of them or over the last ``window`` that had a draft."""
+
+    def __init__(self, window: int | None = None) -> None:
+        self._window = window
+        self._recent: deque[tuple[int, int]] = deque()
+        self._pairs: dict[tuple[int, int], int] = {}
+
+    def add(self, drafted: int, accepted: int) -> None:
+        """Count one step that proposed ``drafted`` tokens of which ``accepted`` were kept; none drafted, no count."""
+        if not drafted:
+            return
+        pair = (drafted, accepted)
+        self._pairs[pair] = self._pairs.get(pair, 0) + 1
+        if self._window is None:
+            return
+        self._recent.append(pair)
+        if len(self._recent) > self._window:
+            oldest = self._recent.popleft()
+            self._pairs[oldest] -= 1
+            if not self._pairs[oldest]:
+                del self._pairs[oldest]
+
+    def read(self) -> Acceptance:
+        """The counts as they stand. Costs O(distinct (drafted, accepted) pairs), not O(steps)."""
+        longest = max((drafted for drafted, _ in self._pairs), default=0)
+        drafting = [0] * (longest + 1)
+        accepting = [0] * (longest + 1)
+        complete = [0] * (longest + 1)
+        for (drafted, accepted), count in self._pairs.items():
+            drafting[drafted] += count
+            accepting[accepted] += count
+            if drafted == accepted:
+                complete[drafted] += count
+        return Acceptance(
+            steps=sum(drafting),
+            drafted=sum(n * count for n, count in enumerate(drafting)),
+            accepted=sum(n * count for n, count in enumerate(accepting)),
+            reached=_tail_sums(drafting),
+            kept=_tail_sums(accepting),
+            complete=tuple(complete[1:]),
+            histogram=tuple(accepting) if longest else (),
+        )
+
+
+def _tail_sums(counts: list[int]) -> tuple[int, ...]:
+    """``[c0, c1, c2]`` -> ``(c1 + c2, c2)``: how many have at least 1, 2, ..."""
+    sums: list[int] = []
+    total = 0
+    for count in reversed(counts[1:]):
+        total += count
+        sums.append(total)
+    return tuple(reversed(sums))

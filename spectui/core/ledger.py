@@ -1,0 +1,55 @@
+"""The ledger: one row a verification step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spectui.core.tokens import Token, step_tokens
+from spectui.events import CutReason, Own, Step
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One step as the ledger shows it.
+
+    Attributes:
+        number: The lane's steps of the round before this one.
+        slot: The request's place in its round.
+        k: Drafted tokens that were allowed; ``drafted`` were proposed, ``accepted`` of them kept.
+        own: The kind of the target's own token, None when it was cut.
+        cut: Verified tokens behind the end of the request.
+        wall_ms: Wall time of the engine step in milliseconds; ``draft_ms`` and ``verify_ms`` are parts of it, None
+            where they are not measured.
+        tokens: The step's tokens in reading order.
+    """
+
+    number: int
+    slot: int
+    k: int
+    drafted: int
+    accepted: int
+    own: Own | None
+    cut: int
+    cut_reason: CutReason | None
+    wall_ms: float
+    draft_ms: float | None
+    verify_ms: float | None
+    tokens: tuple[Token, ...]
+
+
+def ledger_row(number: int, step: Step) -> LedgerRow:
+    """The row of ``step``, the lane's ``number``-th of the round."""
+    return LedgerRow(
+        number=number,
+        slot=step.slot,
+        k=step.k,
+        drafted=len(step.drafted),
+        accepted=step.accepted,
+        own=step.own,
+        cut=len(step.cut),
+        cut_reason=step.cut_reason,
+        wall_ms=step.wall_ns / 1e6,
+        draft_ms=None if step.draft_ns is None else step.draft_ns / 1e6,
+        verify_ms=None if step.verify_ns is None else step.verify_ns / 1e6,
+        tokens=tuple(step_tokens(step)),
+    )

@@ -1,0 +1,167 @@
+"""Folds events into a `RunState`. Deterministic: the same events give the same state, live or replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from spectui import events as ev
+from spectui.core.ledger import ledger_row
+from spectui.core.losslessness import Comparison
+from spectui.core.state import LaneState, RequestState, RoundTotals, RunState
+
+
+def reduce(state: RunState, event: ev.Event) -> None:
+    """Fold one event into ``state``. An event about an unknown lane is ignored: a trace may begin in the middle."""
+    state.events += 1
+    _HANDLERS[type(event)](state, event)
+
+
+def _run_started(state: RunState, event: ev.RunStarted) -> None:
+    state.started = event
+    state.sampling = event.sampling
+    state.lanes = {
+        info.name: LaneState(info=info, k=info.k_max, stage=ev.LaneStage(info.name, "waiting")) for info in event.lanes
+    }
+    state.revision += 1
+
+
+def _lane_stage(state: RunState, event: ev.LaneStage) -> None:
+    if lane := state.lanes.get(event.lane):
+        lane.stage = event
+        lane.failed = event.detail if event.stage == "failed" else None
+        lane.revision += 1
+
+
+def _round_started(state: RunState, event: ev.RoundStarted) -> None:
+    state.round = event.round
+    state.prompts = event.prompts
+    state.sampling = event.sampling
+    state.round_over = False
+    state.revision += 1
+    for lane in state.lanes.values():
+        lane.round = RoundTotals(start_ns=lane.clock_ns, clock_ns=lane.clock_ns)
+        lane.revision += 1
+
+
+def _request_started(state: RunState, event: ev.RequestStarted) -> None:
+    if lane := state.lanes.get(event.lane):
+        lane.round.requests[event.slot] = RequestState(event.request, event.slot, event.prompt_tokens)
+        lane.revision += 1
+
+
+def _step(state: RunState, event: ev.Step) -> None:
+    lane = state.lanes.get(event.lane)
+    if lane is None:
+        return
+    lane.revision += 1
+    lane.clock_ns = event.clock_ns
+    lane.batch = event.batch
+    lane.emitted += len(event.emitted)
+    lane.acceptance.add(len(event.drafted), event.accepted)
+    lane.window.add(len(event.drafted), event.accepted)
+
+    totals = lane.round
+    totals.clock_ns = event.clock_ns
+    row = ledger_row(totals.steps, event)
+    lane.ledger.append(row)
+    totals.steps += 1
+    totals.emitted += len(event.emitted)
+    totals.cut += len(event.cut)
+    totals.chunks.add(len(event.emitted))
+    totals.recent.add(len(event.emitted), totals.elapsed_ns)
+    totals.series.add(len(event.emitted), totals.elapsed_ns)
+
+    if request := totals.requests.get(event.slot):
+        request.ids.extend(event.emitted)
+        request.cut += len(event.cut)
+        for text, role in row.tokens:
+            request.log.append(text, role)
+        _compare(state, lane, request)
+
+
+def _compare(state: RunState, lane: LaneState, request: RequestState) -> None:
+    """Hold the request's ids against AR's; when it is AR that moved, every other lane is held against it."""
+    reference = state.reference
+    if reference is None or state.sampling.temperature > 0:
+        return
+    if lane is reference:
+        for other in state.lanes.values():
+            waiting = other.round.requests.get(request.slot)
+            if other is not reference and waiting is not None and waiting.comparison is not None:
+                before = waiting.comparison.position
+                if waiting.comparison.update() != before:
+                    other.revision += 1
+        return
+    if request.comparison is None:
+        original = reference.round.requests.get(request.slot)
+        if original is None:
+            return
+        request.comparison = Comparison(original.ids, request.ids)
+    request.comparison.update()
+
+
+def _request_finished(state: RunState, event: ev.RequestFinished) -> None:
+    lane = state.lanes.get(event.lane)
+    request = lane.round.requests.get(event.slot) if lane else None
+    if lane and request:
+        request.finished = event.reason
+        request.engine_emitted = event.emitted
+        lane.revision += 1
+
+
+def _preempted(state: RunState, event: ev.Preempted) -> None:
+    if lane := state.lanes.get(event.lane):
+        lane.preemptions += 1
+        lane.revision += 1
+
+
+def _margin(state: RunState, event: ev.Margin) -> None:
+    lane = state.lanes.get(event.lane)
+    request = lane.round.requests.get(event.slot) if lane else None
+    if lane and request:
+        request.margin = event.margin
+        lane.revision += 1
+
+
+def _round_finished(state: RunState, event: ev.RoundFinished) -> None:
+    state.round_over = event.round == state.round
+    state.revision += 1
+
+
+def _k_changed(state: RunState, event: ev.KChanged) -> None:
+    if lane := state.lanes.get(event.lane):
+        lane.k = event.k
+        lane.revision += 1
+
+
+def _paused(state: RunState, event: ev.Paused) -> None:
+    state.paused = event.paused
+    state.revision += 1
+
+
+def _notice(state: RunState, event: ev.Notice) -> None:
+    state.notice = event.text
+    state.revision += 1
+
+
+def _gap(state: RunState, event: ev.Gap) -> None:
+    state.lost += event.lost
+    state.revision += 1
+
+
+_HANDLERS: dict[type, Callable[[RunState, Any], None]] = {
+    ev.RunStarted: _run_started,
+    ev.LaneStage: _lane_stage,
+    ev.RoundStarted: _round_started,
+    ev.RequestStarted: _request_started,
+    ev.Step: _step,
+    ev.RequestFinished: _request_finished,
+    ev.Preempted: _preempted,
+    ev.Margin: _margin,
+    ev.RoundFinished: _round_finished,
+    ev.KChanged: _k_changed,
+    ev.Paused: _paused,
+    ev.Notice: _notice,
+    ev.Gap: _gap,
+}

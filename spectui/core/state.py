@@ -1,0 +1,101 @@
+"""What is known about a run, folded from its events. Only the reducer writes here; the screen reads views."""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from dataclasses import dataclass, field
+
+from spectui.core.acceptance import AcceptanceCounter
+from spectui.core.ledger import LedgerRow
+from spectui.core.losslessness import Comparison
+from spectui.core.rates import ChunkMeter, RateSeries, SlidingRate
+from spectui.core.tokens import TokenLog
+from spectui.events import FinishReason, LaneInfo, LaneStage, Prompt, RunStarted, Sampling
+
+WINDOW_STEPS = 200
+"""Steps in the sliding acceptance window."""
+
+LEDGER_STEPS = 64
+"""Steps that the ledger keeps of each lane."""
+
+
+@dataclass(slots=True)
+class RequestState:
+    """One request of one lane. ``comparison`` is None for the reference lane itself and where sampling is random."""
+
+    request: str
+    slot: int
+    prompt_tokens: int
+    ids: array[int] = field(default_factory=lambda: array("l"))
+    log: TokenLog = field(default_factory=TokenLog)
+    finished: FinishReason | None = None
+    engine_emitted: int | None = None
+    cut: int = 0
+    comparison: Comparison | None = None
+    margin: float | None = None
+
+
+@dataclass(slots=True)
+class RoundTotals:
+    """A lane's sums since the round began; ``start_ns`` is the lane clock at that moment."""
+
+    start_ns: int = 0
+    clock_ns: int = 0
+    steps: int = 0
+    emitted: int = 0
+    cut: int = 0
+    chunks: ChunkMeter = field(default_factory=ChunkMeter)
+    recent: SlidingRate = field(default_factory=SlidingRate)
+    series: RateSeries = field(default_factory=RateSeries)
+    requests: dict[int, RequestState] = field(default_factory=dict)
+
+    @property
+    def elapsed_ns(self) -> int:
+        return self.clock_ns - self.start_ns
+
+
+@dataclass(slots=True)
+class LaneState:
+    """Everything about a lane. ``revision`` moves with every change, so that unchanged views are not built again."""
+
+    info: LaneInfo
+    k: int
+    stage: LaneStage
+    revision: int = 0
+    clock_ns: int = 0
+    emitted: int = 0
+    preemptions: int = 0
+    batch: int = 0
+    failed: str | None = None
+    acceptance: AcceptanceCounter = field(default_factory=AcceptanceCounter)
+    window: AcceptanceCounter = field(default_factory=lambda: AcceptanceCounter(WINDOW_STEPS))
+    ledger: deque[LedgerRow] = field(default_factory=lambda: deque(maxlen=LEDGER_STEPS))
+    round: RoundTotals = field(default_factory=RoundTotals)
+
+    @property
+    def running(self) -> bool:
+        """Whether a request of the round is unfinished."""
+        return any(request.finished is None for request in self.round.requests.values())
+
+
+@dataclass(slots=True)
+class RunState:
+    """The whole run. ``revision`` moves with what concerns no single lane."""
+
+    started: RunStarted | None = None
+    lanes: dict[str, LaneState] = field(default_factory=dict)
+    round: int | None = None
+    prompts: tuple[Prompt, ...] = ()
+    sampling: Sampling = field(default_factory=Sampling)
+    round_over: bool = False
+    paused: bool = False
+    notice: str = ""
+    lost: int = 0
+    events: int = 0
+    revision: int = 0
+
+    @property
+    def reference(self) -> LaneState | None:
+        """The first plain autoregressive lane: speed-ups and divergences are measured against it."""
+        return next((lane for lane in self.lanes.values() if lane.info.method == "ar"), None)

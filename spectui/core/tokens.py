@@ -1,0 +1,68 @@
+"""The token stream of one request: every drafted and emitted token with the role it plays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+
+from spectui.events import Step
+
+
+class Role(IntEnum):
+    """What a token is on the screen; each has a colour and a second sign that needs none."""
+
+    PLAIN = 0
+    """The target's own token of a step without a draft."""
+    ACCEPTED = 1
+    REJECTED = 2
+    RECOVERED = 3
+    BONUS = 4
+    PENDING = 5
+    """Drafted and not verified yet."""
+    CUT = 6
+    """Verified, but behind the end of the request."""
+
+
+Token = tuple[str, Role]
+
+
+def step_tokens(step: Step) -> Iterator[Token]:
+    """The tokens of a step in reading order: accepted drafts, refused drafts, the target's own token, what was cut."""
+    verified = len(step.emitted) + len(step.cut)
+    for position in range(min(step.accepted, len(step.emitted))):
+        yield step.text[position], Role.ACCEPTED
+    if len(step.emitted) > step.accepted:
+        for position in range(step.accepted, len(step.drafted)):
+            yield step.drafted_text[position], Role.REJECTED
+        yield step.text[step.accepted], _own_role(step)
+    for position in range(len(step.emitted), verified):
+        yield step.text[position], Role.CUT
+
+
+def _own_role(step: Step) -> Role:
+    if not step.drafted:
+        return Role.PLAIN
+    return Role.RECOVERED if step.own == "recovered" else Role.BONUS
+
+
+class TokenLog:
+    """Append-only list of tokens, read by index while it grows. ``len(log)`` is the number of tokens."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._roles = bytearray()
+
+    def append(self, text: str, role: Role) -> None:
+        self._texts.append(text)
+        self._roles.append(role)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __getitem__(self, index: int) -> Token:
+        return self._texts[index], Role(self._roles[index])
+
+    def output(self) -> str:
+        """What the user gets: the text of all tokens that were neither rejected nor cut."""
+        hidden = (Role.REJECTED, Role.CUT, Role.PENDING)
+        return "".join(text for text, role in zip(self._texts, self._roles, strict=True) if role not in hidden)

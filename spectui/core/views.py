@@ -1,0 +1,176 @@
+"""Frozen pictures of a `RunState` for the screen, the headless report and snapshots.
+
+A view is built only when its revision moved. Token logs are shared by reference with their length at the time, so a
+view costs the same however much was generated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spectui.core.acceptance import Acceptance
+from spectui.core.ledger import LedgerRow
+from spectui.core.losslessness import Divergence
+from spectui.core.rates import per_second
+from spectui.core.state import LaneState, RunState
+from spectui.core.tokens import TokenLog
+from spectui.events import FinishReason, LaneInfo, LaneStage, Prompt, Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class StreamView:
+    """The first ``length`` tokens of ``log``; a different ``log`` object is a different request."""
+
+    log: TokenLog
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneView:
+    """A lane as its pane shows it.
+
+    Attributes:
+        tok_s: Emitted tokens of the round / lane time of the round; None before the first step.
+        recent_tok_s: The same over the last two seconds of lane time.
+        naive_tok_s: What a meter that counts stream chunks would say.
+        speedup: ``tok_s`` over AR's in the same round, None without an AR lane that has a figure.
+        acceptance: Over everything the lane has done; ``window`` over its last steps.
+        stream: Tokens of the shown request, None before it starts.
+        divergence: First difference from AR in the shown request, None when equal so far or not compared.
+        equal: Output tokens of the shown request that were found equal to AR's; None when not compared.
+        series: (seconds of lane time, tok/s).
+        active: Requests of the round that are unfinished, ``requests`` all of them.
+    """
+
+    info: LaneInfo
+    revision: int
+    k: int
+    stage: LaneStage
+    failed: str | None
+    clock_s: float
+    round_s: float
+    steps: int
+    emitted: int
+    cut: int
+    tok_s: float | None
+    recent_tok_s: float | None
+    naive_tok_s: float | None
+    speedup: float | None
+    acceptance: Acceptance
+    window: Acceptance
+    ledger: tuple[LedgerRow, ...]
+    stream: StreamView | None
+    slot: int
+    finished: FinishReason | None
+    divergence: Divergence | None
+    equal: int | None
+    series: tuple[tuple[float, float], ...]
+    active: int
+    requests: int
+    preemptions: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """The whole screen. ``lane_time_s`` is the furthest lane clock of the round."""
+
+    revision: int
+    target: str
+    machine: str
+    synthetic: bool
+    lanes: tuple[LaneView, ...]
+    round: int | None
+    prompts: tuple[Prompt, ...]
+    sampling: Sampling
+    round_over: bool
+    paused: bool
+    notice: str
+    lost: int
+    lane_time_s: float
+
+
+class Viewer:
+    """Publishes views of one state; ``slot`` chooses which of several concurrent requests the panes show."""
+
+    def __init__(self, state: RunState) -> None:
+        self._state = state
+        self._lanes: dict[str, LaneView] = {}
+        self._run: RunView | None = None
+        self._key: tuple[int, ...] = ()
+        self.slot = 0
+
+    def read(self) -> RunView:
+        """The current view: the same object while nothing has moved."""
+        state = self._state
+        reference = state.reference
+        baseline = reference.revision if reference else 0
+        key = (self.slot, state.revision, baseline, *(lane.revision for lane in state.lanes.values()))
+        if self._run is None or key != self._key:
+            self._key = key
+            self._run = self._build(reference)
+        return self._run
+
+    def _build(self, reference: LaneState | None) -> RunView:
+        state = self._state
+        ar_tok_s = _tok_s(reference) if reference else None
+        lanes = tuple(self._lane(name, lane, ar_tok_s) for name, lane in state.lanes.items())
+        return RunView(
+            revision=state.events,
+            target=state.started.target if state.started else "",
+            machine=state.started.machine if state.started else "",
+            synthetic=state.started.synthetic if state.started else False,
+            lanes=lanes,
+            round=state.round,
+            prompts=state.prompts,
+            sampling=state.sampling,
+            round_over=state.round_over,
+            paused=state.paused,
+            notice=state.notice,
+            lost=state.lost,
+            lane_time_s=max((lane.round_s for lane in lanes), default=0.0),
+        )
+
+    def _lane(self, name: str, lane: LaneState, ar_tok_s: float | None) -> LaneView:
+        tok_s = _tok_s(lane)
+        speedup = tok_s / ar_tok_s if tok_s is not None and ar_tok_s else None
+        cached = self._lanes.get(name)
+        if cached and cached.revision == lane.revision and cached.speedup == speedup and cached.slot == self.slot:
+            return cached
+        totals = lane.round
+        request = totals.requests.get(self.slot)
+        comparison = request.comparison if request else None
+        position = comparison.position if comparison else None
+        view = LaneView(
+            info=lane.info,
+            revision=lane.revision,
+            k=lane.k,
+            stage=lane.stage,
+            failed=lane.failed,
+            clock_s=lane.clock_ns / 1e9,
+            round_s=totals.elapsed_ns / 1e9,
+            steps=totals.steps,
+            emitted=totals.emitted,
+            cut=totals.cut,
+            tok_s=tok_s,
+            recent_tok_s=totals.recent.read(),
+            naive_tok_s=per_second(totals.chunks.chunks, totals.elapsed_ns),
+            speedup=speedup,
+            acceptance=lane.acceptance.read(),
+            window=lane.window.read(),
+            ledger=tuple(lane.ledger),
+            stream=StreamView(request.log, len(request.log)) if request else None,
+            slot=self.slot,
+            finished=request.finished if request else None,
+            divergence=Divergence(position, request.margin) if request and position is not None else None,
+            equal=comparison.equal if comparison else None,
+            series=totals.series.read(),
+            active=sum(r.finished is None for r in totals.requests.values()),
+            requests=len(totals.requests),
+            preemptions=lane.preemptions,
+        )
+        self._lanes[name] = view
+        return view
+
+
+def _tok_s(lane: LaneState) -> float | None:
+    return per_second(lane.round.emitted, lane.round.elapsed_ns)

@@ -1,0 +1,254 @@
+"""The vocabulary: what a source says, in small frozen events.
+
+Everything that crosses a thread, enters a trace or comes back in a replay is one of these. The room knows neither
+vLLM nor Textual. Words are those of the design: a *step* is one verification of a request's drafted tokens by the
+target; *emitted* tokens reached the output, *cut* tokens were verified but fell behind EOS, a stop string or
+``max_tokens``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+SCHEMA_VERSION = 1
+
+Own: TypeAlias = Literal["recovered", "bonus"]
+"""The target's own token of a step: ``recovered`` at the first refused draft, ``bonus`` when none was refused."""
+
+CutReason: TypeAlias = Literal["eos", "stop", "length"]
+"""What ended a request inside a step: the EOS token, a stop string or stop token, or a length limit."""
+
+FinishReason: TypeAlias = Literal["eos", "stop", "length", "abort", "error"]
+
+StageName: TypeAlias = Literal[
+    "waiting",
+    "importing",
+    "downloading",
+    "converting",
+    "verifying",
+    "loading",
+    "warming up",
+    "ready",
+    "failed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneInfo:
+    """One decoding method on the shared target.
+
+    Attributes:
+        name: Unique within the run and short, such as ``"ar"`` or ``"mtp"``; every other event refers to it.
+        method: vLLM's name of the method (``"ar"`` for none).
+        title: The field's spelling, for headings: ``"AR"``, ``"MTP"``, ``"DFlash"``.
+        k_max: Drafted tokens that the lane was built for; 0 when it cannot draft.
+        spec: The lane spec as the user would type it.
+        note: One sentence that the audience should know, or an empty string.
+    """
+
+    name: str
+    method: str
+    title: str
+    k_max: int
+    spec: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How every lane samples. ``temperature`` 0 is greedy; ``seed`` None leaves the choice to the engine."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    max_tokens: int = 256
+    ignore_eos: bool = False
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt of a prompt set: ``text`` is the user's message, ``index`` counts from 0 within ``count``."""
+
+    text: str
+    category: str = "prompt"
+    index: int = 0
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The header of a run: what races, on what, and with which software."""
+
+    target: str
+    lanes: tuple[LaneInfo, ...]
+    sampling: Sampling
+    concurrency: int = 1
+    machine: str = ""
+    versions: tuple[tuple[str, str], ...] = ()
+    synthetic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStage:
+    """A lane's way from nothing to ready. ``done`` and ``total`` are bytes or parts, None where unknown."""
+
+    lane: str
+    stage: StageName
+    detail: str = ""
+    done: int | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoundStarted:
+    """All ready lanes start the same prompts at once; lane clocks of the round count from here."""
+
+    round: int
+    prompts: tuple[Prompt, ...]
+    sampling: Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class RequestStarted:
+    """``slot`` is the request's place in its round, the same in every lane; the first prompt has slot 0."""
+
+    lane: str
+    request: str
+    slot: int
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One verification step of one request.
+
+    Attributes:
+        lane: The lane's name.
+        request: The request, unique within the lane.
+        slot: The request's place in its round.
+        index: Steps of this request so far, counting from 0.
+        k: Drafted tokens that were allowed for this step.
+        drafted: Ids that the drafter proposed; empty when there was no draft.
+        accepted: How many of ``drafted``, from the left, the target kept: as the engine counts, cut or not.
+        emitted: Ids that reached the output.
+        cut: Ids that were verified but fell behind the end of the request; never part of ``emitted``.
+        own: What the last verified id is, None when it fell to a cut.
+        cut_reason: What ended the request in this step, None when it goes on.
+        text: The text of ``emitted`` and ``cut``, one piece an id. An id that only begins a character has an empty
+            piece, the id that completes it has the whole character.
+        drafted_text: The text of ``drafted``, in the same way.
+        batch: Requests that shared the engine step.
+        wall_ns: Wall time of the engine step, once for the whole batch.
+        clock_ns: The lane clock after the engine step: the sum of the lane's own engine steps.
+        draft_ns: The part of ``wall_ns`` spent in the drafter; None where it is not measured.
+        verify_ns: The part of ``wall_ns`` spent in the target's forward pass; None where it is not measured.
+    """
+
+    lane: str
+    request: str
+    slot: int
+    index: int
+    k: int
+    drafted: tuple[int, ...]
+    accepted: int
+    emitted: tuple[int, ...]
+    cut: tuple[int, ...]
+    own: Own | None
+    cut_reason: CutReason | None
+    text: tuple[str, ...]
+    drafted_text: tuple[str, ...]
+    batch: int
+    wall_ns: int
+    clock_ns: int
+    draft_ns: int | None = None
+    verify_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFinished:
+    """``emitted`` is the engine's own count of output tokens, to hold ours against."""
+
+    lane: str
+    request: str
+    slot: int
+    reason: FinishReason
+    emitted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preempted:
+    """The engine took a running request's KV cache away; it will be recomputed and go on."""
+
+    lane: str
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """How clear the target's choice was where a greedy lane left AR's path.
+
+    ``margin`` is the difference of the target's two highest log-probabilities at output position ``position`` (from
+    0), measured after the round; the same text decided by so little is a near tie, not a fault.
+    """
+
+    lane: str
+    slot: int
+    position: int
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFinished:
+    """Every lane has finished or given up the round's requests."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class KChanged:
+    """From its next step on ``lane`` may draft ``k`` tokens."""
+
+    lane: str
+    k: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The race stands still (``paused``) or runs."""
+
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One sentence for the user; ``lane`` is None when it concerns the run."""
+
+    text: str
+    lane: str | None = None
+    level: Literal["info", "warning", "error"] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """``lost`` events are missing here."""
+
+    lost: int
+
+
+Event: TypeAlias = (
+    RunStarted
+    | LaneStage
+    | RoundStarted
+    | RequestStarted
+    | Step
+    | RequestFinished
+    | Preempted
+    | Margin
+    | RoundFinished
+    | KChanged
+    | Paused
+    | Notice
+    | Gap
+)

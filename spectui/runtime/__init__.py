@@ -1,0 +1,1 @@
+"""Wiring: terminal ownership, logs, engine environment, mailbox, frame slot, start and stop order."""

@@ -1,0 +1,56 @@
+"""Frames are drawn between engine steps, never during one.
+
+Engine and screen share one interpreter lock and few cores: a screen that draws whenever it likes slows the very steps
+that it shows. So the screen *asks* for a frame, the engine thread *offers* a short slot between two steps and waits,
+bounded, until the frame is drawn. No lane clock runs meanwhile. Without a waiting frame an offer costs one attribute
+read; a stuck screen costs the engine at most ``bound_s`` an offer.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+
+class FrameSlot:
+    """Meeting point of one engine thread and one screen thread."""
+
+    def __init__(self, bound_s: float = 0.05) -> None:
+        self._bound_s = bound_s
+        self._wanted: Callable[[], None] | None = None
+        self._drawn = threading.Event()
+        self._stepping = False
+        self.overruns = 0
+        """Slots that the engine left because the frame took longer than the bound."""
+
+    def stepping(self, active: bool) -> None:
+        """Engine side: whether steps follow one another. While they do not, frames need no slot."""
+        self._stepping = active
+        if not active:
+            self.offer()
+
+    def offer(self) -> None:
+        """Engine side, between two steps: let a waiting frame be drawn."""
+        wanted = self._wanted
+        if wanted is None:
+            return
+        self._wanted = None
+        self._drawn.clear()
+        wanted()
+        if not self._drawn.wait(self._bound_s):
+            self.overruns += 1
+
+    def request(self, grant: Callable[[], None]) -> bool:
+        """Screen side: ask that ``grant`` be called on the engine thread between two steps.
+
+        ``grant`` must only pass the word on (``call_soon_threadsafe``); the screen then draws and calls `drawn`.
+        Returns False when no engine is stepping: draw at once, without calling `drawn`.
+        """
+        if not self._stepping:
+            return False
+        self._wanted = grant
+        return True
+
+    def drawn(self) -> None:
+        """Screen side: the frame of the granted slot is on the terminal."""
+        self._drawn.set()

@@ -1,0 +1,1 @@
+"""Where events come from: one protocol, many makers (live vLLM, synthetic, replay). Never imports Textual."""
