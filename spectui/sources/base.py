@@ -6,7 +6,7 @@ from typing import Protocol
 
 from spectui.commands import Command
 from spectui.events import Event
-from spectui.runtime.frame_slot import FrameSlot
+from spectui.sources.frame_slot import FrameSlot
 
 
 class Sink(Protocol):

