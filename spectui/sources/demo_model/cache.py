@@ -82,7 +82,8 @@ def disk_error(error: OSError, directory: Path, needed: int) -> DemoModelError:
 def publish(built: Path, final: Path) -> None:
     """Put a finished directory in its place in one rename, and make the rename durable.
 
-    A directory already there is moved aside first, so a reader sees the old one, none, or the new one.
+    A directory already there is moved aside first, next to `built` and for the caller to remove, so a reader sees the
+    old one, none, or the new one.
     """
     discarded = built.with_name(f"{built.name}-old")
     if final.exists():
@@ -90,7 +91,6 @@ def publish(built: Path, final: Path) -> None:
     _sync_directory(built)
     built.rename(final)
     _sync_directory(final.parent)
-    shutil.rmtree(discarded, ignore_errors=True)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -12,11 +12,10 @@ from typing import TypeAlias
 import numpy as np
 
 from spectui.sources.demo_model.gguf_file import GgufError, GgufFile, GgufTensor, Metadata, read_gguf
-from spectui.sources.demo_model.safetensors_file import BfloatTensor, write_bfloat16
+from spectui.sources.demo_model.safetensors_file import WEIGHTS_FILE, BfloatTensor, write_bfloat16
 from spectui.sources.demo_model.tokenizer_files import tokenizer_config_json, tokenizer_json
 from spectui.sources.demo_model.weights import interleaved_rows_to_halves, tensor_to_bfloat16
 
-WEIGHTS_FILE = "model.safetensors"
 BytesProgress: TypeAlias = Callable[[int, int], None]
 
 _TOP_LEVEL = {"token_embd": "model.embed_tokens", "output_norm": "model.norm"}
@@ -73,7 +72,7 @@ def config_json(gguf: GgufFile) -> dict[str, object]:
     }
 
 
-def _token_ids(metadata: Metadata) -> dict[str, int | float]:
+def _token_ids(metadata: Metadata) -> dict[str, object]:
     roles = {"bos_token_id": "bos", "eos_token_id": "eos", "pad_token_id": "padding"}
     return {key: _number(metadata, f"tokenizer.ggml.{role}_token_id") for key, role in roles.items()}
 
@@ -96,7 +95,7 @@ def _reader(tensor: GgufTensor, name: str, heads: int, kv_heads: int) -> Callabl
             bits = interleaved_rows_to_halves(bits, heads)
         elif name.endswith("k_proj.weight"):
             bits = interleaved_rows_to_halves(bits, kv_heads)
-        return memoryview(bits).cast("B")
+        return bits.data.cast("B")
 
     return read
 
@@ -124,7 +123,7 @@ def write_checkpoint(gguf_bytes: bytes, directory: Path, progress: BytesProgress
     """
     gguf = read_gguf(gguf_bytes)
     _write_json(directory / "config.json", config_json(gguf))
-    _write_json(directory / "generation_config.json", {"_from_model_config": True, **_token_ids(gguf.metadata)})
+    _write_json(directory / "generation_config.json", _token_ids(gguf.metadata))
     _write_json(directory / "tokenizer.json", tokenizer_json(gguf.metadata))
     _write_json(directory / "tokenizer_config.json", tokenizer_config_json(gguf.metadata))
     return write_bfloat16(directory / WEIGHTS_FILE, _bfloat_tensors(gguf), progress)

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 MANIFEST_FILE = "spectui-manifest.json"
@@ -84,6 +85,10 @@ def unchanged(directory: Path, records: Records) -> bool:
     )
 
 
+def _report_sum(progress: Callable[[int, int], None], before: int, total: int, read: int) -> None:
+    progress(before + read, total)
+
+
 def restore_times(directory: Path, records: Records, progress: Callable[[int, int], None]) -> bool:
     """Accept a directory whose times moved (a copy, a backup) when all its bytes hash as recorded.
 
@@ -92,10 +97,8 @@ def restore_times(directory: Path, records: Records, progress: Callable[[int, in
     total, before = sum(record.size for record in records.values()), 0
     try:
         for name, record in records.items():
-            path, start = directory / name, before
-            if path.stat().st_size != record.size:
-                return False
-            if hash_file(path, lambda read, start=start: progress(start + read, total)) != record.sha256:
+            path, so_far = directory / name, partial(_report_sum, progress, before, total)
+            if path.stat().st_size != record.size or hash_file(path, so_far) != record.sha256:
                 return False
             before += record.size
         record_directory(directory, {name: record.sha256 for name, record in records.items()})

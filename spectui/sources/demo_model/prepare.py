@@ -8,10 +8,10 @@ from pathlib import Path
 
 from spectui.sources.demo_model import cache, manifest, wheel
 from spectui.sources.demo_model.progress import DemoModelError, Progress, Report
+from spectui.sources.demo_model.safetensors_file import WEIGHTS_FILE
 
 MODEL_NAME = "SmolLM2-135M-Instruct"
-WEIGHTS_FILE = "model.safetensors"
-WEIGHTS_SHA256 = ""
+WEIGHTS_SHA256 = "7ef915c9bf9d94d8d70211970476878352a5b95855c589ae987916d7a455242b"
 
 _CHECKPOINT_BYTES = 275_000_000
 _PINNED = {WEIGHTS_FILE: WEIGHTS_SHA256}

@@ -12,6 +12,8 @@ from typing import TypeAlias
 BfloatTensor: TypeAlias = tuple[str, tuple[int, ...], Callable[[], memoryview]]
 """Name, shape, and a function that returns the bfloat16 bytes when their turn comes."""
 
+WEIGHTS_FILE = "model.safetensors"
+
 _ALIGNMENT = 8
 _BYTES_PER_WEIGHT = 2
 

@@ -26,13 +26,14 @@ _BLOCKS_AT_ONCE = 8192
 
 def dequantise_f32(blocks: npt.NDArray[np.void]) -> Float32:
     """Plain float32 weights, unchanged."""
-    return blocks.view("<f4")
+    weights: Float32 = blocks["weight"]
+    return weights
 
 
 def dequantise_q4_1(blocks: npt.NDArray[np.void]) -> Float32:
     """Q4_1: 32 weights a block, scale * (0..15) + minimum; low nibbles are the first half of the block."""
     nibbles = blocks["nibbles"]
-    quants = np.concatenate([nibbles & 0x0F, nibbles >> 4], axis=1).astype(np.float32)
+    quants: Float32 = np.concatenate([nibbles & 0x0F, nibbles >> 4], axis=1).astype(np.float32)
     quants *= blocks["scale"].astype(np.float32)[:, None]
     quants += blocks["minimum"].astype(np.float32)[:, None]
     return quants.reshape(-1)
