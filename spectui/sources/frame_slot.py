@@ -44,11 +44,16 @@ class FrameSlot:
         """Screen side: ask that ``grant`` be called on the engine thread between two steps.
 
         ``grant`` must only pass the word on (``call_soon_threadsafe``); the screen then draws and calls `drawn`.
-        Returns False when no engine is stepping: draw at once, without calling `drawn`.
+        Returns False when no engine is stepping: draw at once, without calling `drawn`. Rarely a grant follows all
+        the same, of an engine that stopped at this very moment: a frame with nothing new, which calls `drawn`.
         """
         if not self._stepping:
             return False
         self._wanted = grant
+        if not self._stepping:
+            # The engine may have made its last offer between the two lines above and would never see this request.
+            self._wanted = None
+            return False
         return True
 
     def drawn(self) -> None:

@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
 
-from spectui.events import Event, Gap
+from spectui.events import Event, Gap, Step
 
 
 class Mailbox:
-    """Holds events until the screen drains them. One thread puts, one drains; neither ever waits.
+    """Holds events until the screen drains them. One thread puts, one drains; neither waits for the other's work.
 
-    When ``capacity`` events wait, newer ones are dropped and counted; the next drain hands over a `Gap` in their
-    place, so that no figure silently loses a part.
+    When ``capacity`` events wait, further steps are dropped and counted, and a `Gap` takes their place, so that no
+    figure silently loses a part. What says where the run stands (a round began, a request ended, a lane failed) is
+    rare and always gets through: without it the screen would be wrong, not merely incomplete.
     """
 
     def __init__(self, capacity: int = 65_536, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
-        self._events: deque[Event] = deque()
+        self._events: deque[tuple[int, Event]] = deque()
         self._capacity = capacity
         self._now_ns = now_ns
-        self._waiting_since: int | None = None
-        self._dropped = 0
+        self._gap = threading.Lock()
+        self._open_gap = 0
+        self.dropped = 0
+        """Steps dropped since the start."""
 
     def emit(self, event: Event) -> None:
         """Hand over an event; called on the source's thread."""
-        if len(self._events) >= self._capacity:
-            self._dropped += 1
+        if len(self._events) >= self._capacity and isinstance(event, Step):
+            with self._gap:
+                self._open_gap += 1
+            self.dropped += 1
             return
-        if self._waiting_since is None:
-            self._waiting_since = self._now_ns()
-        self._events.append(event)
+        now_ns = self._now_ns()
+        if self._open_gap and (lost := self._take_gap()):
+            self._events.append((now_ns, Gap(lost)))
+        self._events.append((now_ns, event))
+
+    def _take_gap(self) -> int:
+        with self._gap:
+            lost, self._open_gap = self._open_gap, 0
+        return lost
 
     def __len__(self) -> int:
         return len(self._events)
@@ -38,15 +50,15 @@ class Mailbox:
     @property
     def lag_ns(self) -> int:
         """How long the oldest waiting event has been waiting."""
-        since = self._waiting_since
-        return 0 if since is None else self._now_ns() - since
+        try:
+            return self._now_ns() - self._events[0][0]
+        except IndexError:
+            return 0
 
     def drain(self, limit: int | None = None) -> list[Event]:
         """Take what is there, oldest first, at most ``limit``; called on the screen's thread."""
-        self._waiting_since = None
         count = len(self._events) if limit is None else min(limit, len(self._events))
-        events = [self._events.popleft() for _ in range(count)]
-        if self._dropped:
-            dropped, self._dropped = self._dropped, 0
-            events.append(Gap(dropped))
+        events = [self._events.popleft()[1] for _ in range(count)]
+        if self._open_gap and not self._events and (lost := self._take_gap()):
+            events.append(Gap(lost))
         return events
