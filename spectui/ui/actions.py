@@ -1,0 +1,284 @@
+"""Everything a key can do, once: feeds bindings, footer, help, command palette and the README's table of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from textual.binding import Binding, BindingType
+
+MAX_LANE_KEYS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing the user can do on the live screen.
+
+    Attributes:
+        id: Stable name, for keymaps: ``group.what``.
+        keys: Textual's key names, comma separated; the first one is shown.
+        shown: How the keys are written for people.
+        call: Textual action, such as ``"pause"`` or ``"focus_lane(1)"``.
+        label: One or two words, for the footer.
+        description: One sentence, for help and README.
+        group: Heading in help.
+        footer: Place in the footer, from the left; None keeps it out. Higher ones give way first on narrow screens.
+        tooltip: What a newcomer should know beyond the description.
+        palette: Whether the command palette offers it.
+    """
+
+    id: str
+    keys: str
+    shown: str
+    call: str
+    label: str
+    description: str
+    group: str
+    footer: int | None = None
+    tooltip: str = ""
+    palette: bool = True
+
+
+def _lane_keys() -> Iterator[Action]:
+    for number in range(1, MAX_LANE_KEYS + 1):
+        yield Action(
+            f"lane.focus_{number}",
+            str(number),
+            str(number),
+            f"focus_lane({number})",
+            f"lane {number}",
+            f"Focus lane {number}.",
+            "Lanes",
+            palette=False,
+        )
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action(
+        "race.pause",
+        "space",
+        "Space",
+        "pause",
+        "pause",
+        "Pause the race between two engine steps, or let it go on.",
+        "Race",
+        0,
+        "No lane clock runs in a pause.",
+    ),
+    Action(
+        "race.step",
+        "full_stop",
+        ".",
+        "step",
+        "step",
+        "Take one engine step and pause: of the lane that is furthest behind.",
+        "Race",
+        1,
+        "Hold it to watch one verification after the other.",
+    ),
+    Action(
+        "race.next",
+        "n",
+        "n",
+        "next_prompt(1)",
+        "next",
+        "Race the next prompt of the set.",
+        "Race",
+        3,
+    ),
+    Action(
+        "race.previous",
+        "N,b",
+        "N b",
+        "next_prompt(-1)",
+        "previous",
+        "Race the previous prompt of the set.",
+        "Race",
+    ),
+    Action(
+        "race.prompt",
+        "slash",
+        "/",
+        "prompt",
+        "prompt",
+        "Type a prompt of your own and race it.",
+        "Race",
+        4,
+    ),
+    Action(
+        "race.restart",
+        "r",
+        "r",
+        "restart",
+        "restart",
+        "Race the same prompts again with the same seed.",
+        "Race",
+        5,
+    ),
+    Action(
+        "race.more",
+        "right_square_bracket",
+        "]",
+        "concurrency(1)",
+        "more requests",
+        "Race one more prompt at once, from the next round on.",
+        "Race",
+    ),
+    Action(
+        "race.fewer",
+        "left_square_bracket",
+        "[",
+        "concurrency(-1)",
+        "fewer requests",
+        "Race one prompt less at once, from the next round on.",
+        "Race",
+    ),
+    Action("lane.next", "tab", "Tab", "move_focus(1)", "focus", "Focus the next lane.", "Lanes", 9),
+    Action(
+        "lane.previous",
+        "shift+tab",
+        "Shift+Tab",
+        "move_focus(-1)",
+        "focus back",
+        "Focus the previous lane.",
+        "Lanes",
+    ),
+    *_lane_keys(),
+    Action(
+        "lane.more_k",
+        "plus,equals_sign",
+        "+",
+        "change_k(1)",
+        "more drafts",
+        "Let the focused lane draft one token more a step, from its next step on.",
+        "Lanes",
+        tooltip="No restart: up to the K the lane was built for.",
+    ),
+    Action(
+        "lane.fewer_k",
+        "minus",
+        "-",
+        "change_k(-1)",
+        "fewer drafts",
+        "Let the focused lane draft one token less a step; at 0 it decodes plainly.",
+        "Lanes",
+    ),
+    Action(
+        "view.rejected",
+        "x",
+        "x",
+        "rejected",
+        "rejected",
+        "Hide the rejected drafts in the text, or show them again.",
+        "View",
+        6,
+        "Hidden, the text reads as the user of the model gets it.",
+    ),
+    Action(
+        "view.window",
+        "w",
+        "w",
+        "window",
+        "window",
+        "Acceptance over the last steps, or over all of them.",
+        "View",
+    ),
+    Action(
+        "view.request_next",
+        "greater_than_sign",
+        ">",
+        "request(1)",
+        "next request",
+        "Show the next of several requests that run at once.",
+        "View",
+    ),
+    Action(
+        "view.request_previous",
+        "less_than_sign",
+        "<",
+        "request(-1)",
+        "previous request",
+        "Show the previous of several requests that run at once.",
+        "View",
+    ),
+    Action("view.up", "up", "Up", "scroll_text('up')", "up", "Scroll the focused text up.", "View", palette=False),
+    Action("view.down", "down", "Down", "scroll_text('down')", "down", "Scroll it down.", "View", palette=False),
+    Action("view.page_up", "pageup", "PgUp", "scroll_text('page_up')", "page up", "A page up.", "View", palette=False),
+    Action(
+        "view.page_down",
+        "pagedown",
+        "PgDn",
+        "scroll_text('page_down')",
+        "page down",
+        "A page down.",
+        "View",
+        palette=False,
+    ),
+    Action("view.home", "home", "Home", "scroll_text('home')", "top", "To the beginning of the text.", "View"),
+    Action(
+        "view.end",
+        "end",
+        "End",
+        "scroll_text('end')",
+        "end",
+        "To the end of the text, and follow it again.",
+        "View",
+    ),
+    Action("program.log", "l", "l", "log", "log", "Show what the engine logs.", "Program", 7),
+    Action("program.theme", "t", "t", "theme", "theme", "Change between the dark and the light theme.", "Program"),
+    Action(
+        "program.help",
+        "question_mark",
+        "?",
+        "help",
+        "help",
+        "Explain the colours, the figures and the keys.",
+        "Program",
+        8,
+    ),
+    Action("program.quit", "q,ctrl+c", "q", "quit", "quit", "End the program at once.", "Program", 2, palette=False),
+)
+
+BY_CALL = {action.call: action for action in ACTIONS}
+
+
+def bindings() -> list[BindingType]:
+    """The registry as Textual bindings of the live screen."""
+    return [
+        Binding(
+            key,
+            action.call,
+            action.description,
+            show=False,
+            id=action.id if key == action.keys.split(",")[0] else f"{action.id}.{key}",
+            tooltip=action.tooltip or action.description,
+        )
+        for action in ACTIONS
+        for key in action.keys.split(",")
+    ]
+
+
+def footer_actions() -> list[Action]:
+    """What the footer offers, in order."""
+    offered = [(action.footer, action) for action in ACTIONS if action.footer is not None]
+    return [action for _, action in sorted(offered, key=lambda pair: pair[0])]
+
+
+def groups() -> dict[str, list[tuple[str, str]]]:
+    """(keys, description) of every action by group, as help and README list them; the lane numbers are one line."""
+    table: dict[str, list[tuple[str, str]]] = {}
+    for action in ACTIONS:
+        lines = table.setdefault(action.group, [])
+        if action.call == "focus_lane(1)":
+            lines.append((f"1-{MAX_LANE_KEYS}", "Focus the lane of that number."))
+        elif not action.call.startswith("focus_lane"):
+            lines.append((action.shown, action.description))
+    return table
+
+
+def keys_table() -> str:
+    """The README's table of keys, in Markdown."""
+    lines = ["| key | does |", "|---|---|"]
+    for entries in groups().values():
+        lines += [f"| `{keys}` | {description} |" for keys, description in entries]
+    return "\n".join(lines) + "\n"
