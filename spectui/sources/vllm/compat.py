@@ -1,0 +1,107 @@
+"""Everything that depends on vLLM's inside, so that a new release is met in one file. Written for vLLM 0.32."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from spectui.events import Sampling
+
+_alive: set[int] = set()
+
+
+def keep_process_groups() -> None:
+    """Let one engine end without the others.
+
+    vLLM tears the process-wide parallel groups down when any in-process engine shuts down or is collected
+    (``vllm/v1/engine/core.py``, ``EngineCore.shutdown``); with several engines only the last may do that.
+    """
+    core: Any = importlib.import_module("vllm.v1.engine.core")
+    original = core.cleanup_dist_env_and_memory
+    if getattr(original, "guarded", False):
+        return
+
+    def cleanup(*args: Any, **kwargs: Any) -> None:
+        if not _alive:
+            original(*args, **kwargs)
+
+    cleanup.guarded = True  # type: ignore[attr-defined]
+    core.cleanup_dist_env_and_memory = cleanup
+
+
+def build_engine(**engine_args: Any) -> Any:
+    """An ``LLMEngine`` in this process. Engines must be built and stepped on one thread (the forward context is
+    global to the process)."""
+    from vllm import EngineArgs
+    from vllm.v1.engine.llm_engine import LLMEngine
+
+    keep_process_groups()
+    engine = LLMEngine.from_engine_args(EngineArgs(**engine_args))
+    _alive.add(id(engine))
+    return engine
+
+
+def close_engine(engine: Any) -> None:
+    """Free an engine; the last one takes the process groups with it."""
+    _alive.discard(id(engine))
+    engine.engine_core.shutdown()
+
+
+def scheduler_of(engine: Any) -> Any:
+    return engine.engine_core.engine_core.scheduler
+
+
+def model_runner_of(engine: Any) -> Any:
+    return engine.model_executor.driver_worker.worker.model_runner
+
+
+class StepTimers:
+    """Wall time that a step spends in the target's forward pass and in the drafter.
+
+    Wraps two methods of the V1 model runner (``vllm/v1/worker/gpu_model_runner.py``). On a device that works behind
+    the caller's back wall time says nothing, so there the parts stay None.
+    """
+
+    def __init__(self, engine: Any) -> None:
+        self.draft_ns: int | None = None
+        self.verify_ns: int | None = None
+        runner = model_runner_of(engine)
+        self._works = str(getattr(runner, "device", "")) == "cpu" and hasattr(runner, "_model_forward")
+        if self._works:
+            runner._model_forward = self._timed(runner._model_forward, "verify_ns")
+            if hasattr(runner, "drafter"):
+                runner.propose_draft_token_ids = self._timed(runner.propose_draft_token_ids, "draft_ns")
+
+    def _timed(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter_ns()
+            result = call(*args, **kwargs)
+            setattr(self, part, (getattr(self, part) or 0) + time.perf_counter_ns() - start)
+            return result
+
+        return timed
+
+    def reset(self) -> None:
+        self.draft_ns = self.verify_ns = None
+
+
+def sampling_params(sampling: Sampling, slot: int, logprobs: int | None = None) -> Any:
+    """vLLM's ``SamplingParams``; each step's output carries only the tokens of that step."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+    schema = sampling.json_schema
+
+    return SamplingParams(
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        seed=None if sampling.seed is None else sampling.seed + slot,
+        max_tokens=sampling.max_tokens,
+        ignore_eos=sampling.ignore_eos,
+        stop=list(sampling.stop) or None,
+        logprobs=logprobs,
+        structured_outputs=None if schema is None else StructuredOutputsParams(json=schema),
+        output_kind=RequestOutputKind.DELTA,
+    )

@@ -1,0 +1,236 @@
+"""One lane: an engine, its requests, and the event that each of them makes in each step."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from spectui.events import CutReason, Event, FinishReason, LaneInfo, Own, Preempted, RequestFinished, Sampling, Step
+from spectui.sources.vllm import compat
+from spectui.sources.vllm.lane_spec import LaneSpec
+from spectui.sources.vllm.pieces import PieceDecoder, TokenTable
+
+
+class TapMismatchError(RuntimeError):
+    """The tap and the engine's output disagree about what was emitted; the message says where."""
+
+
+@dataclass(slots=True)
+class LaneRequest:
+    """A request in flight. ``ids`` are its emitted tokens, ``accepted`` and ``drafted`` our own totals."""
+
+    request: str
+    slot: int
+    prompt_ids: list[int]
+    pieces: PieceDecoder
+    ids: array[int] = field(default_factory=lambda: array("l"))
+    steps: int = 0
+    drafted: int = 0
+    accepted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCounts:
+    """What vLLM itself counted for a finished request (``per_request_spec_decode_metrics``): steps with a draft,
+    drafted and accepted tokens, and how many of each the tap saw."""
+
+    request: str
+    engine: tuple[int, int, int]
+    tap: tuple[int, int, int]
+
+
+class Lane:
+    """A decoding method on its engine. Built, stepped and closed on the engine thread only.
+
+    Attributes:
+        clock_ns: The lane clock: the sum of the wall time of the lane's own steps.
+        disagreements: Finished requests whose totals differ from the engine's own.
+    """
+
+    def __init__(self, info: LaneInfo, spec: LaneSpec, target: str, engine_args: Mapping[str, Any]) -> None:
+        from spectui.sources.vllm.tap import TapScheduler
+
+        self.info = info
+        speculative = spec.speculative_config(target, int(engine_args["max_num_seqs"]))
+        metered = {"speculative_config": speculative, "per_request_spec_decode_metrics": "detailed"}
+        self._engine = compat.build_engine(
+            model=target,
+            scheduler_cls=TapScheduler,
+            async_scheduling=False,
+            **(metered if speculative else {}),
+            **engine_args,
+        )
+        self._tap = compat.scheduler_of(self._engine)
+        self._timers = compat.StepTimers(self._engine)
+        self.tokenizer = self._engine.get_tokenizer()
+        self._table = TokenTable(self.tokenizer)
+        self._by_request: dict[str, LaneRequest] = {}
+        self._by_engine_id: dict[str, LaneRequest] = {}
+        self.clock_ns = 0
+        self.own_ns = 0
+        self.disagreements: list[EngineCounts] = []
+        self.checked = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether a request is unfinished."""
+        return bool(self._by_request)
+
+    @property
+    def k(self) -> int:
+        return int(self._tap.k) if self.info.k_max else 0
+
+    @k.setter
+    def k(self, k: int) -> None:
+        self._tap.k = k
+
+    def add(self, request: str, slot: int, prompt_ids: Sequence[int], sampling: Sampling) -> LaneRequest:
+        """Queue a request; its first step comes with the lane's next one."""
+        params = compat.sampling_params(sampling, slot)
+        engine_id = self._engine.add_request(request, {"prompt_token_ids": list(prompt_ids)}, params)
+        lane_request = LaneRequest(request, slot, list(prompt_ids), PieceDecoder(self._table))
+        self._by_request[request] = self._by_engine_id[engine_id] = lane_request
+        return lane_request
+
+    def abort(self) -> Iterator[Event]:
+        """End what is unfinished; the engine sends no last output for it."""
+        requests = list(self._by_request.values())
+        self._engine.abort_request([r.request for r in requests])
+        self._by_request.clear()
+        self._by_engine_id.clear()
+        self._tap.take()
+        for r in requests:
+            yield RequestFinished(self.info.name, r.request, r.slot, "abort", len(r.ids))
+
+    def step(self) -> list[Event]:
+        """One engine step, and what happened in it.
+
+        Raises:
+            TapMismatchError: The tap and the engine's output differ.
+        """
+        self._timers.reset()
+        start = time.perf_counter_ns()
+        outputs = self._engine.step()
+        end = time.perf_counter_ns()
+        self.clock_ns += end - start
+        events = self._events({output.request_id: output for output in outputs}, end - start)
+        self.own_ns += time.perf_counter_ns() - end
+        return events
+
+    def _events(self, outputs: dict[str, Any], wall_ns: int) -> list[Event]:
+        verified, preempted = self._tap.take()
+        events: list[Event] = [
+            Preempted(self.info.name, self._by_engine_id[engine_id].request)
+            for engine_id in preempted
+            if engine_id in self._by_engine_id
+        ]
+        for record in verified:
+            request = self._by_engine_id.get(record.request)
+            if request is None:
+                continue
+            output = outputs.get(request.request)
+            events.append(self._step_event(request, record, output, len(verified), wall_ns))
+            if output is not None and output.finished:
+                del self._by_request[request.request], self._by_engine_id[record.request]
+                events.append(self._finished_event(request, output))
+        return events
+
+    def _step_event(self, request: LaneRequest, record: Any, output: Any, batch: int, wall_ns: int) -> Step:
+        _, k, drafted, sampled = record
+        emitted = tuple(output.outputs[0].token_ids) if output is not None else ()
+        if emitted != sampled[: len(emitted)]:
+            raise TapMismatchError(
+                f"{self.info.title}, request {request.request}, step {request.steps}: the tap saw {sampled}, "
+                f"the engine put out {emitted}"
+            )
+        accepted = len(sampled) - 1 if drafted else 0
+        own: Own | None = None
+        if len(emitted) == len(sampled):
+            own = "recovered" if accepted < len(drafted) else "bonus"
+        drafted_text = request.pieces.peek(drafted)
+        step = Step(
+            lane=self.info.name,
+            request=request.request,
+            slot=request.slot,
+            index=request.steps,
+            k=k if self.info.k_max else 0,
+            drafted=drafted,
+            accepted=accepted,
+            emitted=emitted,
+            cut=sampled[len(emitted) :],
+            own=own,
+            cut_reason=_cut_reason(output) if output is not None and output.finished else None,
+            text=request.pieces.feed(sampled),
+            drafted_text=drafted_text,
+            batch=batch,
+            wall_ns=wall_ns,
+            clock_ns=self.clock_ns,
+            draft_ns=self._timers.draft_ns,
+            verify_ns=self._timers.verify_ns,
+        )
+        request.ids.extend(emitted)
+        request.steps += 1
+        request.drafted += len(drafted)
+        request.accepted += accepted
+        return step
+
+    def _finished_event(self, request: LaneRequest, output: Any) -> RequestFinished:
+        metrics = getattr(output.outputs[0], "spec_decode_metrics", None)
+        if metrics is not None:
+            self._check(request, metrics)
+        return RequestFinished(self.info.name, request.request, request.slot, _finish_reason(output), len(request.ids))
+
+    def _check(self, request: LaneRequest, metrics: Any) -> None:
+        """Hold our totals of a finished request against the engine's."""
+        self.checked += 1
+        accepted = sum(metrics.per_step_accepted)
+        if (request.drafted, request.accepted) != (metrics.num_draft_tokens, accepted):
+            drafts = len(metrics.per_step_drafted)
+            self.disagreements.append(
+                EngineCounts(
+                    request.request,
+                    (drafts, metrics.num_draft_tokens, accepted),
+                    (request.steps, request.drafted, request.accepted),
+                )
+            )
+
+    def top_two_margin(self, ids: Sequence[int]) -> float:
+        """The target's margin, in nats, between its two likeliest tokens after ``ids``; off the lane clock.
+
+        The lane must be idle.
+        """
+        params = compat.sampling_params(Sampling(max_tokens=1, ignore_eos=True), 0, logprobs=2)
+        self._engine.add_request("margin", {"prompt_token_ids": list(ids)}, params)
+        likeliest: list[float] = []
+        while self._engine.has_unfinished_requests():
+            for output in self._engine.step():
+                for position in output.outputs[0].logprobs or ():
+                    likeliest = sorted((entry.logprob for entry in position.values()), reverse=True)
+        self._tap.take()
+        return likeliest[0] - likeliest[1]
+
+    def warm_up(self, prompt_ids: Sequence[int], tokens: int = 8) -> None:
+        """Generate a few tokens off the clock, so that one-time work (JIT, allocation) is in no figure."""
+        self.add("warm-up", 0, prompt_ids, Sampling(max_tokens=tokens, ignore_eos=True))
+        while self.running:
+            self.step()
+        self.clock_ns = self.own_ns = 0
+        self.checked = 0
+
+    def close(self) -> None:
+        """Free the engine."""
+        compat.close_engine(self._engine)
+
+
+def _cut_reason(output: Any) -> CutReason:
+    if output.outputs[0].finish_reason == "length":
+        return "length"
+    return "stop" if isinstance(output.outputs[0].stop_reason, str) else "eos"
+
+
+def _finish_reason(output: Any) -> FinishReason:
+    reason = output.outputs[0].finish_reason
+    return _cut_reason(output) if reason in ("stop", "length") else "abort" if reason == "abort" else "error"

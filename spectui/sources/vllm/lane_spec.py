@@ -1,0 +1,154 @@
+"""What a user types to get a lane: ``METHOD[:key=value,...]``, such as ``mtp:k=4`` or ``ngram:k=5,max=4,min=2``."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from spectui.events import LaneInfo
+
+TITLES = {
+    "ar": "AR",
+    "mtp": "MTP",
+    "dflash": "DFlash",
+    "eagle": "EAGLE",
+    "eagle3": "EAGLE-3",
+    "medusa": "Medusa",
+    "draft_model": "draft model",
+    "ngram": "n-gram",
+    "suffix": "suffix",
+    "mlp_speculator": "MLP speculator",
+    "custom_class": "custom drafter",
+}
+"""Methods of vLLM's ``speculative_config`` in the field's spelling."""
+
+DEFAULT_K = {"mtp": 2, "dflash": 7, "eagle": 3, "eagle3": 3, "ngram": 5, "suffix": 8}
+NEEDS_MODEL = frozenset({"dflash", "eagle", "eagle3", "medusa", "draft_model", "mlp_speculator", "custom_class"})
+
+_SHORT_KEYS = {"k": "num_speculative_tokens"}
+_NGRAM_KEYS = {"max": "prompt_lookup_max", "min": "prompt_lookup_min"}
+K_LIMIT = 64
+
+TEACHING_NOTE = "a perfect drafter that costs as much as the target"
+
+
+class LaneSpecError(ValueError):
+    """The text is no lane spec; the message is one sentence with the nearest valid choice."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSpec:
+    """A parsed lane spec.
+
+    Attributes:
+        method: vLLM's name of the method, ``"ar"`` for none.
+        k_max: Drafted tokens that the lane is built for; 0 for ``ar``.
+        options: Further entries of vLLM's ``speculative_config``.
+        text: What the user typed.
+    """
+
+    method: str
+    k_max: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    text: str = ""
+
+    @property
+    def title(self) -> str:
+        return TITLES.get(self.method, self.method)
+
+    def speculative_config(self, target: str, max_num_seqs: int) -> dict[str, Any] | None:
+        """vLLM's ``speculative_config``, None for AR.
+
+        The per-batch-size table is what makes K live: the tap rewrites its lookup between steps. ``model=target``
+        names the target itself.
+        """
+        if self.method == "ar":
+            return None
+        config: dict[str, Any] = {
+            "method": self.method,
+            "num_speculative_tokens": self.k_max,
+            "num_speculative_tokens_per_batch_size": [(1, max_num_seqs, self.k_max)],
+            **self.options,
+        }
+        if config.get("model") == "target":
+            config["model"] = target
+        return config
+
+
+def parse_lane_spec(text: str) -> LaneSpec:
+    """Parse ``METHOD[:key=value,...]``; values are JSON where they parse as JSON, else strings.
+
+    Raises:
+        LaneSpecError: Unknown method, malformed or missing option.
+    """
+    method, _, rest = text.strip().partition(":")
+    method = method.replace("-", "_").lower()
+    if method not in TITLES:
+        close = difflib.get_close_matches(method, TITLES, n=1) or ["ar"]
+        raise LaneSpecError(
+            f"unknown lane method '{method}': did you mean '{close[0]}'? Valid are {', '.join(TITLES)}."
+        )
+    options: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or not key:
+            raise LaneSpecError(f"lane '{text}': '{part}' is not key=value, as in '{method}:k=4'.")
+        options[_option_name(method, key.strip())] = _value(value.strip())
+    if method == "ar":
+        if options:
+            raise LaneSpecError(f"lane '{text}': ar drafts nothing and takes no options.")
+        return LaneSpec("ar", 0, {}, text)
+    return LaneSpec(method, _k(text, method, options), _checked(text, method, options), text)
+
+
+def _option_name(method: str, key: str) -> str:
+    if method == "ngram":
+        key = _NGRAM_KEYS.get(key, key)
+    return _SHORT_KEYS.get(key, key)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _k(text: str, method: str, options: dict[str, Any]) -> int:
+    k = options.pop("num_speculative_tokens", DEFAULT_K.get(method, 3))
+    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= K_LIMIT:
+        raise LaneSpecError(f"lane '{text}': k={k} is not possible, K is a whole number from 1 to {K_LIMIT}.")
+    return k
+
+
+def _checked(text: str, method: str, options: dict[str, Any]) -> dict[str, Any]:
+    if method in NEEDS_MODEL and not options.get("model"):
+        raise LaneSpecError(f"lane '{text}': {method} needs its drafter, as in '{method}:model=PATH_OR_ID,k=4'.")
+    if method == "ngram":
+        options.setdefault("prompt_lookup_max", 4)
+        options.setdefault("prompt_lookup_min", min(2, options["prompt_lookup_max"]))
+        if not 1 <= options["prompt_lookup_min"] <= options["prompt_lookup_max"]:
+            raise LaneSpecError(f"lane '{text}': min must be at least 1 and at most max.")
+    return options
+
+
+def lane_infos(specs: Sequence[LaneSpec]) -> tuple[LaneInfo, ...]:
+    """Names and headings of the lanes; a method that comes twice gets a number."""
+    infos: list[LaneInfo] = []
+    seen: dict[str, int] = {}
+    for spec in specs:
+        seen[spec.method] = count = seen.get(spec.method, 0) + 1
+        infos.append(
+            LaneInfo(
+                name=spec.method if count == 1 else f"{spec.method}-{count}",
+                method=spec.method,
+                title=spec.title if count == 1 else f"{spec.title} {count}",
+                k_max=spec.k_max,
+                spec=spec.text,
+                note=TEACHING_NOTE if spec.options.get("model") == "target" else "",
+            )
+        )
+    return tuple(infos)

@@ -1,0 +1,82 @@
+"""The tap: a scheduler that sees what was drafted and what the target made of it.
+
+vLLM's ``scheduler_cls`` is the supported hook. ``update_from_output`` gets the drafted ids of every request and the
+ids that verification left, on every platform and for every drafter, as long as scheduling is synchronous (with
+asynchronous scheduling the drafts are placeholders there).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from vllm.v1.core.sched.output import SchedulerOutput
+from vllm.v1.core.sched.scheduler import Scheduler
+from vllm.v1.outputs import DraftTokenIds, ModelRunnerOutput
+from vllm.v1.request import Request
+
+
+class Verified(NamedTuple):
+    """One request in one engine step: ids that were drafted, and ids that verification left, uncut.
+
+    ``k`` is the number of drafted tokens that was allowed when the drafter ran.
+    """
+
+    request: str
+    k: int
+    drafted: tuple[int, ...]
+    sampled: tuple[int, ...]
+
+
+class TapScheduler(Scheduler):
+    """vLLM's scheduler with a memory of the last step and a K that can change between steps."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._verified: list[Verified] = []
+        self._preempted: list[str] = []
+        self._k = self.num_spec_tokens
+        self._k_of_drafts = self._k
+
+    @property
+    def k(self) -> int:
+        """Tokens that may be drafted from the next step on."""
+        return self._k
+
+    @k.setter
+    def k(self, k: int) -> None:
+        self._k = k
+        if self.dynamic_sd_lookup is not None:
+            self.dynamic_sd_lookup = [k] * len(self.dynamic_sd_lookup)
+
+    def take(self) -> tuple[list[Verified], list[str]]:
+        """What the last engine step verified, and the requests preempted in it."""
+        verified, self._verified = self._verified, []
+        preempted, self._preempted = self._preempted, []
+        return verified, preempted
+
+    def update_from_output(self, scheduler_output: SchedulerOutput, model_runner_output: ModelRunnerOutput) -> Any:
+        sampled = model_runner_output.sampled_token_ids
+        if sampled:
+            index_of = model_runner_output.req_id_to_index
+            drafts = scheduler_output.scheduled_spec_decode_tokens
+            for request_id in scheduler_output.num_scheduled_tokens:
+                request = self.requests.get(request_id)
+                # The base class shortens these very lists where a request ends: read them first.
+                ids = sampled[index_of[request_id]]
+                if ids and request is not None and not request.is_finished():
+                    drafted = tuple(i for i in drafts.get(request_id, ()) if i >= 0)
+                    self._verified.append(Verified(request_id, self._k_of_drafts, drafted, tuple(ids)))
+        self._k_of_drafts = scheduler_output.num_spec_tokens_to_schedule
+        return super().update_from_output(scheduler_output, model_runner_output)
+
+    def update_draft_token_ids(self, draft_token_ids: DraftTokenIds) -> None:
+        super().update_draft_token_ids(draft_token_ids)
+        # Not every drafter asks for the live K; a draft is cut to it here, before it is scheduled.
+        for request_id in draft_token_ids.req_ids:
+            request = self.requests.get(request_id)
+            if request is not None and len(request.spec_token_ids) > self._k_of_drafts:
+                request.spec_token_ids = request.spec_token_ids[: self._k_of_drafts]
+
+    def _preempt_request(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super()._preempt_request(request, *args, **kwargs)
+        self._preempted.append(request.request_id)
