@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from spectui.events import Prompt
 
-_PIECES = re.compile(r"\n[ ]*| ?[^\W\d_]{1,6}|\d|[ ]{2,}| |[^\w\s]{1,2}|_|\s|.")
+_PIECES = re.compile(r"\n[ ]*| ?[^\W\d_\u0800-\uffff]{1,6}|\d|[ ]{2,}| |[^\w\s]{1,2}|_|\s|.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,10 @@ class FrameFigures:
 
 
 class FrameTimer:
-    """Asks for frames and draws them. All methods run on the screen's thread."""
+    """Asks for frames and draws them. All methods run on the screen's thread.
+
+    An exception in a frame ends the drawing and goes to ``on_error``: asyncio would only log it.
+    """
 
     def __init__(
         self,
@@ -118,6 +121,7 @@ class FrameTimer:
         slot: FrameSlot,
         presenter: Presenter,
         scheduler: Scheduler,
+        on_error: Callable[[Exception], None],
         figures: FrameFigures | None = None,
     ) -> None:
         self.figures = figures or FrameFigures()
@@ -125,6 +129,7 @@ class FrameTimer:
         self._slot = slot
         self._presenter = presenter
         self._scheduler = scheduler
+        self._on_error = on_error
         self._running = False
         self._due = 0.0
         self._asked_at: float | None = None
@@ -152,14 +157,16 @@ class FrameTimer:
     @property
     def idle(self) -> bool:
         """Whether everything that happened is on the screen."""
-        return not (len(self._mailbox) or self._poked or self._asked_at or self._slow_behind)
+        return not (len(self._mailbox) or self._poked or self._asked_at is not None or self._slow_behind)
 
     def _tick(self) -> None:
         if not self._running:
             return
         now = self._scheduler.now()
         self.figures.lag_s.append(now - self._due)
-        self._due = max(self._due + FRAME_S, now)
+        self._due += FRAME_S
+        if self._due <= now:
+            self._due = now + FRAME_S
         if self._asked_at is not None:
             if now - self._asked_at > PATIENCE_S:
                 self._asked_at = now
@@ -189,6 +196,13 @@ class FrameTimer:
             self._slot.drawn()
 
     def _draw(self) -> None:
+        try:
+            self._frame()
+        except Exception as error:
+            self.stop()
+            self._on_error(error)
+
+    def _frame(self) -> None:
         began = self._scheduler.now()
         self._poked = False
         while events := self._mailbox.drain(_CHUNK):
