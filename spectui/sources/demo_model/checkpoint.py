@@ -109,8 +109,7 @@ def _bfloat_tensors(gguf: GgufFile) -> list[BfloatTensor]:
 
 def _write_json(path: Path, content: dict[str, object]) -> None:
     with path.open("w", encoding="utf-8") as file:
-        json.dump(content, file, ensure_ascii=False, indent=1)
-        file.write("\n")
+        json.dump(content, file, ensure_ascii=False, indent=2)
         file.flush()
         os.fsync(file.fileno())
 

@@ -31,7 +31,7 @@ def _added_tokens(metadata: Metadata, tokens: list[str]) -> dict[int, dict[str, 
 
 
 def tokenizer_json(metadata: Metadata) -> dict[str, object]:
-    """The content of tokenizer.json.
+    """The content of tokenizer.json, down to the order of its keys what the model's authors publish.
 
     Raises GgufError when the file's tokenizer is not the one of the SmolLM family.
     """
@@ -39,18 +39,16 @@ def tokenizer_json(metadata: Metadata) -> dict[str, object]:
         raise GgufError(f"GGUF tokenizer {metadata.get('tokenizer.ggml.pre')!r} is not {_PRE_TOKENIZER!r}")
     tokens = _strings(metadata, "tokenizer.ggml.tokens")
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    digits = {"type": "Digits", "individual_digits": True}
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [{"id": index, **entry} for index, entry in _added_tokens(metadata, tokens).items()],
         "normalizer": None,
-        "pre_tokenizer": {
-            "type": "Sequence",
-            "pretokenizers": [{"type": "Digits", "individual_digits": True}, byte_level],
-        },
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [digits, byte_level]},
         "post_processor": None,
-        "decoder": byte_level,
+        "decoder": {**byte_level, "add_prefix_space": True},
         "model": {
             "type": "BPE",
             "dropout": None,
@@ -61,7 +59,7 @@ def tokenizer_json(metadata: Metadata) -> dict[str, object]:
             "byte_fallback": False,
             "ignore_merges": False,
             "vocab": {token: index for index, token in enumerate(tokens)},
-            "merges": [merge.split(" ") for merge in _strings(metadata, "tokenizer.ggml.merges")],
+            "merges": _strings(metadata, "tokenizer.ggml.merges"),
         },
     }
 
