@@ -164,7 +164,7 @@ def test_pause_holds_the_race_and_step_once_takes_one_step() -> None:
     source, sink = started(paused=True)
     source.send(cmd.StepOnce())
     source.send(cmd.StepOnce("dflash"))
-    source.send(cmd.SetConcurrency(1))
+    source.send(cmd.SetConcurrency(0))
     sink.wait_for_kind(ev.Notice)
     assert [event.lane for event in sink.of(ev.Step)] == ["ar", "dflash"]  # type: ignore[union-attr]
     source.send(cmd.Resume())
@@ -181,6 +181,7 @@ def test_next_and_own_prompts_begin_new_rounds_and_abort_the_old_one() -> None:
     source.send(cmd.Restart())
     sink.wait_for_kind(ev.RoundStarted, 5)
     assert source.stop(FAILSAFE_S)
+    assert sink.of(ev.Paused) == [ev.Paused(True), ev.Paused(False)], "a new prompt lets the race go on"
     rounds = [event for event in sink.events if isinstance(event, ev.RoundStarted)]
     assert [r.prompts[0].index for r in rounds[:3]] == [0, 1, 0]
     assert [r.prompts[0].text for r in rounds[3:]] == ["mine", "mine"]
@@ -215,11 +216,10 @@ def test_k_changes_from_the_next_step_on_within_what_the_lane_was_built_for() ->
     assert [event.k for event in sink.events if isinstance(event, ev.Step)] == [0, 0]
 
 
-def test_concurrency_and_temperature_hold_from_the_next_round_on() -> None:
+def test_concurrency_and_temperature_begin_a_new_round() -> None:
     source, sink = started(paused=True)
     source.send(cmd.SetConcurrency(4))
     source.send(cmd.SetTemperature(0.8))
-    source.send(cmd.Restart())
     source.send(cmd.StepOnce("ar"))
     sink.wait_for_kind(ev.Step, 4)
     assert source.stop(FAILSAFE_S)

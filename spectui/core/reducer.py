@@ -142,6 +142,9 @@ def _paused(state: RunState, event: ev.Paused) -> None:
 
 def _notice(state: RunState, event: ev.Notice) -> None:
     state.notice = event.text
+    state.notices += 1
+    if event.level == "error" and event.lane is None:
+        state.fault = event.text
     state.revision += 1
 
 

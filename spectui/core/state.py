@@ -81,7 +81,11 @@ class LaneState:
 
 @dataclass(slots=True)
 class RunState:
-    """The whole run. ``revision`` moves with what concerns no single lane."""
+    """The whole run. ``revision`` moves with what concerns no single lane.
+
+    ``notices`` counts them, so that the same sentence said twice is news twice; ``fault`` is why the source as a whole
+    gave up, None while it lives.
+    """
 
     started: RunStarted | None = None
     lanes: dict[str, LaneState] = field(default_factory=dict)
@@ -91,6 +95,8 @@ class RunState:
     round_over: bool = False
     paused: bool = False
     notice: str = ""
+    notices: int = 0
+    fault: str | None = None
     lost: int = 0
     events: int = 0
     revision: int = 0

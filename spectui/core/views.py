@@ -72,7 +72,11 @@ class LaneView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """The whole screen. ``lane_time_s`` is the furthest lane clock of the round."""
+    """The whole screen. ``lane_time_s`` is the furthest lane clock of the round.
+
+    ``notices`` counts the notices so far, of which ``notice`` is the last; ``fault`` is why the source as a whole gave
+    up, None while it lives.
+    """
 
     revision: int
     target: str
@@ -87,6 +91,8 @@ class RunView:
     notice: str
     lost: int
     lane_time_s: float
+    notices: int = 0
+    fault: str | None = None
 
 
 class Viewer:
@@ -128,6 +134,8 @@ class Viewer:
             notice=state.notice,
             lost=state.lost,
             lane_time_s=max((lane.round_s for lane in lanes), default=0.0),
+            notices=state.notices,
+            fault=state.fault,
         )
 
     def _lane(self, name: str, lane: LaneState, ar_tok_s: float | None) -> LaneView:

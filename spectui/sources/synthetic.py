@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from spectui import commands as cmd
 from spectui import events as ev
@@ -21,6 +20,8 @@ from spectui.sources.synthetic_race import SyntheticLane, SyntheticRace, demo_la
 from spectui.sources.synthetic_text import prompt_set
 
 LOADING: tuple[ev.StageName, ...] = ("importing", "loading", "warming up")
+
+MAX_CONCURRENCY = 16
 
 _MAX_DEBT_S = 0.1
 
@@ -122,7 +123,8 @@ class SyntheticSource:
         while self._follow():
             lane = self._race.furthest_behind()
             if lane is None:
-                self._next(1)
+                self._move(1)
+                self._begin()
             else:
                 self._step(lane)
 
@@ -161,16 +163,19 @@ class SyntheticSource:
     def _begin(self) -> None:
         self._rounds_left -= 1
         if self._own_prompt is not None:
-            prompts = tuple(ev.Prompt(self._own_prompt) for _ in range(self._concurrency))
+            prompts = tuple(ev.Prompt(self._own_prompt, "yours") for _ in range(self._concurrency))
         else:
             places = range(self._first, self._first + self._concurrency)
             prompts = tuple(self._prompts[place % len(self._prompts)] for place in places)
         self._emit(self._race.begin(prompts, self._sampling))
 
-    def _next(self, by: int) -> None:
-        self._own_prompt = None
-        self._first = (self._first + by) % len(self._prompts)
+    def _restart(self) -> None:
+        self._set_paused(False)
         self._begin()
+
+    def _move(self, by: int) -> None:
+        self._own_prompt = None
+        self._first = (self._first + by * self._concurrency) % len(self._prompts)
 
     def _step(self, lane: str) -> None:
         self._steps += 1
@@ -221,27 +226,27 @@ class SyntheticSource:
                 if turn is not None:
                     self._emit(self._race.step(turn))
             case cmd.Restart():
-                self._begin()
+                self._restart()
             case cmd.NextPrompt(by):
-                self._next(by)
+                self._move(by)
+                self._restart()
             case cmd.SetPrompt(text):
                 self._own_prompt = text
-                self._begin()
+                self._restart()
             case cmd.SetK(lane, k):
                 self._emit([self._race.set_k(lane, k)])
             case cmd.Abort(lane):
                 self._emit(self._race.abort(lane))
+            case cmd.SetConcurrency(requests) if not 1 <= requests <= MAX_CONCURRENCY:
+                self._emit([ev.Notice(f"requests in flight go from 1 to {MAX_CONCURRENCY}", level="warning")])
             case cmd.SetConcurrency(requests):
-                self._concurrency = max(1, requests)
-                self._say(f"{self._concurrency} at once from the next round on")
+                self._concurrency = requests
+                self._restart()
             case cmd.SetTemperature(temperature):
-                self._sampling = replace(self._sampling, temperature=temperature)
-                self._say(f"temperature {temperature:g} from the next round on")
+                self._sampling = replace(self._sampling, temperature=max(0.0, temperature))
+                self._restart()
 
     def _set_paused(self, paused: bool) -> None:
         if paused != self._paused:
             self._paused = paused
             self._emit([ev.Paused(paused)])
-
-    def _say(self, text: str, level: Literal["info", "warning"] = "info") -> None:
-        self._emit([ev.Notice(text, level=level)])

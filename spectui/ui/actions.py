@@ -22,7 +22,8 @@ class Action:
         label: One or two words, for the footer.
         description: One sentence, for help and README.
         group: Heading in help.
-        footer: Place in the footer, from the left; None keeps it out. Higher ones give way first on narrow screens.
+        footer: How long the footer keeps it on a narrow screen: 0 goes last; None is never in the footer. The footer
+            follows the registry's order.
         tooltip: What a newcomer should know beyond the description.
         palette: Whether the command palette offers it.
     """
@@ -121,7 +122,7 @@ ACTIONS: tuple[Action, ...] = (
         "]",
         "concurrency(1)",
         "more requests",
-        "Race one more prompt at once, from the next round on.",
+        "Race one more prompt at once, in a new round.",
         "Race",
     ),
     Action(
@@ -130,7 +131,7 @@ ACTIONS: tuple[Action, ...] = (
         "[",
         "concurrency(-1)",
         "fewer requests",
-        "Race one prompt less at once, from the next round on.",
+        "Race one prompt less at once, in a new round.",
         "Race",
     ),
     Action("lane.next", "tab", "Tab", "move_focus(1)", "focus", "Focus the next lane.", "Lanes", 9),
@@ -256,12 +257,6 @@ def bindings() -> list[BindingType]:
         for action in ACTIONS
         for key in action.keys.split(",")
     ]
-
-
-def footer_actions() -> list[Action]:
-    """What the footer offers, in order."""
-    offered = [(action.footer, action) for action in ACTIONS if action.footer is not None]
-    return [action for _, action in sorted(offered, key=lambda pair: pair[0])]
 
 
 def groups() -> dict[str, list[tuple[str, str]]]:
