@@ -1,0 +1,309 @@
+"""Ownership of the terminal: nothing but the screen draws on it, and it is given back whatever happens.
+
+Owns: file descriptors 1 and 2, what SIGINT, SIGTERM and SIGHUP do, and the way out of the process.
+Must not know: Textual, vLLM, widgets. Imported before the first paint, so it imports nothing heavy.
+
+While it is owned, descriptors 1 and 2 are the log: C++ prints, torch, vLLM and child processes land there. The real
+terminal is reached through duplicates that `sys.__stdout__` and `sys.__stderr__` write to, which is where Textual's
+drivers draw. After a signal the process ends within the grace period even when an engine thread is inside a long C
+call: exit codes are 130 (SIGINT), 143 (SIGTERM) and 129 (SIGHUP).
+"""
+
+from __future__ import annotations
+
+import _thread
+import faulthandler
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from spectui.runtime.tty import SavedTty, screen_stream, start_guard, stop_guard
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GRACE_S = 3.0
+"""How long, in seconds, an orderly end may take after a signal before the process is ended without one."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_REPEAT_S = 0.3
+"""A second Ctrl-C later than this after the first is a person's, who does not want to wait."""
+_TIDY_S = 1.0
+"""How long `exit_now` gives the restoring and flushing."""
+
+_owner: Terminal | None = None
+
+
+class Terminated(SystemExit):
+    """Raised in the main thread by a signal when nothing was registered to stop in an orderly way."""
+
+
+class Terminal:
+    """The owned terminal; made by `owned_terminal` only."""
+
+    def __init__(self, log_path: Path, grace_s: float) -> None:
+        self.log_path = log_path
+        """The file that descriptors 1 and 2 are while the terminal is owned."""
+        self.exit_code: int | None = None
+        """What the process must end with because of a signal; None while none came."""
+        self.interactive = all(os.isatty(fd) for fd in (0, 1, 2))
+        """Whether a full-screen program can run: a person reads and types at all three descriptors."""
+        self._grace_s = grace_s
+        self._pid = os.getpid()
+        self._running = False
+        self._faults = False
+        self._signalled_at = 0.0
+        self._stopper: Callable[[int], object] | None = None
+        self._handlers: dict[signal.Signals, Any] = {}
+        self._streams: dict[str, Any] = {}
+        self._restoring = _thread.allocate_lock()
+        self._log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._kept = [_duplicate(1), _duplicate(2)]
+        self._drawing = [_duplicate(1), _duplicate(2)]
+        screen = next((kept for fd, kept in ((2, self._kept[1]), (1, self._kept[0])) if os.isatty(fd)), None)
+        self._saved = SavedTty(os.dup(0) if os.isatty(0) else None, screen)
+        self._guard: int | None = None
+        self.out: TextIO = screen_stream(self._drawing[0], self._saved)
+        """The real standard output."""
+        self.err: TextIO = screen_stream(self._drawing[1], self._saved)
+        """The real standard error."""
+
+    def stop_with(self, stop: Callable[[int], object] | None) -> None:
+        """Let a signal end the program in an orderly way.
+
+        Args:
+            stop: called in the main thread's running asyncio loop with the exit code, for example to close the app;
+                the grace period runs from the signal on. None, or no running loop: `Terminated` is raised instead.
+        """
+        self._stopper = stop
+
+    def interrupt(self) -> None:
+        """Do what Ctrl-C does; for the key, which raw mode delivers as a key and not as a signal."""
+        signal.raise_signal(signal.SIGINT)
+
+    def take(self) -> None:
+        """Divert the streams and signals; a signal that came before is obeyed now.
+
+        Raises:
+            Terminated: such a signal came.
+        """
+        for number in _SIGNALS:
+            # Ignored means that whoever started the program (nohup, a background job) asked for that.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._handlers[number] = signal.signal(number, self._on_signal)
+        farewell = f"spectui: killed or crashed; what it logged until then is in {self.log_path}"
+        self._guard = start_guard(self._saved, farewell)
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        self._streams = {name: getattr(sys, name) for name in ("stdout", "stderr", "__stdout__", "__stderr__")}
+        os.dup2(self._log, 1)
+        os.dup2(self._log, 2)
+        vars(sys).update(stdout=_log_stream(1), stderr=_log_stream(2), __stdout__=self.out, __stderr__=self.err)
+        if not faulthandler.is_enabled():
+            # A crash in C code leaves the Python stacks of all threads in the log.
+            faulthandler.enable(2)
+            self._faults = True
+        self._running = True
+        if self.exit_code is not None:
+            raise Terminated(self.exit_code)
+
+    def give_back(self) -> None:
+        """Undo everything, terminal first. The second call does nothing, and so does a forked child's."""
+        if os.getpid() != self._pid or not self._kept:
+            return
+        self._running = False
+        for stream in (self.out, self.err):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        self.restore_screen()
+        if self._faults:
+            faulthandler.disable()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        vars(sys).update(self._streams)
+        for fd, kept in zip((1, 2), self._kept, strict=True):
+            os.dup2(kept, fd)
+            os.close(kept)
+        self._kept.clear()
+        os.close(self._log)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def restore_screen(self) -> None:
+        """Silence whatever still draws and put the terminal back; any thread, once."""
+        with self._restoring:
+            if self._saved.restored:
+                return
+            null = os.open(os.devnull, os.O_WRONLY)
+            for fd in self._drawing:
+                # Not closed: a writer thread may live on, and must not meet another file under that number.
+                os.dup2(null, fd, inheritable=False)
+            os.close(null)
+            self._saved.restore()
+            stop_guard(self._guard)
+
+    def conclude(self, error: BaseException | None) -> None:
+        """After `give_back`: end the process if a signal or an exception says so, else return.
+
+        Raises:
+            BaseException: `error`, when it is none of this module's business.
+            SystemExit: with code 1, for an exception that the person was told of.
+        """
+        if self.owned_by_this_process():
+            if isinstance(error, KeyboardInterrupt) and self.exit_code is None:
+                self.exit_code = 128 + signal.SIGINT
+            if self.exit_code is not None:
+                finish(self.exit_code, self._grace_s)
+            if isinstance(error, Exception):
+                print(_one_line(error, self.log_path), file=sys.stderr, flush=True)
+                if _other_threads():
+                    finish(1, self._grace_s)
+                raise SystemExit(1) from None
+        if error is not None:
+            raise error
+
+    def owned_by_this_process(self) -> bool:
+        """False in a forked child, which must leave its parent's terminal alone."""
+        return os.getpid() == self._pid
+
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+        if not self.owned_by_this_process():
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
+            return
+        now = time.monotonic()
+        if self.exit_code is not None:
+            # A closing terminal sends several signals; only an impatient person cuts the orderly end short.
+            if signum == signal.SIGINT and now - self._signalled_at > _REPEAT_S:
+                exit_now(self.exit_code)
+            return
+        self.exit_code = 128 + signum
+        self._signalled_at = now
+        # Not threading.Thread, whose locks the interrupted code may hold.
+        _thread.start_new_thread(self._end_after_grace, ())
+        if not self._running:
+            return
+        loop = _running_loop()
+        if self._stopper is not None and loop is not None:
+            loop.call_soon_threadsafe(self._stopper, self.exit_code)
+            return
+        raise Terminated(self.exit_code)
+
+    def _end_after_grace(self) -> None:
+        time.sleep(self._grace_s)
+        exit_now(self.exit_code or 0)
+
+
+@contextmanager
+def owned_terminal(log_path: Path, *, grace_s: float = GRACE_S) -> Iterator[Terminal]:
+    """Own the terminal for the length of the block; to be entered in the main thread, before any heavy import.
+
+    After a signal the process ends with the signal's code when the block is left, whatever the block returns. An
+    exception that leaves the block is written to the log with its traceback, one line about it goes to the real
+    standard error, and the process ends with code 1. `SystemExit` passes unchanged.
+
+    Args:
+        log_path: the file that takes everything written to descriptors 1 and 2; appended to, its folder must exist.
+        grace_s: seconds that an orderly end may take after a signal, and that left-over threads are waited for.
+
+    Raises:
+        OSError: the log file cannot be opened; nothing was changed.
+        RuntimeError: the terminal is owned already.
+    """
+    global _owner
+    if _owner is not None:
+        raise RuntimeError("the terminal is owned already")
+    terminal = _owner = Terminal(log_path, grace_s)
+    error: BaseException | None = None
+    try:
+        try:
+            terminal.take()
+            yield terminal
+        except BaseException as raised:
+            error = raised
+            if isinstance(raised, Exception):
+                _log_traceback(raised)
+    finally:
+        terminal.give_back()
+        _owner = None
+    terminal.conclude(error)
+
+
+def finish(code: int, wait_s: float = GRACE_S) -> NoReturn:
+    """End the process with `code` after its non-daemon threads, or without them when they take longer than `wait_s`.
+
+    The way out for everything that ran an engine: the interpreter's own shutdown would wait for a thread that is
+    inside a C call for as long as that takes.
+    """
+    until = time.monotonic() + wait_s
+    for thread in _other_threads():
+        if not thread.daemon:
+            thread.join(max(0.0, until - time.monotonic()))
+    exit_now(code)
+
+
+def exit_now(code: int) -> NoReturn:
+    """End the process at once with `code`, from any thread: terminal restored and logs flushed, in bounded time."""
+    tidied = _thread.allocate_lock()
+    tidied.acquire()
+
+    def tidy() -> None:
+        try:
+            if _owner is not None and _owner.owned_by_this_process():
+                _owner.restore_screen()
+            logging = sys.modules.get("logging")
+            if logging is not None:
+                logging.shutdown()
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+        finally:
+            tidied.release()
+
+    # In a thread of its own, because each of these locks may be held by a thread that will never run again.
+    with suppress(RuntimeError):
+        _thread.start_new_thread(tidy, ())
+        tidied.acquire(timeout=_TIDY_S)
+    os._exit(code)
+
+
+def _log_stream(fd: int) -> TextIO:
+    return open(fd, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+
+
+def _duplicate(fd: int) -> int:
+    try:
+        return os.dup(fd)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)
+
+
+def _running_loop() -> Any:
+    asyncio = sys.modules.get("asyncio")
+    return None if asyncio is None else asyncio._get_running_loop()
+
+
+def _other_threads() -> list[Any]:
+    threading = sys.modules.get("threading")
+    if threading is None:
+        return []
+    return [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+
+
+def _log_traceback(error: Exception) -> None:
+    import traceback
+
+    with suppress(OSError):
+        os.write(2, "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace"))
+
+
+def _one_line(error: Exception, log_path: Path) -> str:
+    text = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
+    what = type(error).__name__ + (f": {text[:300]}" if text else "")
+    return f"spectui: {what} (details in {log_path})"
