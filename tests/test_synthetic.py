@@ -19,6 +19,9 @@ from spectui.sources.synthetic_race import SyntheticLane, SyntheticRace, demo_la
 from spectui.sources.synthetic_text import PASSAGES, Vocabulary, split
 
 FAILSAFE_S = 20.0
+FAST = Pace()
+SLOW = Pace(real_time=0.05)
+"""No round ends while a test sends its commands."""
 
 
 class Collector:
@@ -47,14 +50,16 @@ class Collector:
 def run(**options: object) -> list[ev.Event]:
     """All events of one round at full speed."""
     sink = Collector()
-    source = SyntheticSource(pace=Pace(), **options)  # type: ignore[arg-type]
+    source = SyntheticSource(pace=FAST, **options)  # type: ignore[arg-type]
     source.start(sink)
     sink.wait_for_kind(ev.RoundFinished)
     assert source.stop(FAILSAFE_S)
     return sink.events
 
 
-def race(max_tokens: int = 64, ignore_eos: bool = True, slots: int = 1, seed: int = 0, **lane: object) -> list[ev.Event]:
+def race(
+    max_tokens: int = 64, ignore_eos: bool = True, slots: int = 1, seed: int = 0, **lane: object
+) -> list[ev.Event]:
     """All steps of a race of AR and one drafting lane, without a thread."""
     drafting = SyntheticLane(ev.LaneInfo("mtp", "mtp", "MTP", 3, "mtp:k=3"), **lane)  # type: ignore[arg-type]
     made = SyntheticRace((demo_lanes()[0], drafting), seed)
@@ -89,9 +94,7 @@ def test_a_run_begins_with_its_header_and_every_lane_s_way_to_ready() -> None:
     proposes=st.floats(0, 1),
     ignore_eos=st.booleans(),
 )
-def test_every_step_adds_up(
-    max_tokens: int, slots: int, probability: float, proposes: float, ignore_eos: bool
-) -> None:
+def test_every_step_adds_up(max_tokens: int, slots: int, probability: float, proposes: float, ignore_eos: bool) -> None:
     events = race(max_tokens, ignore_eos, slots, accept=(probability,), proposes=proposes)
     emitted: dict[tuple[str, int], list[int]] = {}
     clocks = {"ar": 0, "mtp": 0}
@@ -152,9 +155,9 @@ def test_pieces_join_to_the_text_and_hold_back_half_characters() -> None:
     assert split("é東") == ["é", "", "東"]
 
 
-def started(**options: object) -> tuple[SyntheticSource, Collector]:
+def started(pace: Pace = FAST, **options: object) -> tuple[SyntheticSource, Collector]:
     sink = Collector()
-    source = SyntheticSource(pace=Pace(), **options)  # type: ignore[arg-type]
+    source = SyntheticSource(pace=pace, **options)  # type: ignore[arg-type]
     source.start(sink)
     sink.wait_for_kind(ev.RoundStarted)
     return source, sink
@@ -174,7 +177,7 @@ def test_pause_holds_the_race_and_step_once_takes_one_step() -> None:
 
 
 def test_next_and_own_prompts_begin_new_rounds_and_abort_the_old_one() -> None:
-    source, sink = started(paused=True)
+    source, sink = started(SLOW, paused=True)
     source.send(cmd.NextPrompt())
     source.send(cmd.NextPrompt(-1))
     source.send(cmd.SetPrompt("mine"))
@@ -217,10 +220,9 @@ def test_k_changes_from_the_next_step_on_within_what_the_lane_was_built_for() ->
 
 
 def test_concurrency_and_temperature_begin_a_new_round() -> None:
-    source, sink = started(paused=True)
+    source, sink = started(SLOW, paused=True)
     source.send(cmd.SetConcurrency(4))
     source.send(cmd.SetTemperature(0.8))
-    source.send(cmd.StepOnce("ar"))
     sink.wait_for_kind(ev.Step, 4)
     assert source.stop(FAILSAFE_S)
     last = sink.of(ev.RoundStarted)[-1]
@@ -257,7 +259,7 @@ def test_a_round_without_a_ready_lane_is_over_at_once() -> None:
 
 def test_a_source_that_dies_says_so_and_lets_go_of_the_frame_slot() -> None:
     sink = Collector()
-    source = SyntheticSource(pace=Pace(), dies_after=5)
+    source = SyntheticSource(pace=FAST, dies_after=5)
     source.start(sink)
     sink.wait_for_kind(ev.Notice)
     assert source.stop(FAILSAFE_S)
@@ -270,7 +272,7 @@ def test_a_source_that_dies_says_so_and_lets_go_of_the_frame_slot() -> None:
 
 def test_rounds_follow_each_other_when_told() -> None:
     sink = Collector()
-    source = SyntheticSource(pace=Pace(), rounds=3, sampling=ev.Sampling(max_tokens=8))
+    source = SyntheticSource(pace=FAST, rounds=3, sampling=ev.Sampling(max_tokens=8))
     source.start(sink)
     sink.wait_for_kind(ev.RoundFinished, 3)
     assert source.stop(FAILSAFE_S)

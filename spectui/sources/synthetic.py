@@ -73,6 +73,7 @@ class SyntheticSource:
         self._race = SyntheticRace(self._lanes, seed)
         self._slot = FrameSlot()
         self._commands: queue.SimpleQueue[cmd.Command] = queue.SimpleQueue()
+        self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._guarded, name="synthetic source", daemon=True)
         self._sink: Sink | None = None
         self._due = 0.0
@@ -88,6 +89,7 @@ class SyntheticSource:
 
     def send(self, command: cmd.Command) -> None:
         self._commands.put(command)
+        self._hurry.set()
 
     def stop(self, timeout_s: float) -> bool:
         self.send(cmd.Shutdown())
@@ -189,7 +191,7 @@ class SyntheticSource:
         self._slot.offer()
 
     def _keep_pace(self, tokens: int, wall_ns: int) -> None:
-        """Wait as long as an engine would compute; lost time is caught up to a bound."""
+        """Wait as long as an engine would compute, or until a command comes; lost time is caught up to a bound."""
         if self._pace.tokens_s:
             self._due += tokens / self._pace.tokens_s
         elif self._pace.real_time:
@@ -199,10 +201,11 @@ class SyntheticSource:
         now = time.monotonic()
         self._due = max(self._due, now - _MAX_DEBT_S)
         if self._due - now > 0.0005:
-            time.sleep(self._due - now)
+            self._hurry.wait(self._due - now)
 
     def _follow(self) -> bool:
         """Follow commands; while nothing can be stepped wait for one. False on `Shutdown`."""
+        self._hurry.clear()
         while True:
             racing = not self._paused and (self._race.running or self._rounds_left > 0)
             if racing and self._commands.empty():
