@@ -1,0 +1,182 @@
+"""Themes: one TOML file each, read into the styles that rows name.
+
+A theme file has ``name``, ``dark``, a table ``[base]`` (what `BASE` lists), a table ``[roles]`` (one colour a token
+role) and ``[lanes] series`` (colours of the lanes, used again from the start when there are more lanes). All colours
+are ``#rrggbb``. What a role looks like beside its colour is decided here, not in the file, so that no theme can take
+the second sign away.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.style import Style
+from textual.theme import BUILTIN_THEMES
+from textual.theme import Theme as TextualTheme
+
+from spectui.core.tokens import Role
+
+BASE = ("background", "surface", "panel", "text", "muted", "faint", "accent", "good", "warn", "bad")
+LANE_COLOURS = 6
+ROLE_STYLES: tuple[str, ...] = tuple(f"role.{role.name.lower()}" for role in Role)
+"""The style name of each `Role`, by its value."""
+
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_ROLE_SIGNS: Mapping[Role, Mapping[str, bool]] = {
+    Role.PLAIN: {},
+    Role.ACCEPTED: {},
+    Role.REJECTED: {"strike": True},
+    Role.RECOVERED: {"underline": True},
+    Role.BONUS: {"bold": True},
+    Role.PENDING: {"italic": True},
+    Role.CUT: {"italic": True},
+}
+
+
+class ThemeError(ValueError):
+    """A theme that cannot be used; the message is one sentence naming the file and the key."""
+
+
+class Palette(dict[str, Style]):
+    """Styles by name. ``signs`` asks widgets to write a role's sign as text too, because there are no colours."""
+
+    def __init__(self, styles: Mapping[str, Style], signs: bool = False) -> None:
+        super().__init__(styles)
+        self.signs = signs
+
+
+@dataclass(frozen=True)
+class Theme:
+    """A usable theme. ``base`` holds the colours of `BASE`; it is empty for the theme without colours."""
+
+    name: str
+    dark: bool
+    base: Mapping[str, str]
+    palette: Palette
+
+    def textual_theme(self) -> TextualTheme:
+        """The same colours for Textual's own parts: inputs, dialogs, scroll bars."""
+        if not self.base:
+            return replace(BUILTIN_THEMES["ansi-dark" if self.dark else "ansi-light"], name=self.name)
+        base = self.base
+        return TextualTheme(
+            name=self.name,
+            primary=base["accent"],
+            secondary=base["muted"],
+            accent=base["accent"],
+            success=base["good"],
+            warning=base["warn"],
+            error=base["bad"],
+            foreground=base["text"],
+            background=base["background"],
+            surface=base["surface"],
+            panel=base["panel"],
+            dark=self.dark,
+        )
+
+
+def lane_style(index: int, title: bool = False) -> str:
+    """The style name of the ``index``-th lane; ``title`` for its heading."""
+    return f"lane.{index % LANE_COLOURS}.title" if title else f"lane.{index % LANE_COLOURS}"
+
+
+def load(path: Path) -> Theme:
+    """Read a theme file; `ThemeError` when it cannot be used."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ThemeError(f"Theme {path} cannot be read: {error.strerror or error}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ThemeError(f"Theme {path} is not valid TOML: {error}.") from error
+    name, dark = data.get("name"), data.get("dark")
+    if not isinstance(name, str) or not name.strip():
+        raise ThemeError(f"Theme {path}: key 'name' must be a text.")
+    if not isinstance(dark, bool):
+        raise ThemeError(f"Theme {path}: key 'dark' must be true or false.")
+    base = _colours(path, data, "base", BASE)
+    roles = _colours(path, data, "roles", [role.name.lower() for role in Role])
+    return Theme(name, dark, base, _palette(base, roles, _series(path, data)))
+
+
+def _colours(path: Path, data: Mapping[str, Any], table: str, keys: Iterable[str]) -> dict[str, str]:
+    section = data.get(table)
+    if not isinstance(section, dict):
+        raise ThemeError(f"Theme {path}: table [{table}] is missing.")
+    return {key: _colour(path, f"{table}.{key}", section.get(key)) for key in keys}
+
+
+def _series(path: Path, data: Mapping[str, Any]) -> list[str]:
+    lanes = data.get("lanes")
+    series = lanes.get("series") if isinstance(lanes, dict) else None
+    if not isinstance(series, list) or not series:
+        raise ThemeError(f"Theme {path}: key 'lanes.series' must be a list of colours.")
+    return [_colour(path, f"lanes.series[{index}]", colour) for index, colour in enumerate(series)]
+
+
+def _colour(path: Path, key: str, value: object) -> str:
+    if not isinstance(value, str) or not _COLOUR.fullmatch(value):
+        raise ThemeError(f"Theme {path}: key '{key}' must be a colour like '#rrggbb', not {value!r}.")
+    return value
+
+
+def _palette(base: Mapping[str, str], roles: Mapping[str, str], series: list[str]) -> Palette:
+    ground = base["background"]
+
+    def style(colour: str, **signs: bool) -> Style:
+        return Style(color=colour, bgcolor=ground, **signs)  # type: ignore[arg-type]
+
+    styles = {name: style(base[name]) for name in ("text", "muted", "faint", "accent", "good", "warn", "bad")}
+    styles["strong"] = style(base["text"], bold=True)
+    styles["title"] = style(base["accent"], bold=True)
+    styles["key"] = style(base["accent"], bold=True)
+    for role, name in zip(Role, ROLE_STYLES, strict=True):
+        styles[name] = style(roles[role.name.lower()], **_ROLE_SIGNS[role])
+    for index in range(LANE_COLOURS):
+        colour = series[index % len(series)]
+        styles[lane_style(index)] = style(colour)
+        styles[lane_style(index, title=True)] = style(colour, bold=True)
+    return Palette(styles)
+
+
+def mono() -> Theme:
+    """The theme without colours, for ``NO_COLOR``: the terminal's own, and every role by its sign."""
+    plain, bold, dim = Style(), Style(bold=True), Style(dim=True)
+    styles = dict.fromkeys(("text", "accent", "good", "warn"), plain)
+    styles |= dict.fromkeys(("strong", "title", "key", "bad"), bold) | dict.fromkeys(("muted", "faint"), dim)
+    for role, name in zip(Role, ROLE_STYLES, strict=True):
+        quiet = {"dim": True} if role in (Role.PENDING, Role.CUT) else {}
+        styles[name] = Style(**_ROLE_SIGNS[role], **quiet)  # type: ignore[arg-type]
+    for index in range(LANE_COLOURS):
+        styles[lane_style(index)] = plain
+        styles[lane_style(index, title=True)] = bold
+    return Theme("mono", True, {}, Palette(styles, signs=True))
+
+
+def theme_folders() -> list[Path]:
+    """Where themes are looked for, first found wins: beside the installed package, then in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    return [folder for folder in (package / "themes", package.parent / "themes") if folder.is_dir()]
+
+
+def available(folders: Iterable[Path] | None = None) -> dict[str, Path]:
+    """Theme files by name, which is the file's name without ``.toml``."""
+    found: dict[str, Path] = {}
+    for folder in theme_folders() if folders is None else folders:
+        for path in sorted(folder.glob("*.toml")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def find(name: str, folders: Iterable[Path] | None = None) -> Theme:
+    """The theme called ``name``, ``"mono"`` included; `ThemeError` names the choices when there is none."""
+    if name == "mono":
+        return mono()
+    themes = available(folders)
+    if name not in themes:
+        raise ThemeError(f"There is no theme {name!r}; choose from {', '.join([*themes, 'mono'])}.")
+    return load(themes[name])

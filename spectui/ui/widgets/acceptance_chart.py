@@ -1,0 +1,74 @@
+"""Acceptance by position of the focused lane: how far into a draft the target goes along."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spectui.core.acceptance import Acceptance
+from spectui.core.views import LaneView
+from spectui.ui.canvas import Canvas
+from spectui.ui.cells import safe
+from spectui.ui.palette import lane_style
+from spectui.ui.rows import EMPTY, Row, fit, spread
+from spectui.ui.widgets.bars import Bar, bar_rows, share_text
+from spectui.ui.widgets.pane_head import drafting_text
+
+
+class AcceptanceChart(Canvas):
+    """Unconditional acceptance at each position, over the last steps or over all of them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._lane: LaneView | None = None
+        self._number = 1
+        self._windowed = True
+
+    def show(self, lane: LaneView, number: int, windowed: bool = True) -> bool:
+        """Show ``lane``, the ``number``-th from 1; True when there is something to paint."""
+        self._lane, self._number, self._windowed = lane, number, windowed
+        return self.redraw()
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        if self._lane is None:
+            return []
+        return acceptance_rows(self._lane, width, height, self._number, self._windowed)
+
+
+def acceptance_rows(lane: LaneView, width: int, height: int, number: int = 1, windowed: bool = True) -> list[Row]:
+    """Heading, one bar a position from 0 to 1, and the acceptance length and rate below."""
+    if height < 1:
+        return []
+    acceptance = lane.window if windowed else lane.acceptance
+    heading = chart_heading("acceptance by position", lane, number, span_text(acceptance, windowed), width)
+    if not acceptance.steps:
+        return [heading, ((drafting_text(lane), "muted"),)][:height]
+    bars = [
+        Bar(str(position), share, share_text(share)) for position, share in enumerate(acceptance.by_position, start=1)
+    ]
+    footed = height > 3
+    rows = bar_rows(bars, lane_style(number - 1), width, height - 1 - footed)
+    rows += [EMPTY] * (height - 1 - footed - len(rows))
+    return [heading, *rows, _figures(acceptance, width)] if footed else [heading, *rows]
+
+
+def chart_heading(what: str, lane: LaneView, number: int, span: str, width: int) -> Row:
+    """What is drawn, of which lane, over which steps."""
+    left: Row = ((what, "strong"), ("  ", "text"), (safe(lane.info.title), lane_style(number - 1, title=True)))
+    return spread(left, ((f" {span}", "muted"),), width)
+
+
+def span_text(acceptance: Acceptance, windowed: bool) -> str:
+    """The steps that count: ``window 200`` while it is not full says how many there are."""
+    return f"window {acceptance.steps}" if windowed else f"all {acceptance.steps}"
+
+
+def _figures(acceptance: Acceptance, width: int) -> Row:
+    length = "—" if acceptance.length is None else f"{acceptance.length:.2f}"
+    row: Row = (
+        ("length ", "muted"),
+        (length, "text"),
+        ("   rate ", "muted"),
+        (share_text(acceptance.rate), "text"),
+        (f"   {acceptance.accepted} of {acceptance.drafted} drafted", "muted"),
+    )
+    return fit(row, width)

@@ -1,0 +1,36 @@
+"""Figures three rows high, from half blocks: readable from the back row in any font."""
+
+from __future__ import annotations
+
+DIGIT_ROWS = 3
+
+_GLYPHS = {
+    "0": ("█▀█", "█ █", "▀▀▀"),
+    "1": ("▄█ ", " █ ", "▀▀▀"),
+    "2": ("▀▀█", "█▀▀", "▀▀▀"),
+    "3": ("▀▀█", " ▀█", "▀▀▀"),
+    "4": ("█ █", "▀▀█", "  ▀"),
+    "5": ("█▀▀", "▀▀█", "▀▀▀"),
+    "6": ("█▀▀", "█▀█", "▀▀▀"),
+    "7": ("▀▀█", "  █", "  ▀"),
+    "8": ("█▀█", "█▀█", "▀▀▀"),
+    "9": ("█▀█", "▀▀█", "▀▀▀"),
+    ".": (" ", " ", "▀"),
+    "x": ("   ", "▀▄▀", "▀ ▀"),
+    "—": ("   ", "▀▀▀", "   "),
+}
+
+
+def block_digits(text: str) -> tuple[str, str, str]:
+    """``text`` of digits, ``.``, ``x`` and the em dash as three strings of equal width."""
+    glyphs = [_GLYPHS[char] for char in text]
+    top, middle, bottom = (" ".join(glyph[row] for glyph in glyphs) for row in range(DIGIT_ROWS))
+    return top, middle, bottom
+
+
+def figure(value: float | None) -> str:
+    """Three significant digits: ``4.27``, ``42.7``, ``427``; an em dash when unknown."""
+    if value is None:
+        return "—"
+    decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{decimals}f}"

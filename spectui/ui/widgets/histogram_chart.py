@@ -1,0 +1,46 @@
+"""How many drafted tokens a step of the focused lane had accepted: the shape behind the mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spectui.core.views import LaneView
+from spectui.ui.canvas import Canvas
+from spectui.ui.palette import lane_style
+from spectui.ui.rows import Row
+from spectui.ui.widgets.acceptance_chart import chart_heading, span_text
+from spectui.ui.widgets.bars import Bar, bar_rows
+from spectui.ui.widgets.pane_head import drafting_text
+
+
+class HistogramChart(Canvas):
+    """Share of the steps by accepted tokens, over the last steps or over all of them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._lane: LaneView | None = None
+        self._number = 1
+        self._windowed = True
+
+    def show(self, lane: LaneView, number: int, windowed: bool = True) -> bool:
+        """Show ``lane``, the ``number``-th from 1; True when there is something to paint."""
+        self._lane, self._number, self._windowed = lane, number, windowed
+        return self.redraw()
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        if self._lane is None:
+            return []
+        return histogram_rows(self._lane, width, height, self._number, self._windowed)
+
+
+def histogram_rows(lane: LaneView, width: int, height: int, number: int = 1, windowed: bool = True) -> list[Row]:
+    """Heading, and one bar from 0 to 100 % for each number of accepted tokens."""
+    if height < 1:
+        return []
+    acceptance = lane.window if windowed else lane.acceptance
+    heading = chart_heading("accepted per step", lane, number, span_text(acceptance, windowed), width)
+    if not acceptance.steps:
+        return [heading, ((drafting_text(lane), "muted"),)][:height]
+    shares = [count / acceptance.steps for count in acceptance.histogram]
+    bars = [Bar(str(accepted), share, f"{share:.0%}".replace("%", " %")) for accepted, share in enumerate(shares)]
+    return [heading, *bar_rows(bars, lane_style(number - 1), width, height - 1)]

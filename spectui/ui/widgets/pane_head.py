@@ -1,0 +1,202 @@
+"""The head of a lane's pane: what the lane is, how fast it is, and whether it still says what AR says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from spectui.core.views import LaneView
+from spectui.ui.canvas import Canvas
+from spectui.ui.cells import safe
+from spectui.ui.palette import lane_style
+from spectui.ui.rows import EMPTY, Row, Span, spread
+from spectui.ui.widgets.digits import DIGIT_ROWS, block_digits, figure
+from spectui.ui.widgets.wrapping import shortened
+
+COMPACT_ROWS = 4
+"""Title, figures, one line about the text, rule."""
+
+LARGE_ROWS = 7
+"""The same with figures three rows high and a line of captions."""
+
+_STAGE_WORDS = {"warming up": "warming up", "loading": "loading weights", "verifying": "checking files"}
+
+
+@dataclass(frozen=True, slots=True)
+class PaneState:
+    """What the head needs to know beside the lane.
+
+    Attributes:
+        number: The lane's place from 1, which is also its key and its colour.
+        focused: Whether keys that act on a lane act on this one.
+        greedy: Whether the run samples greedily; only then is a comparison with AR shown.
+        paused: Whether the race stands still.
+        elapsed_s: Seconds since the lane began to load, None when it is not loading or nobody counts.
+    """
+
+    number: int
+    focused: bool = False
+    greedy: bool = True
+    paused: bool = False
+    elapsed_s: float | None = None
+
+
+class PaneHead(Canvas):
+    """Large figures where there are `LARGE_ROWS` rows, one row of them otherwise."""
+
+    DEFAULT_CSS = "PaneHead { height: 4; }"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._lane: LaneView | None = None
+        self._state = PaneState(1)
+
+    def show(self, lane: LaneView, state: PaneState) -> bool:
+        """Show ``lane``; True when there is something to paint."""
+        self._lane, self._state = lane, state
+        return self.redraw()
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        return [] if self._lane is None else pane_head_rows(self._lane, self._state, width, height)
+
+
+def pane_head_rows(lane: LaneView, state: PaneState, width: int, height: int) -> list[Row]:
+    """The head in exactly ``height`` rows; the last one is the rule above the text, heavy under the focused lane."""
+    rule = ("━" * width, lane_style(state.number - 1)) if state.focused else ("─" * width, "faint")
+    head = [_title(lane, state, width)]
+    if lane.stage.stage != "ready":
+        head += _stage_rows(lane, state, width)
+    else:
+        head += _large(lane, state, width) if height >= LARGE_ROWS else [_small(lane, state, width)]
+        if height > COMPACT_ROWS - 1:
+            head += _remarks(lane, state, width, height - 1 - len(head))
+    head = head[: height - 1]
+    return [*head, *[EMPTY] * (height - 1 - len(head)), (rule,)]
+
+
+def _title(lane: LaneView, state: PaneState, width: int) -> Row:
+    style = lane_style(state.number - 1, title=True)
+    left: Row = ((f"{state.number} ", style if state.focused else "muted"), (safe(lane.info.title), style))
+    if drafting := k_text(lane):
+        left += ((f"  {drafting}", "text" if lane.k else "warn"),)
+    return spread(left, (state_span(lane, state),), width)
+
+
+def k_text(lane: LaneView) -> str:
+    """The live K beside the one the lane was built for; empty for a lane that cannot draft."""
+    if not lane.info.k_max:
+        return ""
+    return f"K={lane.k}" if lane.k == lane.info.k_max else f"K={lane.k} of {lane.info.k_max}"
+
+
+def state_span(lane: LaneView, state: PaneState) -> Span:
+    """What the lane is doing, in one or two words."""
+    if lane.stage.stage == "failed":
+        return "failed", "bad"
+    if lane.stage.stage != "ready":
+        return _STAGE_WORDS.get(lane.stage.stage, lane.stage.stage), "muted"
+    if lane.requests and not lane.active:
+        return (f"done, {lane.finished}" if lane.finished else "done"), "good"
+    if state.paused:
+        return "paused", "warn"
+    if not lane.requests:
+        return "ready", "muted"
+    return (f"{lane.active} running" if lane.requests > 1 else "running"), "muted"
+
+
+def drafting_text(lane: LaneView) -> str:
+    """What drafting yields, telling apart a lane without a drafter, K = 0, no draft yet, and drafts all refused."""
+    if not lane.info.k_max:
+        return "no drafter"
+    window = lane.window
+    if not lane.k:
+        return "K = 0, drafting off"
+    if not window.steps:
+        return "no draft yet"
+    if not window.accepted:
+        return "drafting, 0 accepted"
+    return f"length {figure(window.length)}  rate {figure(window.rate)}"
+
+
+def divergence_span(lane: LaneView, greedy: bool) -> Span | None:
+    """Whether the shown text is AR's so far, None where that is not compared. Tokens are counted from 1."""
+    if not greedy or lane.equal is None:
+        return None
+    difference = lane.divergence
+    if difference is None:
+        return "identical to AR so far", "muted"
+    at = f"diverged at token {difference.position + 1}"
+    if difference.margin is None:
+        return f"{at}, margin —", "muted"
+    if difference.near_tie:
+        return f"{at}, margin {difference.margin:.2f} (near tie)", "muted"
+    return f"{at}, margin {difference.margin:.2f}: engine fault", "bad"
+
+
+def lane_message(lane: LaneView, state: PaneState) -> tuple[Span, ...]:
+    """What stands in the pane in place of text: why the lane failed, or what it is loading; empty otherwise."""
+    if lane.failed is not None:
+        return ((lane.failed or "The lane failed; the log says more.", "bad"),)
+    if lane.stage.stage != "ready" and lane.stage.detail:
+        return ((lane.stage.detail, "muted"),)
+    return ()
+
+
+def _small(lane: LaneView, state: PaneState, width: int) -> Row:
+    left: Row = ((figure(lane.tok_s), lane_style(state.number - 1, title=True)), (" tok/s", "muted"))
+    return spread(left, ((_speedup(lane), "strong"),), width)
+
+
+def _speedup(lane: LaneView) -> str:
+    return "—" if lane.speedup is None else f"{figure(lane.speedup)}x"
+
+
+def _large(lane: LaneView, state: PaneState, width: int) -> list[Row]:
+    rate, ratio = block_digits(figure(lane.tok_s)), block_digits(_speedup(lane))
+    if len(rate[0]) + len(ratio[0]) + 2 > width:
+        return [_small(lane, state, width)]
+    style = lane_style(state.number - 1)
+    digits = [spread(((rate[row], style),), ((ratio[row], "strong"),), width) for row in range(DIGIT_ROWS)]
+    return [*digits, spread((("tok/s", "muted"),), (("speed-up over AR", "muted"),), width)]
+
+
+def _remarks(lane: LaneView, state: PaneState, width: int, room: int) -> list[Row]:
+    """The line about the text, then the lane's note where there is room."""
+    compared = divergence_span(lane, state.greedy)
+    drafting = (drafting_text(lane), "muted")
+    rows: list[Row] = []
+    if compared is None:
+        rows.append((drafting,))
+    elif len(drafting[0]) + len(compared[0]) + 3 <= width:
+        rows.append(spread((drafting,), (compared,), width))
+    else:
+        rows += [(compared,), (drafting,)] if compared[1] == "bad" or room > 1 else [(compared,)]
+    rows = rows[:room]
+    if lane.info.note and (free := room - len(rows)) > 0:
+        rows += [((line, "muted"),) for line in shortened(safe(lane.info.note), width, free)]
+    return rows
+
+
+def _stage_rows(lane: LaneView, state: PaneState, width: int) -> list[Row]:
+    if lane.stage.stage == "failed":
+        return []
+    stage = lane.stage
+    elapsed = "" if state.elapsed_s is None else f"{state.elapsed_s:.0f} s"
+    amount = _amount(stage.done, stage.total)
+    line = spread(((amount, "muted"),), ((elapsed, "muted"),), width)
+    return [line, _progress(stage.done, stage.total, width, lane_style(state.number - 1))]
+
+
+def _amount(done: int | None, total: int | None) -> str:
+    if done is None:
+        return ""
+    if total is None or total < 10_000:
+        return f"{done}" if total is None else f"{done} of {total}"
+    return f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
+
+
+def _progress(done: int | None, total: int | None, width: int, style: str) -> Row:
+    if done is None or not total:
+        return EMPTY
+    filled = max(0, min(width, round(width * done / total)))
+    return (("━" * filled, style), ("─" * (width - filled), "faint"))

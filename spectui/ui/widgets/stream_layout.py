@@ -1,0 +1,182 @@
+"""Breaks a growing token log into lines, once: what is laid out is never looked at again.
+
+Kept for each line is only where it starts, so that a long run costs a few bytes a line; the spans of the few lines on
+the screen are made when they are drawn. Where a line breaks depends on the tokens alone, never on how they came.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+
+from spectui.core.tokens import Role, TokenLog
+from spectui.ui.cells import NEWLINE_SIGN, clusters, mark_room, starts_with_mark, stream_safe
+from spectui.ui.palette import ROLE_STYLES
+from spectui.ui.rows import Row, Span, fit, row_width
+
+BRACKETS: dict[Role, tuple[str, str]] = {
+    Role.REJECTED: ("[", "]"),
+    Role.PENDING: ("(", ")"),
+    Role.CUT: ("«", "»"),
+}
+"""Written around a run of tokens that are no output: where there are no colours, and around cut tokens always."""
+
+BONUS_SIGN = "⁺"
+"""Written before a bonus token where there are no colours."""
+
+_OUTPUT = frozenset({Role.PLAIN, Role.ACCEPTED, Role.RECOVERED, Role.BONUS})
+_LOOK_BACK = 64
+
+
+class StreamLayout:
+    """Lines of one token log from token ``first`` on, for one width and one way of showing it.
+
+    A line runs from its start to the next one's; spaces and the line feed that end it may stand beyond the width,
+    where nothing is drawn. ``signs`` asks for text signs of roles.
+    """
+
+    def __init__(self, log: TokenLog, first: int, width: int, hide_rejected: bool = False, signs: bool = False) -> None:
+        self.log = log
+        self.first = first
+        self.width = max(1, width)
+        self.hide_rejected = hide_rejected
+        self.signs = signs
+        self.length = first
+        """Tokens of the log that are laid out."""
+        self._tokens = array("I", [first])
+        self._offsets = array("I", [0])
+        self._x = 0
+        self._inked = False
+        self._break: tuple[int, int, int] | None = None
+
+    def __len__(self) -> int:
+        """Lines so far, the unfinished last one included."""
+        return len(self._tokens)
+
+    def extend(self, length: int) -> None:
+        """Lay out the tokens up to the ``length``-th of the log."""
+        for index in range(self.length, length):
+            text = self._text(index)
+            if self._x + len(text) <= self.width and text.isascii() and "\n" not in text:
+                self._advance(index, text)
+            else:
+                self._place(index, text)
+        self.length = max(self.length, length)
+
+    def _advance(self, index: int, text: str) -> None:
+        """Put an ASCII token that fits onto the line."""
+        inked = self._inked or not text.isspace()
+        if inked and text:
+            if (space := text.rfind(" ") + 1) and (self._inked or text[:space].strip()):
+                self._break = (index, space, self._x + space)
+            self._inked = True
+        self._x += len(text)
+
+    def _place(self, index: int, text: str) -> None:
+        """Put a token onto the line character by character, breaking where it does not fit."""
+        offset = 0
+        for cluster, cells in clusters(text):
+            end = offset + len(cluster)
+            if cluster == "\n":
+                self._start_line(index, end, 0)
+            elif cluster == " ":
+                self._x = min(self.width, self._x + 1)
+                if self._inked:
+                    self._break = (index, end, self._x)
+            else:
+                self._place_cluster(index, offset, end, cells)
+            offset = end
+
+    def _place_cluster(self, index: int, offset: int, end: int, cells: int) -> None:
+        if cells == 2 and self._inked:
+            self._break = (index, offset, self._x)
+        while self._x + cells > self.width and self._x:
+            self._wrap(index, offset)
+        after_break = self._break is not None and self._break[2] == self._x
+        self._x += cells
+        self._inked = True
+        if cells == 2 or (cells == 0 and after_break):
+            self._break = (index, end, self._x)
+
+    def _wrap(self, index: int, offset: int) -> None:
+        """Begin a line at the last place that allows it; in the middle of a word that fills most of the line."""
+        if self._break is None or self._break[2] * 3 < self.width:
+            self._start_line(index, offset, 0)
+        else:
+            at, start, x = self._break
+            self._start_line(at, start, self._x - x)
+
+    def _start_line(self, index: int, offset: int, x: int) -> None:
+        self._tokens.append(index)
+        self._offsets.append(offset)
+        self._x = x
+        self._inked = x > 0
+        self._break = None
+
+    def _text(self, index: int) -> str:
+        """A token as it is written: safe, on one line unless it is output, with its role's signs if asked for."""
+        text, role = self.log[index]
+        if role is Role.REJECTED and self.hide_rejected:
+            return ""
+        room = self._mark_room(index, role) if starts_with_mark(text) else 0
+        shown = stream_safe(text, room)
+        if role not in _OUTPUT:
+            shown = shown.replace("\n", NEWLINE_SIGN)
+        if not shown or not (self.signs or role is Role.CUT):
+            return shown
+        return self._signs(index, role) + shown
+
+    def _signs(self, index: int, role: Role) -> str:
+        """What stands before a token because of its role and the one before it."""
+        before = next((other for _, other in self._shown_before(index)), None)
+        bonus = BONUS_SIGN if role is Role.BONUS else ""
+        if before is role:
+            return bonus
+        closing = BRACKETS[before][1] if self.signs and before in BRACKETS else ""
+        opening = BRACKETS[role][0] if role in BRACKETS else ""
+        return closing + opening + bonus
+
+    def _mark_room(self, index: int, role: Role) -> int:
+        """How many marks at the start of a token may stand on the tokens before it."""
+        before = ""
+        for text, other in self._shown_before(index):
+            if (other in _OUTPUT) != (role in _OUTPUT) or (self.signs and other is not role):
+                return 0
+            before = text + before
+            if room := mark_room(before):
+                return room
+        return 0
+
+    def _shown_before(self, index: int) -> Iterator[tuple[str, Role]]:
+        """The tokens before one, backwards, that are not empty or hidden; as far as it can matter."""
+        for back in range(index - 1, max(self.first, index - _LOOK_BACK) - 1, -1):
+            text, role = self.log[back]
+            if role is Role.REJECTED and self.hide_rejected:
+                continue
+            if shown := stream_safe(text):
+                yield shown, role
+
+    def row(self, line: int) -> Row:
+        """The spans of a line, no wider than the width; neighbours of one role are one span."""
+        last = line + 1 == len(self._tokens)
+        end = self.length if last else self._tokens[line + 1]
+        stop = 0 if last else self._offsets[line + 1]
+        row = tuple(self._spans(self._tokens[line], self._offsets[line], end, stop))
+        if last and row and (role := self.log[self.length - 1][1]) is Role.CUT:
+            row += ((BRACKETS[role][1], ROLE_STYLES[role]),)
+        return row if row_width(row) <= self.width else fit(row, self.width)
+
+    def _spans(self, start: int, offset: int, end: int, stop: int) -> Iterator[Span]:
+        style, parts = "", ""
+        for index in range(start, end + (stop > 0)):
+            text = self._text(index)[offset if index == start else 0 : stop if index == end else None]
+            if not text:
+                continue
+            name = ROLE_STYLES[self.log[index][1]]
+            if name != style:
+                if parts:
+                    yield parts, style
+                style, parts = name, ""
+            parts += text
+        if parts := parts.removesuffix("\n"):
+            yield parts, style

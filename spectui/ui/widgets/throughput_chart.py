@@ -1,0 +1,146 @@
+"""Throughput of all lanes over lane time, and the lesson of the meter that counts stream chunks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from spectui.core.views import LaneView
+from spectui.ui.canvas import Canvas
+from spectui.ui.cells import safe
+from spectui.ui.palette import LANE_COLOURS, lane_style
+from spectui.ui.rows import EMPTY, Row, Span, fit, row_width
+from spectui.ui.widgets.digits import figure
+
+SMOOTHING_S = 1.0
+"""Seconds of lane time that a point is the mean of: a step's burst is not a change of speed."""
+
+_Series = tuple[tuple[float, float], ...]
+_NICE = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
+_MIN_PLOT = 3
+_COLOUR = re.compile(r"\x1b\[([0-9;]*)m")
+
+
+class ThroughputChart(Canvas):
+    """plotext draws the lines; they are drawn again only when a figure or the size changed."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._lanes: tuple[LaneView, ...] = ()
+        self._focus = 1
+        self._key: object = None
+        self._plot: list[Row] = []
+
+    def show(self, lanes: Sequence[LaneView], focus: int) -> bool:
+        """Show ``lanes``, the ``focus``-th from 1 in front; True when there is something to paint."""
+        self._lanes, self._focus = tuple(lanes), focus
+        return self.redraw()
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        return throughput_rows(self._lanes, width, height, self._focus, self._drawn)
+
+    def _drawn(self, series: Sequence[_Series], focus: int, width: int, height: int) -> list[Row]:
+        key = (tuple(series), focus, width, height)
+        if key != self._key:
+            self._plot, self._key = plot_rows(series, focus, width, height), key
+        return self._plot
+
+
+def throughput_rows(lanes: Sequence[LaneView], width: int, height: int, focus: int = 1, plot: Any = None) -> list[Row]:
+    """Heading that names the lanes' colours, the lines, and the focused lane's lesson where there is room."""
+    if height < 1:
+        return []
+    heading: Row = (("tok/s over lane time", "strong"),)
+    for number, lane in enumerate(lanes, start=1):
+        heading += (("  ", "text"), (f"━ {safe(lane.info.title)}", lane_style(number - 1)))
+    rows = [fit(heading, width)]
+    lesson = EMPTY
+    if height > _MIN_PLOT + 2 and 0 < focus <= len(lanes):
+        lesson = lesson_row(lanes[focus - 1], width)
+    room = height - 1 - bool(lesson)
+    if room < _MIN_PLOT:
+        return rows
+    rows += (plot or plot_rows)([lane.series for lane in lanes], focus, width, room)
+    return [*rows, lesson] if lesson else rows
+
+
+def lesson_row(lane: LaneView, width: int) -> Row:
+    """What a client that counts stream chunks as tokens would report, beside the truth; empty before the first step.
+
+    The wording gets shorter with the width; the two figures never go.
+    """
+    if lane.naive_tok_s is None or lane.tok_s is None:
+        return EMPTY
+    naive, true = figure(lane.naive_tok_s), figure(lane.tok_s)
+    for before, between in (
+        ("a meter that counts stream chunks says ", " tok/s, true is "),
+        ("counting stream chunks: ", ", true: "),
+        ("chunks ", ", true "),
+    ):
+        row: Row = ((before, "muted"), (naive, "warn"), (between, "muted"), (true, "strong"), (" tok/s", "muted"))
+        if row_width(row) <= width:
+            return row
+    return fit(row, width)
+
+
+def nice_ceiling(value: float, least: float) -> float:
+    """The next round figure above ``value``, so that an axis moves rarely and ends at a readable figure."""
+    top = least
+    scale = 1.0
+    while scale * 10 < max(value, least):
+        scale *= 10
+    for step in _NICE:
+        top = step * scale
+        if top >= value and top >= least:
+            break
+    return top
+
+
+def smoothed(series: _Series) -> _Series:
+    """Each point the mean of the last `SMOOTHING_S`."""
+    if len(series) < 2:
+        return series
+    points = max(1, round(SMOOTHING_S / (series[1][0] - series[0][0])))
+    rates = [rate for _, rate in series]
+    return tuple(
+        (seconds, sum(rates[max(0, index + 1 - points) : index + 1]) / min(points, index + 1))
+        for index, (seconds, _) in enumerate(series)
+    )
+
+
+def plot_rows(series: Sequence[_Series], focus: int, width: int, height: int) -> list[Row]:
+    """The lines on axes from 0 to round figures; the focused one in front."""
+    import plotext  # type: ignore[import-untyped]  # costs 30 ms that the first frame does not have
+
+    lines = [smoothed(points) for points in series]
+    if not any(lines):
+        return []
+    plotext.clear_figure()
+    plotext.plot_size(width, height)
+    plotext.theme("clear")
+    plotext.frame(False)
+    for index in sorted(range(len(lines)), key=lambda index: index == focus - 1):
+        if lines[index]:
+            seconds, rates = zip(*lines[index], strict=True)
+            plotext.plot(seconds, rates, marker="braille", color=index % LANE_COLOURS + 1)
+    top = nice_ceiling(max(rate for line in lines for _, rate in line), 10)
+    last = nice_ceiling(max(line[-1][0] for line in lines if line), 5)
+    plotext.ylim(0, top)
+    plotext.xlim(0, last)
+    plotext.yticks([0, top / 2, top], ["0", f"{top / 2:g}", f"{top:g}"])
+    plotext.xticks([0, last / 2, last], ["0", f"{last / 2:g}", f"{last:g} s"])
+    return [parse_row(line) for line in plotext.build().splitlines()[:height]]
+
+
+def parse_row(line: str) -> Row:
+    """A line of plotext's with its colours as spans; what has no colour is an axis."""
+    spans: list[Span] = []
+    style = "muted"
+    for index, part in enumerate(_COLOUR.split(line)):
+        if index % 2:
+            colour = part.removeprefix("38;5;")
+            style = lane_style(int(colour) - 1) if colour != part and colour.isdigit() else "muted"
+        elif part:
+            spans.append((part, style))
+    return tuple(spans)

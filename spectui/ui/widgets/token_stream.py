@@ -1,0 +1,157 @@
+"""The text of one request as it grows, every token in the style of its role."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual import events
+
+from spectui.core.tokens import TokenLog
+from spectui.core.views import StreamView
+from spectui.ui.canvas import Canvas, paint
+from spectui.ui.rows import Row, Span, fit
+from spectui.ui.widgets.stream_layout import StreamLayout
+from spectui.ui.widgets.wrapping import wrapped
+
+RELAYOUT_TOKENS = 20_000
+"""Tokens that are laid out again when the width changes; earlier ones leave the screen's memory."""
+
+WHEEL_LINES = 3
+_EARLIER: Row = (("earlier text is not shown", "muted"),)
+
+
+class TokenStream(Canvas):
+    """Follows the end of the text until the user scrolls; `end` follows again."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._view: StreamView | None = None
+        self._message: tuple[Span, ...] = ()
+        self._lines: StreamLayout | None = None
+        self._row_cache: dict[int, Row] = {}
+        self._top: int | None = None
+        self._hide_rejected = False
+
+    def show(self, view: StreamView | None, message: tuple[Span, ...] = ()) -> bool:
+        """Show a request, or the paragraphs of ``message`` in its place; True when there is something to paint.
+
+        Another log object is another request: the text starts anew and is followed again.
+        """
+        if view is None or self._view is None or view.log is not self._view.log:
+            self._forget()
+            self._top = None
+        self._view = view
+        self._message = message
+        return self.redraw()
+
+    @property
+    def hide_rejected(self) -> bool:
+        """Whether drafted tokens that the target refused are left out."""
+        return self._hide_rejected
+
+    @hide_rejected.setter
+    def hide_rejected(self, hide: bool) -> None:
+        if hide != self._hide_rejected:
+            self._hide_rejected = hide
+            self._top = None
+            self._forget()
+            self._repaint()
+
+    @property
+    def following(self) -> bool:
+        """Whether the end of the text is kept in sight."""
+        return self._top is None
+
+    def scroll_lines(self, lines: int) -> None:
+        """Move down by ``lines`` (up when negative); reaching the end follows it again."""
+        end = max(0, self._total() - self.size.height)
+        top = (end if self._top is None else self._top) + lines
+        self._top = None if top >= end else max(0, top)
+        self._repaint()
+
+    def page(self, pages: int) -> None:
+        """Move down by ``pages`` screens (up when negative), keeping one line in sight."""
+        self.scroll_lines(pages * max(1, self.size.height - 1))
+
+    def home(self) -> None:
+        """Go to the first line that is kept."""
+        self.scroll_lines(-self._total())
+
+    def end(self) -> None:
+        """Go to the end and follow it."""
+        self._top = None
+        self._repaint()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.scroll_lines(-WHEEL_LINES)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.scroll_lines(WHEEL_LINES)
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        if self._message or self._view is None:
+            return wrapped(self._message, width)[:height]
+        self._lay_out(width)
+        total = self._total()
+        end = max(0, total - height)
+        if self._top is not None and self._top >= end:
+            self._top = None
+        top = end if self._top is None else self._top
+        rows = [self._row(line) for line in range(top, min(total, top + height))]
+        below = total - top - len(rows)
+        if below:
+            rows[-1] = _with_sign(rows[-1], f" ↓ {below} more ", width)
+        if len(self._row_cache) > 4 * height:
+            self._row_cache = {line: row for line, row in self._row_cache.items() if top <= line < top + height}
+        return rows
+
+    def _lay_out(self, width: int) -> None:
+        view = self._view
+        assert view is not None
+        signs = bool(getattr(self.palette, "signs", False))
+        layout = self._lines
+        if layout is None or layout.width != width or layout.signs != signs:
+            first = max(0, view.length - RELAYOUT_TOKENS)
+            layout = self._lines = StreamLayout(view.log, first, width, self._hide_rejected, signs)
+            self._row_cache.clear()
+        layout.extend(view.length)
+
+    def _total(self) -> int:
+        """Lines, the one about earlier text included."""
+        layout = self._lines
+        return 0 if layout is None else len(layout) + (layout.first > 0)
+
+    def _row(self, line: int) -> Row:
+        layout = self._lines
+        assert layout is not None
+        if layout.first:
+            if line == 0:
+                return _EARLIER
+            line -= 1
+        if line == len(layout) - 1:
+            return layout.row(line)
+        row = self._row_cache.get(line)
+        if row is None:
+            row = self._row_cache[line] = layout.row(line)
+        return row
+
+    def _forget(self) -> None:
+        self._lines = None
+        self._row_cache.clear()
+
+    def _repaint(self) -> None:
+        if self.is_mounted and self.redraw():
+            paint(self.screen, {self})
+
+
+def _with_sign(row: Row, sign: str, width: int) -> Row:
+    return (*fit(row, max(0, width - len(sign))), (sign, "muted"))
+
+
+def stream_rows(log: TokenLog, width: int, hide_rejected: bool = False, signs: bool = False) -> list[Row]:
+    """The whole of ``log`` as rows: what the widget shows, without a screen."""
+    layout = StreamLayout(log, 0, width, hide_rejected, signs)
+    layout.extend(len(log))
+    return [layout.row(line) for line in range(len(layout))]
