@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import zipfile
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from spectui.sources.demo_model import prepare, wheel
 from spectui.sources.demo_model.checkpoint import write_checkpoint
+from spectui.sources.demo_model.manifest import hash_file
 
 HIDDEN, HEADS, KV_HEADS, HEAD_SIZE, MIDDLE, LAYERS = 64, 4, 2, 16, 96, 2
 TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "a", "b", "ab", "1", "2", "Ġ", "Ċ"]
@@ -26,13 +26,13 @@ class Pins:
 
     wheel_sha256: str
     wheel_bytes: int
-    weights_sha256: str
+    files_sha256: dict[str, str]
 
     def apply(self, patch: Any) -> None:
         """Put the pins in place with `patch(module, name, value)`."""
         patch(wheel, "WHEEL_SHA256", self.wheel_sha256)
         patch(wheel, "WHEEL_BYTES", self.wheel_bytes)
-        patch(prepare, "WEIGHTS_SHA256", self.weights_sha256)
+        patch(prepare, "PINNED", self.files_sha256)
 
 
 def tensors() -> dict[str, tuple[np.ndarray[Any, Any], gguf.GGMLQuantizationType]]:
@@ -100,5 +100,6 @@ def write_small_wheel(folder: Path) -> tuple[Path, Pins]:
     path.write_bytes(content.getvalue())
     reference = folder / "reference"
     reference.mkdir()
-    weights = write_checkpoint(source.read_bytes(), reference, lambda done, total: None)
-    return path, Pins(hashlib.sha256(content.getvalue()).hexdigest(), path.stat().st_size, weights)
+    write_checkpoint(source.read_bytes(), reference, lambda done, total: None)
+    pinned = {name: hash_file(reference / name) for name in prepare.PINNED}
+    return path, Pins(hash_file(path), path.stat().st_size, pinned)

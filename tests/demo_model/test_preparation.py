@@ -237,9 +237,10 @@ def test_a_cache_that_cannot_be_written_is_named(cache: Path) -> None:
         ensure_demo_model(Stages(), cache)
 
 
-def test_weights_that_differ_from_the_pin_are_not_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare, "WEIGHTS_SHA256", "0" * 64)
-    with pytest.raises(DemoModelError, match=r"unexpected weights .* nothing was kept"):
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_file_that_differs_from_its_pin_is_not_kept(cache: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(prepare, "PINNED", {**prepare.PINNED, name: "0" * 64})
+    with pytest.raises(DemoModelError, match=rf"unexpected {name} .* nothing was kept"):
         ensure_demo_model(Stages(), cache)
     assert demo_model_ready(cache) is None
 

@@ -39,14 +39,15 @@ def hash_file(path: Path, progress: Callable[[int], None] | None = None) -> str:
     return digest.hexdigest()
 
 
-def record_directory(directory: Path, known: dict[str, str]) -> None:
-    """Write the manifest of a finished directory; `known` holds hashes that need no second reading."""
+def record_directory(directory: Path, known: dict[str, str]) -> Records:
+    """Write and return the manifest of a finished directory; `known` holds hashes that need no second reading."""
     records: Records = {}
     for path in sorted(directory.iterdir()):
         if path.name != MANIFEST_FILE:
             stat = path.stat()
             records[path.name] = FileRecord(stat.st_size, known.get(path.name) or hash_file(path), stat.st_mtime_ns)
     _write(directory, records)
+    return records
 
 
 def _write(directory: Path, records: Records) -> None:

@@ -11,7 +11,11 @@ from spectui.sources.demo_model.progress import DemoModelError, Progress, Report
 from spectui.sources.demo_model.safetensors_file import WEIGHTS_FILE
 
 MODEL_NAME = "SmolLM2-135M-Instruct"
-WEIGHTS_SHA256 = "7ef915c9bf9d94d8d70211970476878352a5b95855c589ae987916d7a455242b"
+PINNED = {
+    WEIGHTS_FILE: "7ef915c9bf9d94d8d70211970476878352a5b95855c589ae987916d7a455242b",
+    # The file that the model's authors publish, byte for byte.
+    "tokenizer.json": "9ca9acddb6525a194ec8ac7a87f24fbba7232a9a15ffa1af0c1224fcd888e47c",
+}
 
 _CHECKPOINT_BYTES = 275_000_000
 _BUILD_PREFIX = "building-"
@@ -27,7 +31,7 @@ def demo_model_ready(cache_dir: Path | None = None) -> Path | None:
     Reads one small file and the other files' sizes and times, never the weights.
     """
     final = _home(cache_dir) / MODEL_NAME
-    records = manifest.read_manifest(final, {WEIGHTS_FILE: WEIGHTS_SHA256})
+    records = manifest.read_manifest(final, PINNED)
     return final if records is not None and manifest.unchanged(final, records) else None
 
 
@@ -61,7 +65,7 @@ def _bytes_needed(home: Path) -> int:
 
 def _repaired(home: Path, report: Report) -> Path | None:
     final = home / MODEL_NAME
-    records = manifest.read_manifest(final, {WEIGHTS_FILE: WEIGHTS_SHA256})
+    records = manifest.read_manifest(final, PINNED)
     if records is None:
         return None
 
@@ -78,14 +82,14 @@ def _built(home: Path, report: Report) -> Path:
     with tempfile.TemporaryDirectory(prefix=_BUILD_PREFIX, dir=home, ignore_cleanup_errors=True) as building:
         built = Path(building) / MODEL_NAME
         built.mkdir()
-        found = _convert(source, built, report)
-        if found != WEIGHTS_SHA256:
-            raise DemoModelError(
-                f"The demo model converted from {source} has unexpected weights (sha256 {found[:12]}..., expected "
-                f"{WEIGHTS_SHA256[:12]}...), so nothing was kept: try again, and report it with the output of "
-                "`spectui doctor` if it happens twice."
-            )
-        manifest.record_directory(built, {WEIGHTS_FILE: found})
+        records = manifest.record_directory(built, {WEIGHTS_FILE: _convert(source, built, report)})
+        for name, expected in PINNED.items():
+            if (found := records[name].sha256) != expected:
+                raise DemoModelError(
+                    f"The demo model converted from {source} has an unexpected {name} (sha256 {found[:12]}..., "
+                    f"expected {expected[:12]}...), so nothing was kept: try again, and report it with the output of "
+                    "`spectui doctor` if it happens twice."
+                )
         cache.publish(built, home / MODEL_NAME)
     return home / MODEL_NAME
 
