@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from textual.actions import parse
 from textual.binding import Binding, BindingType
 
 MAX_LANE_KEYS = 9
@@ -38,6 +39,12 @@ class Action:
     footer: int | None = None
     tooltip: str = ""
     palette: bool = True
+
+    @property
+    def parsed(self) -> tuple[str, tuple[object, ...]]:
+        """Name and parameters of `call`."""
+        _, name, parameters = parse(self.call)
+        return name, parameters
 
 
 def _lane_keys() -> Iterator[Action]:
@@ -239,9 +246,6 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("program.quit", "q,ctrl+c", "q", "quit", "quit", "End the program at once.", "Program", 2, palette=False),
 )
-
-BY_CALL = {action.call: action for action in ACTIONS}
-
 
 def bindings() -> list[BindingType]:
     """The registry as Textual bindings of the live screen."""

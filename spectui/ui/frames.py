@@ -148,9 +148,14 @@ class FrameTimer:
         """No frame is drawn any more, not even one already granted."""
         self._running = False
 
-    def poke(self) -> None:
-        """The user changed what is shown: ask for a frame now and do not wait for the next tick."""
+    def poke(self, slow: bool = False) -> None:
+        """The user changed what is shown: ask for a frame now and do not wait for the next tick.
+
+        ``slow`` has the next frame draw what changes slowly too.
+        """
         self._poked = True
+        if slow:
+            self._slow_at = float("-inf")
         if self._running and self._asked_at is None:
             self._ask(self._scheduler.now())
 

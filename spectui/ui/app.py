@@ -1,0 +1,215 @@
+"""The application: wires a source, the mailbox, the frame timer and the screens. Decides nothing."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Protocol
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from spectui import commands as cmd
+from spectui import events as ev
+from spectui.core.reducer import reduce
+from spectui.core.state import RunState
+from spectui.core.views import LaneView, RunView, Viewer
+from spectui.sources.base import Source
+from spectui.sources.mailbox import Mailbox
+from spectui.ui import palette
+from spectui.ui.actions import ACTIONS
+from spectui.ui.canvas import Canvas
+from spectui.ui.frames import FrameFigures, FrameTimer, LoopScheduler, Scheduler
+from spectui.ui.screens.controls import Choices, Controls
+from spectui.ui.screens.live import LiveScreen
+from spectui.ui.screens.message import NOTICE_S
+
+DEFAULT_THEME = "midnight"
+LOG_LINES = 5_000
+"""Lines of the engine's log that are kept."""
+
+
+class LogTail(Protocol):
+    """New lines of the engine's log."""
+
+    def poll(self) -> list[str]: ...
+
+
+class SpecTUIApp(App[None]):
+    """The live race on the screen.
+
+    Args:
+        source: Where events come from; started after the first paint, told to shut down when the user quits. Whoever
+            runs the app stops it afterwards.
+        log_tail: The engine's log, None when there is none to show.
+        theme: A theme's name; None takes the default, or the one without colours where ``NO_COLOR`` is set.
+        mailbox: Where the source puts events.
+        figures: Where the cost of frames is kept.
+        scheduler: Makes the clock; the asyncio loop's when None.
+    """
+
+    TITLE = "SpecTUI"
+    ALLOW_SELECT = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True, id="program.quit_always"),
+    ]
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        log_tail: LogTail | None = None,
+        theme: str | None = None,
+        mailbox: Mailbox | None = None,
+        figures: FrameFigures | None = None,
+        scheduler: Callable[[], Scheduler] = LoopScheduler,
+    ) -> None:
+        super().__init__()
+        self.source = source
+        self.log_tail = log_tail
+        self.choices = Choices()
+        self.state = RunState()
+        self.lag_ms: float | None = None
+        self._mailbox = mailbox or Mailbox()
+        self._figures = figures or FrameFigures()
+        self._make_scheduler = scheduler
+        self._viewer = Viewer(self.state)
+        self._controls = Controls(self.choices, source.send)
+        self._loading: dict[str, tuple[float, float | None]] = {}
+        self._notice_at: float | None = None
+        self._log_lines: deque[str] = deque(maxlen=LOG_LINES)
+        self._ended = False
+        self._now: Callable[[], float] = lambda: 0.0
+        self.frames: FrameTimer
+        no_colour = bool(os.environ.get("NO_COLOR"))
+        self._use_theme(palette.find(theme or ("mono" if no_colour else DEFAULT_THEME)))
+
+    def get_default_screen(self) -> Screen[Any]:
+        return LiveScreen(self._controls)
+
+    def on_mount(self) -> None:
+        scheduler = self._make_scheduler()
+        self._now = scheduler.now
+        self.frames = FrameTimer(self._mailbox, self.source.slot, self, scheduler, self._frame_failed, self._figures)
+        self.call_after_refresh(self._start)
+
+    def _start(self) -> None:
+        self.frames.start()
+        self.source.start(self._mailbox)
+
+    def on_unmount(self) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self.frames.stop()
+            self.source.send(cmd.Shutdown())
+
+    def _frame_failed(self, error: Exception) -> None:
+        """Let Textual end the program with a traceback, as it does for its own callbacks."""
+
+        def fail() -> None:
+            raise error
+
+        self.call_later(fail)
+
+    @property
+    def view(self) -> RunView:
+        """The run as it is known now."""
+        self._viewer.slot = self.choices.slot
+        return self._viewer.read()
+
+    @property
+    def clocked(self) -> bool:
+        loading = any(end is None for _, end in self._loading.values())
+        return loading or self._showing_log or (self.notice_age_s or NOTICE_S + 1) < NOTICE_S + 1
+
+    @property
+    def _showing_log(self) -> bool:
+        return self.screen.has_class("clocked")
+
+    def reduce(self, event: ev.Event) -> None:
+        """Fold one event into the state, and note when it came where the screen shows a time."""
+        reduce(self.state, event)
+        match event:
+            case ev.LaneStage(lane, stage):
+                self._note_stage(lane, stage)
+            case ev.Notice():
+                self._notice_at = self._now()
+                self._controls.answered()
+            case ev.KChanged() | ev.Paused():
+                self._controls.answered()
+            case ev.RoundStarted():
+                self.choices.slot = min(self.choices.slot, max(0, len(event.prompts) - 1))
+
+    def _note_stage(self, lane: str, stage: ev.StageName) -> None:
+        began, ended = self._loading.get(lane, (self._now(), None))
+        if stage in ("ready", "failed"):
+            ended = self._now()
+        if stage != "waiting":
+            self._loading[lane] = (began, ended)
+
+    def loading_s(self, lane: LaneView) -> float | None:
+        """Whole seconds since the lane began to load, None unless it is loading."""
+        began, ended = self._loading.get(lane.info.name, (None, None))
+        return None if began is None or ended is not None else float(int(self._now() - began))
+
+    @property
+    def notice_age_s(self) -> float | None:
+        """Seconds since the last notice."""
+        return None if self._notice_at is None else self._now() - self._notice_at
+
+    def present(self, slow: bool) -> None:
+        """Let the screen in front show what moved."""
+        if slow:
+            lag = self._figures.lag_p99
+            self.lag_ms = None if lag is None else lag * 1000
+        present = getattr(self.screen, "present", None)
+        if present is not None:
+            present(self.view, slow)
+
+    def redraw_all(self) -> None:
+        """The user's choice concerns the charts too: draw them in the next frame, not in half a second."""
+        self.frames.poke(slow=True)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return {}
+
+    def _use_theme(self, theme: palette.Theme) -> None:
+        self.palette = theme.palette
+        self.register_theme(theme.textual_theme())
+        self.theme = theme.name
+
+    def next_theme(self) -> None:
+        """Take the theme after the current one."""
+        names = list(palette.available())
+        place = names.index(self.theme) + 1 if self.theme in names else 0
+        self._use_theme(palette.find(names[place % len(names)]))
+        for screen in self.screen_stack:
+            for canvas in screen.query(Canvas):
+                canvas.restyle()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        if isinstance(screen, LiveScreen):
+            for action in ACTIONS:
+                if action.palette and screen.check_action(*action.parsed):
+                    yield SystemCommand(action.label, f"{action.description} ({action.shown})", screen.doing(action))
+
+    def action_help(self) -> None:
+        from spectui.ui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen())
+
+    def action_log(self) -> None:
+        from spectui.ui.screens.log import LogScreen
+
+        if self.log_tail is not None:
+            self.push_screen(LogScreen(self.log_tail, self._log_lines))
+            self.frames.poke(slow=True)
+
+    async def action_quit(self) -> None:
+        self._end()
+        self.exit()

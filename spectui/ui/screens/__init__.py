@@ -1,0 +1,1 @@
+"""The screens: they arrange widgets and follow keys; what is drawn comes from views."""

@@ -1,0 +1,116 @@
+"""What the keys of the live screen do, and when they can do nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from spectui import commands as cmd
+from spectui.core.views import LaneView, RunView
+
+MAX_CONCURRENCY = 16
+
+
+@dataclass(slots=True)
+class Choices:
+    """What the user chose on this screen; the run does not know it.
+
+    ``wanted_k`` and ``wanted_pause`` hold what was asked for and not yet confirmed, so that a key pressed twice before
+    the source answers counts twice.
+    """
+
+    focus: int = 0
+    slot: int = 0
+    windowed: bool = True
+    hide_rejected: bool = False
+    wanted_k: dict[str, int] = field(default_factory=dict)
+    wanted_pause: bool | None = None
+
+
+class Controls:
+    """Turns actions into commands and choices. ``send`` passes a command to the source."""
+
+    def __init__(self, choices: Choices, send: Callable[[cmd.Command], None]) -> None:
+        self._choices = choices
+        self._send = send
+
+    def answered(self) -> None:
+        """The source said something about K, the pause or a command: nothing is pending any more."""
+        self._choices.wanted_k.clear()
+        self._choices.wanted_pause = None
+
+    def focused(self, view: RunView) -> LaneView | None:
+        """The lane that lane keys act on."""
+        return view.lanes[self._choices.focus] if self._choices.focus < len(view.lanes) else None
+
+    def k(self, lane: LaneView) -> int:
+        """The K that the lane has or is about to have."""
+        return self._choices.wanted_k.get(lane.info.name, lane.k)
+
+    def paused(self, view: RunView) -> bool:
+        """Whether the race stands still or is about to."""
+        wanted = self._choices.wanted_pause
+        return view.paused if wanted is None else wanted
+
+    def possible(self, action: str, parameters: tuple[object, ...], view: RunView) -> bool:
+        """Whether the action would do anything now."""
+        lane = self.focused(view)
+        alive = view.fault is None and any(one.failed is None for one in view.lanes)
+        begun = alive and view.round is not None
+        by = parameters[0] if parameters and isinstance(parameters[0], int) else 0
+        match action:
+            case "pause":
+                return begun and (self.paused(view) or not view.round_over)
+            case "step":
+                return begun and not view.round_over
+            case "next_prompt" | "restart" | "prompt":
+                return begun
+            case "concurrency":
+                return begun and 1 <= len(view.prompts) + by <= MAX_CONCURRENCY
+            case "move_focus":
+                return len(view.lanes) > 1
+            case "focus_lane":
+                return 1 <= by <= len(view.lanes)
+            case "change_k":
+                return begun and lane is not None and lane.failed is None and 0 <= self.k(lane) + by <= lane.info.k_max
+            case "request":
+                return len(view.prompts) > 1
+            case "scroll_text" | "rejected" | "window":
+                return lane is not None
+        return True
+
+    def pause(self, view: RunView) -> None:
+        paused = self.paused(view)
+        self._choices.wanted_pause = not paused
+        self._send(cmd.Resume() if paused else cmd.Pause())
+
+    def step(self) -> None:
+        self._send(cmd.StepOnce())
+
+    def next_prompt(self, by: int) -> None:
+        self._send(cmd.NextPrompt(by))
+
+    def restart(self) -> None:
+        self._send(cmd.Restart())
+
+    def prompt(self, text: str) -> None:
+        self._send(cmd.SetPrompt(text))
+
+    def concurrency(self, view: RunView, by: int) -> None:
+        self._send(cmd.SetConcurrency(len(view.prompts) + by))
+
+    def change_k(self, view: RunView, by: int) -> None:
+        lane = self.focused(view)
+        if lane is not None:
+            k = self.k(lane) + by
+            self._choices.wanted_k[lane.info.name] = k
+            self._send(cmd.SetK(lane.info.name, k))
+
+    def request(self, view: RunView, by: int) -> None:
+        self._choices.slot = (self._choices.slot + by) % max(1, len(view.prompts))
+
+    def move_focus(self, view: RunView, by: int) -> None:
+        self._choices.focus = (self._choices.focus + by) % max(1, len(view.lanes))
+
+    def focus(self, index: int) -> None:
+        self._choices.focus = index

@@ -1,0 +1,82 @@
+"""Help: colours, figures and keys, from the same sources as the screen itself."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from spectui.core.tokens import Role
+from spectui.ui.actions import groups
+from spectui.ui.palette import ROLE_STYLES
+from spectui.ui.rows import Row
+from spectui.ui.screens.scrolling import Reader, ReaderScreen, heading
+from spectui.ui.widgets.wrapping import wrap
+
+ROLES: tuple[tuple[Role, str, str], ...] = (
+    (Role.PLAIN, "plain", "the target's own token of a step without a draft"),
+    (Role.ACCEPTED, "accepted", "drafted, and kept by the target"),
+    (Role.REJECTED, "rejected", "drafted, and refused by the target: the first refused one and all after it"),
+    (Role.RECOVERED, "recovered", "the target's own token at the first refusal: the correction"),
+    (Role.BONUS, "bonus", "the target's extra token when every draft was accepted"),
+    (Role.CUT, "cut", "verified, but behind the end of the answer; in no count"),
+)
+
+FIGURES: tuple[tuple[str, str], ...] = (
+    ("tok/s", "Emitted tokens of the round / lane time. The lane clock counts the lane's own engine steps only."),
+    ("speed-up", "A lane's tok/s over that of AR in the same round: two measured figures, never an estimate."),
+    ("K", "How many tokens the drafter may propose in a step."),
+    ("length", "Acceptance length: 1 + accepted / steps with a draft, the target's own token included; 1 to K+1."),
+    ("rate", "Draft acceptance rate: accepted / drafted."),
+    (
+        "by position",
+        "Share of the steps that drafted at least i tokens in which the first i were all accepted (unconditional).",
+    ),
+    ("d, v", "Time of a step spent in the drafter and in the target's verification, in milliseconds."),
+    (
+        "diverged at",
+        "First token at which a greedy lane differs from AR. A small margin is a near tie that rounding flips; a "
+        "large one is a fault of the engine.",
+    ),
+    ("lag", "How late the screen's event loop runs, 99th percentile. Frames are drawn between engine steps only."),
+    ("—", "Unknown or not measured. Never zero."),
+)
+
+
+class HelpReader(Reader):
+    """All of the help."""
+
+    def content(self, width: int) -> list[Row]:
+        return help_rows(min(width, 110))
+
+
+def help_rows(width: int) -> list[Row]:
+    """The help in rows of ``width`` cells."""
+    rows: list[Row] = heading("Colours", width)[1:]
+    names = max(len(name) for _, name, _ in ROLES) + 3
+    for role, name, meaning in ROLES:
+        rows += _entry(name, ROLE_STYLES[role], meaning, names, width)
+    rows += heading("Figures", width)
+    names = max(len(name) for name, _ in FIGURES) + 3
+    for name, meaning in FIGURES:
+        rows += _entry(name, "text", meaning, names, width)
+    for group, entries in groups().items():
+        rows += heading(group, width)
+        for keys, description in entries:
+            rows += _entry(keys, "key", description, 12, width)
+    return rows
+
+
+def _entry(name: str, style: str, meaning: str, indent: int, width: int) -> list[Row]:
+    first, *others = wrap(meaning, max(10, width - indent))
+    rows: list[Row] = [((name, style), (" " * (indent - len(name)), "text"), (first, "muted"))]
+    return rows + [((" " * indent, "text"), (line, "muted")) for line in others]
+
+
+class HelpScreen(ReaderScreen):
+    """Leaves on the key that opened it too."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "leave", show=False)]
+
+    def __init__(self) -> None:
+        super().__init__("SpecTUI", "speculative decoding, step by step", HelpReader())

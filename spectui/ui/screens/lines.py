@@ -1,0 +1,91 @@
+"""The one-line widgets below the panes: what is going on, and the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from textual import events
+
+from spectui.ui.actions import ACTIONS, Action
+from spectui.ui.canvas import Canvas
+from spectui.ui.cells import clip, safe
+from spectui.ui.rows import Row, Span, row_width
+
+GAP = "   "
+
+
+class MessageLine(Canvas):
+    """One sentence, or nothing."""
+
+    DEFAULT_CSS = "MessageLine { height: 1; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._spans: Row = ()
+
+    def show(self, spans: Row) -> bool:
+        """Show ``spans``; True when there is something to paint."""
+        if spans == self._spans:
+            return False
+        self._spans = spans
+        return self.redraw()
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        row: list[Span] = [(" ", "text")]
+        left = width - 2
+        for text, style in self._spans:
+            shown = clip(safe(text), left)
+            row.append((shown, style))
+            left -= row_width((row[-1],))
+        return [tuple(row)]
+
+
+class KeysLine(Canvas):
+    """The footer: as many keys as fit, dimmed where they can do nothing now; a click does what the key does."""
+
+    DEFAULT_CSS = "KeysLine { height: 1; }"
+
+    def __init__(self, run: Callable[[Action], None]) -> None:
+        super().__init__()
+        self._run = run
+        self._labels: Mapping[str, str] = {}
+        self._disabled: frozenset[str] = frozenset()
+
+    def show(self, disabled: frozenset[str], labels: Mapping[str, str]) -> bool:
+        """Dim the actions whose ids are ``disabled``; ``labels`` replaces labels by id. True when there is news."""
+        if disabled == self._disabled and labels == self._labels:
+            return False
+        self._disabled, self._labels = disabled, labels
+        return self.redraw()
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        spans: list[Span] = [(" ", "text")]
+        for action in self._fitting(width):
+            dim = action.id in self._disabled
+            spans.append((action.shown, "faint" if dim else "key"))
+            spans.append((f" {self._label(action)}{GAP}", "faint" if dim else "muted"))
+        return [tuple(spans)]
+
+    def _label(self, action: Action) -> str:
+        return self._labels.get(action.id, action.label)
+
+    def _cells(self, action: Action) -> int:
+        return len(action.shown) + 1 + len(self._label(action)) + len(GAP)
+
+    def _fitting(self, width: int) -> list[Action]:
+        offered = sorted((action for action in ACTIONS if action.footer is not None), key=lambda a: a.footer or 0)
+        room = width - 2 + len(GAP)
+        kept: set[str] = set()
+        for action in offered:
+            room -= self._cells(action)
+            if room < 0:
+                break
+            kept.add(action.id)
+        return [action for action in ACTIONS if action.id in kept]
+
+    def on_click(self, event: events.Click) -> None:
+        x = 1
+        for action in self._fitting(self.size.width):
+            if x <= event.x < x + self._cells(action) - len(GAP):
+                self._run(action)
+            x += self._cells(action)

@@ -1,0 +1,283 @@
+"""The live screen: one pane a lane, the charts of the focused one, and what the keys do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container, Horizontal
+from textual.screen import Screen
+from textual.widget import Widget
+
+from spectui.core.views import LaneView, RunView
+from spectui.ui.actions import ACTIONS, Action, bindings
+from spectui.ui.canvas import paint
+from spectui.ui.screens.arrangement import SIDE_CELLS, arrange, visible
+from spectui.ui.screens.controls import Controls
+from spectui.ui.screens.lines import KeysLine, MessageLine
+from spectui.ui.screens.message import message
+from spectui.ui.screens.pane import LanePane
+from spectui.ui.screens.strip import LaneStrip
+from spectui.ui.widgets.acceptance_chart import AcceptanceChart
+from spectui.ui.widgets.histogram_chart import HistogramChart
+from spectui.ui.widgets.pane_head import PaneState
+from spectui.ui.widgets.status import StatusLine, TooSmall
+from spectui.ui.widgets.throughput_chart import ThroughputChart
+
+if TYPE_CHECKING:
+    from spectui.ui.app import SpecTUIApp
+
+
+class LiveScreen(Screen[None]):
+    """Arranges the parts and shows the view to those whose part of it moved."""
+
+    DEFAULT_CSS = f"""
+    LiveScreen {{ background: $background; layout: vertical; overflow: hidden; }}
+    LiveScreen StatusLine, LiveScreen LaneStrip {{ margin: 0 1; }}
+    LiveScreen.airy StatusLine {{ margin: 0 1 1 1; }}
+    LiveScreen LaneStrip {{ display: none; }}
+    LiveScreen.strip LaneStrip {{ display: block; }}
+    LiveScreen #body {{ height: 1fr; layout: vertical; overflow: hidden; }}
+    LiveScreen #panes {{ height: 1fr; width: 1fr; overflow: hidden; }}
+    LiveScreen LanePane {{ width: 1fr; padding: 0 1; overflow: hidden; }}
+    LiveScreen LanePane Ledger {{ margin: 1 0 0 0; }}
+    LiveScreen #charts {{ height: auto; overflow: hidden; margin: 1 0 0 0; }}
+    LiveScreen #charts > Canvas {{ margin: 0 2 0 1; }}
+    LiveScreen.beside #body {{ layout: horizontal; }}
+    LiveScreen.beside #charts {{ layout: vertical; width: {SIDE_CELLS}; height: 1fr; margin: 0; }}
+    LiveScreen.beside #charts Canvas {{ height: 1fr; }}
+    LiveScreen TooSmall {{ display: none; height: 1fr; }}
+    LiveScreen.too-small > * {{ display: none; }}
+    LiveScreen.too-small > TooSmall {{ display: block; }}
+    LiveScreen.prompting MessageLine {{ display: none; }}
+    """
+    BINDINGS: ClassVar[list[BindingType]] = bindings()
+
+    def __init__(self, controls: Controls) -> None:
+        super().__init__()
+        self._controls = controls
+        self._status = StatusLine()
+        self._strip = LaneStrip()
+        self._panes: list[LanePane] = []
+        self._acceptance = AcceptanceChart()
+        self._histogram = HistogramChart()
+        self._throughput = ThroughputChart()
+        self._message = MessageLine()
+        self._keys = KeysLine(lambda action: self.doing(action)())
+        self._first = 0
+        self._laid_out: object = None
+
+    def compose(self) -> ComposeResult:
+        yield self._status
+        yield self._strip
+        with Container(id="body"):
+            yield Horizontal(id="panes")
+            with Horizontal(id="charts"):
+                yield self._acceptance
+                yield self._histogram
+                yield self._throughput
+        yield self._message
+        yield self._keys
+        yield TooSmall()
+
+    @property
+    def _app(self) -> SpecTUIApp:
+        return cast("SpecTUIApp", self.app)
+
+    @property
+    def _view(self) -> RunView:
+        return self._app.view
+
+    def present(self, view: RunView, slow: bool) -> None:
+        """Show what moved and paint it; ``slow`` also draws what changes slowly."""
+        self._lay_out(view)
+        choices = self._app.choices
+        dirty: set[Widget] = set()
+        if self._status.show(view, self._app.lag_ms):
+            dirty.add(self._status)
+        if self._strip.display and self._strip.show(view.lanes, choices.focus):
+            dirty.add(self._strip)
+        for index, (pane, lane) in enumerate(zip(self._panes, view.lanes, strict=False)):
+            if pane.display:
+                dirty |= pane.show(lane, self._pane_state(view, lane, index))
+        if slow:
+            dirty |= self._show_charts(view)
+        if self._message.show(message(view, self._app.notice_age_s)):
+            dirty.add(self._message)
+        if self._keys.show(self._disabled(), {"race.pause": "go on" if self._controls.paused(view) else "pause"}):
+            dirty.add(self._keys)
+        paint(self, dirty)
+
+    def _pane_state(self, view: RunView, lane: LaneView, index: int) -> PaneState:
+        return PaneState(
+            number=index + 1,
+            focused=index == self._app.choices.focus and len(view.lanes) > 1,
+            greedy=view.sampling.temperature <= 0,
+            paused=view.paused,
+            elapsed_s=self._app.loading_s(lane),
+        )
+
+    def _show_charts(self, view: RunView) -> set[Widget]:
+        lane = self._controls.focused(view)
+        if lane is None:
+            return set()
+        choices = self._app.choices
+        number = choices.focus + 1
+        dirty: set[Widget] = set()
+        if self._acceptance.display and self._acceptance.show(lane, number, choices.windowed):
+            dirty.add(self._acceptance)
+        if self._histogram.display and self._histogram.show(lane, number, choices.windowed):
+            dirty.add(self._histogram)
+        if self._throughput.display and self._throughput.show(view.lanes, number):
+            dirty.add(self._throughput)
+        return dirty
+
+    def _disabled(self) -> frozenset[str]:
+        """Actions of the footer that can do nothing now."""
+        offered = (action for action in ACTIONS if action.footer is not None)
+        return frozenset(action.id for action in offered if not self.check_action(*action.parsed))
+
+    def _lay_out(self, view: RunView) -> None:
+        """Give every part its place; does nothing unless size, lanes or the lanes in sight changed."""
+        width, height = self.size
+        found = arrange(width, height, len(view.lanes))
+        if found is not None:
+            self._first = visible(self._app.choices.focus, found.panes, len(view.lanes), self._first)
+        key = (found, tuple(lane.info for lane in view.lanes), self._first)
+        if key == self._laid_out:
+            return
+        self._laid_out = key
+        self.set_class(found is None, "too-small")
+        if found is None:
+            return
+        self._mount_panes(len(view.lanes))
+        self.set_class(found.strip, "strip")
+        self.set_class(found.charts == "beside", "beside")
+        self.set_class(found.airy, "airy")
+        for index, pane in enumerate(self._panes):
+            pane.display = self._first <= index < self._first + found.panes
+            pane.fit_to(found)
+        charts = self.query_one("#charts")
+        charts.display = found.charts != "none" and bool(view.lanes)
+        for place, chart in enumerate((self._acceptance, self._histogram, self._throughput)):
+            chart.display = place < found.chart_count
+            chart.styles.height = found.chart_rows if found.charts == "below" else None
+
+    def _mount_panes(self, lanes: int) -> None:
+        place = self.query_one("#panes")
+        while len(self._panes) > lanes:
+            self._panes.pop().remove()
+        while len(self._panes) < lanes:
+            self._panes.append(LanePane(len(self._panes)))
+            place.mount(self._panes[-1])
+            self._panes[-1].stream.hide_rejected = self._app.choices.hide_rejected
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._app.frames.poke()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if self.has_class("prompting") and action not in ("quit", "close_prompt"):
+            return False
+        if action == "log":
+            return True if self._app.log_tail is not None else None
+        return True if self._controls.possible(action, parameters, self._view) else None
+
+    def doing(self, action: Action) -> Callable[[], None]:
+        """What the action's key would do, for clicks and the command palette."""
+
+        def do() -> None:
+            if self.check_action(*action.parsed):
+                self.call_later(self.run_action, action.call)
+
+        return do
+
+    def action_pause(self) -> None:
+        self._controls.pause(self._view)
+        self._app.frames.poke()
+
+    def action_step(self) -> None:
+        self._controls.step()
+
+    def action_next_prompt(self, by: int) -> None:
+        self._controls.next_prompt(by)
+
+    def action_restart(self) -> None:
+        self._controls.restart()
+
+    def action_concurrency(self, by: int) -> None:
+        self._controls.concurrency(self._view, by)
+
+    def action_change_k(self, by: int) -> None:
+        self._controls.change_k(self._view, by)
+
+    def action_move_focus(self, by: int) -> None:
+        self._controls.move_focus(self._view, by)
+        self._app.redraw_all()
+
+    def action_focus_lane(self, number: int) -> None:
+        self._controls.focus(number - 1)
+        self._app.redraw_all()
+
+    def action_request(self, by: int) -> None:
+        self._controls.request(self._view, by)
+        self._app.redraw_all()
+
+    def action_window(self) -> None:
+        self._app.choices.windowed = not self._app.choices.windowed
+        self._app.redraw_all()
+
+    def action_rejected(self) -> None:
+        choices = self._app.choices
+        choices.hide_rejected = not choices.hide_rejected
+        for pane in self._panes:
+            pane.stream.hide_rejected = choices.hide_rejected
+
+    def action_scroll_text(self, where: str) -> None:
+        stream = self._panes[self._app.choices.focus].stream
+        match where:
+            case "up" | "down":
+                stream.scroll_lines(-1 if where == "up" else 1)
+            case "page_up" | "page_down":
+                stream.page(-1 if where == "page_up" else 1)
+            case "home":
+                stream.home()
+            case "end":
+                stream.end()
+
+    def action_theme(self) -> None:
+        self._app.next_theme()
+
+    def action_help(self) -> None:
+        self._app.action_help()
+
+    def action_log(self) -> None:
+        self._app.action_log()
+
+    async def action_quit(self) -> None:
+        await self._app.action_quit()
+
+    async def action_prompt(self) -> None:
+        from spectui.ui.screens.prompt import PromptLine
+
+        lines = self.query(PromptLine)
+        line = lines.first() if lines else PromptLine()
+        if not lines:
+            await self.mount(line, before=self._message)
+        self.add_class("prompting")
+        line.open()
+
+    def on_prompt_line_entered(self, event: object) -> None:
+        self._controls.prompt(getattr(event, "text", ""))
+
+    def on_prompt_line_closed(self) -> None:
+        self.remove_class("prompting")
+        self._app.frames.poke()
+
+    def on_lane_pane_chosen(self, event: LanePane.Chosen) -> None:
+        self.action_focus_lane(event.index + 1)
+
+    def on_lane_strip_chosen(self, event: LaneStrip.Chosen) -> None:
+        self.action_focus_lane(event.index + 1)

@@ -1,0 +1,48 @@
+"""Which one sentence stands above the keys. Pure: a view in, spans out."""
+
+from __future__ import annotations
+
+from spectui.core.views import LaneView, RunView
+from spectui.ui.rows import Row
+
+NOTICE_S = 6.0
+"""Seconds that a notice stays."""
+
+
+def message(view: RunView, notice_age_s: float | None) -> Row:
+    """The sentence for the moment: what is worst first. ``notice_age_s`` is None when nothing was ever said."""
+    if view.fault is not None:
+        return (("The source ended: ", "bad"), (view.fault, "text"), ("   l log   q quit", "muted"))
+    lanes = view.lanes
+    if lanes and all(lane.failed is not None for lane in lanes):
+        return (("No lane is left. ", "bad"), ("Each pane says why; l shows the log, q quits.", "muted"))
+    if view.notice and notice_age_s is not None and notice_age_s < NOTICE_S:
+        return ((view.notice, "text"),)
+    if view.round is None:
+        return _starting(lanes)
+    if view.round_over:
+        return (("finished: ", "good"), ("n next prompt, r restart", "text"), *_winner(lanes))
+    if view.paused:
+        return (("paused: ", "warn"), (". takes one step, Space goes on", "text"))
+    return ()
+
+
+def notice_counts(view: RunView, notice_age_s: float | None) -> bool:
+    """Whether the sentence will change with time alone."""
+    return bool(view.notice) and notice_age_s is not None and notice_age_s < NOTICE_S and view.fault is None
+
+
+def _starting(lanes: tuple[LaneView, ...]) -> Row:
+    if not lanes:
+        return (("starting", "muted"),)
+    ready = sum(lane.stage.stage == "ready" for lane in lanes)
+    return ((f"starting: {ready} of {len(lanes)} lanes ready; the race begins when all are", "muted"),)
+
+
+def _winner(lanes: tuple[LaneView, ...]) -> Row:
+    """The fastest lane beside AR, when there is a measured one."""
+    measured = [lane for lane in lanes if lane.info.method != "ar" and lane.speedup is not None]
+    if not measured:
+        return ()
+    best = max(measured, key=lambda lane: lane.speedup or 0.0)
+    return ((f"   fastest drafter: {best.info.title} {best.speedup:.2f}x", "muted"),)

@@ -1,0 +1,63 @@
+"""One lane's pane: head, text, ledger."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widget import Widget
+
+from spectui.core.views import LaneView
+from spectui.ui.screens.arrangement import Arrangement
+from spectui.ui.widgets.ledger import Ledger
+from spectui.ui.widgets.pane_head import PaneHead, PaneState, lane_message
+from spectui.ui.widgets.token_stream import TokenStream
+
+
+class LanePane(Vertical):
+    """Shows one lane; a click asks for the focus."""
+
+    class Chosen(Message):
+        """The user clicked the pane of the lane at ``index``."""
+
+        def __init__(self, index: int) -> None:
+            super().__init__()
+            self.index = index
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        self._index = index
+        self.head = PaneHead()
+        self.stream = TokenStream()
+        self.ledger = Ledger()
+        self._shown: tuple[LaneView, PaneState] | None = None
+
+    def compose(self) -> ComposeResult:
+        yield self.head
+        yield self.stream
+        yield self.ledger
+
+    def fit_to(self, arrangement: Arrangement) -> None:
+        """Give the parts their rows."""
+        self.head.styles.height = arrangement.head
+        self.ledger.styles.height = arrangement.ledger
+        self.set_class(arrangement.airy, "airy")
+
+    def show(self, lane: LaneView, state: PaneState) -> set[Widget]:
+        """Show ``lane``; the widgets that have something to paint."""
+        before, self._shown = self._shown, (lane, state)
+        if before is not None and before[0] is lane and before[1] == state:
+            return set()
+        dirty: set[Widget] = set()
+        if self.head.show(lane, state):
+            dirty.add(self.head)
+        if before is None or before[0] is not lane:
+            if self.stream.show(lane.stream, lane_message(lane, state)):
+                dirty.add(self.stream)
+            if self.ledger.show(lane):
+                dirty.add(self.ledger)
+        return dirty
+
+    def on_click(self, event: events.Click) -> None:
+        self.post_message(self.Chosen(self._index))

@@ -1,0 +1,115 @@
+"""A screen full of rows to read, under a title: help and the engine's log."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from spectui.ui.canvas import Canvas
+from spectui.ui.rows import Row, spread
+from spectui.ui.screens.lines import MessageLine
+
+WHEEL_LINES = 3
+
+
+class Reader(Canvas):
+    """Rows longer than the screen. Follows the end when asked to, until the user scrolls up."""
+
+    DEFAULT_CSS = "Reader { margin: 0 2; }"
+
+    def __init__(self, follow: bool = False) -> None:
+        super().__init__()
+        self._top = 0
+        self._following = follow
+        self._may_follow = follow
+
+    def content(self, width: int) -> list[Row]:
+        """All rows."""
+        raise NotImplementedError
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        content = self.content(width)
+        end = max(0, len(content) - height)
+        self._top = end if self._following else min(self._top, end)
+        return content[self._top : self._top + height]
+
+    def scroll_rows(self, rows: int) -> None:
+        """Move down by ``rows``, up when negative; reaching the end follows it again."""
+        end = max(0, len(self.content(self.size.width)) - self.size.height)
+        self._top = max(0, min(end, self._top + rows))
+        self._following = self._may_follow and self._top == end
+        if self.redraw():
+            self.refresh()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.scroll_rows(-WHEEL_LINES)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.scroll_rows(WHEEL_LINES)
+
+
+class ReaderScreen(Screen[None]):
+    """A title, a `Reader`, and how to leave."""
+
+    DEFAULT_CSS = """
+    ReaderScreen { background: $background; layout: vertical; overflow: hidden; }
+    ReaderScreen > #title { margin: 0 1 1 1; }
+    ReaderScreen > #leave { margin: 1 1 0 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "leave", "Back", show=False),
+        *(Binding(key, f"scroll_text({rows})", show=False) for key, rows in (("up,k", -1), ("down,j", 1))),
+        *(Binding(key, f"page({pages})", show=False) for key, pages in (("pageup,b", -1), ("pagedown,space", 1))),
+        Binding("home,g", "scroll_text(-1000000)", show=False),
+        Binding("end,G", "scroll_text(1000000)", show=False),
+        Binding("tab,shift+tab", "stay", show=False),
+    ]
+
+    def __init__(self, title: str, note: str, reader: Reader) -> None:
+        super().__init__()
+        self._title = MessageLine()
+        self._title.id = "title"
+        self._leave = MessageLine()
+        self._leave.id = "leave"
+        self._heading: Row = ((title, "title"), (f"   {note}", "muted"))
+        self.reader = reader
+
+    def compose(self) -> ComposeResult:
+        yield self._title
+        yield self.reader
+        yield self._leave
+
+    def on_mount(self) -> None:
+        self.call_after_refresh(self._fill)
+
+    def _fill(self) -> None:
+        self._title.show(self._heading)
+        keys: tuple[tuple[str, str], ...] = (("Esc", "back"), ("Up Down PgUp PgDn", "scroll"))
+        self._leave.show(tuple(span for key, what in keys for span in ((key, "key"), (f" {what}   ", "muted"))))
+        self.reader.redraw()
+        self.refresh()
+
+    def action_leave(self) -> None:
+        self.dismiss()
+
+    def action_stay(self) -> None:
+        """There is nothing to move between."""
+
+    def action_scroll_text(self, rows: int) -> None:
+        self.reader.scroll_rows(rows)
+
+    def action_page(self, pages: int) -> None:
+        self.reader.scroll_rows(pages * max(1, self.reader.size.height - 1))
+
+
+def heading(text: str, width: int) -> list[Row]:
+    """A blank row, then ``text`` on a thin rule."""
+    return [(), spread(((text, "strong"), (" ", "text")), (("─" * max(0, width - len(text) - 1), "faint"),), width)]
+
+
