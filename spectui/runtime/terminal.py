@@ -29,13 +29,11 @@ if TYPE_CHECKING:
 
 GRACE_S = 3.0
 """How long, in seconds, an orderly end may take after a signal before the process is ended without one."""
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _REPEAT_S = 0.3
 """A second Ctrl-C later than this after the first is a person's, who does not want to wait."""
 _TIDY_S = 1.0
 """How long `exit_now` gives the restoring and flushing."""
-
 _owner: Terminal | None = None
 
 
@@ -55,7 +53,7 @@ class Terminal:
         """Whether a full-screen program can run: a person reads and types at all three descriptors."""
         self._grace_s = grace_s
         self._pid = os.getpid()
-        self._running = False
+        self._running = self._left = False
         self._faults = False
         self._signalled_at = 0.0
         self._stopper: Callable[[int], object] | None = None
@@ -87,20 +85,15 @@ class Terminal:
         signal.raise_signal(signal.SIGINT)
 
     def take(self) -> None:
-        """Divert the streams and signals; a signal that came before is obeyed now.
-
-        Raises:
-            Terminated: such a signal came.
-        """
+        """Divert the signals and streams; raises `Terminated` when a signal came meanwhile."""
         for number in _SIGNALS:
             # Ignored means that whoever started the program (nohup, a background job) asked for that.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._handlers[number] = signal.signal(number, self._on_signal)
         farewell = f"spectui: killed or crashed; what it logged until then is in {self.log_path}"
         self._guard = start_guard(self._saved, farewell)
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
         self._streams = {name: getattr(sys, name) for name in ("stdout", "stderr", "__stdout__", "__stderr__")}
         os.dup2(self._log, 1)
         os.dup2(self._log, 2)
@@ -113,15 +106,55 @@ class Terminal:
         if self.exit_code is not None:
             raise Terminated(self.exit_code)
 
-    def give_back(self) -> None:
-        """Undo everything, terminal first. The second call does nothing, and so does a forked child's."""
-        if os.getpid() != self._pid or not self._kept:
+    def leave(self, error: BaseException | None) -> None:
+        """Give the terminal back, then end the process if a signal or a stuck thread says so; once, by its owner."""
+        if self._left or not self.owned_by_this_process():
             return
-        self._running = False
+        self._left, self._running = True, False
+        self.flush()
+        self.restore_screen()
+        if isinstance(error, KeyboardInterrupt) and self.exit_code is None:
+            self.exit_code = 128 + signal.SIGINT
+        if isinstance(error, Exception):
+            self._tell(error)
+            if self.exit_code is None and _other_threads():
+                self.exit_code = 1
+        if self.exit_code is not None:
+            # Descriptors 1 and 2 stay the log, so that what the last threads say does not reach the terminal.
+            finish(self.exit_code, self._grace_s)
+        self._give_streams_back()
+
+    def restore_screen(self) -> None:
+        """Silence whatever still draws and put the terminal back; any thread, once."""
+        with self._restoring:
+            if self._saved.restored:
+                return
+            null = os.open(os.devnull, os.O_WRONLY)
+            for fd in self._drawing:
+                if os.isatty(fd):
+                    # Not closed: a writer thread may live on, and must not meet another file under that number.
+                    os.dup2(null, fd, inheritable=False)
+            os.close(null)
+            self._saved.restore()
+            stop_guard(self._guard)
+
+    def _tell(self, error: Exception) -> None:
+        import traceback
+
+        text = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
+        what = type(error).__name__ + (f": {text[:300]}" if text else "")
+        line = f"spectui: {what} (details in {self.log_path})\n"
+        with suppress(OSError):
+            os.write(2, "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace"))
+            os.write(self._kept[1], line.encode("utf-8", "replace"))
+
+    def flush(self) -> None:
+        """Send what `out` and `err` still hold."""
         for stream in (self.out, self.err):
             with suppress(OSError, ValueError):
                 stream.flush()
-        self.restore_screen()
+
+    def _give_streams_back(self) -> None:
         if self._faults:
             faulthandler.disable()
         for stream in (sys.stdout, sys.stderr):
@@ -131,43 +164,9 @@ class Terminal:
         for fd, kept in zip((1, 2), self._kept, strict=True):
             os.dup2(kept, fd)
             os.close(kept)
-        self._kept.clear()
         os.close(self._log)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
-
-    def restore_screen(self) -> None:
-        """Silence whatever still draws and put the terminal back; any thread, once."""
-        with self._restoring:
-            if self._saved.restored:
-                return
-            null = os.open(os.devnull, os.O_WRONLY)
-            for fd in self._drawing:
-                # Not closed: a writer thread may live on, and must not meet another file under that number.
-                os.dup2(null, fd, inheritable=False)
-            os.close(null)
-            self._saved.restore()
-            stop_guard(self._guard)
-
-    def conclude(self, error: BaseException | None) -> None:
-        """After `give_back`: end the process if a signal or an exception says so, else return.
-
-        Raises:
-            BaseException: `error`, when it is none of this module's business.
-            SystemExit: with code 1, for an exception that the person was told of.
-        """
-        if self.owned_by_this_process():
-            if isinstance(error, KeyboardInterrupt) and self.exit_code is None:
-                self.exit_code = 128 + signal.SIGINT
-            if self.exit_code is not None:
-                finish(self.exit_code, self._grace_s)
-            if isinstance(error, Exception):
-                print(_one_line(error, self.log_path), file=sys.stderr, flush=True)
-                if _other_threads():
-                    finish(1, self._grace_s)
-                raise SystemExit(1) from None
-        if error is not None:
-            raise error
 
     def owned_by_this_process(self) -> bool:
         """False in a forked child, which must leave its parent's terminal alone."""
@@ -190,11 +189,11 @@ class Terminal:
         _thread.start_new_thread(self._end_after_grace, ())
         if not self._running:
             return
-        loop = _running_loop()
-        if self._stopper is not None and loop is not None:
-            loop.call_soon_threadsafe(self._stopper, self.exit_code)
-            return
-        raise Terminated(self.exit_code)
+        asyncio = sys.modules.get("asyncio")
+        loop = asyncio._get_running_loop() if asyncio is not None else None
+        if self._stopper is None or loop is None:
+            raise Terminated(self.exit_code)
+        loop.call_soon_threadsafe(self._stopper, self.exit_code)
 
     def _end_after_grace(self) -> None:
         time.sleep(self._grace_s)
@@ -205,9 +204,9 @@ class Terminal:
 def owned_terminal(log_path: Path, *, grace_s: float = GRACE_S) -> Iterator[Terminal]:
     """Own the terminal for the length of the block; to be entered in the main thread, before any heavy import.
 
-    After a signal the process ends with the signal's code when the block is left, whatever the block returns. An
-    exception that leaves the block is written to the log with its traceback, one line about it goes to the real
-    standard error, and the process ends with code 1. `SystemExit` passes unchanged.
+    After a signal the process ends with the signal's code when the block is left, however that happens. An exception
+    that leaves the block is written to the log with its traceback, one line about it goes to the real standard error,
+    and `SystemExit(1)` is raised. `SystemExit` passes unchanged.
 
     Args:
         log_path: the file that takes everything written to descriptors 1 and 2; appended to, its folder must exist.
@@ -228,19 +227,22 @@ def owned_terminal(log_path: Path, *, grace_s: float = GRACE_S) -> Iterator[Term
             yield terminal
         except BaseException as raised:
             error = raised
-            if isinstance(raised, Exception):
-                _log_traceback(raised)
+        terminal.leave(error)
     finally:
-        terminal.give_back()
+        # Again, because a signal may have come between the block and the line above.
+        terminal.leave(error)
         _owner = None
-    terminal.conclude(error)
+    if isinstance(error, Exception) and terminal.owned_by_this_process():
+        raise SystemExit(1) from None
+    if error is not None:
+        raise error
 
 
 def finish(code: int, wait_s: float = GRACE_S) -> NoReturn:
-    """End the process with `code` after its non-daemon threads, or without them when they take longer than `wait_s`.
+    """End the process, by `exit_now`, after its non-daemon threads, or without them after `wait_s` seconds.
 
-    The way out for everything that ran an engine: the interpreter's own shutdown would wait for a thread that is
-    inside a C call for as long as that takes.
+    The way out for everything that ran an engine, best from inside the owned block, where descriptors 1 and 2 are
+    still the log: the interpreter's own shutdown would wait for a thread inside a C call for as long as that takes.
     """
     until = time.monotonic() + wait_s
     for thread in _other_threads():
@@ -250,14 +252,22 @@ def finish(code: int, wait_s: float = GRACE_S) -> NoReturn:
 
 
 def exit_now(code: int) -> NoReturn:
-    """End the process at once with `code`, from any thread: terminal restored and logs flushed, in bounded time."""
+    """End the process at once, from any thread: terminal restored and logs flushed, in bounded time.
+
+    Args:
+        code: the exit code, unless a signal came: then its code is.
+    """
+    owner = _owner if _owner is not None and _owner.owned_by_this_process() else None
+    if owner is not None and owner.exit_code is not None:
+        code = owner.exit_code
     tidied = _thread.allocate_lock()
     tidied.acquire()
 
     def tidy() -> None:
         try:
-            if _owner is not None and _owner.owned_by_this_process():
-                _owner.restore_screen()
+            if owner is not None:
+                owner.restore_screen()
+                owner.flush()
             logging = sys.modules.get("logging")
             if logging is not None:
                 logging.shutdown()
@@ -284,26 +294,6 @@ def _duplicate(fd: int) -> int:
         return os.open(os.devnull, os.O_WRONLY)
 
 
-def _running_loop() -> Any:
-    asyncio = sys.modules.get("asyncio")
-    return None if asyncio is None else asyncio._get_running_loop()
-
-
 def _other_threads() -> list[Any]:
     threading = sys.modules.get("threading")
-    if threading is None:
-        return []
-    return [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
-
-
-def _log_traceback(error: Exception) -> None:
-    import traceback
-
-    with suppress(OSError):
-        os.write(2, "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace"))
-
-
-def _one_line(error: Exception, log_path: Path) -> str:
-    text = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
-    what = type(error).__name__ + (f": {text[:300]}" if text else "")
-    return f"spectui: {what} (details in {log_path})"
+    return [thread for thread in threading.enumerate() if thread is not threading.current_thread()] if threading else []
