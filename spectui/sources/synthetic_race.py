@@ -181,9 +181,10 @@ class SyntheticRace:
         right = True
         for position in range(run.k):
             probability = run.lane.accept[min(position, len(run.lane.accept) - 1)] if run.lane.accept else 0.0
-            token = self._target(run, request, request.emitted + position)
+            place = request.emitted + position
+            token = self._target(run, request, place)
             right = right and request.rng.random() < probability
-            draft.append(token if right else self._vocabulary.wrong(token, request.rng))
+            draft.append(token if right else self._wrong(run, request, place, request.rng))
         return draft
 
     def _target(self, run: _LaneRun, request: _Request, position: int) -> int:
@@ -191,7 +192,12 @@ class SyntheticRace:
         away = run.lane.diverges_at
         if away is None or position < away:
             return token
-        return self._vocabulary.wrong(token, random.Random(position))
+        return request.answer.wrong(position, random.Random(position))
+
+    def _wrong(self, run: _LaneRun, request: _Request, position: int, rng: random.Random) -> int:
+        """A drafter's mistake: neither what the target says there nor what this lane says."""
+        guess = request.answer.wrong(position, rng)
+        return guess if guess != self._target(run, request, position) else request.answer.token(position)
 
     def _verify(
         self, run: _LaneRun, request: _Request, draft: list[int], batch: int, spent: tuple[int, int, int]

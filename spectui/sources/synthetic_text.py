@@ -109,8 +109,6 @@ class Vocabulary:
         distinct = {piece for passage in PASSAGES for piece in split(passage.answer)}
         self._pieces = sorted(distinct)
         self._ids = {piece: index for index, piece in enumerate(self._pieces)}
-        self._spaced = [self._ids[piece] for piece in self._pieces if piece.startswith(" ") and piece.strip()]
-        self._tight = [self._ids[piece] for piece in self._pieces if piece.strip() and not piece.startswith(" ")]
 
     def encode(self, text: str) -> list[int]:
         """Ids of the pieces of ``text``; unknown ones get new ids."""
@@ -126,12 +124,6 @@ class Vocabulary:
         """The text of an id."""
         return self._pieces[token]
 
-    def wrong(self, token: int, rng: random.Random) -> int:
-        """Another id that could stand in ``token``'s place: a drafter's plausible mistake."""
-        candidates = self._spaced if self._pieces[token].startswith(" ") else self._tight
-        guess = rng.choice(candidates)
-        return guess if guess != token else candidates[candidates.index(guess) - 1]
-
 
 class Answer:
     """What the target answers to one prompt: the same ids in every lane, as long as is asked for.
@@ -146,9 +138,20 @@ class Answer:
         first = known or self._rng.choice(PASSAGES)
         self._ids = vocabulary.encode(first.answer)
         self.length = len(self._ids)
+        words = sorted({token for token in self._ids if vocabulary.piece(token).strip()})
+        self._spaced = [token for token in words if vocabulary.piece(token).startswith(" ")]
+        self._tight = [token for token in words if not vocabulary.piece(token).startswith(" ")]
 
     def token(self, position: int) -> int:
         """The id at output ``position``, from 0."""
         while position >= len(self._ids):
             self._ids += self._vocabulary.encode("\n" + self._rng.choice(PASSAGES).answer)
         return self._ids[position]
+
+    def wrong(self, position: int, rng: random.Random) -> int:
+        """Another id that could stand at ``position``: a drafter's plausible mistake, out of the same text."""
+        token = self.token(position)
+        spaced = self._vocabulary.piece(token).startswith(" ")
+        candidates = (self._spaced if spaced else self._tight) or self._ids
+        guess = rng.choice(candidates)
+        return guess if guess != token else candidates[candidates.index(guess) - 1]

@@ -92,7 +92,7 @@ ACTIONS: tuple[Action, ...] = (
         "next",
         "Race the next prompt of the set.",
         "Race",
-        3,
+        4,
     ),
     Action(
         "race.previous",
@@ -111,7 +111,7 @@ ACTIONS: tuple[Action, ...] = (
         "prompt",
         "Type a prompt of your own and race it.",
         "Race",
-        4,
+        5,
     ),
     Action(
         "race.restart",
@@ -121,7 +121,7 @@ ACTIONS: tuple[Action, ...] = (
         "restart",
         "Race the same prompts again with the same seed.",
         "Race",
-        5,
+        6,
     ),
     Action(
         "race.more",
@@ -141,7 +141,7 @@ ACTIONS: tuple[Action, ...] = (
         "Race one prompt less at once, in a new round.",
         "Race",
     ),
-    Action("lane.next", "tab", "Tab", "move_focus(1)", "focus", "Focus the next lane.", "Lanes", 9),
+    Action("lane.next", "tab", "Tab", "move_focus(1)", "focus", "Focus the next lane.", "Lanes", 7),
     Action(
         "lane.previous",
         "shift+tab",
@@ -179,7 +179,7 @@ ACTIONS: tuple[Action, ...] = (
         "rejected",
         "Hide the rejected drafts in the text, or show them again.",
         "View",
-        6,
+        8,
         "Hidden, the text reads as the user of the model gets it.",
     ),
     Action(
@@ -232,7 +232,7 @@ ACTIONS: tuple[Action, ...] = (
         "To the end of the text, and follow it again.",
         "View",
     ),
-    Action("program.log", "l", "l", "log", "log", "Show what the engine logs.", "Program", 7),
+    Action("program.log", "l", "l", "log", "log", "Show what the engine logs.", "Program", 9),
     Action("program.theme", "t", "t", "theme", "theme", "Change between the dark and the light theme.", "Program"),
     Action(
         "program.help",
@@ -242,7 +242,7 @@ ACTIONS: tuple[Action, ...] = (
         "help",
         "Explain the colours, the figures and the keys.",
         "Program",
-        8,
+        3,
     ),
     Action("program.quit", "q,ctrl+c", "q", "quit", "quit", "End the program at once.", "Program", 2, palette=False),
 )

@@ -142,6 +142,8 @@ class SpecTUIApp(App[None]):
                 self._controls.answered()
             case ev.KChanged() | ev.Paused():
                 self._controls.answered()
+            case ev.RunStarted():
+                self._controls.begin(event.lanes)
             case ev.RoundStarted():
                 self.choices.slot = min(self.choices.slot, max(0, len(event.prompts) - 1))
 

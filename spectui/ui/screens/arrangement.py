@@ -65,7 +65,7 @@ def arrange(width: int, height: int, lanes: int) -> Arrangement | None:
         ledger=2 if height < 20 else 4 if height < 34 else 5 if height < 44 else 8,
         charts=charts,
         chart_count=count,
-        chart_rows=0 if charts != "below" else 8 if height < 40 else 10 if height < 48 else 12,
+        chart_rows=0 if charts != "below" else 8 if height < 44 else 10,
         airy=height >= 34,
     )
 

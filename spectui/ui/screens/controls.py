@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from spectui import commands as cmd
 from spectui.core.views import LaneView, RunView
+from spectui.events import LaneInfo
 
 MAX_CONCURRENCY = 16
 
@@ -33,6 +34,10 @@ class Controls:
     def __init__(self, choices: Choices, send: Callable[[cmd.Command], None]) -> None:
         self._choices = choices
         self._send = send
+
+    def begin(self, lanes: tuple[LaneInfo, ...]) -> None:
+        """A run begins: the first lane that drafts is the one to look at."""
+        self._choices.focus = next((place for place, lane in enumerate(lanes) if lane.k_max), 0)
 
     def answered(self) -> None:
         """The source said something about K, the pause or a command: nothing is pending any more."""

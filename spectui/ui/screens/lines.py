@@ -14,6 +14,11 @@ from spectui.ui.rows import Row, Span, row_width
 GAP = "   "
 
 
+def hints(*keys: tuple[str, str]) -> Row:
+    """(key, what it does) as a row."""
+    return tuple(span for key, does in keys for span in ((key, "key"), (f" {does}{GAP}", "muted")))
+
+
 class MessageLine(Canvas):
     """One sentence, or nothing."""
 
@@ -50,16 +55,22 @@ class KeysLine(Canvas):
         self._run = run
         self._labels: Mapping[str, str] = {}
         self._disabled: frozenset[str] = frozenset()
+        self._instead: Row = ()
 
-    def show(self, disabled: frozenset[str], labels: Mapping[str, str]) -> bool:
-        """Dim the actions whose ids are ``disabled``; ``labels`` replaces labels by id. True when there is news."""
-        if disabled == self._disabled and labels == self._labels:
+    def show(self, disabled: frozenset[str], labels: Mapping[str, str], instead: Row = ()) -> bool:
+        """Dim the actions whose ids are ``disabled``; ``labels`` replaces labels by id; True when there is news.
+
+        ``instead`` stands in place of all of them while something else takes the keys.
+        """
+        if (disabled, labels, instead) == (self._disabled, self._labels, self._instead):
             return False
-        self._disabled, self._labels = disabled, labels
+        self._disabled, self._labels, self._instead = disabled, labels, instead
         return self.redraw()
 
     def rows(self, width: int, height: int) -> list[Row]:
         spans: list[Span] = [(" ", "text")]
+        if self._instead:
+            return [(*spans, *self._instead)]
         for action in self._fitting(width):
             dim = action.id in self._disabled
             spans.append((action.shown, "faint" if dim else "key"))
@@ -84,6 +95,8 @@ class KeysLine(Canvas):
         return [action for action in ACTIONS if action.id in kept]
 
     def on_click(self, event: events.Click) -> None:
+        if self._instead:
+            return
         x = 1
         for action in self._fitting(self.size.width):
             if x <= event.x < x + self._cells(action) - len(GAP):

@@ -17,7 +17,7 @@ from spectui.ui.actions import ACTIONS, Action, bindings
 from spectui.ui.canvas import paint
 from spectui.ui.screens.arrangement import SIDE_CELLS, arrange, visible
 from spectui.ui.screens.controls import Controls
-from spectui.ui.screens.lines import KeysLine, MessageLine
+from spectui.ui.screens.lines import KeysLine, MessageLine, hints
 from spectui.ui.screens.message import message
 from spectui.ui.screens.pane import LanePane
 from spectui.ui.screens.strip import LaneStrip
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from spectui.ui.app import SpecTUIApp
 
 
+PROMPT_HINTS = hints(("Enter", "race it"), ("Esc", "back"), ("Up Down", "earlier prompts"))
+
+
 class LiveScreen(Screen[None]):
     """Arranges the parts and shows the view to those whose part of it moved."""
 
@@ -38,7 +41,8 @@ class LiveScreen(Screen[None]):
     LiveScreen {{ background: $background; layout: vertical; overflow: hidden; }}
     LiveScreen StatusLine, LiveScreen LaneStrip {{ margin: 0 1; }}
     LiveScreen.airy StatusLine {{ margin: 0 1 1 1; }}
-    LiveScreen LaneStrip {{ display: none; }}
+    LiveScreen.airy MessageLine, LiveScreen.airy PromptLine {{ margin: 1 0 0 0; }}
+    LiveScreen LaneStrip {{ display: none; margin: 0 1 1 1; }}
     LiveScreen.strip LaneStrip {{ display: block; }}
     LiveScreen #body {{ height: 1fr; layout: vertical; overflow: hidden; }}
     LiveScreen #panes {{ height: 1fr; width: 1fr; overflow: hidden; }}
@@ -107,7 +111,7 @@ class LiveScreen(Screen[None]):
             dirty |= self._show_charts(view)
         if self._message.show(message(view, self._app.notice_age_s)):
             dirty.add(self._message)
-        if self._keys.show(self._disabled(), {"race.pause": "go on" if self._controls.paused(view) else "pause"}):
+        if self._show_keys(view):
             dirty.add(self._keys)
         paint(self, dirty)
 
@@ -134,6 +138,10 @@ class LiveScreen(Screen[None]):
         if self._throughput.display and self._throughput.show(view.lanes, number):
             dirty.add(self._throughput)
         return dirty
+
+    def _show_keys(self, view: RunView) -> bool:
+        labels = {"race.pause": "go on" if self._controls.paused(view) else "pause"}
+        return self._keys.show(self._disabled(), labels, PROMPT_HINTS if self.has_class("prompting") else ())
 
     def _disabled(self) -> frozenset[str]:
         """Actions of the footer that can do nothing now."""
@@ -268,6 +276,7 @@ class LiveScreen(Screen[None]):
             await self.mount(line, before=self._message)
         self.add_class("prompting")
         line.open()
+        self._app.frames.poke()
 
     def on_prompt_line_entered(self, event: object) -> None:
         self._controls.prompt(getattr(event, "text", ""))

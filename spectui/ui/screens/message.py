@@ -41,7 +41,7 @@ def _starting(lanes: tuple[LaneView, ...]) -> Row:
 
 def _winner(lanes: tuple[LaneView, ...]) -> Row:
     """The fastest lane beside AR, when there is a measured one."""
-    measured = [lane for lane in lanes if lane.info.method != "ar" and lane.speedup is not None]
+    measured = [lane for lane in lanes if lane.info.k_max and lane.failed is None and lane.speedup]
     if not measured:
         return ()
     best = max(measured, key=lambda lane: lane.speedup or 0.0)

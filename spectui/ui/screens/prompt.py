@@ -41,7 +41,7 @@ class PromptLine(Input):
         """The line is hidden again."""
 
     def __init__(self) -> None:
-        super().__init__(placeholder="Your prompt - Enter races it, Esc goes back", select_on_focus=False)
+        super().__init__(placeholder="your prompt", select_on_focus=False)
         self.cursor_blink = False
         self._history: list[str] = []
         self._place = 0

@@ -11,7 +11,7 @@ from textual.screen import Screen
 
 from spectui.ui.canvas import Canvas
 from spectui.ui.rows import Row, spread
-from spectui.ui.screens.lines import MessageLine
+from spectui.ui.screens.lines import MessageLine, hints
 
 WHEEL_LINES = 3
 
@@ -90,8 +90,7 @@ class ReaderScreen(Screen[None]):
 
     def _fill(self) -> None:
         self._title.show(self._heading)
-        keys: tuple[tuple[str, str], ...] = (("Esc", "back"), ("Up Down PgUp PgDn", "scroll"))
-        self._leave.show(tuple(span for key, what in keys for span in ((key, "key"), (f" {what}   ", "muted"))))
+        self._leave.show(hints(("Esc", "back"), ("Up Down PgUp PgDn", "scroll")))
         self.reader.redraw()
         self.refresh()
 
@@ -111,5 +110,3 @@ class ReaderScreen(Screen[None]):
 def heading(text: str, width: int) -> list[Row]:
     """A blank row, then ``text`` on a thin rule."""
     return [(), spread(((text, "strong"), (" ", "text")), (("─" * max(0, width - len(text) - 1), "faint"),), width)]
-
-
