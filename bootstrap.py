@@ -182,10 +182,11 @@ REASONS = (
 
 def failure_reason(output: str) -> str:
     """What a step's output says about its failure, as the second half of a sentence."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output)
     for pattern, reason in REASONS:
-        if re.search(pattern, output):
+        if re.search(pattern, text):
             return reason
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return f"its last words were {lines[-1][:200]!r}" if lines else "it said nothing"
 
 

@@ -273,7 +273,7 @@ def test_uv_learns_pips_index_and_certificate(monkeypatch: pytest.MonkeyPatch) -
         ("  dns error: failed to lookup address information", "index cannot be reached"),
         ("  x No solution found when resolving:\n  there is no version of torch==2.13.0+cpu", "PIP_FIND_LINKS"),
         ("error: Permission denied (os error 13)", "permission was denied"),
-        ("one\ntwo\n\n", "its last words were 'two'"),
+        ("one\n\x1b[31mtwo\x1b[0m\n\n", "its last words were 'two'"),
         ("", "it said nothing"),
     ],
 )
