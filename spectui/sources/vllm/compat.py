@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from spectui.events import Sampling
@@ -31,6 +31,26 @@ def keep_process_groups() -> None:
     core.cleanup_dist_env_and_memory = cleanup
 
 
+def register_kernels_once() -> None:
+    """Let vLLM's CPU platform swap its kernels in with the first engine only.
+
+    It does so again for every engine, looking into each attribute of each loaded module
+    (``vllm/triton_utils/dispatcher.py``): slow, and an error once numba's ``llvmlite`` is among them.
+    """
+    dispatcher: Any = importlib.import_module("vllm.triton_utils.dispatcher")
+    original = dispatcher.register_kernels
+    if getattr(original, "once", False):
+        return
+
+    def register(overrides: Mapping[str, Callable[..., Any]]) -> None:
+        fresh = {name: kernel for name, kernel in overrides.items() if name not in dispatcher._registry}
+        if fresh:
+            original(fresh)
+
+    register.once = True  # type: ignore[attr-defined]
+    dispatcher.register_kernels = register
+
+
 def build_engine(**engine_args: Any) -> Any:
     """An ``LLMEngine`` in this process. Engines must be built and stepped on one thread (the forward context is
     global to the process)."""
@@ -38,6 +58,7 @@ def build_engine(**engine_args: Any) -> Any:
     from vllm.v1.engine.llm_engine import LLMEngine
 
     keep_process_groups()
+    register_kernels_once()
     engine = LLMEngine.from_engine_args(EngineArgs(**engine_args))
     _alive.add(id(engine))
     return engine

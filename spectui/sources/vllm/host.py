@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spectui import commands as cmd
-from spectui.events import Event, KChanged, LaneStage, Notice, Paused, Prompt, RunStarted, Sampling, StageName
+from spectui.events import Event, KChanged, LaneInfo, LaneStage, Notice, Paused, Prompt, RunStarted, Sampling, StageName
 from spectui.sources.base import Sink
 from spectui.sources.frame_slot import FrameSlot
 from spectui.sources.machine import machine_name, software_versions
@@ -125,14 +125,13 @@ class EngineHost:
         if target is None or not self._import_engine():
             return []
         lanes: list[Lane] = []
-        for info, spec in _load_order(list(zip(self._infos, config.specs, strict=True))):
+        for info, spec in zip(self._infos, config.specs, strict=True):
             if self._ending:
                 break
-            if lane := self._load_lane(info.name, info, spec, target):
+            if lane := self._load_lane(info, spec, target):
                 lanes.append(lane)
             self._follow_waiting()
-        order = [info.name for info in self._infos]
-        return sorted(lanes, key=lambda lane: order.index(lane.info.name))
+        return lanes
 
     def _find_target(self) -> str | None:
         try:
@@ -154,7 +153,8 @@ class EngineHost:
             return False
         return True
 
-    def _load_lane(self, name: str, info: Any, spec: LaneSpec, target: str) -> Lane | None:
+    def _load_lane(self, info: LaneInfo, spec: LaneSpec, target: str) -> Lane | None:
+        name = info.name
         self._emit(LaneStage(name, "loading", "weights"))
         try:
             lane = Lane(info, spec, target, self._config.engine_args)
@@ -292,8 +292,3 @@ class EngineHost:
 
 WARM_UP_IDS = tuple(range(100, 164))
 """Any ordinary ids: the warm-up's text is never seen."""
-
-
-def _load_order(lanes: list[tuple[Any, LaneSpec]]) -> list[tuple[Any, LaneSpec]]:
-    """n-gram last: its numba compilation has broken engines that were built after it."""
-    return sorted(lanes, key=lambda pair: pair[1].method == "ngram")

@@ -64,15 +64,16 @@ class Race:
         self._lanes.remove(lane)
 
     def finish(self) -> Iterator[Event]:
-        """Announce the end of the round and measure how clear the target's choice was at each greedy divergence."""
+        """Measure how clear the target's choice was at each greedy divergence, then announce the end of the round."""
         self.open = False
+        yield from self._margins()
         yield RoundFinished(self.round)
+
+    def _margins(self) -> Iterator[Margin]:
         reference = next((lane for lane in self._lanes if lane.info.method == "ar"), None)
         if reference is None or self._sampling.temperature > 0 or self._sampling.json_schema is not None:
             return
         for lane in self._lanes:
-            if lane is reference:
-                continue
             pairs = zip(self._requests[reference.info.name], self._requests[lane.info.name], strict=True)
             for original, request in pairs:
                 position = Comparison(original.ids, request.ids).update()

@@ -1,0 +1,7 @@
+"""``python -m spectui``."""
+
+import sys
+
+from spectui.cli import main
+
+sys.exit(main())

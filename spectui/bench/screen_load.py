@@ -1,0 +1,239 @@
+"""The screen under load: a long session of a synthetic source, drawn by the real app on a real pseudo-terminal.
+
+Two things must not depend on how much was generated: what a frame costs, and how much memory the program holds. The
+app runs in a child process that is bound to one core; the parent plays the terminal and reads what is drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from array import array
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+FRAME_P99_MS = 33.0
+GROWTH_MB = 20.0
+WARM_TOKENS = 20_000
+TOKENS_S = 5_000.0
+TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """What was run and what it cost. Times in milliseconds, memory in MB (10^6 bytes).
+
+    Attributes:
+        tokens: Tokens that reached the screen's state; ``dropped`` events did not.
+        seconds: Wall time from the first token to the last.
+        frame_p50: Duration of a frame, with ``_first`` and ``_last`` for the first and last tenth of the session.
+        lag_p99: How late the event loop came to a tick.
+        overruns: Frames for which the source did not wait any longer.
+        rss_warm: Resident memory after the first `WARM_TOKENS`, ``rss_end`` at the end.
+        written_mb: What was sent to the terminal.
+    """
+
+    tokens: int
+    seconds: float
+    frames: int
+    skipped: int
+    frame_p50: float
+    frame_p99: float
+    frame_p50_first: float
+    frame_p99_first: float
+    frame_p50_last: float
+    frame_p99_last: float
+    lag_p99: float
+    overruns: int
+    dropped: int
+    rss_warm: float
+    rss_end: float
+    written_mb: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether the bars of frame time and memory hold."""
+        return self.frame_p99 <= FRAME_P99_MS and self.rss_end - self.rss_warm <= GROWTH_MB
+
+
+def run_child(tokens: int, round_tokens: int, report: Path) -> None:
+    """Run the app on this process's terminal until ``tokens`` are through, then write the figures to ``report``."""
+    from spectui.events import Sampling
+    from spectui.sources.mailbox import Mailbox
+    from spectui.sources.synthetic import Pace, SyntheticSource
+    from spectui.ui.app import SpecTUIApp
+    from spectui.ui.frames import FrameFigures, percentile
+
+    class Measured(SpecTUIApp):
+        """Notes the tokens and the memory at every frame, and ends by itself."""
+
+        tokens_at = array("L")
+        rss_at = array("d")
+        times = array("d")
+
+        def present(self, slow: bool) -> None:
+            super().present(slow)
+            done = sum(lane.emitted for lane in self.state.lanes.values())
+            self.tokens_at.append(done)
+            self.rss_at.append(_rss_mb())
+            self.times.append(time.monotonic())
+            if done >= tokens:
+                self.call_later(self.action_quit)
+
+    sampling = Sampling(max_tokens=round_tokens or tokens, ignore_eos=True)
+    source = SyntheticSource(pace=Pace(tokens_s=TOKENS_S), sampling=sampling, rounds=1 + tokens)
+    mailbox = Mailbox()
+    figures = FrameFigures(keep=None)
+    app = Measured(source, mailbox=mailbox, figures=figures)
+    app.run()
+    source.stop(5.0)
+
+    frames = [seconds * 1e3 for seconds in figures.frame_s]
+    total = app.tokens_at[-1]
+    first = [ms for ms, done in zip(frames, app.tokens_at, strict=False) if 0 < done <= total / 10]
+    last = [ms for ms, done in zip(frames, app.tokens_at, strict=False) if done > total * 9 / 10]
+    began = next(place for place, done in enumerate(app.tokens_at) if done)
+    warm = next((place for place, done in enumerate(app.tokens_at) if done >= WARM_TOKENS), len(app.tokens_at) - 1)
+
+    def ms(values: list[float], share: float) -> float:
+        return round(percentile(values, share) or 0.0, 2)
+
+    load = Load(
+        tokens=total,
+        seconds=round(app.times[-1] - app.times[began], 2),
+        frames=figures.frames,
+        skipped=figures.skipped,
+        frame_p50=ms(frames, 0.5),
+        frame_p99=ms(frames, 0.99),
+        frame_p50_first=ms(first, 0.5),
+        frame_p99_first=ms(first, 0.99),
+        frame_p50_last=ms(last, 0.5),
+        frame_p99_last=ms(last, 0.99),
+        lag_p99=round((figures.lag_p99 or 0.0) * 1e3, 2),
+        overruns=source.slot.overruns,
+        dropped=mailbox.dropped,
+        rss_warm=round(app.rss_at[warm], 1),
+        rss_end=round(app.rss_at[-1], 1),
+    )
+    report.write_text(json.dumps(asdict(load)), encoding="utf-8")
+
+
+def _rss_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def measure(tokens: int, round_tokens: int = 0, width: int = 200, height: int = 50) -> Load:
+    """Run the session in a child on a pseudo-terminal and read its figures.
+
+    Args:
+        tokens: Tokens of all lanes together.
+        round_tokens: Tokens of each request, after which the next round begins; 0 for one endless request a lane.
+
+    Raises:
+        RuntimeError: The child ended without a report; the message holds the end of what it drew.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "load.json"
+        command = [sys.executable, "-m", __spec__.name if __spec__ else "spectui.bench.screen_load", "--child"]
+        command += [str(report), "--tokens", str(tokens), "--round-tokens", str(round_tokens)]
+        written, end = _in_terminal(command, width, height)
+        if not report.exists():
+            raise RuntimeError(f"the app ended without a report: {end.decode(errors='replace')[-2000:]}")
+        return Load(**{**json.loads(report.read_text(encoding="utf-8")), "written_mb": round(written / 1e6, 1)})
+
+
+def _in_terminal(command: list[str], width: int, height: int) -> tuple[int, bytes]:
+    """Run ``command`` on a new pseudo-terminal and one core; bytes written, and the last of them."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    core = max(os.sched_getaffinity(0))
+    child = subprocess.Popen(
+        command,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=environment,
+        start_new_session=True,
+    )
+    os.sched_setaffinity(child.pid, {core})
+    os.close(slave)
+    written, end = 0, b""
+    deadline = time.monotonic() + TIMEOUT_S
+    try:
+        while time.monotonic() < deadline:
+            if not select.select([master], [], [], 1.0)[0]:
+                continue
+            data = os.read(master, 1 << 16)
+            if not data:
+                break
+            written += len(data)
+            end = (end + data)[-8192:]
+    except OSError:
+        # Linux reports the other side's end as an error.
+        pass
+    finally:
+        os.close(master)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(10.0)
+        child.kill()
+        child.wait()
+    return written, end
+
+
+def table(load: Load) -> str:
+    """The figures for people."""
+    rate = load.tokens / load.seconds if load.seconds else 0.0
+    growth = load.rss_end - load.rss_warm
+    rows = [
+        ("tokens through the screen", f"{load.tokens:,} in {load.seconds:.1f} s ({rate:,.0f} a second)"),
+        ("frames", f"{load.frames} drawn, {load.skipped} skipped, {load.overruns} overruns, {load.dropped} drops"),
+        ("frame time p50 / p99", f"{load.frame_p50:.1f} / {load.frame_p99:.1f} ms   bar: p99 <= {FRAME_P99_MS:g} ms"),
+        ("  first tenth", f"{load.frame_p50_first:.1f} / {load.frame_p99_first:.1f} ms"),
+        ("  last tenth", f"{load.frame_p50_last:.1f} / {load.frame_p99_last:.1f} ms"),
+        ("event-loop lag p99", f"{load.lag_p99:.1f} ms"),
+        (
+            "resident memory",
+            f"{load.rss_warm:.1f} MB after {WARM_TOKENS:,} tokens, {load.rss_end:.1f} MB at the end: "
+            f"{growth:+.1f} MB   bar: {GROWTH_MB:g} MB",
+        ),
+        ("sent to the terminal", f"{load.written_mb:.1f} MB"),
+        ("result", "pass" if load.passed else "FAIL"),
+    ]
+    return "\n".join(f"{name:<28}{value}" for name, value in rows)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0 when the bars hold, 1 when they do not."""
+    parser = argparse.ArgumentParser(prog="python -m spectui.bench.screen_load", description=__doc__)
+    parser.add_argument("--tokens", type=int, default=200_000)
+    parser.add_argument("--round-tokens", type=int, default=0, help="tokens of a request; 0: one endless request")
+    parser.add_argument("--size", default="200x50", help="WIDTHxHEIGHT")
+    parser.add_argument("--json", action="store_true", help="figures as JSON only")
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.child:
+        run_child(options.tokens, options.round_tokens, options.child)
+        return 0
+    width, height = (int(part) for part in options.size.split("x"))
+    load = measure(options.tokens, options.round_tokens, width, height)
+    if not options.json:
+        print(table(load))
+    print(json.dumps(asdict(load)))
+    return 0 if load.passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""The command line. Parses, checks what can be checked at once, and only then imports what the command needs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+DONE, FAILED, WRONG_USAGE = 0, 1, 2
+
+
+class UsageError(Exception):
+    """Wrong usage; the message is one line that says what, and the nearest valid choice."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers wrong usage in one line."""
+
+    def error(self, message: str) -> Any:
+        self.exit(WRONG_USAGE, f"{self.prog}: {message} ({self.prog} --help lists what is possible)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the ``spectui`` command; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version")):
+        arguments.insert(0, "run")
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except UsageError as error:
+        print(f"spectui {options.name}: {error}", file=sys.stderr)
+        return WRONG_USAGE
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line, without any heavy import."""
+    from spectui import __version__
+
+    parser = _Parser(
+        prog="spectui",
+        description="Watch speculative decoding: AR, MTP, DFlash and other lanes race on a real vLLM engine, "
+        "every drafted token in the colour of its fate.",
+        epilog="spectui alone starts the live race.",
+    )
+    parser.add_argument("--version", action="version", version=f"spectui {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_calibrate(commands)
+    return parser
+
+
+def _add_run(commands: Any) -> None:
+    run = commands.add_parser(
+        "run",
+        help="the live race; headless lines and a summary where there is no terminal",
+        description="Race decoding methods on the same prompt and watch every verification step.",
+    )
+    run.set_defaults(command=_run, name="run")
+    add_engine_options(run)
+    run.add_argument("--headless", action="store_true", help="plain lines and a summary, also in a terminal")
+    run.add_argument("--rounds", type=_positive, default=1, metavar="N", help="prompts to race when headless (1)")
+    run.add_argument("--json", action="store_true", help="headless; print the summary as JSON")
+    run.add_argument("--theme", default=None, metavar="NAME", help="colours: midnight, paper")
+
+
+def _add_calibrate(commands: Any) -> None:
+    calibrate = commands.add_parser(
+        "calibrate",
+        help="measure what the instrument itself costs",
+        description="Measure the instrument's own cost on this machine: the tap, the screen, the fairness of the "
+        "race, and how quickly keys are answered. Leave the machine alone meanwhile.",
+    )
+    calibrate.set_defaults(command=_calibrate, name="calibrate")
+    add_engine_options(calibrate)
+    calibrate.add_argument("--repetitions", type=_positive, default=5, metavar="N", help="interleaved repetitions (5)")
+    calibrate.add_argument("--only", default=None, metavar="PARTS", help="some of tap,screen,race")
+    calibrate.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """What every command that starts engines takes."""
+    parser.add_argument("--model", default=None, metavar="PATH_OR_ID", help="the target; without it the demo model")
+    parser.add_argument(
+        "--lane", action="append", default=[], metavar="SPEC", help="a lane, such as ar, mtp:k=4 or ngram:k=5; repeat"
+    )
+    parser.add_argument("--prompt", default=None, metavar="TEXT", help="race this prompt")
+    parser.add_argument("--prompts", default=None, metavar="FILE", help="prompts: JSON lines, or one a line")
+    parser.add_argument("--category", default=None, metavar="NAME", help="only prompts of this category")
+    parser.add_argument("--concurrency", type=int, default=1, metavar="N", help="requests in flight, 1 to 16 (1)")
+    parser.add_argument("--max-tokens", type=_positive, default=256, metavar="N", help="tokens per answer (256)")
+    parser.add_argument("--temperature", type=_temperature, default=0.0, metavar="T", help="0 is greedy (0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed for sampling (0)")
+    parser.add_argument("--ignore-eos", action="store_true", help="always generate --max-tokens tokens")
+    parser.add_argument(
+        "--engine-arg",
+        action="append",
+        default=[],
+        type=_key_value,
+        metavar="KEY=VALUE",
+        help="any vLLM engine argument for every lane, such as quantization=fp8; repeat",
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+def _temperature(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 10:
+        raise argparse.ArgumentTypeError(f"{text} is not a temperature from 0 to 10")
+    return number
+
+
+def _key_value(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.isidentifier():
+        raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE, as in max_model_len=4096")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, {"true": True, "false": False, "none": None}.get(value.lower(), value)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from spectui.runtime.run import run
+
+    return run(options)
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from spectui.bench.calibrate import calibrate
+
+    return calibrate(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""The race without a screen: one plain line a step, then a table or JSON."""
+
+from __future__ import annotations
+
+import json
+import queue
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from spectui.commands import NextPrompt
+from spectui.core.reducer import reduce
+from spectui.core.state import LaneState, RunState
+from spectui.core.rates import per_second
+from spectui.events import Event, LaneStage, Margin, Notice, RequestFinished, RoundFinished, RoundStarted, Step
+from spectui.sources.base import Source
+
+DASH = "—"
+
+
+class _Queue:
+    """A sink that keeps everything: a report must not lose a step."""
+
+    def __init__(self) -> None:
+        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+
+    def emit(self, event: Event) -> None:
+        self.events.put(event)
+
+
+def run_headless(source: Source, rounds: int, out: TextIO, *, as_json: bool) -> bool:
+    """Race ``rounds`` prompts and report; False when no lane could run."""
+    sink = _Queue()
+    state = RunState()
+    say: Callable[[str], None] = (lambda line: None) if as_json else (lambda line: print(line, file=out, flush=True))
+    source.start(sink)
+    started = time.monotonic()
+    raced = 0
+    while raced < rounds:
+        event = sink.events.get()
+        reduce(state, event)
+        if line := describe(event, time.monotonic() - started):
+            say(line)
+        if isinstance(event, RoundFinished):
+            raced += 1
+            if raced < rounds:
+                source.send(NextPrompt())
+        elif _over(state, event):
+            break
+    source.stop(timeout_s=10)
+    if as_json:
+        print(json.dumps(summary(state), indent=2), file=out)
+    else:
+        print("\n".join(["", *table(state)]), file=out)
+    return any(lane.emitted for lane in state.lanes.values())
+
+
+def _over(state: RunState, event: Event) -> bool:
+    """Whether nothing more can come: every lane failed, or the engine thread said that it died."""
+    failed = bool(state.lanes) and all(lane.failed for lane in state.lanes.values())
+    return failed or (isinstance(event, Notice) and event.level == "error" and event.lane is None)
+
+
+def describe(event: Event, elapsed_s: float) -> str | None:
+    """One plain line about an event, None for what a log does not need."""
+    match event:
+        case Step():
+            return _step_line(event)
+        case LaneStage(lane, stage, detail):
+            progress = f" {event.done * 100 // event.total} %" if event.done is not None and event.total else ""
+            return f"{lane:<12} {stage}{' ' + detail if detail else ''}{progress} ({elapsed_s:.1f} s)"
+        case RoundStarted(number, prompts):
+            return f"round {number}: " + " | ".join(" ".join(p.text.split())[:100] for p in prompts)
+        case RequestFinished(lane, request, _, reason, emitted):
+            return f"{lane:<12} request {request} finished ({reason}), {emitted} tokens"
+        case Margin(lane, slot, position, margin):
+            return f"{lane:<12} prompt {slot} left AR's path at token {position}, top-2 margin {margin:.3f}"
+        case Notice(text, lane):
+            return f"{lane or 'note':<12} {text}"
+    return None
+
+
+def _step_line(step: Step) -> str:
+    text = json.dumps("".join(step.text[: len(step.emitted)]), ensure_ascii=False)
+    cut = f" cut={len(step.cut)}" if step.cut else ""
+    return (
+        f"{step.lane:<12} #{step.index:<4} K={step.k} drafted={len(step.drafted)} accepted={step.accepted}{cut} "
+        f"{step.wall_ns / 1e6:6.1f} ms  {text}"
+    )
+
+
+def lane_summary(lane: LaneState, reference: LaneState | None) -> dict[str, Any]:
+    """A lane's figures over the whole run. None is unknown or not applicable, never 0."""
+    acceptance = lane.acceptance.read()
+    tok_s = per_second(lane.emitted, lane.clock_ns) if lane.emitted else None
+    ar_tok_s = per_second(reference.emitted, reference.clock_ns) if reference and reference.emitted else None
+    return {
+        "lane": lane.info.name,
+        "method": lane.info.method,
+        "k": lane.k if lane.info.k_max else None,
+        "tokens": lane.emitted,
+        "lane_time_s": lane.clock_ns / 1e9,
+        "tok_s": tok_s,
+        "speedup": tok_s / ar_tok_s if tok_s and ar_tok_s else None,
+        "acceptance_length": acceptance.length,
+        "draft_acceptance_rate": acceptance.rate,
+        "acceptance_by_position": list(acceptance.by_position),
+        "drafted": acceptance.drafted,
+        "accepted": acceptance.accepted,
+        "drafted_steps": acceptance.steps,
+        "failed": lane.failed,
+    }
+
+
+def summary(state: RunState) -> dict[str, Any]:
+    """The whole run for machines."""
+    started = state.started
+    return {
+        "target": started.target if started else None,
+        "machine": started.machine if started else None,
+        "versions": dict(started.versions) if started else {},
+        "sampling": asdict(state.sampling),
+        "lanes": [lane_summary(lane, state.reference) for lane in state.lanes.values()],
+    }
+
+
+def table(state: RunState) -> list[str]:
+    """The summary for people."""
+    rows = [f"{'lane':<12} {'K':>3} {'tokens':>7} {'tok/s':>8} {'speed-up':>9} {'length':>7} {'rate':>6}"]
+    for lane in state.lanes.values():
+        s = lane_summary(lane, state.reference)
+        if s["failed"]:
+            rows.append(f"{s['lane']:<12} failed: {s['failed']}")
+            continue
+        speedup = _figure(s["speedup"], ".2f", "x")
+        rows.append(
+            f"{s['lane']:<12} {_figure(s['k'], 'd'):>3} {s['tokens']:>7} {_figure(s['tok_s'], '.1f'):>8} {speedup:>9} "
+            f"{_figure(s['acceptance_length'], '.2f'):>7} {_figure(s['draft_acceptance_rate'], '.2f'):>6}"
+        )
+    return rows
+
+
+def _figure(value: float | None, form: str, unit: str = "") -> str:
+    return DASH if value is None else f"{value:{form}}{unit}"
+
+
+def to_stdout() -> TextIO:
+    """Standard output that survives any text of a model."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    return sys.stdout

@@ -1,0 +1,78 @@
+"""Our counts equal the engine's own, and greedy lanes equal AR."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+
+from spectui.bench.prompts import builtin
+from spectui.core.losslessness import NEAR_TIE_MARGIN, Comparison
+from spectui.events import Sampling
+from spectui.sources.vllm.rounds import chat_ids
+from tests.conftest import LaneMaker
+from tests.engine.driving import drive
+
+PROMPTS = [prompt.text for prompt in builtin()]
+MIXED = [*PROMPTS, *(f"Count from {n} to {n + 9}." for n in range(6))]
+LONG = Sampling(max_tokens=96)
+DRAFTING = ["ngram:k=5", "draft_model:model=target,k=4"]
+
+
+def spec_decode_counters(lane: Any) -> tuple[int, int, int]:
+    """vLLM's ``vllm:spec_decode_*`` counters: drafts, drafted and accepted tokens."""
+    values = {metric.name: getattr(metric, "value", 0) for metric in lane._engine.get_metrics()}
+    names = ("num_drafts", "num_draft_tokens", "num_accepted_tokens")
+    return tuple(int(values.get(f"vllm:spec_decode_{name}", 0)) for name in names)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("spec", DRAFTING)
+def test_counts_equal_the_engines_own_over_50_mixed_prompts(make_lane: LaneMaker, spec: str) -> None:
+    lane = make_lane(spec, disable_log_stats=False)
+    sampling = [
+        Sampling(temperature=(0.0, 0.7)[i % 2], seed=i, max_tokens=12 + 5 * (i % 5), stop=(".",) if i % 7 == 0 else ())
+        for i in range(len(MIXED))
+    ]
+    assert len(MIXED) == 50
+    before = spec_decode_counters(lane)
+    outcome = drive(lane, MIXED, sampling)
+    after = spec_decode_counters(lane)
+    assert tuple(b - a for a, b in zip(before, after, strict=True)) == outcome.totals()
+    assert len(outcome.metrics) >= 40
+    assert lane.disagreements == []
+
+
+@pytest.fixture(scope="module")
+def ar_ids(make_lane: LaneMaker) -> Callable[[str], list[list[int]]]:
+    """AR's greedy answers to the first prompts, generated once a number format."""
+
+    @cache
+    def answers(dtype: str) -> list[list[int]]:
+        outcome = drive(make_lane("ar", dtype=dtype), PROMPTS[:20], LONG)
+        return [outcome.ids(f"r{slot}") for slot in range(20)]
+
+    return answers
+
+
+@pytest.mark.parametrize("spec", DRAFTING)
+def test_greedy_float32_equals_ar_token_for_token(
+    make_lane: LaneMaker, ar_ids: Callable[[str], list[list[int]]], spec: str
+) -> None:
+    outcome = drive(make_lane(spec, dtype="float32"), PROMPTS[:20], LONG)
+    assert [outcome.ids(f"r{slot}") for slot in range(20)] == ar_ids("float32")
+
+
+@pytest.mark.parametrize("spec", DRAFTING)
+def test_greedy_bf16_leaves_ar_only_at_near_ties(
+    make_lane: LaneMaker, ar_ids: Callable[[str], list[list[int]]], spec: str
+) -> None:
+    outcome = drive(make_lane(spec), PROMPTS[:20], LONG)
+    ar = make_lane("ar", dtype="bfloat16")
+    for slot, expected in enumerate(ar_ids("bfloat16")):
+        position = Comparison(array("l", expected), array("l", outcome.ids(f"r{slot}"))).update()
+        if position is not None:
+            prefix = chat_ids(ar.tokenizer, PROMPTS[slot]) + expected[:position]
+            assert ar.top_two_margin(prefix) <= NEAR_TIE_MARGIN
