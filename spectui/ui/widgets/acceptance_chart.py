@@ -9,7 +9,7 @@ from spectui.core.views import LaneView
 from spectui.ui.canvas import Canvas
 from spectui.ui.cells import safe
 from spectui.ui.palette import lane_style
-from spectui.ui.rows import EMPTY, Row, fit, spread
+from spectui.ui.rows import EMPTY, Row, fit, row_width, spread
 from spectui.ui.widgets.bars import Bar, bar_rows, share_text
 from spectui.ui.widgets.pane_head import drafting_text
 
@@ -39,7 +39,8 @@ def acceptance_rows(lane: LaneView, width: int, height: int, number: int = 1, wi
     if height < 1:
         return []
     acceptance = lane.window if windowed else lane.acceptance
-    heading = chart_heading("acceptance by position", lane, number, span_text(acceptance, windowed), width)
+    span = span_text(acceptance, windowed)
+    heading = chart_heading("acceptance by position", lane, number, span, width)
     if not acceptance.steps:
         return [heading, ((drafting_text(lane), "muted"),)][:height]
     bars = [
@@ -48,27 +49,29 @@ def acceptance_rows(lane: LaneView, width: int, height: int, number: int = 1, wi
     footed = height > 3
     rows = bar_rows(bars, lane_style(number - 1), width, height - 1 - footed)
     rows += [EMPTY] * (height - 1 - footed - len(rows))
-    return [heading, *rows, _figures(acceptance, width)] if footed else [heading, *rows]
+    return [heading, *rows, _figures(acceptance, span, width)] if footed else [heading, *rows]
 
 
 def chart_heading(what: str, lane: LaneView, number: int, span: str, width: int) -> Row:
-    """What is drawn, of which lane, over which steps."""
+    """What is drawn, of which lane, and over which steps where there is room."""
     left: Row = ((what, "strong"), ("  ", "text"), (safe(lane.info.title), lane_style(number - 1, title=True)))
-    return spread(left, ((f" {span}", "muted"),), width)
+    return spread(left, ((span, "muted"),), width) if row_width(left) + 2 + len(span) <= width else left
 
 
 def span_text(acceptance: Acceptance, windowed: bool) -> str:
-    """The steps that count: ``window 200`` while it is not full says how many there are."""
+    """The steps with a draft that count."""
+    if not acceptance.steps:
+        return ""
     return f"window {acceptance.steps}" if windowed else f"all {acceptance.steps}"
 
 
-def _figures(acceptance: Acceptance, width: int) -> Row:
+def _figures(acceptance: Acceptance, span: str, width: int) -> Row:
     length = "—" if acceptance.length is None else f"{acceptance.length:.2f}"
     row: Row = (
         ("length ", "muted"),
         (length, "text"),
         ("   rate ", "muted"),
         (share_text(acceptance.rate), "text"),
-        (f"   {acceptance.accepted} of {acceptance.drafted} drafted", "muted"),
+        (f"   {span}", "muted"),
     )
     return fit(row, width)

@@ -1,4 +1,4 @@
-"""Horizontal bars over a fixed range from 0 to 1, an eighth of a cell fine.
+"""Horizontal bars over a fixed range from 0 to 1, half a cell fine, on a track that shows the range.
 
 plotext's bars are not used: where a bar is one row high it paints a longer neighbour's end into it.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from spectui.ui.rows import EMPTY, Row
 
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_WHOLE, _HALF, _TRACK = "━", "╸", "─"
 _MIN_BAR = 4
 _GAP = 3
 
@@ -64,14 +64,14 @@ def _bar(bar: Bar, style: str, labels: int, values: int, width: int) -> Row:
     return (
         (f"{bar.label:>{labels}} ", "muted"),
         (filled, style),
-        (" " * (room - len(filled)) + f" {bar.value:>{values}}", "text"),
+        (_TRACK * (room - len(filled)), "faint"),
+        (f" {bar.value:>{values}}", "text"),
     )
 
 
 def _filled(share: float | None, cells: int) -> str:
-    """A share above zero is at least an eighth of a cell, so that little never looks like nothing."""
+    """A share above zero is at least half a cell, so that little never looks like nothing."""
     if not share:
         return ""
-    eighths = max(1, min(cells * 8, round(share * cells * 8)))
-    whole, rest = divmod(eighths, 8)
-    return "█" * whole + (_EIGHTHS[rest] if rest else "")
+    whole, half = divmod(max(1, min(cells * 2, round(share * cells * 2))), 2)
+    return _WHOLE * whole + _HALF * half

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from rich.cells import cell_len
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 from spectui.core.ledger import LedgerRow
 from spectui.core.tokens import Role
 from spectui.core.views import LaneView
-from spectui.ui.canvas import Canvas
 from spectui.ui.cells import safe
 from spectui.ui.palette import ROLE_STYLES
 from spectui.ui.rows import Row, Span
+from spectui.ui.widgets.shifting import ShiftingCanvas
 from spectui.ui.widgets.stream_layout import BONUS_SIGN, BRACKETS
 
 WIDE = 52
@@ -21,13 +21,20 @@ WIDE = 52
 TOKEN_CELLS = 6
 """The tokens of a step are shown where at least this much is left for them."""
 
+SPACE_SIGN = "␣"
+"""A token of spaces alone would look like no token."""
 
-class Ledger(Canvas):
+Made: TypeAlias = dict[int, tuple[LedgerRow, object, Row]]
+"""Rows by the identity of their step, with what they were made from: most were drawn in the frame before."""
+
+
+class Ledger(ShiftingCanvas):
     """One row a step."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._lane: LaneView | None = None
+        self._made: Made = {}
 
     def show(self, lane: LaneView) -> bool:
         """Show the steps of ``lane``; True when there is something to paint."""
@@ -37,52 +44,100 @@ class Ledger(Canvas):
     def rows(self, width: int, height: int) -> list[Row]:
         if self._lane is None:
             return []
-        return ledger_rows(self._lane, width, height, bool(getattr(self.palette, "signs", False)))
+        return ledger_rows(self._lane, width, height, bool(getattr(self.palette, "signs", False)), self._made)
 
 
-def ledger_rows(lane: LaneView, width: int, height: int, signs: bool = False) -> list[Row]:
-    """The newest ``height`` steps. ``signs`` asks for text signs of roles."""
-    shown = lane.ledger[-height:][::-1] if height > 0 else ()
+def ledger_rows(lane: LaneView, width: int, height: int, signs: bool = False, made: Made | None = None) -> list[Row]:
+    """The newest ``height`` steps of the round. ``signs`` asks for text signs of roles; ``made`` is kept by callers."""
+    newest = lane.ledger[-height:][::-1] if height > 0 else ()
+    shown = [row for age, row in enumerate(newest) if row.number == lane.steps - 1 - age]
     if not shown:
         return []
-    digits = max(3, len(str(shown[0].number + 1)))
-    drafts = max(cell_len(_kept(row, lane)) for row in shown)
-    return [_step(row, lane, width, digits, drafts, signs) for row in shown]
+    form = _Form.of(lane, shown, width, signs)
+    known, kept = made or {}, {}
+    for row in shown:
+        earlier = known.get(id(row))
+        kept[id(row)] = earlier if earlier and earlier[0] is row and earlier[1] == form else (row, form, form.row(row))
+    if made is not None:
+        made.clear()
+        made.update(kept)
+    return [row for _, _, row in kept.values()]
 
 
-def _step(row: LedgerRow, lane: LaneView, width: int, digits: int, drafts: int, signs: bool) -> Row:
-    gap = "  " if width >= WIDE else " "
-    spans: list[Span] = [(f"#{row.number + 1:<{digits}}{gap}", "muted")]
-    if lane.requests > 1:
-        spans.append((f"r{row.slot + 1:<2}{gap}", "muted"))
-    spans.append((f"{_kept(row, lane):<{drafts}}{gap}", "text"))
-    spans.append((_times(row, gap, " ms" if width >= WIDE else ""), "muted"))
-    left = width - sum(len(text) for text, _ in spans) - len(gap)
-    if left >= TOKEN_CELLS:
-        spans += [(gap, "text"), *_tokens(row, signs)]
-    return tuple(spans)
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What all rows have in common: cells of each column, so that figures stand below each other, and what is shown."""
+
+    width: int
+    signs: bool
+    slots: bool
+    drafter: bool
+    number: int
+    kept: int
+    draft: int
+    verify: int
+    times: int
+
+    @classmethod
+    def of(cls, lane: LaneView, shown: Sequence[LedgerRow], width: int, signs: bool) -> _Form:
+        def longest(texts: Iterable[str]) -> int:
+            return max(map(len, texts))
+
+        bare = cls(width, signs, lane.requests > 1, lane.info.k_max > 0, 0, 0, 0, 0, 0)
+        measured = replace(
+            bare,
+            number=max(3, len(str(shown[0].number + 1))),
+            kept=longest(bare.kept_text(row) for row in shown),
+            draft=longest(_ms(row.draft_ms) for row in shown),
+            verify=longest(_ms(row.verify_ms) for row in shown),
+        )
+        return replace(measured, times=longest(measured.times_text(row) for row in shown))
+
+    @property
+    def gap(self) -> str:
+        return "  " if self.width >= WIDE else " "
+
+    def row(self, row: LedgerRow) -> Row:
+        """One step: number, request, accepted of drafted, times, tokens."""
+        gap = self.gap
+        spans: list[Span] = [(f"#{row.number + 1:<{self.number}}{gap}", "muted")]
+        if self.slots:
+            spans.append((f"r{row.slot + 1:<2}{gap}", "muted"))
+        spans.append((f"{self.kept_text(row):<{self.kept}}{gap}", "text"))
+        spans.append((f"{self.times_text(row):<{self.times}}", "muted"))
+        left = self.width - sum(len(text) for text, _ in spans) - len(gap)
+        if left >= TOKEN_CELLS:
+            spans += [(gap, "text"), *_tokens(row, self.signs)]
+        return tuple(spans)
+
+    def kept_text(self, row: LedgerRow) -> str:
+        """Accepted of drafted, then the target's own token or how many tokens a cut left over; words without draft."""
+        if row.drafted:
+            return f"{row.accepted}/{row.drafted} {'+1' if row.own is not None else f'cut {row.cut}'}"
+        if row.own is None:
+            return f"cut {row.cut}"
+        if not self.drafter:
+            return "1 token"
+        return "no draft" if row.k else "K=0"
+
+    def times_text(self, row: LedgerRow) -> str:
+        """Where the time of the step went, or all of it where that is not measured."""
+        if row.draft_ms is None or row.verify_ms is None:
+            return f"{row.wall_ms:.1f} ms"
+        unit = " ms" if self.width >= WIDE else ""
+        return f"d {_ms(row.draft_ms):>{self.draft}}{self.gap}v {_ms(row.verify_ms):>{self.verify}}{unit}"
 
 
-def _kept(row: LedgerRow, lane: LaneView) -> str:
-    """Accepted of drafted, and the target's own token; in words when there was no draft."""
-    own = "+1" if row.own is not None else "cut"
-    if row.drafted:
-        return f"{row.accepted}/{row.drafted} {own}"
-    if not lane.info.k_max:
-        return "1 token" if row.own is not None else "cut"
-    return f"K=0 {own}" if not row.k else f"no draft {own}"
-
-
-def _times(row: LedgerRow, gap: str, unit: str) -> str:
-    if row.draft_ms is None or row.verify_ms is None:
-        return f"{row.wall_ms:5.1f} ms"
-    return f"d {row.draft_ms:4.1f}{gap}v {row.verify_ms:5.1f}{unit}"
+def _ms(milliseconds: float | None) -> str:
+    return "" if milliseconds is None else f"{milliseconds:.1f}"
 
 
 def _tokens(row: LedgerRow, signs: bool) -> list[Span]:
     spans: list[Span] = []
     for text, role in row.tokens:
         shown = safe(text)
+        if shown.isspace():
+            shown = SPACE_SIGN * len(shown)
         if role is Role.BONUS and signs:
             shown = BONUS_SIGN + shown
         if spans and spans[-1][1] == ROLE_STYLES[role]:

@@ -10,6 +10,7 @@ from spectui.ui.canvas import Canvas
 from spectui.ui.cells import safe
 from spectui.ui.palette import lane_style
 from spectui.ui.rows import EMPTY, Row, Span, spread
+from spectui.ui.widgets.bars import share_text
 from spectui.ui.widgets.digits import DIGIT_ROWS, block_digits, figure
 from spectui.ui.widgets.wrapping import shortened
 
@@ -18,6 +19,9 @@ COMPACT_ROWS = 4
 
 LARGE_ROWS = 7
 """The same with figures three rows high and a line of captions."""
+
+SLOWER = 0.995
+"""Speed-ups below this are written as a warning."""
 
 _STAGE_WORDS = {"warming up": "warming up", "loading": "loading weights", "verifying": "checking files"}
 
@@ -115,7 +119,7 @@ def drafting_text(lane: LaneView) -> str:
         return "no draft yet"
     if not window.accepted:
         return "drafting, 0 accepted"
-    return f"length {figure(window.length)}  rate {figure(window.rate)}"
+    return f"length {window.length:.2f}  rate {share_text(window.rate)}"
 
 
 def divergence_span(lane: LaneView, greedy: bool) -> Span | None:
@@ -134,54 +138,62 @@ def divergence_span(lane: LaneView, greedy: bool) -> Span | None:
 
 
 def lane_message(lane: LaneView, state: PaneState) -> tuple[Span, ...]:
-    """What stands in the pane in place of text: why the lane failed, or what it is loading; empty otherwise."""
+    """What stands in the pane in place of text: why the lane failed, what it loads, its note before the first round."""
     if lane.failed is not None:
         return ((lane.failed or "The lane failed; the log says more.", "bad"),)
     if lane.stage.stage != "ready" and lane.stage.detail:
         return ((lane.stage.detail, "muted"),)
+    if lane.stream is None and lane.info.note:
+        return ((lane.info.note, "muted"),)
     return ()
 
 
 def _small(lane: LaneView, state: PaneState, width: int) -> Row:
     left: Row = ((figure(lane.tok_s), lane_style(state.number - 1, title=True)), (" tok/s", "muted"))
-    return spread(left, ((_speedup(lane), "strong"),), width)
+    return spread(left, ((_speedup(lane), _speedup_style(lane)),), width)
 
 
 def _speedup(lane: LaneView) -> str:
     return "—" if lane.speedup is None else f"{figure(lane.speedup)}x"
 
 
+def _speedup_style(lane: LaneView) -> str:
+    """The reference is quiet, a lane slower than it a warning."""
+    if lane.speedup is None or not lane.info.k_max:
+        return "muted"
+    return "strong" if lane.speedup >= SLOWER else "warn"
+
+
 def _large(lane: LaneView, state: PaneState, width: int) -> list[Row]:
     rate, ratio = block_digits(figure(lane.tok_s)), block_digits(_speedup(lane))
     if len(rate[0]) + len(ratio[0]) + 2 > width:
         return [_small(lane, state, width)]
-    style = lane_style(state.number - 1)
-    digits = [spread(((rate[row], style),), ((ratio[row], "strong"),), width) for row in range(DIGIT_ROWS)]
+    style, other = lane_style(state.number - 1), _speedup_style(lane)
+    digits = [spread(((rate[row], style),), ((ratio[row], other),), width) for row in range(DIGIT_ROWS)]
     return [*digits, spread((("tok/s", "muted"),), (("speed-up over AR", "muted"),), width)]
 
 
 def _remarks(lane: LaneView, state: PaneState, width: int, room: int) -> list[Row]:
-    """The line about the text, then the lane's note where there is room."""
+    """Whether the text is AR's, the lane's note, what drafting yields: in this order where room is short."""
     compared = divergence_span(lane, state.greedy)
-    drafting = (drafting_text(lane), "muted")
+    drafting: Span = (drafting_text(lane), "muted")
+    both = compared is not None and len(drafting[0]) + len(compared[0]) + 3 <= width
     rows: list[Row] = []
-    if compared is None:
+    if compared is not None:
+        rows.append(spread((drafting,), (compared,), width) if both else (compared,))
+    if lane.info.note and room > len(rows):
+        rows += [((line, "muted"),) for line in shortened(safe(lane.info.note), width, room - len(rows))]
+    if not both:
         rows.append((drafting,))
-    elif len(drafting[0]) + len(compared[0]) + 3 <= width:
-        rows.append(spread((drafting,), (compared,), width))
-    else:
-        rows += [(compared,), (drafting,)] if compared[1] == "bad" or room > 1 else [(compared,)]
-    rows = rows[:room]
-    if lane.info.note and (free := room - len(rows)) > 0:
-        rows += [((line, "muted"),) for line in shortened(safe(lane.info.note), width, free)]
-    return rows
+    return rows[:room]
 
 
 def _stage_rows(lane: LaneView, state: PaneState, width: int) -> list[Row]:
     if lane.stage.stage == "failed":
         return []
     stage = lane.stage
-    elapsed = "" if state.elapsed_s is None else f"{state.elapsed_s:.0f} s"
+    waits = state.elapsed_s is None or stage.stage == "waiting"
+    elapsed = "" if waits else f"{state.elapsed_s:.0f} s"
     amount = _amount(stage.done, stage.total)
     line = spread(((amount, "muted"),), ((elapsed, "muted"),), width)
     return [line, _progress(stage.done, stage.total, width, lane_style(state.number - 1))]

@@ -51,10 +51,15 @@ def throughput_rows(lanes: Sequence[LaneView], width: int, height: int, focus: i
     """Heading that names the lanes' colours, the lines, and the focused lane's lesson where there is room."""
     if height < 1:
         return []
-    heading: Row = (("tok/s over lane time", "strong"),)
-    for number, lane in enumerate(lanes, start=1):
-        heading += (("  ", "text"), (f"━ {safe(lane.info.title)}", lane_style(number - 1)))
-    rows = [fit(heading, width)]
+    names = [
+        span
+        for number, lane in enumerate(lanes, start=1)
+        for span in (("  ", "text"), (f"━ {safe(lane.info.title)}", lane_style(number - 1)))
+    ]
+    heading: Row = (("tok/s over lane time", "strong"), *names)
+    if row_width(heading) > width:
+        heading = (("tok/s", "strong"), *names)
+    rows = [heading]
     lesson = EMPTY
     if height > _MIN_PLOT + 2 and 0 < focus <= len(lanes):
         lesson = lesson_row(lanes[focus - 1], width)
@@ -110,7 +115,7 @@ def smoothed(series: _Series) -> _Series:
 
 
 def plot_rows(series: Sequence[_Series], focus: int, width: int, height: int) -> list[Row]:
-    """The lines on axes from 0 to round figures; the focused one in front."""
+    """The lines on axes from 0 to round figures, each ending in its lane's number; the focused one in front."""
     import plotext  # type: ignore[import-untyped]  # costs 30 ms that the first frame does not have
 
     lines = [smoothed(points) for points in series]
@@ -123,7 +128,9 @@ def plot_rows(series: Sequence[_Series], focus: int, width: int, height: int) ->
     for index in sorted(range(len(lines)), key=lambda index: index == focus - 1):
         if lines[index]:
             seconds, rates = zip(*lines[index], strict=True)
-            plotext.plot(seconds, rates, marker="braille", color=index % LANE_COLOURS + 1)
+            colour = index % LANE_COLOURS + 1
+            plotext.plot(seconds, rates, marker="braille", color=colour)
+            plotext.text(str(index + 1), seconds[-1], rates[-1], color=colour)
     top = nice_ceiling(max(rate for line in lines for _, rate in line), 10)
     last = nice_ceiling(max(line[-1][0] for line in lines if line), 5)
     plotext.ylim(0, top)

@@ -8,8 +8,9 @@ from textual import events
 
 from spectui.core.tokens import TokenLog
 from spectui.core.views import StreamView
-from spectui.ui.canvas import Canvas, paint
+from spectui.ui.canvas import paint
 from spectui.ui.rows import Row, Span, fit
+from spectui.ui.widgets.shifting import ShiftingCanvas
 from spectui.ui.widgets.stream_layout import StreamLayout
 from spectui.ui.widgets.wrapping import wrapped
 
@@ -20,7 +21,7 @@ WHEEL_LINES = 3
 _EARLIER: Row = (("earlier text is not shown", "muted"),)
 
 
-class TokenStream(Canvas):
+class TokenStream(ShiftingCanvas):
     """Follows the end of the text until the user scrolls; `end` follows again."""
 
     def __init__(self, **options: Any) -> None:
