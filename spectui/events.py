@@ -57,7 +57,11 @@ class LaneInfo:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How every lane samples. ``temperature`` 0 is greedy; ``seed`` None leaves the choice to the engine."""
+    """How every lane samples.
+
+    ``temperature`` 0 is greedy; ``seed`` None leaves the choice to the engine; ``json_schema`` is a JSON schema as
+    text that the output must follow, None for free text.
+    """
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -65,6 +69,7 @@ class Sampling:
     max_tokens: int = 256
     ignore_eos: bool = False
     stop: tuple[str, ...] = ()
+    json_schema: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def _prompt(line: str, where: str) -> Prompt:
         row: Any = json.loads(line)
         text = row["prompt"] if "prompt" in row else _first_user_message(row["messages"])
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise PromptError(f"{where} is no prompt: a row needs \"prompt\" or \"messages\"") from error
+        raise PromptError(f'{where} is no prompt: a row needs "prompt" or "messages"') from error
     return Prompt(str(text), str(row.get("category", "prompt")))
 
 

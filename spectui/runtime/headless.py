@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import queue
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, TextIO
 
 from spectui.commands import NextPrompt
+from spectui.core.rates import per_second
 from spectui.core.reducer import reduce
 from spectui.core.state import LaneState, RunState
-from spectui.core.rates import per_second
 from spectui.events import Event, LaneStage, Margin, Notice, RequestFinished, RoundFinished, RoundStarted, Step
 from spectui.sources.base import Source
 
@@ -144,9 +143,3 @@ def table(state: RunState) -> list[str]:
 
 def _figure(value: float | None, form: str, unit: str = "") -> str:
     return DASH if value is None else f"{value:{form}}{unit}"
-
-
-def to_stdout() -> TextIO:
-    """Standard output that survives any text of a model."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    return sys.stdout

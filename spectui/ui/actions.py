@@ -247,6 +247,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("program.quit", "q,ctrl+c", "q", "quit", "quit", "End the program at once.", "Program", 2, palette=False),
 )
 
+
 def bindings() -> list[BindingType]:
     """The registry as Textual bindings of the live screen."""
     return [

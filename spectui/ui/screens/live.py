@@ -109,7 +109,7 @@ class LiveScreen(Screen[None]):
                 dirty |= pane.show(lane, self._pane_state(view, lane, index))
         if slow:
             dirty |= self._show_charts(view)
-        if self._message.show(message(view, self._app.notice_age_s)):
+        if self._message.show(message(view, self._app.notice_age_s, choices.slot)):
             dirty.add(self._message)
         if self._show_keys(view):
             dirty.add(self._keys)
@@ -120,7 +120,7 @@ class LiveScreen(Screen[None]):
             number=index + 1,
             focused=index == self._app.choices.focus and len(view.lanes) > 1,
             greedy=view.sampling.temperature <= 0,
-            paused=view.paused,
+            paused=view.paused or view.fault is not None,
             elapsed_s=self._app.loading_s(lane),
         )
 

@@ -9,10 +9,13 @@ NOTICE_S = 6.0
 """Seconds that a notice stays."""
 
 
-def message(view: RunView, notice_age_s: float | None) -> Row:
-    """The sentence for the moment: what is worst first. ``notice_age_s`` is None when nothing was ever said."""
+def message(view: RunView, notice_age_s: float | None, slot: int = 0) -> Row:
+    """The sentence for the moment: what is worst first.
+
+    ``notice_age_s`` is None when nothing was ever said; ``slot`` is the shown one of several requests.
+    """
     if view.fault is not None:
-        return (("The source ended: ", "bad"), (view.fault, "text"), ("   l log   q quit", "muted"))
+        return ((view.fault, "bad"), ("   l log   q quit", "muted"))
     lanes = view.lanes
     if lanes and all(lane.failed is not None for lane in lanes):
         return (("No lane is left. ", "bad"), ("Each pane says why; l shows the log, q quits.", "muted"))
@@ -24,12 +27,9 @@ def message(view: RunView, notice_age_s: float | None) -> Row:
         return (("finished: ", "good"), ("n next prompt, r restart", "text"), *_winner(lanes))
     if view.paused:
         return (("paused: ", "warn"), (". takes one step, Space goes on", "text"))
+    if len(view.prompts) > 1:
+        return ((f"request {slot + 1} of {len(view.prompts)}; < and > show another", "muted"),)
     return ()
-
-
-def notice_counts(view: RunView, notice_age_s: float | None) -> bool:
-    """Whether the sentence will change with time alone."""
-    return bool(view.notice) and notice_age_s is not None and notice_age_s < NOTICE_S and view.fault is None
 
 
 def _starting(lanes: tuple[LaneView, ...]) -> Row:
