@@ -120,16 +120,18 @@ def _stream_safe(text: str, room: int) -> str:
 def _thin_marks(text: str, room: int) -> str:
     """Marks beyond the second of a character go; a mark without a character gets a dotted circle to stand on."""
     kept: list[str] = []
+    based = room > 0
     for char in text:
         if char not in _marks:
-            room = MAX_MARKS if carries_marks(char) else 0
-        elif room > 0:
+            based = carries_marks(char)
+            room = MAX_MARKS if based else 0
+        elif room:
             room -= 1
-        elif (kept and carries_marks(kept[-1])) or (kept and kept[-1] in _marks):
+        elif based:
             continue
         else:
             kept.append(MARK_BASE)
-            room = MAX_MARKS - 1
+            based, room = True, MAX_MARKS - 1
         kept.append(char)
     return "".join(kept)
 

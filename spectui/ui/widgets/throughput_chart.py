@@ -17,7 +17,7 @@ SMOOTHING_S = 1.0
 """Seconds of lane time that a point is the mean of: a step's burst is not a change of speed."""
 
 _Series = tuple[tuple[float, float], ...]
-_NICE = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
+_NICE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
 _MIN_PLOT = 3
 _COLOUR = re.compile(r"\x1b\[([0-9;]*)m")
 
@@ -78,12 +78,12 @@ def lesson_row(lane: LaneView, width: int) -> Row:
     if lane.naive_tok_s is None or lane.tok_s is None:
         return EMPTY
     naive, true = figure(lane.naive_tok_s), figure(lane.tok_s)
-    for before, between in (
-        ("a meter that counts stream chunks says ", " tok/s, true is "),
-        ("counting stream chunks: ", ", true: "),
-        ("chunks ", ", true "),
+    for before, between, unit in (
+        ("a meter that counts stream chunks says ", " tok/s, true is ", " tok/s"),
+        ("stream chunks ", "/s, tokens ", "/s"),
+        ("chunks ", ", tokens ", ""),
     ):
-        row: Row = ((before, "muted"), (naive, "warn"), (between, "muted"), (true, "strong"), (" tok/s", "muted"))
+        row: Row = ((before, "muted"), (naive, "warn"), (between, "muted"), (true, "strong"), (unit, "muted"))
         if row_width(row) <= width:
             return row
     return fit(row, width)
@@ -130,7 +130,7 @@ def plot_rows(series: Sequence[_Series], focus: int, width: int, height: int) ->
             seconds, rates = zip(*lines[index], strict=True)
             colour = index % LANE_COLOURS + 1
             plotext.plot(seconds, rates, marker="braille", color=colour)
-            plotext.text(str(index + 1), seconds[-1], rates[-1], color=colour)
+            plotext.text(str(index + 1), seconds[-1], rates[-1], color=colour, alignment="left")
     top = nice_ceiling(max(rate for line in lines for _, rate in line), 10)
     last = nice_ceiling(max(line[-1][0] for line in lines if line), 5)
     plotext.ylim(0, top)
