@@ -40,6 +40,11 @@ class FrameSlot:
         if not self._drawn.wait(self._bound_s):
             self.overruns += 1
 
+    @property
+    def busy(self) -> bool:
+        """Screen side: whether steps follow one another, so that each brings something new."""
+        return self._stepping
+
     def request(self, grant: Callable[[], None]) -> bool:
         """Screen side: ask that ``grant`` be called on the engine thread between two steps.
 

@@ -1,4 +1,4 @@
-"""When the screen is drawn: at most 24 times a second, only when something changed, and between engine steps.
+"""When the screen is drawn: up to 24 times a second, only when something changed, and between engine steps.
 
 A tick asks the engine for a slot; the granted frame drains the mailbox, reduces, and lets the screen show and paint,
 all in one go. While no engine steps, a frame is drawn at once.
@@ -19,6 +19,10 @@ from spectui.sources.frame_slot import FrameSlot
 from spectui.sources.mailbox import Mailbox
 
 FRAME_S = 1 / 24
+SHARE = 0.05
+"""Part of the engine's time that frames may take; dear frames come more rarely, but never below `SLOWEST_FRAME_S`."""
+
+SLOWEST_FRAME_S = 1 / 12
 CHARTS_S = 0.5
 """Shortest time between two drawings of what changes slowly: charts, figures of the status line."""
 
@@ -29,6 +33,7 @@ PATIENCE_S = 1.0
 """A step that lasts longer than this (a long prompt, a compilation) must not freeze the screen."""
 
 _CHUNK = 64
+_MEAN_OVER = 8
 
 
 class Scheduler(Protocol):
@@ -132,6 +137,8 @@ class FrameTimer:
         self._on_error = on_error
         self._running = False
         self._due = 0.0
+        self._interval_s = FRAME_S
+        self._mean_s = 0.0
         self._asked_at: float | None = None
         self._poked = False
         self._slow_at = float("-inf")
@@ -169,9 +176,9 @@ class FrameTimer:
             return
         now = self._scheduler.now()
         self.figures.lag_s.append(now - self._due)
-        self._due += FRAME_S
+        self._due += self._interval_s
         if self._due <= now:
-            self._due = now + FRAME_S
+            self._due = now + self._interval_s
         if self._asked_at is not None:
             if now - self._asked_at > PATIENCE_S:
                 self._asked_at = now
@@ -183,8 +190,9 @@ class FrameTimer:
         self._scheduler.call_later(self._due - now, self._tick)
 
     def _pending(self, now: float) -> bool:
+        """Whether there is something to draw, or there will be when the running engine step ends."""
         slow = (self._slow_behind or self._presenter.clocked) and now - self._slow_at >= CHARTS_S
-        return bool(len(self._mailbox)) or self._poked or slow
+        return bool(len(self._mailbox)) or self._poked or slow or self._slot.busy
 
     def _ask(self, now: float) -> None:
         if self._slot.request(lambda: self._scheduler.call_threadsafe(self._granted)):
@@ -221,5 +229,10 @@ class FrameTimer:
             self._slow_at = began
             self._slow_behind = False
         self._presenter.present(slow)
+        took = self._scheduler.now() - began
         self.figures.frames += 1
-        self.figures.frame_s.append(self._scheduler.now() - began)
+        self.figures.frame_s.append(took)
+        self._mean_s += (took - self._mean_s) / _MEAN_OVER
+        # A mailbox that fills faster than it is emptied must not wait for rarer frames.
+        spare = self._slot.busy and not len(self._mailbox)
+        self._interval_s = min(max(FRAME_S, self._mean_s / SHARE), SLOWEST_FRAME_S) if spare else FRAME_S

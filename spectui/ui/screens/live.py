@@ -72,7 +72,9 @@ class LiveScreen(Screen[None]):
         self._message = MessageLine()
         self._keys = KeysLine(lambda action: self.doing(action)())
         self._first = 0
+        self._asked: object = None
         self._laid_out: object = None
+        self._keys_for: object = None
 
     def compose(self) -> ComposeResult:
         yield self._status
@@ -140,8 +142,15 @@ class LiveScreen(Screen[None]):
         return dirty
 
     def _show_keys(self, view: RunView) -> bool:
+        choices, prompting = self._app.choices, self.has_class("prompting")
+        failed = sum(lane.failed is not None for lane in view.lanes)
+        moment = (view.round, view.round_over, view.paused, view.fault, len(view.lanes), failed)
+        key = (moment, choices.wanted_pause, choices.focus, prompting)
+        if key == self._keys_for:
+            return False
+        self._keys_for = key
         labels = {"race.pause": "go on" if self._controls.paused(view) else "pause"}
-        return self._keys.show(self._disabled(), labels, PROMPT_HINTS if self.has_class("prompting") else ())
+        return self._keys.show(self._disabled(), labels, PROMPT_HINTS if prompting else ())
 
     def _disabled(self) -> frozenset[str]:
         """Actions of the footer that can do nothing now."""
@@ -151,10 +160,14 @@ class LiveScreen(Screen[None]):
     def _lay_out(self, view: RunView) -> None:
         """Give every part its place; does nothing unless size, lanes or the lanes in sight changed."""
         width, height = self.size
+        asked = (width, height, len(view.lanes), self._app.choices.focus)
+        if asked == self._asked:
+            return
+        self._asked = asked
         found = arrange(width, height, len(view.lanes))
         if found is not None:
             self._first = visible(self._app.choices.focus, found.panes, len(view.lanes), self._first)
-        key = (found, tuple(lane.info for lane in view.lanes), self._first)
+        key = (found, len(view.lanes), self._first)
         if key == self._laid_out:
             return
         self._laid_out = key

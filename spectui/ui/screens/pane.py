@@ -52,7 +52,8 @@ class LanePane(Vertical):
         dirty: set[Widget] = set()
         if self.head.show(lane, state):
             dirty.add(self.head)
-        if before is None or before[0] is not lane:
+        # A view is also new when only AR's speed moved, which is no news for the text and the ledger.
+        if before is None or (before[0].revision, before[0].slot) != (lane.revision, lane.slot):
             if self.stream.show(lane.stream, lane_message(lane, state)):
                 dirty.add(self.stream)
             if self.ledger.show(lane):
