@@ -38,6 +38,7 @@ class Load:
         tokens: Tokens that reached the screen's state; ``dropped`` events did not.
         seconds: Wall time from the first token to the last.
         frame_p50: Duration of a frame, with ``_first`` and ``_last`` for the first and last tenth of the session.
+        cpu_p50: Processor time of a frame, which other programs on the machine do not stretch.
         lag_p99: How late the event loop came to a tick.
         overruns: Frames for which the source did not wait any longer.
         rss_warm: Resident memory after the first `WARM_TOKENS`, ``rss_end`` at the end.
@@ -54,6 +55,10 @@ class Load:
     frame_p99_first: float
     frame_p50_last: float
     frame_p99_last: float
+    cpu_p50: float
+    cpu_p99: float
+    cpu_p50_first: float
+    cpu_p50_last: float
     lag_p99: float
     overruns: int
     dropped: int
@@ -99,15 +104,16 @@ def run_child(tokens: int, round_tokens: int, report: Path) -> None:
     app.run()
     source.stop(5.0)
 
-    frames = [seconds * 1e3 for seconds in figures.frame_s]
+    frames, cpu = list(figures.frame_s), list(figures.cpu_s)
     total = app.tokens_at[-1]
-    first = [ms for ms, done in zip(frames, app.tokens_at, strict=False) if 0 < done <= total / 10]
-    last = [ms for ms, done in zip(frames, app.tokens_at, strict=False) if done > total * 9 / 10]
+    first = [place for place, done in enumerate(app.tokens_at) if 0 < done <= total / 10]
+    last = [place for place, done in enumerate(app.tokens_at) if done > total * 9 / 10]
     began = next(place for place, done in enumerate(app.tokens_at) if done)
     warm = next((place for place, done in enumerate(app.tokens_at) if done >= WARM_TOKENS), len(app.tokens_at) - 1)
 
-    def ms(values: list[float], share: float) -> float:
-        return round(percentile(values, share) or 0.0, 2)
+    def ms(values: list[float], share: float, places: list[int] | None = None) -> float:
+        chosen = values if places is None else [values[place] for place in places if place < len(values)]
+        return round((percentile(chosen, share) or 0.0) * 1e3, 2)
 
     load = Load(
         tokens=total,
@@ -116,10 +122,14 @@ def run_child(tokens: int, round_tokens: int, report: Path) -> None:
         skipped=figures.skipped,
         frame_p50=ms(frames, 0.5),
         frame_p99=ms(frames, 0.99),
-        frame_p50_first=ms(first, 0.5),
-        frame_p99_first=ms(first, 0.99),
-        frame_p50_last=ms(last, 0.5),
-        frame_p99_last=ms(last, 0.99),
+        frame_p50_first=ms(frames, 0.5, first),
+        frame_p99_first=ms(frames, 0.99, first),
+        frame_p50_last=ms(frames, 0.5, last),
+        frame_p99_last=ms(frames, 0.99, last),
+        cpu_p50=ms(cpu, 0.5),
+        cpu_p99=ms(cpu, 0.99),
+        cpu_p50_first=ms(cpu, 0.5, first),
+        cpu_p50_last=ms(cpu, 0.5, last),
         lag_p99=round((figures.lag_p99 or 0.0) * 1e3, 2),
         overruns=source.slot.overruns,
         dropped=mailbox.dropped,
@@ -203,6 +213,8 @@ def table(load: Load) -> str:
         ("frame time p50 / p99", f"{load.frame_p50:.1f} / {load.frame_p99:.1f} ms   bar: p99 <= {FRAME_P99_MS:g} ms"),
         ("  first tenth", f"{load.frame_p50_first:.1f} / {load.frame_p99_first:.1f} ms"),
         ("  last tenth", f"{load.frame_p50_last:.1f} / {load.frame_p99_last:.1f} ms"),
+        ("frame cpu p50 / p99", f"{load.cpu_p50:.1f} / {load.cpu_p99:.1f} ms"),
+        ("  p50 of first, last tenth", f"{load.cpu_p50_first:.1f}, {load.cpu_p50_last:.1f} ms"),
         ("event-loop lag p99", f"{load.lag_p99:.1f} ms"),
         (
             "resident memory",

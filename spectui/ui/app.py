@@ -31,6 +31,11 @@ LOG_LINES = 5_000
 """Lines of the engine's log that are kept."""
 
 
+def _warm_up() -> None:
+    """What the charts need, before the first of them has to be drawn in an engine's slot."""
+    import plotext  # type: ignore[import-untyped]  # noqa: F401
+
+
 class LogTail(Protocol):
     """New lines of the engine's log."""
 
@@ -98,6 +103,7 @@ class SpecTUIApp(App[None]):
     def _start(self) -> None:
         self.frames.start()
         self.source.start(self._mailbox)
+        self.call_after_refresh(_warm_up)
 
     def on_unmount(self) -> None:
         self._end()

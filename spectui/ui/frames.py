@@ -37,9 +37,11 @@ _MEAN_OVER = 8
 
 
 class Scheduler(Protocol):
-    """Where time comes from. Seconds of a monotonic clock."""
+    """Where time comes from, in seconds: ``now`` of a monotonic clock, ``cpu`` of this thread's computing."""
 
     def now(self) -> float: ...
+
+    def cpu(self) -> float: ...
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> None: ...
 
@@ -55,6 +57,9 @@ class LoopScheduler:
 
     def now(self) -> float:
         return time.perf_counter()
+
+    def cpu(self) -> float:
+        return time.thread_time()
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
         self._loop.call_later(delay_s, callback, context=self._context)
@@ -91,6 +96,8 @@ class FrameFigures:
     def __init__(self, keep: int | None = 512) -> None:
         self.frame_s: deque[float] = deque(maxlen=keep)
         """Duration of each frame, from the first event drained to the last line painted."""
+        self.cpu_s: deque[float] = deque(maxlen=keep)
+        """Processor time of each frame: what it would take on a machine that does nothing else."""
         self.lag_s: deque[float] = deque(maxlen=keep)
         """How late the event loop came to each tick."""
         self.frames = 0
@@ -216,7 +223,7 @@ class FrameTimer:
             self._on_error(error)
 
     def _frame(self) -> None:
-        began = self._scheduler.now()
+        began, cpu = self._scheduler.now(), self._scheduler.cpu()
         self._poked = False
         while events := self._mailbox.drain(_CHUNK):
             for event in events:
@@ -232,6 +239,7 @@ class FrameTimer:
         took = self._scheduler.now() - began
         self.figures.frames += 1
         self.figures.frame_s.append(took)
+        self.figures.cpu_s.append(self._scheduler.cpu() - cpu)
         self._mean_s += (took - self._mean_s) / _MEAN_OVER
         # A mailbox that fills faster than it is emptied must not wait for rarer frames.
         spare = self._slot.busy and not len(self._mailbox)
