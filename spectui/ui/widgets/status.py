@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from spectui.core.views import RunView
 from spectui.ui.canvas import Canvas
@@ -40,44 +40,53 @@ def status_rows(run: RunView, width: int, height: int, lag_ms: float | None = No
     """One row: the run on the left, the moment on the right; what matters least goes first when room is short."""
     if height < 1:
         return []
-    left: list[Span] = [("SpecTUI", "title")]
+    left, right = _left(run), _right(run, lag_ms, dropped)
+    while len(left) + len(right) > 1 and _width(left) + _width(right) + 1 > width:
+        least = max([*left, *right])
+        (left if least in left else right).remove(least)
+    return [spread(_joined(left), _joined(right), width)]
+
+
+_Item: TypeAlias = tuple[int, Span]
+"""The rank counts from the most important, which stays longest."""
+
+
+def _left(run: RunView) -> list[_Item]:
+    items: list[_Item] = [(0, ("SpecTUI", "title"))]
     if run.target:
-        left.append((safe(run.target), "strong"))
+        items.append((5, (safe(run.target), "strong")))
     if run.synthetic:
-        left.append(("synthetic", "warn"))
+        items.append((3, ("synthetic", "warn")))
     if run.prompts:
         prompt = run.prompts[0]
-        left.append((f"{safe(prompt.category)} {prompt.index + 1}/{prompt.count}", "text"))
-    greedy = run.sampling.temperature <= 0
-    left.append(("greedy" if greedy else f"T={run.sampling.temperature:g}", "muted"))
-    if run.prompts:
-        count = len(run.prompts)
-        left.append((f"{count} request{'s' if count > 1 else ''}", "muted"))
-    right: list[Span] = []
+        items.append((6, (f"{safe(prompt.category)} {prompt.index + 1}/{prompt.count}", "text")))
+    temperature = run.sampling.temperature
+    items.append((7, (f"T={temperature:g}" if temperature > 0 else "greedy", "muted")))
+    if count := len(run.prompts):
+        items.append((9, (f"{count} request{'s' if count > 1 else ''}", "muted")))
+    return items
+
+
+def _right(run: RunView, lag_ms: float | None, dropped: int) -> list[_Item]:
+    items: list[_Item] = []
     if run.paused:
-        right.append(("paused", "warn"))
-    lost = run.lost + dropped
-    if lost:
-        right.append((f"{lost} events lost", "warn"))
-    right.append((f"lane time {run.lane_time_s:.2f} s", "text"))
-    right.append((f"lag {'—' if lag_ms is None else f'{lag_ms:.1f}'} ms", "muted"))
-    while len(left) > 1 and _width(left) + _width(right) + 1 > width:
-        left.pop()
-    while len(right) > 1 and _width(left) + _width(right) + 1 > width:
-        right.pop()
-    row = spread(_joined(left), _joined(right), width)
-    return [row] if not run.notice or height < 2 else [row, ((clip(safe(run.notice), width), "warn"),)]
+        items.append((2, ("paused", "warn")))
+    if lost := run.lost + dropped:
+        items.append((1, (f"{lost} events lost", "warn")))
+    items.append((4, (f"lane time {run.lane_time_s:.2f} s", "text")))
+    items.append((8, (f"lag {'—' if lag_ms is None else f'{lag_ms:.1f}'} ms", "muted")))
+    return items
 
 
-def _joined(spans: list[Span]) -> Row:
+def _joined(items: list[_Item]) -> Row:
     row: list[Span] = []
-    for text, style in spans:
-        row += [("   ", "text"), (text, style)] if row else [(text, style)]
+    for _, span in items:
+        row += [("   ", "text"), span] if row else [span]
     return tuple(row)
 
 
-def _width(spans: list[Span]) -> int:
-    return row_width(_joined(spans))
+def _width(items: list[_Item]) -> int:
+    return row_width(_joined(items))
 
 
 def too_small_rows(width: int, height: int) -> list[Row]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from spectui.core.views import LaneView
 from spectui.ui.canvas import Canvas
@@ -13,10 +14,11 @@ from spectui.ui.palette import LANE_COLOURS, lane_style
 from spectui.ui.rows import EMPTY, Row, Span, fit, row_width
 from spectui.ui.widgets.digits import figure
 
-SMOOTHING_S = 1.0
-"""Seconds of lane time that a point is the mean of: a step's burst is not a change of speed."""
+STRETCH_S = 0.5
+"""Seconds of lane time that a point is the mean of at least: a step's burst is not a change of speed."""
 
-_Series = tuple[tuple[float, float], ...]
+_Series: TypeAlias = tuple[tuple[float, float], ...]
+_Plotter: TypeAlias = Callable[[Sequence[_Series], int, int, int], list[Row]]
 _NICE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
 _MIN_PLOT = 3
 _COLOUR = re.compile(r"\x1b\[([0-9;]*)m")
@@ -40,14 +42,16 @@ class ThroughputChart(Canvas):
     def rows(self, width: int, height: int) -> list[Row]:
         return throughput_rows(self._lanes, width, height, self._focus, self._drawn)
 
-    def _drawn(self, series: Sequence[_Series], focus: int, width: int, height: int) -> list[Row]:
-        key = (tuple(series), focus, width, height)
+    def _drawn(self, lines: Sequence[_Series], focus: int, width: int, height: int) -> list[Row]:
+        key = (tuple(lines), focus, width, height)
         if key != self._key:
-            self._plot, self._key = plot_rows(series, focus, width, height), key
+            self._plot, self._key = plot_rows(lines, focus, width, height), key
         return self._plot
 
 
-def throughput_rows(lanes: Sequence[LaneView], width: int, height: int, focus: int = 1, plot: Any = None) -> list[Row]:
+def throughput_rows(
+    lanes: Sequence[LaneView], width: int, height: int, focus: int = 1, plot: _Plotter | None = None
+) -> list[Row]:
     """Heading that names the lanes' colours, the lines, and the focused lane's lesson where there is room."""
     if height < 1:
         return []
@@ -60,13 +64,12 @@ def throughput_rows(lanes: Sequence[LaneView], width: int, height: int, focus: i
     if row_width(heading) > width:
         heading = (("tok/s", "strong"), *names)
     rows = [heading]
-    lesson = EMPTY
-    if height > _MIN_PLOT + 2 and 0 < focus <= len(lanes):
-        lesson = lesson_row(lanes[focus - 1], width)
+    lesson = lesson_row(lanes[focus - 1], width) if height > _MIN_PLOT + 2 and 0 < focus <= len(lanes) else EMPTY
     room = height - 1 - bool(lesson)
-    if room < _MIN_PLOT:
-        return rows
-    rows += (plot or plot_rows)([lane.series for lane in lanes], focus, width, room)
+    lines = [coarser(lane.series, max(2, width // 2)) for lane in lanes]
+    if any(lines) and room >= _MIN_PLOT:
+        rows += (plot or plot_rows)(lines, focus, width, room)
+    rows += [EMPTY] * (1 + room - len(rows))
     return [*rows, lesson] if lesson else rows
 
 
@@ -91,48 +94,39 @@ def lesson_row(lane: LaneView, width: int) -> Row:
 
 def nice_ceiling(value: float, least: float) -> float:
     """The next round figure above ``value``, so that an axis moves rarely and ends at a readable figure."""
-    top = least
-    scale = 1.0
-    while scale * 10 < max(value, least):
-        scale *= 10
-    for step in _NICE:
-        top = step * scale
-        if top >= value and top >= least:
-            break
-    return top
+    target = max(value, least)
+    scale = 10.0 ** math.floor(math.log10(target))
+    return next(step * scale for step in _NICE if step * scale >= target)
 
 
-def smoothed(series: _Series) -> _Series:
-    """Each point the mean of the last `SMOOTHING_S`."""
+def coarser(series: _Series, most: int) -> _Series:
+    """Means over equal stretches of at least `STRETCH_S`, at most ``most`` of them; the unfinished last one waits."""
     if len(series) < 2:
-        return series
-    points = max(1, round(SMOOTHING_S / (series[1][0] - series[0][0])))
-    rates = [rate for _, rate in series]
-    return tuple(
-        (seconds, sum(rates[max(0, index + 1 - points) : index + 1]) / min(points, index + 1))
-        for index, (seconds, _) in enumerate(series)
-    )
+        return ()
+    group = max(1, round(STRETCH_S / (series[1][0] - series[0][0])))
+    while len(series) > most * group:
+        group *= 2
+    stretches = (series[start : start + group] for start in range(0, len(series) - group + 1, group))
+    return tuple(((part[0][0] + part[-1][0]) / 2, sum(rate for _, rate in part) / group) for part in stretches)
 
 
-def plot_rows(series: Sequence[_Series], focus: int, width: int, height: int) -> list[Row]:
+def plot_rows(lines: Sequence[_Series], focus: int, width: int, height: int) -> list[Row]:
     """The lines on axes from 0 to round figures, each ending in its lane's number; the focused one in front."""
     import plotext  # type: ignore[import-untyped]  # costs 30 ms that the first frame does not have
 
-    lines = [smoothed(points) for points in series]
-    if not any(lines):
-        return []
     plotext.clear_figure()
+    plotext.limit_size(False, False)
     plotext.plot_size(width, height)
     plotext.theme("clear")
     plotext.frame(False)
+    top = nice_ceiling(max(rate for line in lines for _, rate in line), 10)
+    last = nice_ceiling(max(line[-1][0] for line in lines if line), 5)
     for index in sorted(range(len(lines)), key=lambda index: index == focus - 1):
         if lines[index]:
             seconds, rates = zip(*lines[index], strict=True)
             colour = index % LANE_COLOURS + 1
             plotext.plot(seconds, rates, marker="braille", color=colour)
-            plotext.text(str(index + 1), seconds[-1], rates[-1], color=colour, alignment="left")
-    top = nice_ceiling(max(rate for line in lines for _, rate in line), 10)
-    last = nice_ceiling(max(line[-1][0] for line in lines if line), 5)
+            plotext.text(str(index + 1), min(last, seconds[-1] + last / width), rates[-1], color=colour)
     plotext.ylim(0, top)
     plotext.xlim(0, last)
     plotext.yticks([0, top / 2, top], ["0", f"{top / 2:g}", f"{top:g}"])
