@@ -58,10 +58,10 @@ MARKUP = (
     "$x",
 )
 ESCAPES = (
-    "\x1b[2J", "\x1b[H", "\x1b[31;1m", "\x1b[?1049l", "\x1b[999A", "\x1b[5M", "\x1b[?25h", "\x1b[6n", "\x1bc",
-    "\x1b(0", "\x1b]0;title\x07", "\x1b]52;c;ZXZpbA==\x07", "\x1b]8;;http://x\x1b\\x", "\x1bP0;1|x\x1b\\", "\x1b_Gx\x1b\\",
-    "\x1b", "\x9b2J", "\x9d0;t\x9c", "\x90x\x9c", "\x84\x85\x8d", "\x0e\x0f", "\x1b#8", "\x1b[1;1H\x1b[K", "\x1b[3g\t",
-    "\x1b[r",
+    "\x1b[2J", "\x1b[H", "\x1b[31;1m", "\x1b[?1049l", "\x1b[999A", "\x1b[5M", "\x1b[?25h", "\x1b[6n", "\x1bc", "\x1b(0",
+    "\x1b]0;title\x07", "\x1b]52;c;ZXZpbA==\x07", "\x1b]8;;http://x\x1b\\x", "\x1bP0;1|x\x1b\\", "\x1b_Gx\x1b\\",
+    "\x1b", "\x1b#8", "\x1b[1;1H\x1b[K", "\x1b[3g\t", "\x1b[r",
+    "\x9b2J", "\x9d0;t\x9c", "\x90x\x9c", "\x84\x85\x8d", "\x0e\x0f",
 )  # fmt: skip
 ZERO_WIDTH = tuple("\u200b\u200c\u200d\u2060\ufeff\u00ad\u034f\u180e\u2063\ufe0e\ufe0f\U000e0041\U000e0100\u115f\u3164")
 WIDE = (
