@@ -366,7 +366,8 @@ def test_acceptance_by_position() -> None:
         "length 3.33   rate .58   window 3",
     ]
     assert texts(acceptance_rows(lane, 34, 3, 2, windowed=False))[0] == "acceptance by position  MTP  all 3"
-    assert texts(acceptance_rows(lane, 24, 3, 2))[0] == "acceptance by position  MTP"
+    assert texts(acceptance_rows(lane, 26, 3, 2))[0] == "acceptance by pos.  MTP"
+    assert texts(acceptance_rows(lane, 26, 8, 2))[-1] == "length 3.33   rate .58"
     assert acceptance_rows(lane, 40, 0) == []
 
 

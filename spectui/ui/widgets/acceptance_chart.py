@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from spectui.core.acceptance import Acceptance
@@ -9,9 +10,11 @@ from spectui.core.views import LaneView
 from spectui.ui.canvas import Canvas
 from spectui.ui.cells import safe
 from spectui.ui.palette import lane_style
-from spectui.ui.rows import EMPTY, Row, fit, row_width, spread
+from spectui.ui.rows import EMPTY, Row, row_width, spread
 from spectui.ui.widgets.bars import Bar, bar_rows, share_text
 from spectui.ui.widgets.pane_head import drafting_text
+
+_HEADINGS = ("acceptance by position", "acceptance by pos.", "acceptance")
 
 
 class AcceptanceChart(Canvas):
@@ -40,7 +43,7 @@ def acceptance_rows(lane: LaneView, width: int, height: int, number: int = 1, wi
         return []
     acceptance = lane.window if windowed else lane.acceptance
     span = span_text(acceptance, windowed)
-    heading = chart_heading("acceptance by position", lane, number, span, width)
+    heading = chart_heading(_HEADINGS, lane, number, span, width)
     if not acceptance.steps:
         return [heading, ((drafting_text(lane), "muted"),)][:height]
     bars = [
@@ -52,9 +55,11 @@ def acceptance_rows(lane: LaneView, width: int, height: int, number: int = 1, wi
     return [heading, *rows, _figures(acceptance, span, width)] if footed else [heading, *rows]
 
 
-def chart_heading(what: str, lane: LaneView, number: int, span: str, width: int) -> Row:
-    """What is drawn, of which lane, and over which steps where there is room."""
-    left: Row = ((what, "strong"), ("  ", "text"), (safe(lane.info.title), lane_style(number - 1, title=True)))
+def chart_heading(whats: Sequence[str], lane: LaneView, number: int, span: str, width: int) -> Row:
+    """What is drawn (the first wording that fits), of which lane, and over which steps where there is room."""
+    name = (safe(lane.info.title), lane_style(number - 1, title=True))
+    rows: list[Row] = [((what, "strong"), ("  ", "text"), name) for what in whats]
+    left = next((row for row in rows if row_width(row) <= width), rows[-1])
     return spread(left, ((span, "muted"),), width) if row_width(left) + 2 + len(span) <= width else left
 
 
@@ -67,11 +72,8 @@ def span_text(acceptance: Acceptance, windowed: bool) -> str:
 
 def _figures(acceptance: Acceptance, span: str, width: int) -> Row:
     length = "—" if acceptance.length is None else f"{acceptance.length:.2f}"
-    row: Row = (
-        ("length ", "muted"),
-        (length, "text"),
-        ("   rate ", "muted"),
-        (share_text(acceptance.rate), "text"),
-        (f"   {span}", "muted"),
-    )
-    return fit(row, width)
+    row: Row = (("length ", "muted"), (length, "text"))
+    for name, value in (("   rate ", share_text(acceptance.rate)), ("   ", span)):
+        longer = (*row, (name, "muted"), (value, "text" if name.strip() else "muted"))
+        row = longer if row_width(longer) <= width else row
+    return row

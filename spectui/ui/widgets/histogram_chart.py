@@ -38,7 +38,7 @@ def histogram_rows(lane: LaneView, width: int, height: int, number: int = 1, win
     if height < 1:
         return []
     acceptance = lane.window if windowed else lane.acceptance
-    heading = chart_heading("accepted per step", lane, number, span_text(acceptance, windowed), width)
+    heading = chart_heading(("accepted per step", "accepted"), lane, number, span_text(acceptance, windowed), width)
     if not acceptance.steps:
         return [heading, ((drafting_text(lane), "muted"),)][:height]
     shares = [count / acceptance.steps for count in acceptance.histogram]

@@ -113,7 +113,8 @@ class TokenStream(ShiftingCanvas):
         assert view is not None
         signs = bool(getattr(self.palette, "signs", False))
         layout = self._lines
-        if layout is None or layout.width != width or layout.signs != signs:
+        fits = layout is not None and layout.width == width and layout.signs == signs and layout.length <= view.length
+        if layout is None or not fits:
             first = max(0, view.length - RELAYOUT_TOKENS)
             layout = self._lines = StreamLayout(view.log, first, width, self._hide_rejected, signs)
             self._row_cache.clear()
