@@ -263,6 +263,16 @@ async def test_another_log_is_another_request() -> None:
         assert app.seen() == [""] * 10
 
 
+async def test_a_stream_that_was_away_for_long_goes_on_at_the_end() -> None:
+    log = words(RELAYOUT_TOKENS * 3)
+    app = Host()
+    async with app.run_test(size=(40, 10)):
+        app.stream.show(StreamView(log, 100))
+        app.stream.show(view(log))
+        app.stream.home()
+        assert app.seen()[0] == "earlier text is not shown"
+
+
 async def test_an_earlier_view_shows_less() -> None:
     log = log_of("a", "b", "c")
     app = Host()

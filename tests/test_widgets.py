@@ -200,6 +200,14 @@ def test_divergence(margin: float | None, said: str, style: str) -> None:
     assert texts(pane_head_rows(run.lane(MTP), PaneState(2, greedy=False), 50, 4))[2] == "length 2.00  rate 1.00"
 
 
+def test_nothing_is_called_identical_before_it_was_compared() -> None:
+    run = Race(AR, MTP)
+    run.step(MTP)
+    assert head(run.lane(MTP))[2] == "no draft yet"
+    run.step(AR)
+    assert head(run.lane(MTP), width=60)[2].endswith("identical to AR so far")
+
+
 def test_states() -> None:
     run = race()
     assert head(run.lane(MTP), paused=True)[0].endswith("paused")

@@ -23,7 +23,7 @@ LARGE_ROWS = 7
 SLOWER = 0.995
 """Speed-ups below this are written as a warning."""
 
-_STAGE_WORDS = {"warming up": "warming up", "loading": "loading weights", "verifying": "checking files"}
+_STAGE_WORDS = {"loading": "loading weights", "verifying": "checking files"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def divergence_span(lane: LaneView, greedy: bool) -> Span | None:
         return None
     difference = lane.divergence
     if difference is None:
-        return "identical to AR so far", "muted"
+        return ("identical to AR so far", "muted") if lane.equal else None
     at = f"diverged at token {difference.position + 1}"
     if difference.margin is None:
         return f"{at}, margin —", "muted"

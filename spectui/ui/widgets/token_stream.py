@@ -15,7 +15,7 @@ from spectui.ui.widgets.stream_layout import StreamLayout
 from spectui.ui.widgets.wrapping import wrapped
 
 RELAYOUT_TOKENS = 20_000
-"""Tokens that are laid out again when the width changes; earlier ones leave the screen's memory."""
+"""Tokens that are laid out at most in one go, when the width changes or much has come; earlier ones are not shown."""
 
 WHEEL_LINES = 3
 _EARLIER: Row = (("earlier text is not shown", "muted"),)
@@ -113,8 +113,9 @@ class TokenStream(ShiftingCanvas):
         assert view is not None
         signs = bool(getattr(self.palette, "signs", False))
         layout = self._lines
-        fits = layout is not None and layout.width == width and layout.signs == signs and layout.length <= view.length
-        if layout is None or not fits:
+        # A stream that was not shown for long, or goes back in a replay, is not worth what it missed.
+        near = layout is not None and 0 <= view.length - layout.length <= RELAYOUT_TOKENS
+        if layout is None or not near or (layout.width, layout.signs) != (width, signs):
             first = max(0, view.length - RELAYOUT_TOKENS)
             layout = self._lines = StreamLayout(view.log, first, width, self._hide_rejected, signs)
             self._row_cache.clear()
