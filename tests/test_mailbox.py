@@ -15,7 +15,9 @@ FAILSAFE_S = 20.0
 
 
 def step(index: int) -> ev.Step:
-    return ev.Step("ar", "0-0", 0, index, 0, (), 0, (1,), (), "bonus", None, ("a",), (), 1, 1_000_000, 1_000_000 * index)
+    return ev.Step(
+        "ar", "0-0", 0, index, 0, (), 0, (1,), (), "bonus", None, ("a",), (), 1, 1_000_000, 1_000_000 * index
+    )
 
 
 def indices(events: list[ev.Event]) -> list[int | str]:

@@ -85,7 +85,7 @@ class SpecTUIApp(App[None]):
         self._loading: dict[str, tuple[float, float | None]] = {}
         self._notice_at: float | None = None
         self._log_lines: deque[str] = deque(maxlen=LOG_LINES)
-        self._ended = False
+        self._started = self._ended = False
         self._now: Callable[[], float] = lambda: 0.0
         self.frames: FrameTimer
         no_colour = bool(os.environ.get("NO_COLOR"))
@@ -101,6 +101,7 @@ class SpecTUIApp(App[None]):
         self.call_after_refresh(self._start)
 
     def _start(self) -> None:
+        self._started = True
         self.frames.start()
         self.source.start(self._mailbox)
         self.call_after_refresh(_warm_up)
@@ -180,8 +181,9 @@ class SpecTUIApp(App[None]):
             present(self.view, slow)
 
     def redraw_all(self) -> None:
-        """The user's choice concerns the charts too: draw them in the next frame, not in half a second."""
-        self.frames.poke(slow=True)
+        """Something concerns the charts too: draw them in the next frame, not in half a second."""
+        if self._started:
+            self.frames.poke(slow=True)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return {}

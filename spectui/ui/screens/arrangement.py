@@ -26,10 +26,11 @@ class Arrangement:
         panes: Lanes side by side.
         strip: Whether a line names all lanes, because not all have a pane.
         head: Rows of a pane's head.
-        ledger: Rows of a pane's ledger.
+        ledger: Rows of a pane's ledger; 0 leaves it out.
         charts: Where the charts are.
         chart_count: How many of the three charts are shown, in the order acceptance, accepted per step, throughput.
         chart_rows: Rows of the charts below the panes.
+        tight: Whether even the blank row below the strip is needed for text.
         airy: Whether blank rows set the parts apart.
     """
 
@@ -40,32 +41,43 @@ class Arrangement:
     charts: Literal["below", "beside", "none"]
     chart_count: int
     chart_rows: int
+    tight: bool
     airy: bool
+
+
+# From this height on: rows of head, ledger and charts below. Chosen so that the text keeps most of what is added.
+_TIERS = (
+    (44, LARGE_ROWS, 8, 10),
+    (34, LARGE_ROWS, 5, 8),
+    (30, COMPACT_ROWS, 4, 8),
+    (20, COMPACT_ROWS, 4, 0),
+    (14, COMPACT_ROWS, 2, 0),
+    (0, COMPACT_ROWS - 1, 0, 0),
+)
 
 
 def arrange(width: int, height: int, lanes: int) -> Arrangement | None:
     """The arrangement for a terminal of ``width`` x ``height`` cells; None when it is too small for any."""
     if width < MIN_WIDTH or height < MIN_HEIGHT:
         return None
-    panes = max(1, min(lanes, MAX_PANES, (width + 2) // PANE_CELLS))
-    if height >= 30:
-        charts: Literal["below", "beside", "none"] = "below"
-    else:
-        charts = "beside" if width >= 72 and height >= 16 else "none"
-    if charts == "beside":
-        panes = max(1, min(lanes, MAX_PANES, (width - SIDE_CELLS) // PANE_CELLS))
-    count = {"below": max(1, min(3, width // _CHART_CELLS)), "beside": 2, "none": 0}[charts]
-    if charts == "beside" and height < 20:
-        count = 1
-    large = height >= 34
+    _, head, ledger, chart_rows = next(tier for tier in _TIERS if height >= tier[0])
+    room, count = width + 2, 0
+    charts: Literal["below", "beside", "none"] = "none"
+    if chart_rows:
+        charts, count = "below", max(1, min(3, width // _CHART_CELLS))
+    elif width >= 72 and height >= 14:
+        charts, count = "beside", 1 if height < 20 else 2
+        room = width - SIDE_CELLS
+    panes = max(1, min(lanes, MAX_PANES, room // PANE_CELLS))
     return Arrangement(
         panes=panes,
         strip=lanes > panes,
-        head=LARGE_ROWS if large else COMPACT_ROWS,
-        ledger=2 if height < 20 else 4 if height < 34 else 5 if height < 44 else 8,
+        head=head,
+        ledger=ledger,
         charts=charts,
         chart_count=count,
-        chart_rows=0 if charts != "below" else 8 if height < 44 else 10,
+        chart_rows=chart_rows,
+        tight=height < 20,
         airy=height >= 34,
     )
 

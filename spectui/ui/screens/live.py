@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Horizontal
@@ -44,6 +43,7 @@ class LiveScreen(Screen[None]):
     LiveScreen.airy MessageLine, LiveScreen.airy PromptLine {{ margin: 1 0 0 0; }}
     LiveScreen LaneStrip {{ display: none; margin: 0 1 1 1; }}
     LiveScreen.strip LaneStrip {{ display: block; }}
+    LiveScreen.tight LaneStrip {{ margin: 0 1; }}
     LiveScreen #body {{ height: 1fr; layout: vertical; overflow: hidden; }}
     LiveScreen #panes {{ height: 1fr; width: 1fr; overflow: hidden; }}
     LiveScreen LanePane {{ width: 1fr; padding: 0 1; overflow: hidden; }}
@@ -178,6 +178,7 @@ class LiveScreen(Screen[None]):
         self.set_class(found.strip, "strip")
         self.set_class(found.charts == "beside", "beside")
         self.set_class(found.airy, "airy")
+        self.set_class(found.tight, "tight")
         for index, pane in enumerate(self._panes):
             pane.display = self._first <= index < self._first + found.panes
             pane.fit_to(found)
@@ -196,8 +197,11 @@ class LiveScreen(Screen[None]):
             place.mount(self._panes[-1])
             self._panes[-1].stream.hide_rejected = self._app.choices.hide_rejected
 
-    def on_resize(self, event: events.Resize) -> None:
-        self._app.frames.poke()
+    def on_resize(self) -> None:
+        self._app.redraw_all()
+
+    def on_screen_resume(self) -> None:
+        self._app.redraw_all()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if self.has_class("prompting") and action not in ("quit", "close_prompt"):

@@ -42,7 +42,7 @@ class LanePane(Vertical):
         """Give the parts their rows."""
         self.head.styles.height = arrangement.head
         self.ledger.styles.height = arrangement.ledger
-        self.set_class(arrangement.airy, "airy")
+        self.ledger.display = arrangement.ledger > 0
 
     def show(self, lane: LaneView, state: PaneState) -> set[Widget]:
         """Show ``lane``; the widgets that have something to paint."""

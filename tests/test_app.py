@@ -1,0 +1,402 @@
+"""The app as a user meets it, on a synthetic race: what each moment looks like at every size."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from textual.geometry import Size
+
+from spectui import commands as cmd
+from spectui import events as ev
+from spectui.core.tokens import Role
+from spectui.sources.synthetic import Pace
+from spectui.sources.synthetic_race import SyntheticLane, demo_lanes
+from spectui.ui.canvas import Canvas
+from spectui.ui.frames import FRAME_S
+from spectui.ui.screens.arrangement import MAX_PANES, PANE_CELLS, arrange, visible
+from spectui.ui.screens.message import NOTICE_S
+from spectui.ui.screens.pane import LanePane
+from spectui.ui.screens.prompt import PromptLine
+from spectui.ui.widgets.token_stream import TokenStream
+from tests.stage import SIZES, FakeLog, Stage, running
+
+AR, MTP, DFLASH = demo_lanes()
+MANY = (*demo_lanes(), *(SyntheticLane(ev.LaneInfo(f"n{i}", "ngram", f"n-gram {i}", 5, ""), (0.5,)) for i in range(4)))
+
+
+def panes(stage: Stage) -> list[LanePane]:
+    return [pane for pane in stage.app.screen.query(LanePane) if pane.display]
+
+
+def check_screen(stage: Stage) -> None:
+    """Nothing overlaps, nothing sticks out, and every canvas shows what it would draw now."""
+    width, height = stage.app.size
+    lines = stage.text.splitlines()
+    assert len(lines) == height
+    taken: set[tuple[int, int]] = set()
+    for canvas in stage.app.screen.query(Canvas):
+        region = canvas.region
+        if not canvas.display or not region or canvas not in stage.app.screen._compositor.visible_widgets:
+            continue
+        assert region.right <= width
+        assert region.bottom <= height
+        cells = {(x, y) for x in range(region.x, region.right) for y in range(region.y, region.bottom)}
+        assert not taken & cells, f"{canvas} covers another widget"
+        taken |= cells
+        drawn = [canvas.render_line(y).text for y in range(region.height)]
+        canvas.restyle()
+        assert drawn == [canvas.render_line(y).text for y in range(region.height)], f"{canvas} shows something old"
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_race_from_loading_to_the_end(size: tuple[int, int]) -> None:
+    async with running(size) as stage:
+        assert "synthetic" in stage.text
+        assert "paused" in stage.text
+        await stage.steps(40)
+        check_screen(stage)
+        assert len(panes(stage)) == (1 if size[0] == 80 else 3)
+        for title in ("AR", "MTP", "DFlash"):
+            assert title in stage.text
+        await stage.press("space")
+        await stage.settle(lambda: stage.view.round_over)
+        check_screen(stage)
+        assert "finished: n next prompt, r restart" in stage.text
+        assert "done, length" in stage.text
+        await stage.press("n")
+        await stage.settle(lambda: stage.view.round == 1 and stage.view.round_over)
+        assert "2/6" in stage.text or size[0] == 80
+        check_screen(stage)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_text_on_the_screen_is_the_lane_s_text(size: tuple[int, int]) -> None:
+    async with running(size) as stage:
+        await stage.steps(30)
+        await stage.press("x")
+        stream = panes(stage)[0].stream
+        lane = stage.view.lanes[stage.app.choices.focus if size[0] == 80 else 0]
+        assert lane.stream is not None
+        shown = "".join(stream.render_line(y).text.strip() for y in range(stream.size.height)).replace(" ", "")
+        assert shown == lane.stream.log.output().replace(" ", "").replace("\n", "")
+
+
+async def test_one_step_of_a_paused_race_shows_up_in_one_lane() -> None:
+    async with running() as stage:
+        await stage.steps(9)
+        before = [lane.steps for lane in stage.view.lanes]
+        await stage.press("full_stop")
+        after = [lane.steps for lane in stage.view.lanes]
+        assert sum(after) == sum(before) + 1
+        assert "paused: . takes one step" in stage.text
+        check_screen(stage)
+
+
+async def test_pausing_a_running_race_holds_it_and_space_goes_on() -> None:
+    endless = ev.Sampling(max_tokens=10**9, ignore_eos=True)
+    async with running(pace=Pace(tokens_s=2_000.0), paused=False, sampling=endless, wait=False) as stage:
+        await stage.until(lambda: stage.view.lane_time_s > 1.0)
+        await stage.pilot.press("space")
+        await stage.settle(lambda: stage.view.paused)
+        steps = sum(lane.steps for lane in stage.view.lanes)
+        stage.clock.run_for(5.0)
+        await stage.settle()
+        assert sum(lane.steps for lane in stage.view.lanes) == steps
+        check_screen(stage)
+        await stage.pilot.press("space")
+        await stage.until(lambda: sum(lane.steps for lane in stage.view.lanes) > steps)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_loading_says_what_happens_and_for_how_long(size: tuple[int, int]) -> None:
+    async with running(size, pace=Pace(load_s=3_000.0), wait=False) as stage:
+        await stage.settle(lambda: bool(stage.view.lanes) and stage.view.lanes[0].stage.stage == "importing")
+        stage.clock.run_for(7.6)
+        await stage.settle()
+        assert "starting: 0 of 3 lanes ready" in stage.text
+        assert "importing" in stage.text
+        if size[0] > 80:
+            assert "7 s" in stage.text or "8 s" in stage.text
+            assert "waiting" in stage.text
+        check_screen(stage)
+        assert stage.app.screen.check_action("pause", ()) is None
+
+
+async def test_the_first_frame_does_not_wait_for_the_source() -> None:
+    async with running(lanes=(), wait=False) as stage:
+        await stage.settle()
+        assert "SpecTUI" in stage.text
+        assert "quit" in stage.text
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_lane_that_fails_says_why_and_the_others_go_on(size: tuple[int, int]) -> None:
+    lanes = (AR, SyntheticLane(MTP.info, fails_at="loading"), SyntheticLane(DFLASH.info, (0.6,), fails_after=5))
+    async with running(size, lanes=lanes, paused=False) as stage:
+        await stage.settle(lambda: stage.view.round_over)
+        for key, sentence in (("2", "MTP does not fit this target"), ("3", "DFlash stopped after 5 steps")):
+            await stage.press(key)
+            assert sentence in stage.text
+        assert stage.lane("ar").finished == "length"
+        check_screen(stage)
+
+
+async def test_when_every_lane_failed_it_is_said_and_only_looking_and_leaving_remain() -> None:
+    lanes = tuple(SyntheticLane(lane.info, fails_at="importing") for lane in demo_lanes())
+    async with running(lanes=lanes, log=FakeLog("the reason")) as stage:
+        assert "No lane is left." in stage.text
+        for action in ("pause", "step", "restart", "prompt"):
+            assert stage.app.screen.check_action(action, ()) is None
+        await stage.press("l")
+        await stage.settle(lambda: "the reason" in stage.text)
+
+
+async def test_a_source_that_dies_says_so() -> None:
+    async with running(dies_after=4, paused=False) as stage:
+        await stage.settle(lambda: stage.view.fault is not None)
+        assert "the synthetic source ended: it was told to fail here" in stage.text
+        assert stage.app.screen.check_action("restart", ()) is None
+        assert stage.app.screen.check_action("help", ()) is True
+
+
+async def test_a_resize_storm_leaves_a_right_screen() -> None:
+    rng = random.Random(5)
+    async with running((120, 36), lanes=MANY) as stage:
+        for turn in range(25):
+            stage.source.send(cmd.StepOnce())
+            await stage.pilot.resize_terminal(rng.randint(20, 220), rng.randint(5, 60))
+            if turn % 5 == 4:
+                await stage.answered()
+                check_screen(stage)
+        for size in SIZES:
+            await stage.pilot.resize_terminal(*size)
+            await stage.settle()
+            check_screen(stage)
+
+
+async def test_a_terminal_too_small_says_what_it_needs() -> None:
+    async with running((80, 24)) as stage:
+        await stage.pilot.resize_terminal(30, 8)
+        await stage.settle()
+        assert "needs more room" in stage.text
+        await stage.pilot.resize_terminal(80, 24)
+        await stage.settle()
+        assert "needs more room" not in stage.text
+        check_screen(stage)
+
+
+async def test_more_lanes_than_panes_are_named_and_reached() -> None:
+    async with running((120, 36), lanes=MANY) as stage:
+        await stage.steps(14)
+        assert len(panes(stage)) == 3
+        for number in range(1, len(MANY) + 1):
+            await stage.press(str(number))
+            assert any(f"{number} {MANY[number - 1].info.title}" in line for line in stage.text.splitlines()[3:])
+            check_screen(stage)
+        assert len(panes(stage)) == 3
+        await stage.press("tab")
+        assert stage.app.choices.focus == 0
+
+
+async def test_a_click_focuses_a_pane_or_a_lane_of_the_strip() -> None:
+    async with running((120, 36)) as stage:
+        await stage.pilot.click(offset=(100, 15))
+        await stage.settle(lambda: stage.app.choices.focus == 2)
+        await stage.pilot.resize_terminal(80, 24)
+        await stage.settle()
+        await stage.pilot.click(offset=(stage.text.splitlines()[1].index("AR"), 1))
+        await stage.settle(lambda: stage.app.choices.focus == 0)
+
+
+async def test_a_prompt_of_one_s_own_is_raced_and_remembered() -> None:
+    async with running() as stage:
+        await stage.press("slash", *"q?[x] ", "ü", "enter")
+        assert stage.source.commands[-1] == cmd.SetPrompt("q?[x] ü")
+        await stage.settle(lambda: stage.view.round_over)
+        assert stage.view.prompts[0].text == "q?[x] ü"
+        await stage.press("slash", *"two")
+        line = stage.app.screen.query_one(PromptLine)
+        await stage.press("up")
+        assert line.value == "q?[x] ü"
+        await stage.press("up", "down")
+        assert line.value == "two"
+        assert "Enter race it" in stage.text
+        await stage.press("escape")
+        assert not line.is_open
+        sent = len(stage.source.commands)
+        await stage.press("slash", "space", "enter", "n")
+        assert stage.source.commands[sent:] == [cmd.NextPrompt(1)]
+
+
+async def test_while_typing_no_other_key_acts_but_ctrl_c_quits() -> None:
+    async with running() as stage:
+        await stage.press("slash", "n", "tab", "space", "q")
+        assert stage.app.screen.query_one(PromptLine).value == "n q"
+        assert stage.source.commands == []
+        await stage.pilot.press("ctrl+c")
+        await stage.pilot.pause()
+        assert stage.source.commands == [cmd.Shutdown()]
+
+
+async def test_the_log_is_never_taken_for_markup_and_follows_its_end() -> None:
+    log = FakeLog("INFO [red]no[/markup] \x1b[31m", "WARNING " + "w" * 300, *(f"line {n}" for n in range(200)))
+    async with running((80, 24), log=log) as stage:
+        await stage.press("l")
+        await stage.settle(lambda: "line 199" in stage.text)
+        log.lines.append("and more")
+        await stage.settle(lambda: "and more" in stage.text)
+        await stage.press("home")
+        assert "[red]no[/markup] ␛[31m" in stage.text
+        log.lines.append("unseen")
+        await stage.settle(lambda: not log.lines)
+        assert "unseen" not in stage.text
+        await stage.press("end")
+        assert "unseen" in stage.text
+        await stage.pilot.resize_terminal(50, 20)
+        await stage.settle()
+        assert all(len(line) <= 50 for line in stage.text.splitlines())
+        await stage.press("escape", "l")
+        assert "unseen" in stage.text
+
+
+async def test_help_can_be_read_to_its_end_at_80x24() -> None:
+    async with running((80, 24)) as stage:
+        await stage.press("question_mark")
+        seen = stage.text
+        for _ in range(12):
+            await stage.press("pagedown")
+            seen += stage.text
+        for word in ("Colours", "recovered", "Figures", "acceptance", "Shift+Tab", "PgDn", "End the program"):
+            assert word.lower() in seen.lower()
+        await stage.press("question_mark")
+        assert "AR" in stage.text
+
+
+async def test_the_race_goes_on_behind_help() -> None:
+    async with running() as stage:
+        await stage.press("question_mark")
+        stage.source.send(cmd.Resume())
+        await stage.settle(lambda: stage.view.round_over)
+        await stage.press("escape")
+        assert "finished" in stage.text
+        check_screen(stage)
+
+
+async def test_scrolling_back_stays_while_the_text_grows() -> None:
+    async with running((80, 24), sampling=ev.Sampling(max_tokens=400, ignore_eos=True)) as stage:
+        await stage.steps(250)
+        await stage.press("home")
+        stream = panes(stage)[0].stream
+        first = stream.render_line(0).text
+        await stage.steps(20)
+        assert stream.render_line(0).text == first
+        assert not stream.following
+        await stage.press("end")
+        assert stream.following
+
+
+async def test_rejected_drafts_can_be_hidden_everywhere() -> None:
+    async with running() as stage:
+        await stage.steps(40)
+        lane = stage.lane("dflash")
+        assert lane.stream is not None
+        roles = {lane.stream.log[index][1] for index in range(lane.stream.length)}
+        assert Role.REJECTED in roles
+        await stage.press("x")
+        assert all(stream.hide_rejected for stream in stage.app.screen.query(TokenStream))
+
+
+@pytest.mark.parametrize("theme", ["midnight", "paper", "mono"])
+async def test_every_theme_draws_the_same_words(theme: str) -> None:
+    async with running(theme=theme) as stage:
+        await stage.steps(30)
+        check_screen(stage)
+        assert "identical to AR so far" in stage.text
+
+
+async def test_changing_the_theme_repaints_everything() -> None:
+    async with running() as stage:
+        await stage.steps(30)
+        status = stage.app.screen.query_one("StatusLine", Canvas)
+        before = [segment.style for segment in status.render_line(0)]
+        text = stage.text
+        await stage.press("t")
+        assert [segment.style for segment in status.render_line(0)] != before
+        assert stage.text == text
+
+
+async def test_a_notice_is_shown_for_a_while() -> None:
+    async with running() as stage:
+        stage.source.send(cmd.SetConcurrency(99))
+        await stage.answered()
+        assert "requests in flight go from 1 to 16" in stage.text
+        stage.clock.run_for(NOTICE_S + 1.0)
+        await stage.settle()
+        assert "requests in flight" not in stage.text
+
+
+async def test_lost_events_are_said() -> None:
+    async with running() as stage:
+        stage.app._mailbox.emit(ev.Gap(7))
+        await stage.settle(lambda: stage.view.lost == 7)
+        assert "7 events lost" in stage.text
+
+
+async def test_a_frame_that_fails_ends_the_program_with_its_traceback() -> None:
+    def broken(*_: object) -> bool:
+        raise ValueError("a widget failed")
+
+    async def fail() -> None:
+        async with running() as stage:
+            stage.app.screen.query_one("StatusLine").show = broken  # type: ignore[attr-defined]
+            stage.app.frames.poke()
+            await stage.pilot.pause()
+            await stage.pilot.pause()
+
+    with pytest.raises(ValueError, match="a widget failed"):
+        await fail()
+
+
+async def test_no_frame_is_drawn_while_the_engine_steps() -> None:
+    async with running() as stage:
+        slot = stage.source.slot
+        slot.stepping(True)
+        figures = stage.app.frames.figures
+        drawn = figures.frames
+        stage.app._mailbox.emit(ev.Notice("news"))
+        stage.clock.run_for(5 * FRAME_S)
+        await stage.pilot.press("1")
+        assert figures.frames == drawn
+        slot.stepping(False)
+        await stage.settle(lambda: figures.frames > drawn)
+
+
+@pytest.mark.parametrize("lanes", range(1, 10))
+def test_panes_are_wide_enough_at_every_size(lanes: int) -> None:
+    for width in range(40, 260, 3):
+        for height in range(10, 70, 3):
+            found = arrange(width, height, lanes)
+            assert found is not None
+            assert 1 <= found.panes <= min(lanes, MAX_PANES)
+            assert found.panes == 1 or width / found.panes >= PANE_CELLS - 2
+            fixed = 3 + 2 * found.airy + found.strip * (2 - found.tight) + found.head
+            fixed += (found.ledger and found.ledger + 1) + (found.chart_rows and found.chart_rows + 1)
+            assert height - fixed >= 3, "the text has no room"
+    assert arrange(39, 30, lanes) is None
+    assert arrange(80, 9, lanes) is None
+
+
+def test_the_lanes_in_sight_follow_the_focus_as_little_as_they_can() -> None:
+    assert visible(0, 3, 5, first=0) == 0
+    assert visible(2, 3, 5, first=0) == 0
+    assert visible(3, 3, 5, first=0) == 1
+    assert visible(4, 3, 5, first=1) == 2
+    assert visible(3, 3, 5, first=2) == 2
+    assert visible(0, 3, 5, first=2) == 0
+    assert visible(1, 1, 3, first=0) == 1
+    assert visible(0, 4, 2, first=3) == 0
+
+
+def test_sizes_of_the_design_are_tested() -> None:
+    assert [Size(*size).area for size in SIZES] == [1920, 4320, 10000]
