@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 
 def per_second(count: int, clock_ns: int) -> float | None:
@@ -72,3 +73,9 @@ class ChunkMeter:
 
     def add(self, tokens: int) -> None:
         self.chunks += tokens > 0
+
+
+def percentile(values: Iterable[float], share: float) -> float | None:
+    """The value below which ``share`` of ``values`` lie (nearest rank); None without values."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None

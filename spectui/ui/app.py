@@ -77,7 +77,7 @@ class SpecTUIApp(App[None]):
         self.choices = Choices()
         self.state = RunState()
         self.lag_ms: float | None = None
-        self._mailbox = mailbox or Mailbox()
+        self._mailbox = Mailbox() if mailbox is None else mailbox
         self._figures = figures or FrameFigures()
         self._make_scheduler = scheduler
         self._viewer = Viewer(self.state)

@@ -88,12 +88,10 @@ class StepTimers:
     def __init__(self, engine: Any) -> None:
         self.draft_ns: int | None = None
         self.verify_ns: int | None = None
-        runner = model_runner_of(engine)
-        self._works = str(getattr(runner, "device", "")) == "cpu" and hasattr(runner, "_model_forward")
-        if self._works:
-            runner._model_forward = self._timed(runner._model_forward, "verify_ns")
-            if hasattr(runner, "drafter"):
-                runner.propose_draft_token_ids = self._timed(runner.propose_draft_token_ids, "draft_ns")
+        self._runner = model_runner_of(engine)
+        on_cpu = str(getattr(self._runner, "device", "")) == "cpu"
+        self._works = on_cpu and hasattr(self._runner, "_model_forward")
+        self.attach()
 
     def _timed(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
         def timed(*args: Any, **kwargs: Any) -> Any:
@@ -103,6 +101,19 @@ class StepTimers:
             return result
 
         return timed
+
+    def attach(self) -> None:
+        """Begin to measure."""
+        if self._works:
+            runner = self._runner
+            runner._model_forward = self._timed(runner._model_forward, "verify_ns")
+            if hasattr(runner, "drafter"):
+                runner.propose_draft_token_ids = self._timed(runner.propose_draft_token_ids, "draft_ns")
+
+    def detach(self) -> None:
+        """Leave the runner as vLLM made it."""
+        for name in ("_model_forward", "propose_draft_token_ids"):
+            self._runner.__dict__.pop(name, None)
 
     def reset(self) -> None:
         self.draft_ns = self.verify_ns = None

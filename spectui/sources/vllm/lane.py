@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -211,6 +212,24 @@ class Lane:
                     likeliest = sorted((entry.logprob for entry in position.values()), reverse=True)
         self._tap.take()
         return likeliest[0] - likeliest[1]
+
+    @contextmanager
+    def untapped(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> Iterator[Callable[[], Any]]:
+        """The idle lane's engine as vLLM alone runs it, for measuring what the tap costs.
+
+        Gives a function that takes one engine step and returns its outputs, None when the prompts are done.
+        """
+        self._timers.detach()
+        tap_class, self._tap.__class__ = type(self._tap), type(self._tap).__base__
+        engine = self._engine
+        try:
+            for slot, ids in enumerate(prompts):
+                params = compat.sampling_params(sampling, slot)
+                engine.add_request(f"untapped-{slot}", {"prompt_token_ids": list(ids)}, params)
+            yield lambda: engine.step() if engine.has_unfinished_requests() else None
+        finally:
+            self._tap.__class__ = tap_class
+            self._timers.attach()
 
     def warm_up(self, prompt_ids: Sequence[int], tokens: int = 8) -> None:
         """Generate a few tokens off the clock, so that one-time work (JIT, allocation) is in no figure."""

@@ -1,0 +1,200 @@
+"""``spectui calibrate``: what the instrument itself costs, measured on the real engines.
+
+(a) the tap, on and off, on the same engine; (b) the whole program on a pseudo-terminal against headless, in two
+processes that take turns; (c) each lane in the race against the lane alone; (d) how late the event loop and a key's
+handler come while tokens are generated; (e) the share of engine time spent in our own Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import threading
+import time
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any
+
+from spectui.bench.children import Child
+from spectui.bench.harness import Case, Measurement, Spread, environment, interleave
+from spectui.bench.report import calibration_lines
+from spectui.bench.workload import race_once, tapped_once, untapped_once
+from spectui.core.rates import percentile
+from spectui.sources.mailbox import Mailbox
+
+PARTS = ("tap", "screen", "race")
+TOKENS = 128
+KEYS = 60
+KEY_PAUSE_S = (0.06, 0.18)
+
+
+def calibrate(options: argparse.Namespace) -> int:
+    """Measure the chosen parts and print them; returns the exit code."""
+    from spectui.cli import UsageError
+
+    chosen = tuple(part.strip() for part in (options.only or ",".join(PARTS)).split(","))
+    if unknown := set(chosen) - set(PARTS):
+        raise UsageError(f"--only {', '.join(sorted(unknown))} is no part, choose from {','.join(PARTS)}")
+    from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
+
+    gpu = has_nvidia_gpu()
+    apply_or_reexec(gpu=gpu)
+    result: dict[str, Any] = {"environment": environment(), "repetitions": options.repetitions, "tokens": TOKENS}
+    if "screen" in chosen:
+        result |= _screen(options)
+    if {"tap", "race"} & set(chosen):
+        result |= _engines(options, chosen, gpu=gpu)
+    print(json.dumps(result, indent=2) if options.json else "\n".join(calibration_lines(result)))
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _screen(options: argparse.Namespace) -> dict[str, Any]:
+    """(b) and (d): two processes, one with the screen, taking turns."""
+    from spectui.runtime.setup import lane_specs
+
+    specs = lane_specs(options)
+    arguments = [f"--max-tokens={TOKENS}", "--ignore-eos", *_passed_on(options)]
+    children: list[Child] = []
+    try:
+        for mode in ("headless", "screen"):
+            _say(f"starting the {mode} process")
+            children.append(Child(mode, arguments, len(specs)))
+        headless, screen = children
+        first = screen.race()
+        startup = {
+            "first_frame_s": None
+            if screen.first_frame_ns is None
+            else (screen.first_frame_ns - screen.started_ns) / 1e9,
+            "tokens_in_all_lanes_s": (max(first["first_ns"].values()) - screen.started_ns) / 1e9,
+        }
+        cases = [Case(child.mode, child.samples) for child in (headless, screen)]
+        measured = interleave(cases, options.repetitions, progress=_say)
+        latency = _latency(screen)
+    finally:
+        for child in children:
+            child.close()
+    clocks = ("lane clock", "wall clock", *(name for name in first["lanes"]))
+    ratios = {clock: _spread(measured.ratio(f"screen, {clock}", f"headless, {clock}")) for clock in clocks}
+    return {"screen": {"ratios": ratios, "startup": startup, "latency": latency}}
+
+
+def _latency(screen: Child) -> dict[str, Any]:
+    """(d): press a key now and then during one round."""
+    screen.figures()
+    pressed: list[int] = []
+    over = threading.Event()
+
+    def press() -> None:
+        dice = random.Random(0)
+        while not over.wait(dice.uniform(*KEY_PAUSE_S)) and len(pressed) < KEYS:
+            pressed.append(screen.press("w"))
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    screen.race()
+    over.set()
+    presser.join()
+    time.sleep(0.3)
+    figures = screen.figures()
+    keys = [handled - sent for sent, handled in zip(pressed, figures["handled_ns"], strict=False)]
+    return {
+        "loop_lag_ms": _percentiles([lag * 1e3 for lag in figures["lag_s"]]),
+        "key_to_handler_ms": _percentiles([ns / 1e6 for ns in keys]),
+        "frame_ms": _percentiles([s * 1e3 for s in figures["frame_s"]]),
+        "keys_sent": len(pressed),
+        "keys_handled": len(figures["handled_ns"]),
+    }
+
+
+def _engines(options: argparse.Namespace, chosen: tuple[str, ...], *, gpu: bool) -> dict[str, Any]:
+    """(a), (c) and (e): in this process, headless."""
+    from spectui.runtime.setup import host_config
+    from spectui.runtime.silence import quiet_output
+    from spectui.sources.vllm.host import WARM_UP_IDS
+    from spectui.sources.vllm.lane import Lane
+    from spectui.sources.vllm.lane_spec import lane_infos
+
+    config = host_config(options, gpu=gpu)
+    prompts = tuple(replace(prompt, index=0, count=1) for prompt in config.prompts[: config.concurrency])
+    mailbox = Mailbox()
+    result: dict[str, Any] = {}
+    with quiet_output():
+        target = config.find_target(lambda *progress: None)
+        lanes = []
+        for info, spec in zip(lane_infos(config.specs), config.specs, strict=True):
+            _say(f"loading {info.title}")
+            lanes.append(Lane(info, spec, target, config.engine_args))
+            lanes[-1].warm_up(WARM_UP_IDS)
+        if "tap" in chosen:
+            result["tap"] = _tap(lanes, prompts, mailbox, options.repetitions)
+        if "race" in chosen:
+            result["race"] = _race(lanes, prompts, options.repetitions)
+            result["own_share"] = {lane.info.name: lane.own_ns / (lane.clock_ns + lane.own_ns) for lane in lanes}
+    return result
+
+
+def _tap(lanes: list[Any], prompts: Any, mailbox: Mailbox, repetitions: int) -> dict[str, Any]:
+    """(a): the same engine with and without the tap."""
+
+    def on(lane: Any) -> dict[str, Any]:
+        sample = tapped_once(lane, prompts, TOKENS, mailbox.emit)
+        mailbox.drain()
+        return {f"{lane.info.name} on": sample}
+
+    def off(lane: Any) -> dict[str, Any]:
+        return {f"{lane.info.name} off": untapped_once(lane, prompts, TOKENS)}
+
+    cases = []
+    for lane in lanes:
+        cases += [
+            Case(f"{lane.info.name}, tap on", partial(on, lane)),
+            Case(f"{lane.info.name}, tap off", partial(off, lane)),
+        ]
+    measured = interleave(cases, repetitions, progress=_say)
+    return {lane.info.name: _spread(measured.ratio(f"{lane.info.name} on", f"{lane.info.name} off")) for lane in lanes}
+
+
+def _race(lanes: list[Any], prompts: Any, repetitions: int) -> dict[str, Any]:
+    """(c): each lane in the race and alone."""
+
+    def together() -> dict[str, Any]:
+        return {f"{name} in the race": sample for name, sample in race_once(lanes, prompts, TOKENS).items()}
+
+    def alone(lane: Any) -> dict[str, Any]:
+        return {f"{name} alone": sample for name, sample in race_once([lane], prompts, TOKENS).items()}
+
+    cases = [Case("all lanes in the race", together)]
+    cases += [Case(f"{lane.info.name} alone", partial(alone, lane)) for lane in lanes]
+    measured: Measurement = interleave(cases, repetitions, progress=_say)
+    names = [lane.info.name for lane in lanes]
+    return {
+        "ratios": {name: _spread(measured.ratio(f"{name} in the race", f"{name} alone")) for name in names},
+        "tok_s": {name: _spread(measured.rate(f"{name} alone")) for name in names},
+    }
+
+
+def _passed_on(options: argparse.Namespace) -> list[str]:
+    """The engine options as a child's command line."""
+    arguments: list[str] = []
+    for name in ("model", "prompt", "prompts", "category"):
+        if (value := getattr(options, name)) is not None:
+            arguments += [f"--{name}", value]
+    for spec in options.lane:
+        arguments += ["--lane", spec]
+    for key, value in options.engine_arg:
+        arguments += ["--engine-arg", f"{key}={json.dumps(value)}"]
+    return [*arguments, f"--concurrency={options.concurrency}", f"--seed={options.seed}"]
+
+
+def _spread(spread: Spread) -> dict[str, float]:
+    return asdict(spread)
+
+
+def _percentiles(figures: list[float]) -> dict[str, float | None]:
+    return {"p50": percentile(figures, 0.5), "p99": percentile(figures, 0.99), "count": len(figures)}

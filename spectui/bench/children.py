@@ -1,0 +1,123 @@
+"""Child processes that race on a conductor's orders: the real program, on a pseudo-terminal or headless.
+
+See `spectui.runtime.measured` for their side.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from spectui.bench.harness import Sample
+
+COLUMNS, LINES = 120, 36
+
+
+class ChildFailedError(RuntimeError):
+    """A child ended or could not start its lanes; the message says which and why."""
+
+
+class Child:
+    """One measured process. ``mode`` is ``"screen"`` (in a pseudo-terminal of 120x36) or ``"headless"``."""
+
+    def __init__(self, mode: str, arguments: Sequence[str], lanes: int) -> None:
+        self.mode = mode
+        self.started_ns = time.monotonic_ns()
+        self.first_frame_ns: int | None = None
+        self.ready_ns: int | None = None
+        order_read, order_write = os.pipe()
+        answer_read, answer_write = os.pipe()
+        self._terminal, terminal = pty.openpty()
+        fcntl.ioctl(
+            terminal, termios.TIOCSWINSZ, LINES.to_bytes(2, "little") + COLUMNS.to_bytes(2, "little") + bytes(4)
+        )
+        command = [sys.executable, "-m", "spectui.runtime.measured", "--mode", mode]
+        command += ["--orders", str(order_read), "--answers", str(answer_write), *arguments]
+        self._process = subprocess.Popen(
+            command,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            pass_fds=(order_read, answer_write),
+            start_new_session=True,
+            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+        )
+        for fd in (terminal, order_read, answer_write):
+            os.close(fd)
+        self._orders = os.fdopen(order_write, "w")
+        self._answers = os.fdopen(answer_read)
+        threading.Thread(target=self._drain, daemon=True).start()
+        for _ in range(lanes):
+            self.ready_ns = self._answer()["at_ns"]
+
+    def _drain(self) -> None:
+        """Read what the terminal shows, as a fast terminal would, and note when the first frame came."""
+        seen = b""
+        while True:
+            try:
+                data = os.read(self._terminal, 1 << 16)
+            except OSError:
+                return
+            if self.first_frame_ns is None:
+                seen += data
+                if b"SpecTUI" in seen:
+                    self.first_frame_ns = time.monotonic_ns()
+
+    def _answer(self) -> dict[str, Any]:
+        line = self._answers.readline()
+        if not line:
+            raise ChildFailedError(f"the {self.mode} process ended with exit code {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        if "failed" in answer:
+            raise ChildFailedError(f"the {self.mode} process could not run lane {answer['failed']}")
+        return answer
+
+    def _ask(self, order: str) -> dict[str, Any]:
+        print(order, file=self._orders, flush=True)
+        return self._answer()
+
+    def race(self) -> dict[str, Any]:
+        """One round: ``lanes`` maps names to (tokens, lane time in ns), ``wall_ns`` is the round's wall time."""
+        return self._ask("round")
+
+    def samples(self) -> dict[str, Sample]:
+        """One round as samples: all lanes by lane clock, all by wall clock, and each lane by its clock."""
+        answer = self.race()
+        lanes: dict[str, tuple[int, int]] = answer["lanes"]
+        tokens = sum(count for count, _ in lanes.values())
+        clock_ns = sum(clock for _, clock in lanes.values())
+        return {
+            f"{self.mode}, lane clock": Sample(tokens, clock_ns / 1e9),
+            f"{self.mode}, wall clock": Sample(tokens, answer["wall_ns"] / 1e9),
+            **{f"{self.mode}, {name}": Sample(count, clock / 1e9) for name, (count, clock) in lanes.items()},
+        }
+
+    def figures(self) -> dict[str, Any]:
+        """Event-loop lag, frame times and key handling since the last call; a screen only."""
+        return self._ask("figures")
+
+    def press(self, key: str) -> int:
+        """Type a key; returns the moment."""
+        moment = time.monotonic_ns()
+        os.write(self._terminal, key.encode())
+        return moment
+
+    def close(self) -> None:
+        """End the process."""
+        self._orders.close()
+        if self.mode == "screen":
+            self.press("q")
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        os.close(self._terminal)

@@ -1,0 +1,108 @@
+"""The measuring harness: whatever measures, measures with this.
+
+Cases run in turn, A B C A B C ..., so that a drift of the machine's speed hits all of them alike. A warm-up turn is
+not counted. Comparisons are ratios within one turn; medians and ranges are what is quoted.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from spectui.sources.machine import machine_name, software_versions
+
+ENGINE_VARIABLES = ("OMP_NUM_THREADS", "LD_PRELOAD", "VLLM_CPU_OMP_THREADS_BIND", "KMP_BLOCKTIME", "KMP_TPAUSE")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One run of one case: a fixed number of completion tokens, and the seconds that they took."""
+
+    tokens: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Tokens per second."""
+        return self.tokens / self.seconds
+
+
+Samples = Mapping[str, Sample]
+"""What one run of a case gives: samples by name, such as one for each lane of a race."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Something to measure. ``run`` does it once and returns named samples; names are unique over all cases."""
+
+    name: str
+    run: Callable[[], Samples]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Median and range of ``count`` figures."""
+
+    median: float
+    low: float
+    high: float
+    count: int
+
+    @classmethod
+    def of(cls, figures: Sequence[float]) -> Spread:
+        return cls(statistics.median(figures), min(figures), max(figures), len(figures))
+
+
+@dataclass(slots=True)
+class Measurement:
+    """All counted samples by name, turn after turn."""
+
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+
+    def add(self, samples: Samples) -> None:
+        for name, sample in samples.items():
+            self.samples.setdefault(name, []).append(sample)
+
+    def rate(self, name: str) -> Spread:
+        """Tokens per second of a case."""
+        return Spread.of([sample.rate for sample in self.samples[name]])
+
+    def ratio(self, name: str, baseline: str) -> Spread:
+        """Rate of ``name`` over ``baseline``'s in the same turn."""
+        pairs = zip(self.samples[name], self.samples[baseline], strict=True)
+        return Spread.of([sample.rate / other.rate for sample, other in pairs])
+
+
+def interleave(
+    cases: Sequence[Case],
+    repetitions: int,
+    *,
+    warm_up: int = 1,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Measurement:
+    """Run every case ``repetitions`` times in turn, after ``warm_up`` turns that do not count.
+
+    Every other turn runs backwards, so that no case always has the same neighbour before it.
+    """
+    measurement = Measurement()
+    for turn in range(-warm_up, repetitions):
+        label = "warm-up" if turn < 0 else f"{turn + 1}/{repetitions}"
+        for case in cases if turn % 2 == 0 else tuple(reversed(cases)):
+            progress(f"{label}  {case.name}")
+            samples = case.run()
+            if turn >= 0:
+                measurement.add(samples)
+    return measurement
+
+
+def environment() -> dict[str, Any]:
+    """What the figures were measured on, for the record beside them."""
+    return {
+        "machine": machine_name(),
+        "versions": dict(software_versions()),
+        "settings": {name: os.environ.get(name) for name in ENGINE_VARIABLES},
+        "load_average": os.getloadavg()[0],
+    }

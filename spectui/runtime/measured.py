@@ -1,0 +1,145 @@
+"""The real program under a conductor's orders, for `spectui calibrate`: ``python -m spectui.runtime.measured``.
+
+Reads orders, one a line, from a pipe, and answers each with a line of JSON on another:
+
+* ``round``: race the prompt once; answers tokens and lane time of every lane, and the wall time of the round.
+* ``figures``: answers event-loop lag, frame times and the moments when the key ``w`` reached its handler, all since
+  the last ``figures``.
+
+Times are nanoseconds of the monotonic clock, which all processes of a machine share.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TextIO
+
+from spectui.cli import add_engine_options
+from spectui.commands import Restart
+from spectui.events import Event, LaneStage, RoundFinished, RoundStarted, Step
+from spectui.runtime import logs
+from spectui.runtime.terminal import finish, owned_terminal
+from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
+from spectui.sources.base import Source
+from spectui.sources.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from spectui.ui.frames import FrameFigures
+
+
+class Stopwatch(Mailbox):
+    """A mailbox that notes what a round took; without a ``screen`` to drain it, it keeps nothing."""
+
+    def __init__(self, answers: TextIO, *, screen: bool) -> None:
+        super().__init__()
+        self._screen = screen
+        self._answers = answers
+        self._measuring = False
+        self._began = self._ended = 0
+        self._first: dict[str, int] = {}
+        self._lanes: dict[str, list[int]] = {}
+        self._clocks: dict[str, int] = {}
+
+    def emit(self, event: Event) -> None:
+        if self._screen:
+            super().emit(event)
+        match event:
+            case Step():
+                self._count(event)
+            case RoundStarted():
+                self._began = time.monotonic_ns()
+                self._lanes = {}
+            case RoundFinished() if self._measuring:
+                self._measuring = False
+                self.answer({"lanes": self._lanes, "wall_ns": self._ended - self._began, "first_ns": self._first})
+            case LaneStage(stage="failed"):
+                self.answer({"failed": f"{event.lane}: {event.detail}"})
+            case LaneStage(stage="ready"):
+                self.answer({"ready": event.lane, "at_ns": time.monotonic_ns()})
+
+    def _count(self, step: Step) -> None:
+        self._ended = time.monotonic_ns()
+        self._first.setdefault(step.lane, self._ended)
+        before = self._clocks.get(step.lane, step.clock_ns - step.wall_ns)
+        tokens, clock = self._lanes.get(step.lane, (0, 0))
+        self._lanes[step.lane] = [tokens + len(step.emitted), clock + step.clock_ns - before]
+        self._clocks[step.lane] = step.clock_ns
+
+    def expect(self) -> None:
+        """The next round is measured."""
+        self._measuring = True
+
+    def answer(self, figures: dict[str, Any]) -> None:
+        print(json.dumps(figures), file=self._answers, flush=True)
+
+
+def obey(orders: TextIO, source: Source, watch: Stopwatch, figures: FrameFigures | None, handled: list[int]) -> None:
+    """Follow orders until the pipe closes; runs on a thread of its own."""
+    for line in orders:
+        match line.strip():
+            case "round":
+                watch.expect()
+                source.send(Restart())
+            case "figures" if figures is not None:
+                watch.answer({"lag_s": [*figures.lag_s], "frame_s": [*figures.frame_s], "handled_ns": [*handled]})
+                figures.lag_s.clear()
+                figures.frame_s.clear()
+                handled.clear()
+
+
+def main() -> None:
+    """Entry point of the child process."""
+    gpu = has_nvidia_gpu()
+    apply_or_reexec(gpu=gpu)
+    parser = argparse.ArgumentParser()
+    add_engine_options(parser)
+    parser.add_argument("--mode", choices=("screen", "headless"), required=True)
+    parser.add_argument("--orders", type=int, required=True)
+    parser.add_argument("--answers", type=int, required=True)
+    options = parser.parse_args()
+    from spectui.runtime.setup import host_config
+    from spectui.sources.vllm.host import EngineHost
+
+    source = EngineHost(replace(host_config(options, gpu=gpu), paused=True))
+    orders = os.fdopen(options.orders)
+    answers = os.fdopen(options.answers, "w")
+    log_path = logs.log_file()
+    with owned_terminal(log_path) as terminal:
+        logs.configure(log_path)
+        if options.mode == "screen":
+            _screen(source, orders, answers)
+        else:
+            watch = Stopwatch(answers, screen=False)
+            source.start(watch)
+            obey(orders, source, watch, None, [])
+        terminal.restore_screen()
+        finish(0)
+
+
+def _screen(source: Source, orders: TextIO, answers: TextIO) -> None:
+    from spectui.ui.app import SpecTUIApp
+    from spectui.ui.frames import FrameFigures
+    from spectui.ui.screens.live import LiveScreen
+
+    handled: list[int] = []
+    original = LiveScreen.action_window
+
+    def action_window(self: LiveScreen) -> None:
+        handled.append(time.monotonic_ns())
+        original(self)
+
+    LiveScreen.action_window = action_window  # type: ignore[method-assign]
+    figures = FrameFigures(keep=None)
+    watch = Stopwatch(answers, screen=True)
+    app = SpecTUIApp(source, mailbox=watch, figures=figures)
+    threading.Thread(target=obey, args=(orders, source, watch, figures, handled), daemon=True).start()
+    app.run()
+
+
+if __name__ == "__main__":
+    main()
