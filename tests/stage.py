@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
+from textual.driver import Driver
 from textual.pilot import Pilot
 
 from spectui import commands as cmd
@@ -143,11 +144,12 @@ async def running(
     log: FakeLog | None = None,
     theme: str | None = None,
     wait: bool = True,
+    driver: type[Driver] | None = None,
     **source_options: Any,
 ) -> AsyncIterator[Stage]:
     """The app at ``size``, its race standing still before the first step unless told otherwise.
 
-    ``wait`` until the first round has begun.
+    ``wait`` until the first round has begun; ``driver`` draws somewhere.
     """
     options = {"pace": Pace(), "paused": True, "sampling": Sampling(max_tokens=64), **source_options}
     source = RecordingSource(**options)
@@ -159,7 +161,9 @@ async def running(
 
     app = SpecTUIApp(source, log_tail=log or FakeLog(), theme=theme, scheduler=scheduler)
     try:
-        async with app.run_test(size=size) as pilot:
+        if driver is not None:
+            app.driver_class = driver
+        async with app.run_test(size=size, headless=driver is None) as pilot:
             stage = Stage(app, source, pilot, clocks[0])
             if wait:
                 await stage.settle(lambda: app.view.round is not None)
