@@ -152,6 +152,9 @@ class SpecTUIApp(App[None]):
             case ev.RunStarted():
                 self._controls.begin(event.lanes)
             case ev.RoundStarted():
+                if event.round == 0:
+                    # How late the loop came while engines were built says nothing about the race.
+                    self._figures.lag_s.clear()
                 self.choices.slot = min(self.choices.slot, max(0, len(event.prompts) - 1))
 
     def _note_stage(self, lane: str, stage: ev.StageName) -> None:

@@ -12,6 +12,8 @@ from spectui.ui.cells import clip, safe
 from spectui.ui.rows import Row, Span, row_width
 
 GAP = "   "
+ROOMY = 100
+"""Cells from which the keys of the footer stand further apart."""
 
 
 def hints(*keys: tuple[str, str]) -> Row:
@@ -74,21 +76,21 @@ class KeysLine(Canvas):
         for action in self._fitting(width):
             dim = action.id in self._disabled
             spans.append((action.shown, "faint" if dim else "key"))
-            spans.append((f" {self._label(action)}{GAP}", "faint" if dim else "muted"))
+            spans.append((f" {self._label(action)}{_gap(width)}", "faint" if dim else "muted"))
         return [tuple(spans)]
 
     def _label(self, action: Action) -> str:
         return self._labels.get(action.id, action.label)
 
-    def _cells(self, action: Action) -> int:
-        return len(action.shown) + 1 + len(self._label(action)) + len(GAP)
+    def _cells(self, action: Action, width: int) -> int:
+        return len(action.shown) + 1 + len(self._label(action)) + len(_gap(width))
 
     def _fitting(self, width: int) -> list[Action]:
         offered = sorted((action for action in ACTIONS if action.footer is not None), key=lambda a: a.footer or 0)
-        room = width - 2 + len(GAP)
+        room = width - 2 + len(_gap(width))
         kept: set[str] = set()
         for action in offered:
-            room -= self._cells(action)
+            room -= self._cells(action, width)
             if room < 0:
                 break
             kept.add(action.id)
@@ -97,8 +99,13 @@ class KeysLine(Canvas):
     def on_click(self, event: events.Click) -> None:
         if self._instead:
             return
-        x = 1
-        for action in self._fitting(self.size.width):
-            if x <= event.x < x + self._cells(action) - len(GAP):
+        x, width = 1, self.size.width
+        for action in self._fitting(width):
+            cells = self._cells(action, width)
+            if x <= event.x < x + cells - len(_gap(width)):
                 self._run(action)
-            x += self._cells(action)
+            x += cells
+
+
+def _gap(width: int) -> str:
+    return GAP if width >= ROOMY else "  "
