@@ -116,7 +116,7 @@ class SyntheticSource:
 
     def _run(self) -> None:
         infos = tuple(lane.info for lane in self._lanes)
-        self._emit([ev.RunStarted("synthetic target", infos, self._sampling, self._concurrency, synthetic=True)])
+        self._emit([ev.RunStarted("made-up target", infos, self._sampling, self._concurrency, synthetic=True)])
         if not self._load():
             return
         self._due = time.monotonic()

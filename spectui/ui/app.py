@@ -21,7 +21,7 @@ from spectui.sources.base import Source
 from spectui.sources.mailbox import Mailbox
 from spectui.ui import palette
 from spectui.ui.actions import ACTIONS
-from spectui.ui.canvas import Canvas
+from spectui.ui.canvas import Canvas, paint
 from spectui.ui.frames import FrameFigures, FrameTimer, LoopScheduler, Scheduler
 from spectui.ui.screens.controls import Choices, Controls
 from spectui.ui.screens.live import LiveScreen
@@ -84,6 +84,7 @@ class SpecTUIApp(App[None]):
         self._viewer = Viewer(self.state)
         self._controls = Controls(self.choices, source.send)
         self._loading: dict[str, tuple[float, float | None]] = {}
+        self._asked: set[Canvas] = set()
         self._notice_at: float | None = None
         self._log_lines: deque[str] = deque(maxlen=LOG_LINES)
         self._started = self._ended = False
@@ -186,9 +187,15 @@ class SpecTUIApp(App[None]):
         if slow:
             lag = self._figures.lag_p99
             self.lag_ms = None if lag is None else lag * 1000
-        present = getattr(self.screen, "present", None)
-        if present is not None:
+        asked, self._asked = self._asked, set()
+        if present := getattr(self.screen, "present", None):
             present(self.view, slow)
+            paint(self.screen, [canvas for canvas in asked if canvas.screen is self.screen and canvas.redraw()])
+
+    def into_next_frame(self, canvas: Canvas) -> None:
+        """Draw ``canvas`` anew in the next frame."""
+        self._asked.add(canvas)
+        self.frames.poke()
 
     def redraw_all(self) -> None:
         """Something concerns the charts too: draw them in the next frame, not in half a second."""

@@ -62,6 +62,16 @@ class Canvas(Widget):
         self._changed.update(changed)
         return bool(changed)
 
+    def repaint(self) -> None:
+        """What is shown changed by a key: into the app's next frame with it, or at once where the app has no frames."""
+        if not self.is_mounted:
+            return
+        into_next_frame = getattr(self.app, "into_next_frame", None)
+        if into_next_frame is not None:
+            into_next_frame(self)
+        elif self.redraw():
+            paint(self.screen, {self})
+
     def restyle(self) -> None:
         """Forget drawn strips: the theme changed."""
         self._drawn_width = -1

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from spectui.core.views import RunView
 from spectui.ui.canvas import Canvas
 from spectui.ui.rows import Row, spread
 from spectui.ui.screens.lines import MessageLine, hints
@@ -42,8 +43,7 @@ class Reader(Canvas):
         end = max(0, len(self.content(self.size.width)) - self.size.height)
         self._top = max(0, min(end, self._top + rows))
         self._following = self._may_follow and self._top == end
-        if self.redraw():
-            self.refresh()
+        self.repaint()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()
@@ -93,6 +93,9 @@ class ReaderScreen(Screen[None]):
         self._leave.show(hints(("Esc", "back"), ("Up Down PgUp PgDn", "scroll")))
         self.reader.redraw()
         self.refresh()
+
+    def present(self, view: RunView, slow: bool) -> None:
+        """Nothing here comes from the run."""
 
     def action_leave(self) -> None:
         self.dismiss()

@@ -8,7 +8,6 @@ from textual import events
 
 from spectui.core.tokens import TokenLog
 from spectui.core.views import StreamView
-from spectui.ui.canvas import paint
 from spectui.ui.rows import Row, Span, fit
 from spectui.ui.widgets.shifting import ShiftingCanvas
 from spectui.ui.widgets.stream_layout import StreamLayout
@@ -56,7 +55,7 @@ class TokenStream(ShiftingCanvas):
             self._hide_rejected = hide
             self._top = None
             self._forget()
-            self._repaint()
+            self.repaint()
 
     @property
     def following(self) -> bool:
@@ -68,7 +67,7 @@ class TokenStream(ShiftingCanvas):
         end = max(0, self._total() - self.size.height)
         top = (end if self._top is None else self._top) + lines
         self._top = None if top >= end else max(0, top)
-        self._repaint()
+        self.repaint()
 
     def page(self, pages: int) -> None:
         """Move down by ``pages`` screens (up when negative), keeping one line in sight."""
@@ -81,7 +80,7 @@ class TokenStream(ShiftingCanvas):
     def end(self) -> None:
         """Go to the end and follow it."""
         self._top = None
-        self._repaint()
+        self.repaint()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()
@@ -143,10 +142,6 @@ class TokenStream(ShiftingCanvas):
     def _forget(self) -> None:
         self._lines = None
         self._row_cache.clear()
-
-    def _repaint(self) -> None:
-        if self.is_mounted and self.redraw():
-            paint(self.screen, {self})
 
 
 def _with_sign(row: Row, sign: str, width: int) -> Row:
