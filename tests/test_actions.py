@@ -46,6 +46,10 @@ def focuses(by_key: Callable[[int], int]) -> Check:
     return check
 
 
+def focuses_lane(place: int) -> Check:
+    return focuses(lambda _: place)
+
+
 async def opens_the_prompt(stage: Stage, key: str) -> None:
     await stage.press(key)
     line = stage.app.screen.query_one(PromptLine)
@@ -124,7 +128,7 @@ CHECKS: dict[str, Check] = {
     "program.theme": changes_the_theme,
     "program.help": shows(HelpScreen),
     "program.quit": quits,
-    **{f"lane.focus_{number}": focuses(lambda _, number=number: number - 1) for number in (1, 2, 3)},
+    **{f"lane.focus_{place + 1}": focuses_lane(place) for place in range(3)},
     **{f"lane.focus_{number}": focuses(lambda focus: focus) for number in range(4, 10)},
 }
 

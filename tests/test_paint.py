@@ -40,7 +40,7 @@ class Terminal:
 
     def check(self) -> None:
         """The terminal shows what a full repaint would show."""
-        size = tuple(self._stage.app.size)
+        size = (self._stage.app.size.width, self._stage.app.size.height)
         if size != self._size:
             # A terminal that is resized keeps its cells in ways that differ; the app repaints all of it anyway.
             self._size = size

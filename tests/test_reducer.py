@@ -116,7 +116,8 @@ def test_before_any_step_figures_are_unknown_and_not_zero() -> None:
     shown = lane(view(header()), "mtp")
     assert shown.tok_s is shown.speedup is shown.recent_tok_s is shown.naive_tok_s is None
     assert shown.acceptance.length is shown.acceptance.rate is None
-    assert shown.divergence is shown.equal is None
+    assert shown.divergence is None
+    assert shown.equal is None
 
 
 def test_without_ar_there_is_no_speedup() -> None:
