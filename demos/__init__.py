@@ -1,0 +1,1 @@
+"""What a presenter runs: prompt sets, recipes and the demo drafters."""

@@ -1,0 +1,65 @@
+"""``python -m demos.drafters build``: the whole recipe; or one stage by its name."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from demos.drafters.recipe import DEFAULT, SMOKE, Workplace, default_root
+
+STAGES = ("prompts", "own", "answers", "heldout", "train", "export", "evaluate")
+OF_A_DRAFTER = ("train", "export", "evaluate")
+DRAFTERS = ("mtp", "dflash")
+UNFINISHED = 3
+"""Exit code of a stage whose time ran out at a checkpoint: start it again to go on."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m demos.drafters", description=__doc__)
+    parser.add_argument("stage", choices=("build", "smoke", *STAGES))
+    parser.add_argument("drafter", nargs="?", choices=DRAFTERS, help="of the stages " + ", ".join(OF_A_DRAFTER))
+    parser.add_argument("--work", type=Path, default=default_root(), help="where data and checkpoints go")
+    parser.add_argument("--minutes", type=float, default=1e6, help="stop at a checkpoint after so many minutes")
+    parser.add_argument("--smoke", action="store_true", help="the small sizes")
+    options = parser.parse_args(arguments)
+    if options.stage in ("build", "smoke"):
+        return _build(options.work, smoke=options.smoke or options.stage == "smoke")
+    if (options.stage in OF_A_DRAFTER) != (options.drafter is not None):
+        parser.error(f"stage {options.stage} {'needs' if options.stage in OF_A_DRAFTER else 'takes no'} drafter")
+    return _stage(options)
+
+
+def _build(work: Path, *, smoke: bool) -> int:
+    """Every stage in a process of its own: an engine's memory goes with it."""
+    plan = [(stage,) for stage in STAGES if stage not in OF_A_DRAFTER]
+    plans = [*plan, *((stage, drafter) for drafter in DRAFTERS for stage in OF_A_DRAFTER)]
+    for words in plans:
+        command = [sys.executable, "-m", "demos.drafters", *words, "--work", str(work)]
+        result = subprocess.run([*command, "--smoke"] if smoke else command, check=False)
+        if result.returncode:
+            print(f"stage {' '.join(words)} failed; run the same command again to go on", file=sys.stderr)
+            return result.returncode
+    return 0
+
+
+def _stage(options: argparse.Namespace) -> int:
+    from demos.drafters.engine import prepare_environment
+
+    prepare_environment()
+    from demos.drafters import stages
+    from spectui.sources.demo_model import ensure_demo_model
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    size = SMOKE if options.smoke else DEFAULT
+    job = stages.Job(ensure_demo_model(lambda _: None), Workplace(options.work), size, options.minutes, say)
+    stage = getattr(stages, options.stage)
+    done = stage(job, options.drafter) if options.drafter else stage(job)
+    return 0 if done else UNFINISHED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""The recipe's stages; each goes on where it was stopped and says whether it is done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from demos.drafters.prompts import CATEGORIES, heldout_prompts
+from demos.drafters.recipe import SEED, Size, Workplace
+from spectui.events import Prompt
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What every stage is given.
+
+    Attributes:
+        target: The demo target's checkpoint.
+        minutes: How long the stage may work before it stops at a checkpoint.
+    """
+
+    target: Path
+    place: Workplace
+    size: Size
+    minutes: float
+    say: Say
+
+
+def prompts(job: Job) -> bool:
+    """Compose the template prompts."""
+    from demos.drafters.questions import write_template_prompts
+
+    if not job.place.template_prompts.exists():
+        job.place.root.mkdir(parents=True, exist_ok=True)
+        write_template_prompts(job.place.template_prompts, job.size.template_prompts, SEED)
+    return True
+
+
+def own(job: Job) -> bool:
+    """Let the target make up prompts."""
+    from demos.drafters.own_prompts import write_own_prompts
+
+    if not job.place.own_prompts.exists():
+        write_own_prompts(
+            job.target,
+            job.place.own_prompts,
+            job.size.own_prompts,
+            seed=SEED,
+            batch=job.size.batch,
+            report=job.say,
+        )
+    return True
+
+
+def answers(job: Job) -> bool:
+    """Answer all prompts and keep the hidden states."""
+    from transformers import AutoTokenizer
+
+    from demos.drafters.answers import answer
+    from demos.drafters.questions import read_questions
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(job.target)
+    questions = read_questions(job.place.prompt_files, tokenizer, SEED)
+    return answer(job.target, questions, job.place.answers, minutes=job.minutes, batch=job.size.batch, report=job.say)
+
+
+def heldout(job: Job) -> bool:
+    """Answer the held-out prompts as the evaluation does, for the trainer's prediction."""
+    from transformers import AutoTokenizer
+
+    from demos.drafters.answers import Question, answer
+    from demos.drafters.evaluate import MAX_TOKENS
+    from spectui.sources.vllm.rounds import chat_ids
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(job.target)
+    questions = [
+        Question(number, tuple(chat_ids(tokenizer, prompt.text)), 0.0, MAX_TOKENS)
+        for number, prompt in enumerate(chosen_heldout(job.size))
+    ]
+    return answer(job.target, questions, job.place.heldout, minutes=job.minutes, batch=job.size.batch, report=job.say)
+
+
+def chosen_heldout(size: Size) -> list[Prompt]:
+    """The first ``size.heldout`` held-out prompts of each category."""
+    every = heldout_prompts()
+    return [p for category in CATEGORIES for p in [p for p in every if p.category == category][: size.heldout]]
+
+
+def train(job: Job, name: str) -> bool:
+    """Train a drafter, then say what acceptance it predicts on the held-out answers."""
+    from demos.drafters.batches import epoch_batches
+    from demos.drafters.shards import shard_paths
+    from demos.drafters.train import Plan, Trainer, predicted_acceptance
+
+    task = _task(job, name)
+    steps = job.size.mtp_steps if name == "mtp" else job.size.dflash_steps
+    trainer = Trainer(task, shard_paths(job.place.answers), job.place.training, Plan(steps=steps, seed=SEED))
+    done = trainer.run(minutes=job.minutes, report=job.say)
+    if shards := shard_paths(job.place.heldout):
+        k = 3 if name == "mtp" else 5
+        acceptance = predicted_acceptance(task, trainer.average, list(epoch_batches(shards, SEED, 0)), k)
+        job.say(f"{name}: predicted at K={k} on held-out prompts after step {trainer.step}: {acceptance}")
+    return done
+
+
+def export(job: Job, name: str) -> bool:
+    """Write the averaged weights in vLLM's form."""
+    from demos.drafters.answers import LAYERS
+    from demos.drafters.export import export_dflash, export_mtp
+    from demos.drafters.shards import shard_paths
+    from demos.drafters.train import Plan, Trainer
+
+    task = _task(job, name)
+    trainer = Trainer(task, shard_paths(job.place.answers), job.place.training, Plan(seed=SEED))
+    directory = job.place.drafter(name)
+    if name == "mtp":
+        export_mtp(trainer.average, task.target.shape, directory)
+    else:
+        export_dflash(trainer.average, task.target.shape, LAYERS, directory)
+    job.say(f"{name}: exported step {trainer.step} to {directory}")
+    return True
+
+
+def evaluate(job: Job, name: str) -> bool:
+    """Measure acceptance in vLLM on the held-out prompts."""
+    from demos.drafters.evaluate import measured_acceptance
+
+    k = 3 if name == "mtp" else 5
+    result = measured_acceptance(job.target, name, job.place.drafter(name), k, chosen_heldout(job.size))
+    for category, acceptance in sorted(result.items()):
+        job.say(f"{name} K={k} {category}: {acceptance}")
+    return True
+
+
+def _task(job: Job, name: str) -> Any:
+    import torch
+
+    from demos.drafters.answers import LAYERS
+    from demos.drafters.dflash_task import DFlashTask
+    from demos.drafters.mtp_task import MtpTask
+    from demos.drafters.objective import Vocabulary, frequent_tokens
+    from demos.drafters.shards import shard_paths
+    from demos.drafters.target import load_target
+
+    torch.manual_seed(SEED)
+    target = load_target(job.target)
+    file = job.place.vocabulary
+    if not file.exists():
+        ids = frequent_tokens(shard_paths(job.place.answers), job.size.vocabulary)
+        file.write_text(json.dumps(ids.tolist()), encoding="utf-8")
+    vocabulary = Vocabulary(torch.tensor(json.loads(file.read_text(encoding="utf-8"))), target.embedding)
+    return MtpTask(target, vocabulary) if name == "mtp" else DFlashTask(target, vocabulary, len(LAYERS))

@@ -1,0 +1,192 @@
+"""The training loop of both drafters: bf16 matrix products, float32 weights, an average of the weights to ship.
+
+The average (EMA) stands in for a long decay of the learning rate, so that training may go on for as long as there is
+time and ship good weights at any moment.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from demos.drafters.batches import Batch, epoch_batches
+from demos.drafters.pace import Pace
+from demos.drafters.walk import Acceptance
+
+CHECKPOINT_SECONDS = 120.0
+REPORT_STEPS = 25
+
+
+class Task(Protocol):
+    """A drafter with its loss."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def model(self) -> nn.Module: ...
+
+    def initialise(self, batches: list[Batch]) -> None: ...
+
+    def loss(self, batch: Batch, rng: random.Random) -> tuple[Tensor, dict[str, float]]: ...
+
+    def acceptance(self, batch: Batch, k: int) -> Acceptance: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a drafter is trained. ``steps`` is where the learning rate has gone down to zero; 0 means never."""
+
+    rate: float = 1e-3
+    warmup: int = 100
+    steps: int = 0
+    decay_share: float = 0.25
+    ema: float = 0.998
+    weight_decay: float = 0.01
+    seed: int = 0
+
+    def rate_at(self, step: int) -> float:
+        rate = self.rate * min(1.0, (step + 1) / self.warmup)
+        if self.steps:
+            rate *= min(1.0, max(0.0, (self.steps - step) / (self.decay_share * self.steps)))
+        return rate
+
+
+class Trainer:
+    """Trains a task on shards, from its last checkpoint on.
+
+    Attributes:
+        step: Batches done.
+        tokens: Answer tokens seen, epochs after the first included.
+        average: The task's model with the averaged weights: what is shipped.
+    """
+
+    def __init__(self, task: Task, shards: list[Path], directory: Path, plan: Plan) -> None:
+        self.task = task
+        self.plan = plan
+        self._file = directory / f"{task.name}.checkpoint"
+        directory.mkdir(parents=True, exist_ok=True)
+        self.step = self.tokens = self.epoch = self.batch = 0
+        self.seconds = 0.0
+        self._shards = shards
+        self._epoch_shards = shards
+        if self._file.exists():
+            self._start(torch.load(self._file, weights_only=True))
+        else:
+            task.initialise(list(itertools.islice(epoch_batches(shards, plan.seed, -1), 20)))
+            self._start(None)
+
+    def _start(self, saved: dict[str, Any] | None) -> None:
+        model = self.task.model
+        if saved is not None:
+            model.load_state_dict(saved["model"])
+        self.average = copy.deepcopy(model)
+        self._optimizer = torch.optim.AdamW(
+            model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=self.plan.weight_decay
+        )
+        if saved is None:
+            return
+        self.average.load_state_dict(saved["average"])
+        self._optimizer.load_state_dict(saved["optimizer"])
+        self.step, self.tokens, self.epoch, self.batch = saved["place"]
+        self.seconds = saved["seconds"]
+        # New shards join at the next epoch, so that the batches of this one keep their numbers.
+        names = set(saved["shards"])
+        self._epoch_shards = [path for path in self._shards if path.name in names]
+
+    def run(self, *, minutes: float, report: Callable[[str], None]) -> bool:
+        """Train for ``minutes`` of work at most; whether the plan's last step is done."""
+        pace = Pace()
+        before, saved = self.seconds, 0.0
+        sums: dict[str, list[float]] = defaultdict(list)
+        for batch in self._batches():
+            if self.plan.steps and self.step >= self.plan.steps:
+                break
+            for name, value in self._learn(batch).items():
+                sums[name].append(value)
+            self.seconds = before + pace.tick()
+            if self.step % REPORT_STEPS == 0:
+                report(self._line(sums))
+                sums.clear()
+            if pace.seconds - saved > CHECKPOINT_SECONDS:
+                self.save()
+                saved = pace.seconds
+            if pace.seconds > minutes * 60:
+                break
+        self.save()
+        return bool(self.plan.steps) and self.step >= self.plan.steps
+
+    def _batches(self) -> Iterator[Batch]:
+        while True:
+            skip = self.batch
+            for number, batch in enumerate(epoch_batches(self._epoch_shards, self.plan.seed, self.epoch)):
+                if number >= skip:
+                    self.batch = number + 1
+                    yield batch
+            self.epoch += 1
+            self.batch = 0
+            self._epoch_shards = self._shards
+
+    def _learn(self, batch: Batch) -> dict[str, float]:
+        model = self.task.model
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.plan.rate_at(self.step)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss, accuracy = self.task.loss(batch, random.Random(f"{self.plan.seed}/{self.step}"))
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        self._optimizer.step()
+        self.step += 1
+        self.tokens += batch.answer_tokens
+        with torch.no_grad():
+            share = min(self.plan.ema, self.step / (self.step + 10))
+            averaged: list[Tensor] = list(self.average.parameters())
+            torch._foreach_lerp_(averaged, [*model.parameters()], 1 - share)
+        return {"loss": float(loss.detach()), "gradient": float(norm), **accuracy}
+
+    def _line(self, sums: dict[str, list[float]]) -> str:
+        means = ", ".join(f"{name} {sum(v) / len(v):.3f}" for name, v in sums.items() if v)
+        return (
+            f"{self.task.name}: step {self.step}, epoch {self.epoch}, {self.tokens:,} tokens, "
+            f"{self.seconds / 60:.1f} min, {means}"
+        )
+
+    def save(self) -> None:
+        temporary = self._file.with_suffix(".partial")
+        torch.save(
+            {
+                "model": self.task.model.state_dict(),
+                "average": self.average.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "place": [self.step, self.tokens, self.epoch, self.batch],
+                "seconds": self.seconds,
+                "shards": [path.name for path in self._epoch_shards],
+            },
+            temporary,
+        )
+        temporary.replace(self._file)
+
+
+@torch.no_grad()
+def predicted_acceptance(task: Task, model: nn.Module, batches: list[Batch], k: int) -> Acceptance:
+    """What vLLM would measure with ``model``'s weights on held-out answers."""
+    trained = copy.deepcopy(task.model.state_dict())
+    task.model.load_state_dict(model.state_dict())
+    try:
+        total = Acceptance()
+        with torch.autocast("cpu", torch.bfloat16):
+            for batch in batches:
+                total.merge(task.acceptance(batch, k))
+    finally:
+        task.model.load_state_dict(trained)
+    return total

@@ -1,0 +1,52 @@
+"""The exported files: names, sizes, nothing of the target's."""
+
+import json
+
+import pytest
+
+torch = pytest.importorskip("torch")
+safetensors_torch = pytest.importorskip("safetensors.torch")
+
+from demos.drafters.blocks import Shape  # noqa: E402
+from demos.drafters.dflash import DFlash  # noqa: E402
+from demos.drafters.export import export_dflash, export_mtp  # noqa: E402
+from demos.drafters.mtp import MtpHead  # noqa: E402
+
+DEMO = Shape(
+    hidden_size=576,
+    intermediate_size=1536,
+    heads=9,
+    kv_heads=3,
+    head_dim=64,
+    vocab_size=49152,
+    eps=1e-5,
+    rope_theta=1e5,
+)
+LIMIT = 30_000_000
+
+
+def test_the_mtp_head_has_vllms_names_and_is_small(tmp_path):
+    export_mtp(MtpHead(DEMO), DEMO, tmp_path)
+    tensors = safetensors_torch.load_file(tmp_path / "model.safetensors")
+    assert all(name.startswith("model.mtp_layers.0.") for name in tensors)
+    assert tensors["model.mtp_layers.0.input_proj.weight"].shape == (576, 1152)
+    assert tensors["model.mtp_layers.0.self_attn.k_proj.bias"].shape == (192,)
+    assert all(tensor.dtype == torch.bfloat16 for tensor in tensors.values())
+    assert (tmp_path / "model.safetensors").stat().st_size < 9_000_000
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["architectures"] == ["MiMoForCausalLM"]
+
+
+def test_the_dflash_drafter_has_vllms_names_and_is_small(tmp_path):
+    layers = (5, 13, 20, 25, 28)
+    export_dflash(DFlash(DEMO, layers=3, features=5), DEMO, layers, tmp_path)
+    tensors = safetensors_torch.load_file(tmp_path / "model.safetensors")
+    assert tensors["fc.weight"].shape == (576, 5 * 576)
+    assert tensors["layers.2.self_attn.q_norm.weight"].shape == (64,)
+    assert not [name for name in tensors if "embed" in name or "lm_head" in name]
+    assert (tmp_path / "model.safetensors").stat().st_size < LIMIT
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["num_hidden_layers"] == 3
+    assert config["dflash_config"]["target_layer_ids"] == list(layers)
+    mask = torch.load(tmp_path / "mask_embedding.pt", weights_only=True)
+    assert mask["embedding"].shape == (576,)

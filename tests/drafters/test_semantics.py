@@ -1,0 +1,189 @@
+"""The drafters' forward passes against slow, plain readings of what vLLM does."""
+
+import random
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from demos.drafters.batches import collate  # noqa: E402
+from demos.drafters.blocks import Rope, Shape  # noqa: E402
+from demos.drafters.dflash import DFlash  # noqa: E402
+from demos.drafters.mtp import MtpHead  # noqa: E402
+from demos.drafters.objective import Vocabulary, cross_entropy, labels  # noqa: E402
+from demos.drafters.shards import Sequence, answered, read_shard, write_shard  # noqa: E402
+from demos.drafters.walk import walk  # noqa: E402
+
+SHAPE = Shape(
+    hidden_size=24, intermediate_size=40, heads=6, kv_heads=2, head_dim=8, vocab_size=50, eps=1e-5, rope_theta=1e4
+)
+
+
+def plain_attention(attention, x_query, q_position, contexts):
+    """One query over a list of (normed input, position): heads by loops."""
+    shape = SHAPE
+    query = attention.queries(x_query[None], Rope(torch.tensor([q_position]), shape))[:, :, 0]
+    keys = torch.stack([attention.keys(x[None], Rope(torch.tensor([p]), shape))[:, 0] for x, p in contexts], 1)
+    values = torch.stack([attention.values(x[None])[:, 0] for x, _ in contexts], 1)
+    out = torch.zeros(shape.kv_heads, shape.heads // shape.kv_heads, shape.head_dim)
+    for group in range(shape.kv_heads):
+        for head in range(shape.heads // shape.kv_heads):
+            weights = (keys[group] @ query[group, head] * shape.head_dim**-0.5).softmax(0)
+            out[group, head] = weights @ values[group]
+    return attention.output(out.unsqueeze(2))[0]
+
+
+@pytest.fixture
+def generator():
+    torch.manual_seed(1)
+    return torch.Generator().manual_seed(2)
+
+
+def randomised(model):
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn_like(parameter) * 0.3 + (0.7 if parameter.ndim == 1 else 0.0))
+    return model
+
+
+def test_an_mtp_chain_equals_one_draft_after_the_other(generator):
+    head = randomised(MtpHead(SHAPE))
+    length, steps, slot = 6, 3, 4
+    hidden = torch.randn(1, length, 24, generator=generator)
+    embeddings = torch.randn(1, length + steps, 24, generator=generator)
+    outputs = head(hidden, embeddings, steps)
+
+    def normed_input(state, embedded):
+        joined = torch.cat([head.hidden_layernorm(state), head.token_layernorm(embedded)])
+        return head.input_proj(joined)
+
+    seen = []
+    for q in range(slot + 1):
+        embedded = embeddings[0, q + 1] if q else torch.zeros(24)
+        seen.append((head.input_layernorm(normed_input(hidden[0, q], embedded)), q))
+    state = hidden[0, slot]
+    for step in range(1, steps + 1):
+        residual = normed_input(state, embeddings[0, slot + step])
+        normed = head.input_layernorm(residual)
+        if step > 1:
+            seen.append((normed, slot + step - 1))
+        residual = residual + plain_attention(head.self_attn, normed, slot + step - 1, seen)
+        residual = residual + head.mlp(head.post_attention_layernorm(residual))
+        state = head.final_layernorm(residual)
+        torch.testing.assert_close(outputs[step - 1][0, slot], state, rtol=1e-4, atol=1e-5)
+
+
+def test_the_first_slot_ignores_its_token(generator):
+    head = randomised(MtpHead(SHAPE))
+    hidden = torch.randn(1, 3, 24, generator=generator)
+    one, other = torch.randn(2, 1, 4, 24, generator=generator)
+    torch.testing.assert_close(head(hidden, one, 1)[0][:, 0], head(hidden, other, 1)[0][:, 0])
+
+
+def test_a_dflash_block_equals_the_plain_reading(generator):
+    drafter = randomised(DFlash(SHAPE, layers=2, features=2))
+    features = torch.randn(1, 7, 48, generator=generator)
+    last = torch.randn(1, 2, 24, generator=generator)
+    anchors, sizes = torch.tensor([[3, 5]]), torch.tensor([[2, 3]])
+    output = drafter(features, last, anchors, sizes, 3)
+    for block in range(2):
+        anchor, size = int(anchors[0, block]), int(sizes[0, block])
+        context = drafter.hidden_norm(drafter.fc(features[0, :anchor]))
+        x = torch.cat([last[0, block, None], drafter.mask_embedding.expand(size, -1)])
+        for layer in drafter.layers:
+            normed = layer.input_layernorm(x)
+            seen = [(context[i], i) for i in range(anchor)] + [(normed[i], anchor + i) for i in range(size + 1)]
+            attended = [plain_attention(layer.self_attn, normed[i], anchor + i, seen) for i in range(size + 1)]
+            x = x + torch.stack(attended)
+            x = x + layer.mlp(layer.post_attention_layernorm(x))
+        torch.testing.assert_close(output[0, block, :size], drafter.norm(x[1:]), rtol=1e-4, atol=1e-5)
+
+
+def test_labels_are_distributions_around_the_best_token(generator):
+    embedding = torch.randn(50, 24, generator=generator).to(torch.bfloat16)
+    vocabulary = Vocabulary(torch.arange(0, 50, 2), embedding)
+    label = labels(vocabulary, torch.randn(5, 24, generator=generator), hard_share=0.5)
+    torch.testing.assert_close(label.sum(-1), torch.ones(5))
+    assert bool((label.max(-1).values >= 0.5).all())
+
+
+def test_cross_entropy_is_least_where_the_drafter_says_what_the_target_says(generator):
+    embedding = torch.randn(50, 24, generator=generator).to(torch.bfloat16)
+    vocabulary = Vocabulary(torch.arange(50), embedding)
+    hidden = torch.randn(5, 24, generator=generator)
+    label = labels(vocabulary, hidden, hard_share=0.0)
+    same, right = cross_entropy(vocabulary, hidden, label, torch.ones(5))
+    other, _ = cross_entropy(vocabulary, hidden + 0.1 * torch.randn(5, 24, generator=generator), label, torch.ones(5))
+    assert bool(right.all())
+    assert same < other
+
+
+def test_the_walk_counts_steps_as_verification_does():
+    right = [[], [True, False, True], [True, True, True], [False, True, True], [True], []]
+    acceptance = walk(right, 3)
+    # 1 known: one draft accepted, so 3 known: none accepted, so 4 known: one draft left, accepted.
+    assert (acceptance.steps, acceptance.at_position) == (3, [2, 0, 0])
+
+
+def test_a_shard_gives_back_its_sequences(tmp_path, generator):
+    rows = torch.randn(9, 12, generator=generator).to(torch.bfloat16)
+    sequences = [Sequence(4, torch.arange(5), 2, rows[:5]), Sequence(7, torch.arange(4), 3, rows[5:])]
+    write_shard(tmp_path / "00000.safetensors", sequences)
+    back = list(read_shard(tmp_path / "00000.safetensors"))
+    assert [s.prompt for s in back] == [4, 7]
+    assert torch.equal(back[1].hidden, rows[5:])
+    assert answered(tmp_path) == ({4, 7}, 4)
+
+
+class TinyTarget:
+    shape = SHAPE
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.embedding = torch.randn(50, 24).to(torch.bfloat16)
+
+
+def tiny_batch(features):
+    torch.manual_seed(3)
+    return collate(
+        [
+            Sequence(n, torch.randint(50, (length,)), 3, torch.randn(length, (features + 1) * 24).to(torch.bfloat16))
+            for n, length in enumerate((12, 9))
+        ]
+    )
+
+
+def acceptance_length(task, batch):
+    with torch.autocast("cpu", torch.bfloat16):
+        return task.acceptance(batch, 3).length
+
+
+def learned(task, batch, steps=60):
+    optimizer = torch.optim.AdamW(task.model.parameters(), lr=1e-2)
+    losses = []
+    for step in range(steps):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss, _ = task.loss(batch, random.Random(step % 3))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    return losses
+
+
+def test_both_drafters_learn_a_batch_by_heart():
+    from demos.drafters.dflash_task import DFlashTask
+    from demos.drafters.mtp_task import MtpTask
+
+    target = TinyTarget()
+    vocabulary = Vocabulary(torch.arange(50), target.embedding)
+    for task in (MtpTask(target, vocabulary), DFlashTask(target, vocabulary, 2)):
+        batch = tiny_batch(2)
+        size = SHAPE.hidden_size
+        # Make the answers the target's greedy ones, so that learning by heart means acceptance.
+        choice = (batch.hidden[..., -size:] @ target.embedding.T).argmax(-1)
+        batch.ids[:, 4:] = torch.where(torch.arange(3, 11) < batch.lengths[:, None] - 1, choice[:, 3:-1], 0)
+        before = acceptance_length(task, batch)
+        losses = learned(task, batch)
+        assert losses[-1] < losses[0] * 0.8, task.name
+        assert acceptance_length(task, batch) > before, task.name
