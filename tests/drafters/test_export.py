@@ -1,6 +1,7 @@
 """The exported files: names, sizes, nothing of the target's."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,7 @@ DEMO = Shape(
 LIMIT = 30_000_000
 
 
-def test_the_mtp_head_has_vllms_names_and_is_small(tmp_path):
+def test_the_mtp_head_has_vllms_names_and_is_small(tmp_path: Path) -> None:
     export_mtp(MtpHead(DEMO), DEMO, tmp_path)
     tensors = safetensors_torch.load_file(tmp_path / "model.safetensors")
     assert all(name.startswith("model.mtp_layers.0.") for name in tensors)
@@ -37,7 +38,7 @@ def test_the_mtp_head_has_vllms_names_and_is_small(tmp_path):
     assert config["architectures"] == ["MiMoForCausalLM"]
 
 
-def test_the_dflash_drafter_has_vllms_names_and_is_small(tmp_path):
+def test_the_dflash_drafter_has_vllms_names_and_is_small(tmp_path: Path) -> None:
     layers = (5, 13, 20, 25, 28)
     export_dflash(DFlash(DEMO, layers=3, features=5), DEMO, layers, tmp_path)
     tensors = safetensors_torch.load_file(tmp_path / "model.safetensors")

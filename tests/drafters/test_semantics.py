@@ -1,25 +1,36 @@
 """The drafters' forward passes against slow, plain readings of what vLLM does."""
 
 import random
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from demos.drafters.batches import collate  # noqa: E402
-from demos.drafters.blocks import Rope, Shape  # noqa: E402
-from demos.drafters.dflash import DFlash  # noqa: E402
-from demos.drafters.mtp import MtpHead  # noqa: E402
-from demos.drafters.objective import Vocabulary, cross_entropy, labels  # noqa: E402
-from demos.drafters.shards import Sequence, answered, read_shard, write_shard  # noqa: E402
-from demos.drafters.walk import walk  # noqa: E402
+import torch
+from torch import Tensor, nn
+
+from demos.drafters.batches import Batch, collate
+from demos.drafters.blocks import Projections, Rope, Shape
+from demos.drafters.dflash import DFlash
+from demos.drafters.mtp import MtpHead
+from demos.drafters.objective import Vocabulary, cross_entropy, labels
+from demos.drafters.shards import Sequence, answered, read_shard, write_shard
+from demos.drafters.target import Target
+from demos.drafters.train import Task
+from demos.drafters.walk import walk
+
+M = TypeVar("M", bound=nn.Module)
 
 SHAPE = Shape(
     hidden_size=24, intermediate_size=40, heads=6, kv_heads=2, head_dim=8, vocab_size=50, eps=1e-5, rope_theta=1e4
 )
 
 
-def plain_attention(attention, x_query, q_position, contexts):
+def plain_attention(
+    attention: Projections, x_query: Tensor, q_position: int, contexts: list[tuple[Tensor, int]]
+) -> Tensor:
     """One query over a list of (normed input, position): heads by loops."""
     shape = SHAPE
     query = attention.queries(x_query[None], Rope(torch.tensor([q_position]), shape))[:, :, 0]
@@ -34,28 +45,29 @@ def plain_attention(attention, x_query, q_position, contexts):
 
 
 @pytest.fixture
-def generator():
+def generator() -> torch.Generator:
     torch.manual_seed(1)
     return torch.Generator().manual_seed(2)
 
 
-def randomised(model):
+def randomised(model: M) -> M:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(torch.randn_like(parameter) * 0.3 + (0.7 if parameter.ndim == 1 else 0.0))
     return model
 
 
-def test_an_mtp_chain_equals_one_draft_after_the_other(generator):
+def test_an_mtp_chain_equals_one_draft_after_the_other(generator: torch.Generator) -> None:
     head = randomised(MtpHead(SHAPE))
     length, steps, slot = 6, 3, 4
     hidden = torch.randn(1, length, 24, generator=generator)
     embeddings = torch.randn(1, length + steps, 24, generator=generator)
     outputs = head(hidden, embeddings, steps)
 
-    def normed_input(state, embedded):
+    def normed_input(state: Tensor, embedded: Tensor) -> Tensor:
         joined = torch.cat([head.hidden_layernorm(state), head.token_layernorm(embedded)])
-        return head.input_proj(joined)
+        projected: Tensor = head.input_proj(joined)
+        return projected
 
     seen = []
     for q in range(slot + 1):
@@ -73,24 +85,25 @@ def test_an_mtp_chain_equals_one_draft_after_the_other(generator):
         torch.testing.assert_close(outputs[step - 1][0, slot], state, rtol=1e-4, atol=1e-5)
 
 
-def test_the_first_slot_ignores_its_token(generator):
+def test_the_first_slot_ignores_its_token(generator: torch.Generator) -> None:
     head = randomised(MtpHead(SHAPE))
     hidden = torch.randn(1, 3, 24, generator=generator)
     one, other = torch.randn(2, 1, 4, 24, generator=generator)
     torch.testing.assert_close(head(hidden, one, 1)[0][:, 0], head(hidden, other, 1)[0][:, 0])
 
 
-def test_a_dflash_block_equals_the_plain_reading(generator):
+def test_a_dflash_block_equals_the_plain_reading(generator: torch.Generator) -> None:
     drafter = randomised(DFlash(SHAPE, layers=2, features=2))
     features = torch.randn(1, 7, 48, generator=generator)
     last = torch.randn(1, 2, 24, generator=generator)
     anchors, sizes = torch.tensor([[3, 5]]), torch.tensor([[2, 3]])
     output = drafter(features, last, anchors, sizes, 3)
+    layers: list[Any] = list(drafter.layers)
     for block in range(2):
         anchor, size = int(anchors[0, block]), int(sizes[0, block])
         context = drafter.hidden_norm(drafter.fc(features[0, :anchor]))
         x = torch.cat([last[0, block, None], drafter.mask_embedding.expand(size, -1)])
-        for layer in drafter.layers:
+        for layer in layers:
             normed = layer.input_layernorm(x)
             seen = [(context[i], i) for i in range(anchor)] + [(normed[i], anchor + i) for i in range(size + 1)]
             attended = [plain_attention(layer.self_attn, normed[i], anchor + i, seen) for i in range(size + 1)]
@@ -99,7 +112,7 @@ def test_a_dflash_block_equals_the_plain_reading(generator):
         torch.testing.assert_close(output[0, block, :size], drafter.norm(x[1:]), rtol=1e-4, atol=1e-5)
 
 
-def test_labels_are_distributions_around_the_best_token(generator):
+def test_labels_are_distributions_around_the_best_token(generator: torch.Generator) -> None:
     embedding = torch.randn(50, 24, generator=generator).to(torch.bfloat16)
     vocabulary = Vocabulary(torch.arange(0, 50, 2), embedding)
     label = labels(vocabulary, torch.randn(5, 24, generator=generator), hard_share=0.5)
@@ -107,7 +120,7 @@ def test_labels_are_distributions_around_the_best_token(generator):
     assert bool((label.max(-1).values >= 0.5).all())
 
 
-def test_cross_entropy_is_least_where_the_drafter_says_what_the_target_says(generator):
+def test_cross_entropy_is_least_where_the_drafter_says_what_the_target_says(generator: torch.Generator) -> None:
     embedding = torch.randn(50, 24, generator=generator).to(torch.bfloat16)
     vocabulary = Vocabulary(torch.arange(50), embedding)
     hidden = torch.randn(5, 24, generator=generator)
@@ -118,14 +131,14 @@ def test_cross_entropy_is_least_where_the_drafter_says_what_the_target_says(gene
     assert same < other
 
 
-def test_the_walk_counts_steps_as_verification_does():
+def test_the_walk_counts_steps_as_verification_does() -> None:
     right = [[], [True, False, True], [True, True, True], [False, True, True], [True], []]
     acceptance = walk(right, 3)
     # 1 known: one draft accepted, so 3 known: none accepted, so 4 known: one draft left, accepted.
     assert (acceptance.steps, acceptance.at_position) == (3, [2, 0, 0])
 
 
-def test_a_shard_gives_back_its_sequences(tmp_path, generator):
+def test_a_shard_gives_back_its_sequences(tmp_path: Path, generator: torch.Generator) -> None:
     rows = torch.randn(9, 12, generator=generator).to(torch.bfloat16)
     sequences = [Sequence(4, torch.arange(5), 2, rows[:5]), Sequence(7, torch.arange(4), 3, rows[5:])]
     write_shard(tmp_path / "00000.safetensors", sequences)
@@ -135,15 +148,7 @@ def test_a_shard_gives_back_its_sequences(tmp_path, generator):
     assert answered(tmp_path) == ({4, 7}, 4)
 
 
-class TinyTarget:
-    shape = SHAPE
-
-    def __init__(self):
-        torch.manual_seed(0)
-        self.embedding = torch.randn(50, 24).to(torch.bfloat16)
-
-
-def tiny_batch(features):
+def tiny_batch(features: int) -> Batch:
     torch.manual_seed(3)
     return collate(
         [
@@ -153,31 +158,33 @@ def tiny_batch(features):
     )
 
 
-def acceptance_length(task, batch):
+def acceptance_length(task: Task, batch: Batch) -> float:
     with torch.autocast("cpu", torch.bfloat16):
         return task.acceptance(batch, 3).length
 
 
-def learned(task, batch, steps=60):
+def learned(task: Task, batch: Batch, steps: int = 60) -> list[float]:
     optimizer = torch.optim.AdamW(task.model.parameters(), lr=1e-2)
     losses = []
     for step in range(steps):
         with torch.autocast("cpu", torch.bfloat16):
             loss, _ = task.loss(batch, random.Random(step % 3))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     return losses
 
 
-def test_both_drafters_learn_a_batch_by_heart():
+def test_both_drafters_learn_a_batch_by_heart() -> None:
     from demos.drafters.dflash_task import DFlashTask
     from demos.drafters.mtp_task import MtpTask
 
-    target = TinyTarget()
+    torch.manual_seed(0)
+    target = Target(Path(), SHAPE, 4, torch.randn(50, 24).to(torch.bfloat16))
     vocabulary = Vocabulary(torch.arange(50), target.embedding)
-    for task in (MtpTask(target, vocabulary), DFlashTask(target, vocabulary, 2)):
+    tasks: list[Task] = [MtpTask(target, vocabulary), DFlashTask(target, vocabulary, 2)]
+    for task in tasks:
         batch = tiny_batch(2)
         size = SHAPE.hidden_size
         # Make the answers the target's greedy ones, so that learning by heart means acceptance.
