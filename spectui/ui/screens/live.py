@@ -49,7 +49,6 @@ class LiveScreen(Screen[None]):
     LiveScreen LanePane {{ width: 1fr; padding: 0 1; overflow: hidden; }}
     LiveScreen LanePane Ledger {{ margin: 1 0 0 0; }}
     LiveScreen #charts {{ height: auto; overflow: hidden; margin: 1 0 0 0; }}
-    LiveScreen #charts > Canvas {{ margin: 0 2 0 1; }}
     LiveScreen.beside #body {{ layout: horizontal; }}
     LiveScreen.beside #charts {{ layout: vertical; width: {SIDE_CELLS}; height: 1fr; margin: 0; }}
     LiveScreen.beside #charts Canvas {{ height: 1fr; }}
@@ -187,6 +186,9 @@ class LiveScreen(Screen[None]):
         for place, chart in enumerate((self._acceptance, self._histogram, self._throughput)):
             chart.display = place < found.chart_count
             chart.styles.height = found.chart_rows if found.charts == "below" else None
+            # Text of panes and charts stands in the same columns: one cell at the edges, two between.
+            beside = found.charts == "beside"
+            chart.styles.margin = (0, 1 if beside or place == found.chart_count - 1 else 2, int(beside), 1)
 
     def _mount_panes(self, lanes: int) -> None:
         place = self.query_one("#panes")
