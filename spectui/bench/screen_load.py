@@ -28,6 +28,8 @@ GROWTH_MB = 20.0
 WARM_TOKENS = 20_000
 TOKENS_S = 5_000.0
 TIMEOUT_S = 600.0
+HELD_UP_S = 0.01
+"""A frame whose duration exceeds its processor time by more than this had to wait for another program."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Load:
         tokens: Tokens that reached the screen's state; ``dropped`` events did not.
         seconds: Wall time from the first token to the last.
         frame_p50: Duration of a frame, with ``_first`` and ``_last`` for the first and last tenth of the session.
+        held_up: Frames that waited for another program on the machine, which makes their duration no figure of ours.
         cpu_p50: Processor time of a frame, which other programs on the machine do not stretch.
         lag_p99: How late the event loop came to a tick.
         overruns: Frames for which the source did not wait any longer.
@@ -55,6 +58,7 @@ class Load:
     frame_p99_first: float
     frame_p50_last: float
     frame_p99_last: float
+    held_up: int
     cpu_p50: float
     cpu_p99: float
     cpu_p50_first: float
@@ -126,6 +130,7 @@ def run_child(tokens: int, round_tokens: int, report: Path) -> None:
         frame_p99_first=ms(frames, 0.99, first),
         frame_p50_last=ms(frames, 0.5, last),
         frame_p99_last=ms(frames, 0.99, last),
+        held_up=sum(wall - busy > HELD_UP_S for wall, busy in zip(frames, cpu, strict=True)),
         cpu_p50=ms(cpu, 0.5),
         cpu_p99=ms(cpu, 0.99),
         cpu_p50_first=ms(cpu, 0.5, first),
@@ -213,6 +218,7 @@ def table(load: Load) -> str:
         ("frame time p50 / p99", f"{load.frame_p50:.1f} / {load.frame_p99:.1f} ms   bar: p99 <= {FRAME_P99_MS:g} ms"),
         ("  first tenth", f"{load.frame_p50_first:.1f} / {load.frame_p99_first:.1f} ms"),
         ("  last tenth", f"{load.frame_p50_last:.1f} / {load.frame_p99_last:.1f} ms"),
+        ("  held up by others", f"{load.held_up} frames; on a quiet machine none"),
         ("frame cpu p50 / p99", f"{load.cpu_p50:.1f} / {load.cpu_p99:.1f} ms"),
         ("  p50 of first, last tenth", f"{load.cpu_p50_first:.1f}, {load.cpu_p50_last:.1f} ms"),
         ("event-loop lag p99", f"{load.lag_p99:.1f} ms"),
