@@ -14,7 +14,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spectui.bench.harness import Sample
@@ -27,9 +27,17 @@ class ChildFailedError(RuntimeError):
 
 
 class Child:
-    """One measured process. ``mode`` is ``"screen"`` (in a pseudo-terminal of 120x36) or ``"headless"``."""
+    """One measured process. ``mode`` is ``"screen"`` (in a pseudo-terminal of 120x36) or ``"headless"``.
 
-    def __init__(self, mode: str, arguments: Sequence[str], lanes: int) -> None:
+    Args:
+        arguments: Engine options of the command line.
+        lanes: How many lanes they make.
+        environ: Environment variables to set on top of this process's own.
+    """
+
+    def __init__(
+        self, mode: str, arguments: Sequence[str], lanes: int, environ: Mapping[str, str] | None = None
+    ) -> None:
         self.mode = mode
         self.started_ns = time.monotonic_ns()
         self.first_frame_ns: int | None = None
@@ -49,7 +57,7 @@ class Child:
             stderr=terminal,
             pass_fds=(order_read, answer_write),
             start_new_session=True,
-            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+            env={**os.environ, **(environ or {}), "TERM": "xterm-256color", "COLORTERM": "truecolor"},
         )
         for fd in (terminal, order_read, answer_write):
             os.close(fd)

@@ -282,3 +282,7 @@ def keys_table() -> str:
     for entries in groups().values():
         lines += [f"| `{keys}` | {description} |" for keys, description in entries]
     return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(keys_table())

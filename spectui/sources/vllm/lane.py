@@ -67,6 +67,7 @@ class Lane:
         self._tap = compat.scheduler_of(self._engine)
         self._timers = compat.StepTimers(self._engine)
         self.tokenizer = self._engine.get_tokenizer()
+        self.max_model_len = int(self._engine.vllm_config.model_config.max_model_len)
         self._table = TokenTable(self.tokenizer)
         self._by_request: dict[str, LaneRequest] = {}
         self._by_engine_id: dict[str, LaneRequest] = {}

@@ -19,6 +19,10 @@ def furthest_behind(lanes: Iterable[tuple[Lane, int]]) -> Lane | None:
     return min(running)[2] if running else None
 
 
+class PromptTooLongError(ValueError):
+    """A prompt leaves no room for an answer; the message says how long it is and how long it may be."""
+
+
 class Race:
     """The rounds of a set of lanes: the same prompts in each, started together.
 
@@ -39,7 +43,13 @@ class Race:
         return tuple(self._lanes)
 
     def begin(self, prompts: tuple[Prompt, ...], sampling: Sampling) -> Iterator[Event]:
-        """Give every lane the same prompts; what was running is aborted."""
+        """Give every lane the same prompts; what was running is aborted.
+
+        Raises:
+            PromptTooLongError: Nothing was started, and what was running goes on.
+        """
+        ids = [chat_ids(self._lanes[0].tokenizer, prompt.text) for prompt in prompts] if self._lanes else []
+        self._check_length(ids)
         for lane in self._lanes:
             yield from lane.abort()
         self.round += 1
@@ -54,6 +64,15 @@ class Race:
                 request = lane.add(f"{self.round}.{slot}", slot, prompt_ids, sampling)
                 self._requests[lane.info.name].append(request)
                 yield RequestStarted(lane.info.name, request.request, slot, len(prompt_ids))
+
+    def _check_length(self, prompts: Sequence[Sequence[int]]) -> None:
+        room = min((lane.max_model_len for lane in self._lanes), default=0)
+        longest = max(map(len, prompts), default=0)
+        if longest >= room > 0:
+            raise PromptTooLongError(
+                f"the prompt has {longest} tokens, the lanes take at most {room - 1}: "
+                f"shorten it, or start with --engine-arg max_model_len={longest + 256}"
+            )
 
     def next_lane(self) -> Lane | None:
         """The lane to step, None when the round is over."""

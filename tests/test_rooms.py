@@ -1,0 +1,30 @@
+"""Each room loads without what it must not know: the contracts of pyproject.toml, seen at run time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("vllm", "torch", "transformers")
+
+
+@pytest.mark.parametrize(
+    ("room", "absent"),
+    [
+        ("spectui.core.views", (*HEAVY, "textual", "rich", "psutil")),
+        ("spectui.events", (*HEAVY, "textual", "rich", "numpy")),
+        ("spectui.sources.synthetic", (*HEAVY, "textual")),
+        ("spectui.sources.vllm.host", (*HEAVY, "textual")),
+        ("spectui.bench.calibrate", (*HEAVY, "textual")),
+        ("spectui.runtime.run", (*HEAVY, "textual", "numpy")),
+        ("spectui.ui.app", (*HEAVY, "numpy", "spectui.sources.vllm")),
+        ("spectui.cli", (*HEAVY, "textual", "numpy", "asyncio")),
+    ],
+)
+def test_a_room_loads_without(room: str, absent: tuple[str, ...]) -> None:
+    """In a fresh interpreter, so that nothing else has loaded them."""
+    script = f"import sys, {room}; print(*(name for name in {absent!r} if name in sys.modules))"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []
