@@ -8,15 +8,34 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from spectui.choices import did_you_mean
+
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
+COMMANDS = ("run", "calibrate")
 
 
 class UsageError(Exception):
     """Wrong usage; the message is one line that says what, and the nearest valid choice."""
 
 
+class RunError(Exception):
+    """Failed at run time; the message is one line that says what, and what to do."""
+
+
 class _Parser(argparse.ArgumentParser):
-    """Answers wrong usage in one line."""
+    """Answers wrong usage in one line.
+
+    Attributes:
+        flags: The options that it takes.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.flags: list[str] = []
+        super().__init__(*args, **kwargs)
+
+    def add_argument(self, *args: Any, **kwargs: Any) -> Any:
+        self.flags += args
+        return super().add_argument(*args, **kwargs)
 
     def error(self, message: str) -> Any:
         self.exit(WRONG_USAGE, f"{self.prog}: {message} ({self.prog} --help lists what is possible)\n")
@@ -28,12 +47,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version")):
         arguments.insert(0, "run")
-    options = parser.parse_args(arguments)
+    if not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        parser.error(f"there is no command '{arguments[0]}'" + did_you_mean(arguments[0], COMMANDS))
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        word = unknown[0].partition("=")[0]
+        guess = did_you_mean(word, options.parser.flags) if word.startswith("-") else ""
+        options.parser.error(f"there is no {'option' if word.startswith('-') else 'argument'} '{word}'{guess}")
     try:
         return int(options.command(options))
     except UsageError as error:
         print(f"spectui {options.name}: {error}", file=sys.stderr)
         return WRONG_USAGE
+    except RunError as error:
+        print(f"spectui {options.name}: {error}", file=sys.stderr)
+        return FAILED
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -59,7 +87,7 @@ def _add_run(commands: Any) -> None:
         help="the live race; headless lines and a summary where there is no terminal",
         description="Race decoding methods on the same prompt and watch every verification step.",
     )
-    run.set_defaults(command=_run, name="run")
+    run.set_defaults(command=_run, name="run", parser=run)
     add_engine_options(run)
     run.add_argument("--headless", action="store_true", help="plain lines and a summary, also in a terminal")
     run.add_argument("--rounds", type=_positive, default=1, metavar="N", help="prompts to race when headless (1)")
@@ -74,7 +102,7 @@ def _add_calibrate(commands: Any) -> None:
         description="Measure the instrument's own cost on this machine: the tap, the screen, the fairness of the "
         "race, and how quickly keys are answered. Leave the machine alone meanwhile.",
     )
-    calibrate.set_defaults(command=_calibrate, name="calibrate")
+    calibrate.set_defaults(command=_calibrate, name="calibrate", parser=calibrate)
     add_engine_options(calibrate)
     calibrate.add_argument("--repetitions", type=_positive, default=5, metavar="N", help="interleaved repetitions (5)")
     calibrate.add_argument("--only", default=None, metavar="PARTS", help="some of tap,screen,race")
@@ -90,10 +118,10 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", default=None, metavar="TEXT", help="race this prompt")
     parser.add_argument("--prompts", default=None, metavar="FILE", help="prompts: JSON lines, or one a line")
     parser.add_argument("--category", default=None, metavar="NAME", help="only prompts of this category")
-    parser.add_argument("--concurrency", type=int, default=1, metavar="N", help="requests in flight, 1 to 16 (1)")
+    parser.add_argument("--concurrency", type=_whole, default=1, metavar="N", help="requests in flight, 1 to 16 (1)")
     parser.add_argument("--max-tokens", type=_positive, default=256, metavar="N", help="tokens per answer (256)")
     parser.add_argument("--temperature", type=_temperature, default=0.0, metavar="T", help="0 is greedy (0)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed for sampling (0)")
+    parser.add_argument("--seed", type=_whole, default=0, metavar="N", help="seed for sampling (0)")
     parser.add_argument("--ignore-eos", action="store_true", help="always generate --max-tokens tokens")
     parser.add_argument(
         "--engine-arg",
@@ -105,17 +133,27 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+
+
 def _positive(text: str) -> int:
-    number = int(text)
+    number = _whole(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return number
 
 
 def _temperature(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
     if not 0 <= number <= 10:
-        raise argparse.ArgumentTypeError(f"{text} is not a temperature from 0 to 10")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a temperature from 0 to 10")
     return number
 
 

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spectui.bench import prompts as prompt_sets
-from spectui.cli import UsageError
+from spectui.choices import did_you_mean
+from spectui.cli import RunError, UsageError
 from spectui.events import Prompt, Sampling
-from spectui.sources.vllm.host import MAX_CONCURRENCY, HostConfig, Report
+from spectui.sources.vllm import accepted
+from spectui.sources.vllm.host import MAX_CONCURRENCY, HostConfig
 from spectui.sources.vllm.lane_spec import LaneSpec, LaneSpecError, parse_lane_spec
+from spectui.sources.vllm.target import Report, find_target, folder_fault
 
 DEMO_TARGET = "SmolLM2-135M-Instruct"
 DEMO_LANES = ("ar", "ngram:k=5", "draft_model:model=target,k=4")
 
-CPU_KV_BYTES = 256 << 20
+CPU_KV_BYTES = 160 << 20
 GPU_KV_BYTES = 2 << 30
 MAX_MODEL_LEN = 2048
+
+_OURS = {
+    "model": "--model names it",
+    "speculative_config": "--lane describes it",
+    "scheduler_cls": "the tap is the scheduler",
+    "async_scheduling": "the tap needs it off",
+    "per_request_spec_decode_metrics": "the tap needs it on",
+}
+"""Engine arguments that cannot be the user's, with the reason."""
 
 
 def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
@@ -26,13 +39,22 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
 
     Raises:
         UsageError: An option is wrong; nothing was started.
+        RunError: There is no vLLM to start.
     """
     if not 1 <= options.concurrency <= MAX_CONCURRENCY:
         raise UsageError(f"--concurrency {options.concurrency} is not possible, it goes from 1 to {MAX_CONCURRENCY}")
+    if options.model is not None and (fault := folder_fault(options.model)) is not None:
+        raise UsageError(fault)
+    specs, arguments = lane_specs(options), engine_args(options, gpu=gpu)
+    if accepted.engine_folder() is None:
+        raise RunError(
+            f"vLLM is not installed for {sys.executable}: `make setup` in a checkout installs it, or see the README's "
+            "installation section"
+        )
     return HostConfig(
         target=DEMO_TARGET if options.model is None else _short_name(options.model),
-        find_target=_demo_target if options.model is None else _given_target(options.model),
-        specs=lane_specs(options),
+        find_target=_demo_target if options.model is None else partial(find_target, options.model),
+        specs=specs,
         prompts=_prompts(options),
         sampling=Sampling(
             temperature=options.temperature,
@@ -41,7 +63,7 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
             ignore_eos=options.ignore_eos,
         ),
         concurrency=options.concurrency,
-        engine_args=engine_args(options, gpu=gpu),
+        engine_args=arguments,
     )
 
 
@@ -59,7 +81,12 @@ def engine_args(options: argparse.Namespace, *, gpu: bool) -> dict[str, Any]:
 
     An explicit KV cache per lane lets several engines live on one device; eager mode on a CPU starts in seconds
     instead of minutes; the prefix cache would give a restarted prompt away.
+
+    Raises:
+        UsageError: The user's are none of vLLM's, or not the user's to set.
     """
+    for name, value in options.engine_arg:
+        _check_engine_arg(name, value)
     return {
         "enforce_eager": not gpu,
         "max_model_len": MAX_MODEL_LEN,
@@ -70,6 +97,17 @@ def engine_args(options: argparse.Namespace, *, gpu: bool) -> dict[str, Any]:
         "seed": 0,
         **dict(options.engine_arg),
     }
+
+
+def _check_engine_arg(name: str, value: Any) -> None:
+    if name in _OURS:
+        raise UsageError(f"--engine-arg {name} is not possible: {_OURS[name]}")
+    known = accepted.engine_arguments()
+    if known and name not in known:
+        guess = did_you_mean(name, sorted(known)) or "; `vllm serve --help` lists its arguments"
+        raise UsageError(f"--engine-arg: vLLM has no argument '{name}'{guess}")
+    if name == "max_num_seqs" and not (isinstance(value, int) and value >= 1):
+        raise UsageError(f"--engine-arg max_num_seqs={value} is not possible: it is a whole number from 1 on")
 
 
 def _prompts(options: argparse.Namespace) -> tuple[Prompt, ...]:
@@ -92,16 +130,6 @@ def _demo_target(report: Report) -> str:
         report(progress.stage, progress.detail, progress.done, progress.total)
 
     return str(ensure_demo_model(pass_on))
-
-
-def _given_target(model: str) -> Callable[[Report], str]:
-    def find(_report: Report) -> str:
-        path = Path(model).expanduser()
-        if model.startswith((".", "/", "~")) and not (path / "config.json").is_file():
-            raise FileNotFoundError(f"model '{model}' was not found: no config.json there, check the path")
-        return str(path) if path.is_dir() else model
-
-    return find
 
 
 def _short_name(model: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from spectui.choices import did_you_mean
 from spectui.events import LaneInfo
+from spectui.sources.vllm import accepted
 
 TITLES = {
     "ar": "AR",
@@ -87,10 +88,9 @@ def parse_lane_spec(text: str) -> LaneSpec:
     method, _, rest = text.strip().partition(":")
     method = method.replace("-", "_").lower()
     if method not in TITLES:
-        close = difflib.get_close_matches(method, TITLES, n=1) or ["ar"]
-        raise LaneSpecError(
-            f"unknown lane method '{method}': did you mean '{close[0]}'? Valid are {', '.join(TITLES)}."
-        )
+        guess = did_you_mean(method, TITLES)
+        valid = f"alid are {', '.join(TITLES)}."
+        raise LaneSpecError(f"unknown lane method '{method}'" + (f"{guess} V" if guess else ": v") + valid)
     options: dict[str, Any] = {}
     for part in filter(None, rest.split(",")):
         key, equals, value = part.partition("=")
@@ -101,6 +101,7 @@ def parse_lane_spec(text: str) -> LaneSpec:
         if options:
             raise LaneSpecError(f"lane '{text}': ar drafts nothing and takes no options.")
         return LaneSpec("ar", 0, {}, text)
+    _check_names(text, method, options)
     return LaneSpec(method, _k(text, method, options), _checked(text, method, options), text)
 
 
@@ -108,6 +109,17 @@ def _option_name(method: str, key: str) -> str:
     if method == "ngram":
         key = _NGRAM_KEYS.get(key, key)
     return _SHORT_KEYS.get(key, key)
+
+
+def _check_names(text: str, method: str, options: Mapping[str, Any]) -> None:
+    """Refuse an option that vLLM does not have, as far as that can be known without importing it."""
+    short = {**_SHORT_KEYS, **(_NGRAM_KEYS if method == "ngram" else {})}
+    unusual = options.keys() - {"model", *short.values()}
+    known = accepted.draft_options() if unusual else frozenset()
+    for name in sorted(unusual):
+        if known and name not in known:
+            guess = did_you_mean(name, ["model", *short, *sorted(known)])
+            raise LaneSpecError(f"lane '{text}': unknown option '{name}'{guess or ', vLLM has none of that name.'}")
 
 
 def _value(text: str) -> Any:
@@ -128,10 +140,10 @@ def _checked(text: str, method: str, options: dict[str, Any]) -> dict[str, Any]:
     if method in NEEDS_MODEL and not options.get("model"):
         raise LaneSpecError(f"lane '{text}': {method} needs its drafter, as in '{method}:model=PATH_OR_ID,k=4'.")
     if method == "ngram":
-        options.setdefault("prompt_lookup_max", 4)
-        options.setdefault("prompt_lookup_min", min(2, options["prompt_lookup_max"]))
-        if not 1 <= options["prompt_lookup_min"] <= options["prompt_lookup_max"]:
-            raise LaneSpecError(f"lane '{text}': min must be at least 1 and at most max.")
+        longest = options.setdefault("prompt_lookup_max", 4)
+        shortest = options.setdefault("prompt_lookup_min", min(2, longest) if isinstance(longest, int) else 1)
+        if not (isinstance(longest, int) and isinstance(shortest, int) and 1 <= shortest <= longest):
+            raise LaneSpecError(f"lane '{text}': max and min are whole numbers, min at least 1 and at most max.")
     return options
 
 

@@ -1,0 +1,47 @@
+"""Which names vLLM accepts, read from its source: importing it takes seconds, and a typing error should not.
+
+Written for vLLM 0.32. Where the source cannot be read the answer is empty, and vLLM's own refusal comes later.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from functools import cache
+from pathlib import Path
+
+
+def engine_folder() -> Path | None:
+    """Where vLLM is installed, found without importing it; None when it is not."""
+    try:
+        spec = importlib.util.find_spec("vllm")
+    except (ImportError, ValueError):
+        return None
+    places = spec.submodule_search_locations if spec is not None else None
+    return Path(next(iter(places))) if places else None
+
+
+def engine_arguments() -> frozenset[str]:
+    """The names of vLLM's engine arguments; empty when they cannot be known."""
+    return _fields("engine/arg_utils.py", "EngineArgs")
+
+
+def draft_options() -> frozenset[str]:
+    """The names of what vLLM's ``speculative_config`` takes; empty when they cannot be known."""
+    return _fields("config/speculative.py", "SpeculativeConfig")
+
+
+@cache
+def _fields(file: str, class_name: str) -> frozenset[str]:
+    folder = engine_folder()
+    try:
+        tree = ast.parse((folder / file).read_text(encoding="utf-8")) if folder is not None else ast.Module([], [])
+    except (OSError, SyntaxError, ValueError):
+        return frozenset()
+    return frozenset(
+        statement.target.id
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == class_name
+        for statement in node.body
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+    )
