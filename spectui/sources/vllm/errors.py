@@ -4,62 +4,279 @@ from __future__ import annotations
 
 import errno
 import re
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from spectui.choices import did_you_mean
+from spectui.sources.demo_model import DemoModelError
+from spectui.sources.vllm import accepted
+from spectui.sources.vllm.checkpoint_files import damaged_weights
 from spectui.sources.vllm.lane_spec import LaneSpec
+from spectui.sources.vllm.target import TargetError
+
+LONGEST = 200
 
 
 def explain(error: BaseException, spec: LaneSpec, target: str) -> str:
-    """One sentence about why a lane could not be built or died."""
-    chain = _chain(error)
-    text = " ".join(str(e) for e in chain)
-    drafter = str(spec.options.get("model", ""))
-    if any(isinstance(e, MemoryError) or "out of memory" in str(e).lower() for e in chain):
-        return "not enough memory for this lane: use fewer lanes, or a smaller --engine-arg kv_cache_memory_bytes=..."
-    if "less than requested memory" in text or "No available memory for the cache" in text:
-        return "not enough free memory for its KV cache: --engine-arg kv_cache_memory_bytes=... makes it smaller"
-    if any(isinstance(e, OSError) and e.errno == errno.ENOSPC for e in chain):
-        return "the disk is full: free some space and start again"
-    for model, whose in ((drafter, "drafter"), (target, "model")):
-        if model and model != "target" and _missing(model, text):
-            return f"{whose} '{model}' was not found: check the path or the Hugging Face id"
-    if (
-        drafter
-        and drafter != "target"
-        and re.search(r"size mismatch|shape|hidden_size|expected .* got|assert", text, re.I)
-    ):
-        return f"drafter '{drafter}' does not fit the target: it needs one trained for it ({_first_line(error)})"
-    if re.search(r"num_speculative_tokens", text):
-        return f"K={spec.k_max} is not possible here: {_first_line(error)}"
-    return f"could not be started: {_first_line(error)}"
+    """One sentence about why a lane could not be built: what happened, where, what to do."""
+    failure = _Failure(error, spec, target)
+    for rule in _RULES:
+        if sentence := rule(failure):
+            return sentence
+    return f"could not be started: {failure.said}; the log has the details"
 
 
-def _chain(error: BaseException) -> list[BaseException]:
-    chain: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in chain:
-        chain.append(current)
-        current = current.__cause__ or current.__context__
-    return chain
+def explain_death(error: BaseException) -> str:
+    """One sentence about why a lane's engine died in a step."""
+    return f"its engine died in a step: {first_line(error)}; the log has the details"
 
 
-def _missing(model: str, text: str) -> bool:
-    if model not in text:
-        return False
-    local = model.startswith((".", "/", "~")) or Path(model).is_absolute()
-    unknown = re.search(
-        r"not a valid model identifier|Repo id must|does not appear to have|not found|Can't load|No such file|"
-        r"Invalid repository|couldn't connect|offline|Unrecognized model|config\.json",
-        text,
-        re.I,
-    )
-    return bool(unknown) and (not local or not (Path(model).expanduser() / "config.json").exists())
+def explain_target(error: BaseException) -> str:
+    """One sentence about why the target could not be had."""
+    if isinstance(error, (TargetError, DemoModelError)):
+        return str(error)
+    return f"the model could not be had: {first_line(error)}; the log has the details"
 
 
-def _first_line(error: BaseException) -> str:
-    """The message's first line that says something, without pydantic's preamble."""
+def explain_import(error: BaseException) -> str:
+    """One sentence about why vLLM could not be imported."""
+    return f"vLLM could not be imported: {first_line(error)}; the README's installation section helps"
+
+
+def first_line(error: BaseException) -> str:
+    """The message's first line that says something, without pydantic's preamble, no longer than a pane can show."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if lines and "validation error" in lines[0] and len(lines) > 1:
         lines = lines[1:]
-    line = re.sub(r"^Value error, |\s*\[type=.*$", "", lines[0]) if lines else type(error).__name__
-    return line[:160]
+    line = re.sub(r"^Value error, |^\w+Error: |\s*\[type=.*$", "", lines[0]) if lines else type(error).__name__
+    line = line.rstrip(".:; ")
+    if len(line) <= LONGEST:
+        return line
+    # Whole sentences, or else whole words.
+    sentences = line[:LONGEST].rpartition(". ")[0]
+    return sentences or line[:LONGEST].rpartition(" ")[0].rstrip(".,:; ") + " ..."
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An error with what is known about the lane it happened in."""
+
+    error: BaseException
+    spec: LaneSpec
+    target: str
+
+    @cached_property
+    def chain(self) -> list[BaseException]:
+        chain: list[BaseException] = []
+        current: BaseException | None = self.error
+        while current is not None and current not in chain:
+            chain.append(current)
+            current = current.__cause__ or current.__context__
+        return chain
+
+    @cached_property
+    def text(self) -> str:
+        return " ".join(str(error) for error in self.chain)
+
+    @property
+    def said(self) -> str:
+        return first_line(self.error)
+
+    @property
+    def drafter(self) -> str | None:
+        """The drafter's own checkpoint, None where the lane has none."""
+        model = str(self.spec.options.get("model", ""))
+        return model if model not in ("", "target", self.target) and self.spec.method != "custom_class" else None
+
+    @property
+    def models(self) -> Iterator[tuple[str, str]]:
+        """What each of the lane's models is called, and where it is."""
+        if self.drafter is not None:
+            yield "drafter", self.drafter
+        yield "model", self.target
+
+    @cached_property
+    def is_the_drafters(self) -> bool:
+        """Whether it happened while vLLM dealt with the drafter."""
+        if self.drafter is None:
+            return False
+        title = getattr(self.error, "title", "")
+        files = [frame.filename for e in self.chain for frame in traceback.extract_tb(e.__traceback__)]
+        return title == "SpeculativeConfig" or any("spec_decode" in f or "/speculative" in f for f in files)
+
+    @property
+    def rejected(self) -> list[Mapping[str, Any]]:
+        """The single arguments that pydantic refused."""
+        errors = getattr(self.error, "errors", None)
+        return errors() if callable(errors) else []
+
+
+def _memory(failure: _Failure) -> str | None:
+    if any(isinstance(e, MemoryError) or "out of memory" in str(e).lower() for e in failure.chain):
+        return "not enough memory for this lane: use fewer lanes, or a smaller --engine-arg kv_cache_memory_bytes=..."
+    if "less than requested memory" in failure.text:
+        return "not enough free memory for its KV cache: --engine-arg kv_cache_memory_bytes=... makes it smaller"
+    if re.search(r"No available memory for the cache|To serve at least one request", failure.text):
+        return (
+            "its KV cache is too small for one full answer: raise --engine-arg kv_cache_memory_bytes=... or lower "
+            "--engine-arg max_model_len=..."
+        )
+    if any(isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT) for e in failure.chain):
+        return "the disk is full: free some space and start again"
+    return None
+
+
+_UNKNOWN_MODEL = re.compile(
+    r"not a valid model identifier|Repo id must|does not appear to have|not found|Can't load|No such file|"
+    r"Invalid repository|couldn't connect|offline|Unrecognized model|config\.json|cached snapshot folder",
+    re.I,
+)
+
+
+def _not_found(failure: _Failure) -> str | None:
+    if not _UNKNOWN_MODEL.search(failure.text):
+        return None
+    for whose, model in failure.models:
+        path = Path(model).expanduser()
+        named = model in failure.text or failure.drafter is None
+        if not named or (path / "config.json").is_file():
+            continue
+        if path.is_dir():
+            return f"{whose} '{model}' has no config.json: it must be the folder of a Hugging Face checkpoint"
+        if model.startswith((".", "/", "~")):
+            return f"{whose} '{model}' was not found: there is no such folder, check the path"
+        return (
+            f"{whose} '{model}' was not found: neither a folder of that name nor Hugging Face or its local cache has "
+            "it, check the spelling and the network"
+        )
+    return None
+
+
+def _damaged(failure: _Failure) -> str | None:
+    for whose, model in failure.models:
+        if (path := damaged_weights(Path(model).expanduser())) is not None:
+            made_here = (path.parent / "spectui-manifest.json").is_file()
+            remedy = "delete it and start again, it is made anew" if made_here else "fetch it again"
+            return f"the {whose}'s weights in {path} are damaged or incomplete: {remedy}"
+    if any(type(e).__name__ == "SafetensorError" for e in failure.chain):
+        return f"weights are damaged or incomplete ({failure.said}): fetch the model again"
+    return None
+
+
+def _argument(failure: _Failure) -> str | None:
+    if match := re.search(r"EngineArgs\.__init__\(\) got an unexpected keyword argument '(\w+)'", failure.text):
+        return f"vLLM has no engine argument '{match[1]}'{did_you_mean(match[1], accepted.engine_arguments())}"
+    for wrong in failure.rejected:
+        name = str(next(iter(wrong.get("loc", ())), ""))
+        if wrong["type"] == "unexpected_keyword_argument":
+            return f"vLLM's {failure.spec.title} has no option '{name}'{did_you_mean(name, accepted.draft_options())}"
+        if wrong["type"] != "value_error" and name:
+            reason = str(wrong["msg"])
+            return f"{name}={wrong.get('input')!r} is not possible: {reason[:1].lower()}{reason[1:]}"
+    return None
+
+
+def _method(failure: _Failure) -> str | None:
+    if failure.spec.method == "mtp" and "Unsupported speculative method" in failure.text:
+        return "the target has no MTP head of its own: name one, as in mtp:model=PATH_OR_ID,k=2"
+    if failure.spec.method == "mtp" and "no attribute 'num_nextn_predict_layers'" in failure.text:
+        return (
+            "the target's config.json names no MTP layers: --engine-arg "
+            "'hf_overrides={\"num_nextn_predict_layers\": 1}' does"
+        )
+    if "Arctic Inference" in failure.text:
+        return "suffix decoding needs another package: pip install arctic-inference"
+    if match := re.search(r"maximum context length is (\d+) tokens", failure.text):
+        return f"max_model_len={match[1]} is too short even for the warm-up: raise --engine-arg max_model_len=..."
+    return None
+
+
+def _k(failure: _Failure) -> str | None:
+    k = failure.spec.k_max
+    if match := re.search(r"num_speculative_tokens:?\s*\d+ must be divisible by n_predict=(\d+)", failure.text):
+        at_once = int(match[1])
+        below = k // at_once * at_once
+        return (
+            f"K={k} is not possible: this drafter predicts {at_once} tokens at once, so try k={below} or "
+            f"k={below + at_once}"
+        )
+    if "num_speculative_tokens" in failure.said:
+        return f"K={k} is not possible here: {failure.said}; the log has the details"
+    return None
+
+
+_MISFITS: tuple[tuple[str, str], ...] = (
+    (
+        r"Target model vocab_size=(\d+)\. Draft model vocab_size=(\d+)",
+        "its vocabulary has {1} tokens, the target's {0}",
+    ),
+    (
+        r"expects (\d+) concatenated aux hidden features but received (\d+)",
+        "it expects {0} hidden features, the target gives {1}",
+    ),
+    (
+        r"load weights of size torch\.Size\(\[(.*?)\]\)\s*to a parameter of size torch\.Size\(\[(.*?)\]\)",
+        "a tensor has the shape [{0}], and [{1}] is needed",
+    ),
+    (r"values to unpack", "the target has no layers where it looks for them"),
+    (r"(size mismatch.*|.*shape.*|.*hidden_size.*|.*[Ee]xpected .* got.*)", "{0}"),
+)
+_OTHER_KINDS: tuple[tuple[str, str], ...] = (
+    (r"Model architectures \['(\w+)'\] are not supported", "vLLM has no {0}"),
+    (r"There is no module or parameter named '([\w.]+)'", "its tensors '{0}' have no place there"),
+    (r"has model type `([\w-]+)` but Transformers", "its model type '{0}' is unknown"),
+    (r"Duplicate layer name", "it is a model of another kind"),
+)
+
+
+def _misfit(failure: _Failure) -> str | None:
+    drafter, method = failure.drafter, failure.spec.method
+    if drafter is None:
+        return None
+    if reason := _first(_OTHER_KINDS, failure.text):
+        return f"'{drafter}' is no drafter for method '{method}' ({reason}): check the lane's method and model"
+    if reason := _first(_MISFITS, failure.text):
+        return f"drafter '{drafter}' does not fit the target: {reason}; use one that was trained for this target"
+    if failure.is_the_drafters:
+        return f"drafter '{drafter}' could not be loaded: {failure.said}; the log has the details"
+    return None
+
+
+_TARGET_SAYINGS: tuple[tuple[str, str], ...] = (
+    (r"Cannot find any model weights", "has no weights: a file such as model.safetensors is missing"),
+    (
+        r"instantiate the backend tokenizer|Can't load tokenizer",
+        "has no tokenizer: a file such as tokenizer.json is missing",
+    ),
+    (r"not a valid JSON file", "has a config.json that is not valid JSON"),
+    (r"Model architectures \['(\w+)'\] are not supported", "is of a kind that this vLLM does not know, {0}"),
+)
+
+
+def _target(failure: _Failure) -> str | None:
+    reason = _first(_TARGET_SAYINGS, failure.text)
+    return f"model '{failure.target}' {reason}" if reason else None
+
+
+def _first(sayings: tuple[tuple[str, str], ...], text: str) -> str | None:
+    """The first saying whose pattern is in ``text``, with what the pattern caught."""
+    for pattern, reason in sayings:
+        if match := re.search(pattern, text):
+            return reason.format(*match.groups())[:LONGEST]
+    return None
+
+
+_RULES: tuple[Callable[[_Failure], str | None], ...] = (
+    _memory,
+    _damaged,
+    _not_found,
+    _argument,
+    _method,
+    _k,
+    _misfit,
+    _target,
+)

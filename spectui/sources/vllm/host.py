@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import logging
 import queue
 import threading
@@ -14,17 +16,17 @@ from spectui.events import Event, KChanged, LaneInfo, LaneStage, Notice, Paused,
 from spectui.sources.base import Sink
 from spectui.sources.frame_slot import FrameSlot
 from spectui.sources.machine import machine_name, software_versions
-from spectui.sources.vllm.errors import explain
+from spectui.sources.vllm import compat
+from spectui.sources.vllm.errors import explain, explain_death, explain_import, explain_target, first_line
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.lane_spec import LaneSpec, lane_infos
-from spectui.sources.vllm.race import Race
+from spectui.sources.vllm.race import PromptTooLongError, Race
 from spectui.sources.vllm.rounds import PromptDeck
+from spectui.sources.vllm.target import Report
 
 logger = logging.getLogger(__name__)
 
 MAX_CONCURRENCY = 16
-
-Report = Callable[[StageName, str, int | None, int | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,8 @@ class EngineHost:
 
     def _run(self) -> None:
         try:
-            lanes = self._load()
+            with compat.without_collections():
+                lanes = self._load()
             self._race = Race(lanes)
             if lanes and not self._ending:
                 self._begin()
@@ -105,7 +108,7 @@ class EngineHost:
                 lane.close()
         except Exception as error:
             logger.exception("the engine thread died")
-            self._emit(Notice(f"the engine thread died: {error}; the log has the details", level="error"))
+            self._emit(Notice(f"the engine thread died: {first_line(error)}; the log has the details", level="error"))
         finally:
             self._slot.stepping(False)
 
@@ -138,33 +141,35 @@ class EngineHost:
             return self._config.find_target(self._stage_everywhere)
         except Exception as error:
             logger.exception("the target could not be had")
-            self._fail_everywhere(str(error))
+            self._stage_everywhere("failed", explain_target(error))
             return None
 
     def _import_engine(self) -> bool:
         self._stage_everywhere("importing", "vLLM and torch")
         try:
-            from spectui.sources.vllm import tap as _tap
-
-            del _tap
+            importlib.import_module("spectui.sources.vllm.tap")
         except Exception as error:
             logger.exception("vLLM could not be imported")
-            self._fail_everywhere(f"vLLM could not be imported: {error}; the README's installation section helps")
+            self._stage_everywhere("failed", explain_import(error))
             return False
         return True
 
     def _load_lane(self, info: LaneInfo, spec: LaneSpec, target: str) -> Lane | None:
-        name = info.name
-        self._emit(LaneStage(name, "loading", "weights"))
+        self._emit(LaneStage(info.name, "loading", "weights"))
+        lane: Lane | None = None
         try:
             lane = Lane(info, spec, target, self._config.engine_args)
-            self._emit(LaneStage(name, "warming up"))
+            self._emit(LaneStage(info.name, "warming up"))
             lane.warm_up(WARM_UP_IDS)
         except Exception as error:
-            logger.exception("lane %s could not be built", name)
-            self._emit(LaneStage(name, "failed", explain(error, spec, target)))
-            return None
-        self._emit(LaneStage(name, "ready"))
+            logger.exception("lane %s could not be built", info.name)
+            self._emit(LaneStage(info.name, "failed", explain(error, spec, target)))
+            lane = None
+        if lane is None:
+            # A failed engine's weights are garbage now; behind the next freeze nobody would find them.
+            gc.collect()
+        else:
+            self._emit(LaneStage(info.name, "ready"))
         return lane
 
     def _stage_everywhere(
@@ -173,12 +178,12 @@ class EngineHost:
         for info in self._infos:
             self._emit(LaneStage(info.name, stage, detail, done, total))
 
-    def _fail_everywhere(self, sentence: str) -> None:
-        self._stage_everywhere("failed", sentence)
-
     def _begin(self) -> None:
         prompts = self._deck.take(self._concurrency)
-        self._emit_all(self._race.begin(prompts, self._sampling))
+        try:
+            self._emit_all(self._race.begin(prompts, self._sampling))
+        except PromptTooLongError as error:
+            self._emit(Notice(str(error), level="warning"))
 
     def _turn(self) -> None:
         """One step of the race, or a wait for the next command."""
@@ -206,7 +211,7 @@ class EngineHost:
         except Exception as error:
             logger.exception("lane %s died", lane.info.name)
             self._race.drop(lane)
-            self._emit(LaneStage(lane.info.name, "failed", f"its engine died: {error}; the log has the details"))
+            self._emit(LaneStage(lane.info.name, "failed", explain_death(error)))
             return
         for counts in lane.disagreements:
             self._emit(

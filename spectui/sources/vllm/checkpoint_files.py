@@ -1,0 +1,36 @@
+"""Looks at a checkpoint's files without loading them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+_LONGEST_HEADER = 100_000_000
+
+
+def damaged_weights(folder: Path) -> Path | None:
+    """The first safetensors file in ``folder`` that is cut short or has no readable header; None when all are whole.
+
+    Reads headers only: a wrong byte among the weights stays unseen.
+    """
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            if not _whole(path):
+                return path
+        except OSError:
+            continue
+    return None
+
+
+def _whole(path: Path) -> bool:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(_LONGEST_HEADER, size - 8):
+            return False
+        try:
+            entries = json.loads(file.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+            return False
+    return bool(size == 8 + length + max(ends, default=0))
