@@ -29,8 +29,8 @@ class _Queue:
         self.events.put(event)
 
 
-def run_headless(source: Source, rounds: int, out: TextIO, *, as_json: bool) -> bool:
-    """Race ``rounds`` prompts and report; False when no lane could run."""
+def run_headless(source: Source, rounds: int, out: TextIO, *, as_json: bool) -> RunState:
+    """Race ``rounds`` prompts and report on ``out``; returns everything that is known about the run."""
     sink = _Queue()
     state = RunState()
     say: Callable[[str], None] = (lambda line: None) if as_json else (lambda line: print(line, file=out, flush=True))
@@ -42,7 +42,7 @@ def run_headless(source: Source, rounds: int, out: TextIO, *, as_json: bool) -> 
         reduce(state, event)
         if line := describe(event, time.monotonic() - started):
             say(line)
-        if isinstance(event, RoundFinished):
+        if isinstance(event, RoundFinished) or _refused(event):
             raced += 1
             if raced < rounds:
                 source.send(NextPrompt())
@@ -53,7 +53,12 @@ def run_headless(source: Source, rounds: int, out: TextIO, *, as_json: bool) -> 
         print(json.dumps(summary(state), indent=2), file=out)
     else:
         print("\n".join(["", *table(state)]), file=out)
-    return any(lane.emitted for lane in state.lanes.values())
+    return state
+
+
+def _refused(event: Event) -> bool:
+    """Whether a round did not begin, because its prompt is too long."""
+    return isinstance(event, Notice) and event.level == "warning" and event.lane is None
 
 
 def _over(state: RunState, event: Event) -> bool:

@@ -6,8 +6,11 @@ Owns the order of things: engine environment, terminal, log, source, screen, and
 from __future__ import annotations
 
 import argparse
-import sys
+import os
+import signal
+from pathlib import Path
 
+from spectui.cli import RunError, UsageError
 from spectui.runtime import logs
 from spectui.runtime.terminal import Terminal, finish, owned_terminal
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
@@ -15,33 +18,66 @@ from spectui.sources.base import Source
 
 STOP_S = 2.0
 """How long the engine thread may take to finish its step and free the engines when the user quits."""
+PIPE_CLOSED = 128 + signal.SIGPIPE
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run until the user quits, or headless until ``--rounds`` prompts have raced. Ends the process."""
+    """Run until the user quits, or headless until ``--rounds`` prompts have raced. Ends the process.
+
+    Raises:
+        UsageError: An option is wrong; nothing was started.
+        RunError: Nothing can be started here.
+    """
     gpu = has_nvidia_gpu()
     apply_or_reexec(gpu=gpu)
     from spectui.runtime.setup import host_config
     from spectui.sources.vllm.host import EngineHost
 
     source = EngineHost(host_config(options, gpu=gpu))
-    headless = options.headless or options.json or not (sys.stdin.isatty() and sys.stdout.isatty())
-    log_path = logs.log_file()
+    # Textual draws on descriptor 2, so that one must be the terminal too.
+    headless = options.headless or options.json or not all(os.isatty(fd) for fd in (0, 1, 2))
+    if not headless:
+        _check_theme(options.theme)
+    log_path = _log_file()
     with owned_terminal(log_path) as terminal:
         logs.configure(log_path)
         finish(_headless(source, options, terminal) if headless else _screen(source, options, terminal))
 
 
+def _log_file() -> Path:
+    try:
+        return logs.log_file()
+    except OSError as error:
+        where, why = error.filename or "the temporary folder", error.strerror or error
+        raise RunError(f"no log can be kept in {where} ({why}): set {logs.LOG_DIR} to a folder for it") from error
+
+
+def _check_theme(name: str | None) -> None:
+    if name is None:
+        return
+    from spectui.ui import palette
+
+    try:
+        palette.find(name)
+    except palette.ThemeError as error:
+        raise UsageError(f"--theme: {error}") from error
+
+
 def _headless(source: Source, options: argparse.Namespace, terminal: Terminal) -> int:
     from spectui.runtime.headless import run_headless
+    from spectui.runtime.outcome import report
 
-    raced = run_headless(source, options.rounds, terminal.out, as_json=options.json)
-    if not raced:
-        print(f"spectui: no lane could run; the log is {terminal.log_path}", file=terminal.err)
-    return 0 if raced else 1
+    try:
+        state = run_headless(source, options.rounds, terminal.out, as_json=options.json)
+        terminal.out.flush()
+    except BrokenPipeError:
+        # Whoever read it has seen enough (`| head`), which is no failure and needs no words.
+        return PIPE_CLOSED
+    return report(state, terminal, expected=True)
 
 
 def _screen(source: Source, options: argparse.Namespace, terminal: Terminal) -> int:
+    from spectui.runtime.outcome import report
     from spectui.ui.app import SpecTUIApp
 
     app = SpecTUIApp(source, log_tail=logs.LogTail(terminal.log_path), theme=options.theme)
@@ -53,4 +89,4 @@ def _screen(source: Source, options: argparse.Namespace, terminal: Terminal) -> 
     app.run()
     terminal.restore_screen()
     source.stop(STOP_S)
-    return app.return_code or 0
+    return app.return_code or report(app.state, terminal)

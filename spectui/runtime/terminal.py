@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from spectui.runtime.tty import SavedTty, screen_stream, start_guard, stop_guard
+from spectui.runtime.tty import SavedTty, duplicate, screen_stream, start_guard, stop_guard
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,8 +61,8 @@ class Terminal:
         self._streams: dict[str, Any] = {}
         self._restoring = _thread.allocate_lock()
         self._log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._kept = [_duplicate(1), _duplicate(2)]
-        self._drawing = [_duplicate(1), _duplicate(2)]
+        self._kept = [duplicate(1), duplicate(2)]
+        self._drawing = [duplicate(1), duplicate(2)]
         screen = next((kept for fd, kept in ((2, self._kept[1]), (1, self._kept[0])) if os.isatty(fd)), None)
         self._saved = SavedTty(os.dup(0) if os.isatty(0) else None, screen)
         self._guard: int | None = None
@@ -116,7 +116,7 @@ class Terminal:
         if isinstance(error, KeyboardInterrupt) and self.exit_code is None:
             self.exit_code = 128 + signal.SIGINT
         if isinstance(error, Exception):
-            self._tell(error)
+            self._tell_error(error)
             if self.exit_code is None and _other_threads():
                 self.exit_code = 1
         if self.exit_code is not None:
@@ -138,15 +138,19 @@ class Terminal:
             self._saved.restore()
             stop_guard(self._guard)
 
-    def _tell(self, error: Exception) -> None:
+    def tell(self, sentence: str) -> None:
+        """Write one line, which names the log, to the real standard error; the screen must be gone."""
+        text = " ".join("".join(c if c.isprintable() else " " for c in sentence).split())
+        line = f"spectui: {text} (details in {self.log_path})\n"
+        with suppress(OSError):
+            os.write(self._kept[1], line.encode("utf-8", "replace"))
+
+    def _tell_error(self, error: Exception) -> None:
         import traceback
 
-        text = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
-        what = type(error).__name__ + (f": {text[:300]}" if text else "")
-        line = f"spectui: {what} (details in {self.log_path})\n"
         with suppress(OSError):
             os.write(2, "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace"))
-            os.write(self._kept[1], line.encode("utf-8", "replace"))
+        self.tell(type(error).__name__ + (f": {str(error)[:300]}" if str(error) else ""))
 
     def flush(self) -> None:
         """Send what `out` and `err` still hold."""
@@ -285,13 +289,6 @@ def exit_now(code: int) -> NoReturn:
 
 def _log_stream(fd: int) -> TextIO:
     return open(fd, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
-
-
-def _duplicate(fd: int) -> int:
-    try:
-        return os.dup(fd)
-    except OSError:
-        return os.open(os.devnull, os.O_WRONLY)
 
 
 def _other_threads() -> list[Any]:

@@ -158,6 +158,14 @@ def screen_stream(fd: int, saved: SavedTty) -> TextIO:
     return stream
 
 
+def duplicate(fd: int) -> int:
+    """A duplicate of a descriptor, or one to nowhere when it is closed."""
+    try:
+        return os.dup(fd)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)
+
+
 def start_guard(saved: SavedTty, farewell: str) -> int | None:
     """Fork the guard: when this process dies without restoring the terminal (SIGKILL, a crash in C code, out of
     memory), it does so and writes `farewell`.
