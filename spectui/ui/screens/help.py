@@ -19,7 +19,7 @@ ROLES: tuple[tuple[Role, str, str], ...] = (
     (Role.REJECTED, "rejected", "drafted, and refused by the target: the first refused one and all after it"),
     (Role.RECOVERED, "recovered", "the target's own token at the first refusal: the correction"),
     (Role.BONUS, "bonus", "the target's extra token when every draft was accepted"),
-    (Role.CUT, "cut", "verified, but behind the end of the answer; in no count"),
+    (Role.CUT, "cut", "verified, but behind the end of the answer: not emitted, not in tok/s"),
 )
 
 FIGURES: tuple[tuple[str, str], ...] = (
