@@ -25,12 +25,14 @@ DRAIN_SECONDS = 45.0
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A prompt as ids, and how to answer it. ``temperature`` 0 is greedy."""
+    """A prompt as ids, and how to answer it. ``temperature`` 0 is greedy; ``past_end`` goes on after the end token, as
+    measurements with a fixed number of tokens do."""
 
     number: int
     ids: tuple[int, ...]
     temperature: float
     max_tokens: int
+    past_end: bool = False
 
 
 def answer(
@@ -93,7 +95,11 @@ class _Run:
 
     def _ask(self, question: Question) -> None:
         name = str(question.number)
-        parameters: dict[str, Any] = {"temperature": question.temperature, "max_tokens": question.max_tokens}
+        parameters: dict[str, Any] = {
+            "temperature": question.temperature,
+            "max_tokens": question.max_tokens,
+            "ignore_eos": question.past_end,
+        }
         self._engine_ids[name] = self._batcher.add(name, question.ids, parameters)
 
     def _keep(self, finished: Finished) -> None:

@@ -14,9 +14,9 @@ from demos.drafters.objective import Vocabulary, cross_entropy, labels
 from demos.drafters.target import Target
 from demos.drafters.walk import Acceptance, walk
 
-STEPS = 4
+STEPS = 3
 """Drafts per slot that are trained."""
-STEP_WEIGHTS = (1.0, 0.8, 0.6, 0.5)
+STEP_WEIGHTS = (1.0, 0.8, 0.6)
 UNREACHED_SHARE = 0.15
 """Share of the later drafts that are trained although an earlier draft of the chain is wrong: verification would never
 look at them, but in the beginning there are few others."""

@@ -14,6 +14,7 @@ from spectui.sources.vllm.rounds import chat_ids
 
 SAMPLED_SHARE = 0.25
 TEMPERATURES = (0.6, 0.8, 1.0)
+PAST_END_SHARE = 0.2
 LENGTHS = (160, 224, 224, 320)
 """Longest answers in tokens, drawn at random: many prompts teach more than long answers, and the race shows 128."""
 
@@ -38,5 +39,6 @@ def read_questions(paths: Sequence[Path], tokenizer: Any, seed: int) -> list[Que
         rng = random.Random(f"{seed}/{number}")
         temperature = rng.choice(TEMPERATURES) if rng.random() < SAMPLED_SHARE else 0.0
         ids = tuple(chat_ids(tokenizer, row["prompt"]))
-        questions.append(Question(number, ids, temperature, rng.choice(LENGTHS)))
+        length, past_end = rng.choice(LENGTHS), rng.random() < PAST_END_SHARE
+        questions.append(Question(number, ids, temperature, min(LENGTHS) if past_end else length, past_end))
     return questions

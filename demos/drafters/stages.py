@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from demos.drafters import manifest
+from demos.drafters.pace import Pace
 from demos.drafters.prompts import CATEGORIES, heldout_prompts
 from demos.drafters.recipe import SEED, Size, Workplace
 from spectui.events import Prompt
@@ -29,6 +31,12 @@ class Job:
     size: Size
     minutes: float
     say: Say
+    pace: Pace = field(default_factory=Pace)
+
+    def record(self, stage: str, **facts: Any) -> None:
+        """Write the stage's facts and its time since the last record into the manifest."""
+        before = self.pace.seconds
+        manifest.record(self.place.root, stage, seconds=self.pace.tick() - before, **facts)
 
 
 def prompts(job: Job) -> bool:
@@ -38,6 +46,7 @@ def prompts(job: Job) -> bool:
     if not job.place.template_prompts.exists():
         job.place.root.mkdir(parents=True, exist_ok=True)
         write_template_prompts(job.place.template_prompts, job.size.template_prompts, SEED)
+        _record_prompts(job, "prompts", job.place.template_prompts)
     return True
 
 
@@ -54,19 +63,30 @@ def own(job: Job) -> bool:
             batch=job.size.batch,
             report=job.say,
         )
+        _record_prompts(job, "own", job.place.own_prompts)
     return True
+
+
+def _record_prompts(job: Job, stage: str, path: Path) -> None:
+    count = len(path.read_text(encoding="utf-8").splitlines())
+    job.record(stage, prompts=count, seed=SEED, sha256=manifest.sha256(path))
 
 
 def answers(job: Job) -> bool:
     """Answer all prompts and keep the hidden states."""
     from transformers import AutoTokenizer
 
-    from demos.drafters.answers import answer
+    from demos.drafters.answers import LAYERS, answer
     from demos.drafters.questions import read_questions
+    from demos.drafters.shards import answered, shard_paths
 
     tokenizer: Any = AutoTokenizer.from_pretrained(job.target)
     questions = read_questions(job.place.prompt_files, tokenizer, SEED)
-    return answer(job.target, questions, job.place.answers, minutes=job.minutes, batch=job.size.batch, report=job.say)
+    done = answer(job.target, questions, job.place.answers, minutes=job.minutes, batch=job.size.batch, report=job.say)
+    numbers, tokens = answered(job.place.answers)
+    shards = {path.name: path.stat().st_size for path in shard_paths(job.place.answers)}
+    job.record("answers", prompts=len(numbers), answer_tokens=tokens, layers=LAYERS, seed=SEED, shards=shards)
+    return done
 
 
 def heldout(job: Job) -> bool:
@@ -79,7 +99,7 @@ def heldout(job: Job) -> bool:
 
     tokenizer: Any = AutoTokenizer.from_pretrained(job.target)
     questions = [
-        Question(number, tuple(chat_ids(tokenizer, prompt.text)), 0.0, MAX_TOKENS)
+        Question(number, tuple(chat_ids(tokenizer, prompt.text)), 0.0, MAX_TOKENS, past_end=True)
         for number, prompt in enumerate(chosen_heldout(job.size))
     ]
     return answer(job.target, questions, job.place.heldout, minutes=job.minutes, batch=job.size.batch, report=job.say)
@@ -101,28 +121,40 @@ def train(job: Job, name: str) -> bool:
     steps = job.size.mtp_steps if name == "mtp" else job.size.dflash_steps
     trainer = Trainer(task, shard_paths(job.place.answers), job.place.training, Plan(steps=steps, seed=SEED))
     done = trainer.run(minutes=job.minutes, report=job.say)
+    facts: dict[str, Any] = {}
     if shards := shard_paths(job.place.heldout):
         k = 3 if name == "mtp" else 5
         acceptance = predicted_acceptance(task, trainer.average, list(epoch_batches(shards, SEED, 0)), k)
         job.say(f"{name}: predicted at K={k} on held-out prompts after step {trainer.step}: {acceptance}")
+        facts = {f"predicted at K={k}": str(acceptance)}
+    job.record(
+        f"train {name}",
+        steps=trainer.step,
+        epochs=trainer.epoch,
+        tokens_seen=trainer.tokens,
+        plan=asdict(trainer.plan),
+        **facts,
+    )
     return done
 
 
 def export(job: Job, name: str) -> bool:
     """Write the averaged weights in vLLM's form."""
     from demos.drafters.answers import LAYERS
-    from demos.drafters.export import export_dflash, export_mtp
-    from demos.drafters.shards import shard_paths
-    from demos.drafters.train import Plan, Trainer
+    from demos.drafters.card import card
+    from demos.drafters.export import WEIGHTS, export_dflash, export_mtp
+    from demos.drafters.train import load_average
 
     task = _task(job, name)
-    trainer = Trainer(task, shard_paths(job.place.answers), job.place.training, Plan(seed=SEED))
+    step = load_average(task, job.place.training)
     directory = job.place.drafter(name)
+    text = card(name, manifest.read(job.place.root))
     if name == "mtp":
-        export_mtp(trainer.average, task.target.shape, directory)
+        export_mtp(task.model, task.target.shape, directory, text)
     else:
-        export_dflash(trainer.average, task.target.shape, LAYERS, directory)
-    job.say(f"{name}: exported step {trainer.step} to {directory}")
+        export_dflash(task.model, task.target.shape, LAYERS, directory, text)
+    job.record(f"export {name}", step=step, sha256=manifest.sha256(directory / WEIGHTS))
+    job.say(f"{name}: exported step {step} to {directory}")
     return True
 
 
@@ -132,6 +164,7 @@ def evaluate(job: Job, name: str) -> bool:
 
     k = 3 if name == "mtp" else 5
     result = measured_acceptance(job.target, name, job.place.drafter(name), k, chosen_heldout(job.size))
+    job.record(f"evaluate {name}", k=k, **{category: str(acceptance) for category, acceptance in result.items()})
     for category, acceptance in sorted(result.items()):
         job.say(f"{name} K={k} {category}: {acceptance}")
     return True

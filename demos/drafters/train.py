@@ -44,9 +44,11 @@ class Task(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a drafter is trained. ``steps`` is where the learning rate has gone down to zero; 0 means never."""
+    """How a drafter is trained. ``steps`` is where the learning rate has gone down to zero; 0 means never. ``muon``
+    trains the matrices with Muon at AdamW's step size, the rest with AdamW."""
 
     rate: float = 1e-3
+    muon: bool = True
     warmup: int = 100
     steps: int = 0
     decay_share: float = 0.25
@@ -90,27 +92,31 @@ class Trainer:
         if saved is not None:
             model.load_state_dict(saved["model"])
         self.average = copy.deepcopy(model)
-        self._optimizer = torch.optim.AdamW(
-            model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=self.plan.weight_decay
-        )
+        self._optimizers = _optimizers(model, self.plan)
         if saved is None:
             return
         self.average.load_state_dict(saved["average"])
-        self._optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, state in zip(self._optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
         self.step, self.tokens, self.epoch, self.batch = saved["place"]
         self.seconds = saved["seconds"]
         # New shards join at the next epoch, so that the batches of this one keep their numbers.
         names = set(saved["shards"])
         self._epoch_shards = [path for path in self._shards if path.name in names]
 
+    @property
+    def done(self) -> bool:
+        """Whether the plan's last step is done."""
+        return bool(self.plan.steps) and self.step >= self.plan.steps
+
     def run(self, *, minutes: float, report: Callable[[str], None]) -> bool:
         """Train for ``minutes`` of work at most; whether the plan's last step is done."""
+        if self.done:
+            return True
         pace = Pace()
         before, saved = self.seconds, 0.0
         sums: dict[str, list[float]] = defaultdict(list)
         for batch in self._batches():
-            if self.plan.steps and self.step >= self.plan.steps:
-                break
             for name, value in self._learn(batch).items():
                 sums[name].append(value)
             self.seconds = before + pace.tick()
@@ -120,10 +126,10 @@ class Trainer:
             if pace.seconds - saved > CHECKPOINT_SECONDS:
                 self.save()
                 saved = pace.seconds
-            if pace.seconds > minutes * 60:
+            if self.done or pace.seconds > minutes * 60:
                 break
         self.save()
-        return bool(self.plan.steps) and self.step >= self.plan.steps
+        return self.done
 
     def _batches(self) -> Iterator[Batch]:
         while True:
@@ -138,14 +144,16 @@ class Trainer:
 
     def _learn(self, batch: Batch) -> dict[str, float]:
         model = self.task.model
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.plan.rate_at(self.step)
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.plan.rate_at(self.step)
         with torch.autocast("cpu", torch.bfloat16):
             loss, accuracy = self.task.loss(batch, random.Random(f"{self.plan.seed}/{self.step}"))
-        self._optimizer.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
         self.step += 1
         self.tokens += batch.answer_tokens
         with torch.no_grad():
@@ -167,7 +175,7 @@ class Trainer:
             {
                 "model": self.task.model.state_dict(),
                 "average": self.average.state_dict(),
-                "optimizer": self._optimizer.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
                 "place": [self.step, self.tokens, self.epoch, self.batch],
                 "seconds": self.seconds,
                 "shards": [path.name for path in self._epoch_shards],
@@ -175,6 +183,25 @@ class Trainer:
             temporary,
         )
         temporary.replace(self._file)
+
+
+def load_average(task: Task, directory: Path) -> int:
+    """Put the averaged weights of the task's checkpoint into its model; the checkpoint's step."""
+    saved = torch.load(directory / f"{task.name}.checkpoint", weights_only=True)
+    task.model.load_state_dict(saved["average"])
+    return int(saved["place"][0])
+
+
+def _optimizers(model: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]:
+    matrices = [p for p in model.parameters() if plan.muon and p.ndim == 2]
+    rest = [p for p in model.parameters() if not (plan.muon and p.ndim == 2)]
+    adam = torch.optim.AdamW(rest, lr=0.0, betas=(0.9, 0.98), weight_decay=plan.weight_decay)
+    if not matrices:
+        return [adam]
+    return [
+        torch.optim.Muon(matrices, lr=0.0, weight_decay=plan.weight_decay, adjust_lr_fn="match_rms_adamw"),
+        adam,
+    ]
 
 
 @torch.no_grad()

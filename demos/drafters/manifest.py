@@ -1,0 +1,42 @@
+"""What each stage used, in one JSON file that is committed beside the weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from spectui.sources.machine import machine_name, software_versions
+
+FILE = "manifest.json"
+
+
+def record(root: Path, stage: str, *, seconds: float, **facts: Any) -> None:
+    """Put a stage's facts into the manifest; its seconds add up over its runs, its other facts are the newest."""
+    path = root / FILE
+    content = read(root)
+    stages = content.setdefault("stages", {})
+    before = stages.get(stage, {}).get("seconds", 0.0)
+    stages[stage] = {**facts, "seconds": round(before + seconds, 1)}
+    content["machine"] = machine_name()
+    content["software"] = dict(software_versions())
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def read(root: Path) -> dict[str, Any]:
+    """The manifest so far."""
+    path = root / FILE
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return content
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
