@@ -9,9 +9,10 @@ from itertools import count, pairwise
 import pytest
 
 from spectui import events as ev
+from spectui.core.rates import percentile
 from spectui.sources.frame_slot import FrameSlot
 from spectui.sources.mailbox import Mailbox
-from spectui.ui.frames import BUDGET_S, CHARTS_S, FRAME_S, PATIENCE_S, FrameTimer, percentile
+from spectui.ui.frames import BUDGET_S, CHARTS_S, FRAME_S, PATIENCE_S, FrameTimer
 
 
 class FakeScheduler:

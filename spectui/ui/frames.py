@@ -11,9 +11,10 @@ import contextlib
 import contextvars
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol
 
+from spectui.core.rates import percentile
 from spectui.events import Event
 from spectui.sources.frame_slot import FrameSlot
 from spectui.sources.mailbox import Mailbox
@@ -82,12 +83,6 @@ class Presenter(Protocol):
     @property
     def clocked(self) -> bool:
         """Whether something on the screen changes with time alone, such as the elapsed time of loading."""
-
-
-def percentile(values: Iterable[float], share: float) -> float | None:
-    """The value below which ``share`` of ``values`` lie (nearest rank); None without values."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
 
 
 class FrameFigures:
