@@ -8,6 +8,8 @@ from pathlib import Path
 import platformdirs
 
 SEED = 0
+BAR_K = {"mtp": 3, "dflash": 5}
+"""The K at which each drafter's acceptance is predicted and measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,11 @@ DEFAULT = Size(
     own_prompts=5000,
     batch=192,
     vocabulary=8192,
-    mtp_steps=2000,
+    mtp_steps=1500,
     dflash_steps=2000,
     heldout=10,
 )
-SMOKE = Size(template_prompts=66, own_prompts=22, batch=88, vocabulary=2048, mtp_steps=12, dflash_steps=12, heldout=1)
+SMOKE = Size(template_prompts=44, own_prompts=22, batch=66, vocabulary=2048, mtp_steps=12, dflash_steps=12, heldout=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from demos.drafters import manifest
-from demos.drafters.pace import Pace
 from demos.drafters.prompts import CATEGORIES, heldout_prompts
-from demos.drafters.recipe import SEED, Size, Workplace
+from demos.drafters.recipe import BAR_K, SEED, Size, Workplace
 from spectui.events import Prompt
 
 Say = Callable[[str], None]
@@ -24,6 +24,8 @@ class Job:
     Attributes:
         target: The demo target's checkpoint.
         minutes: How long the stage may work before it stops at a checkpoint.
+        k: Drafts per step in the evaluation; None for the drafter's usual one.
+        steps: Batches of the training; None for the recipe's.
     """
 
     target: Path
@@ -31,12 +33,13 @@ class Job:
     size: Size
     minutes: float
     say: Say
-    pace: Pace = field(default_factory=Pace)
+    k: int | None = None
+    steps: int | None = None
+    started: float = field(default_factory=time.monotonic)
 
     def record(self, stage: str, **facts: Any) -> None:
-        """Write the stage's facts and its time since the last record into the manifest."""
-        before = self.pace.seconds
-        manifest.record(self.place.root, stage, seconds=self.pace.tick() - before, **facts)
+        """Write the stage's facts and its wall time into the manifest."""
+        manifest.record(self.place.root, stage, seconds=time.monotonic() - self.started, **facts)
 
 
 def prompts(job: Job) -> bool:
@@ -118,12 +121,12 @@ def train(job: Job, name: str) -> bool:
     from demos.drafters.train import Plan, Trainer, predicted_acceptance
 
     task = _task(job, name)
-    steps = job.size.mtp_steps if name == "mtp" else job.size.dflash_steps
+    steps = job.steps or (job.size.mtp_steps if name == "mtp" else job.size.dflash_steps)
     trainer = Trainer(task, shard_paths(job.place.answers), job.place.training, Plan(steps=steps, seed=SEED))
     done = trainer.run(minutes=job.minutes, report=job.say)
     facts: dict[str, Any] = {}
     if shards := shard_paths(job.place.heldout):
-        k = 3 if name == "mtp" else 5
+        k = BAR_K[name]
         acceptance = predicted_acceptance(task, trainer.average, list(epoch_batches(shards, SEED, 0)), k)
         job.say(f"{name}: predicted at K={k} on held-out prompts after step {trainer.step}: {acceptance}")
         facts = {f"predicted at K={k}": str(acceptance)}
@@ -162,9 +165,10 @@ def evaluate(job: Job, name: str) -> bool:
     """Measure acceptance in vLLM on the held-out prompts."""
     from demos.drafters.evaluate import measured_acceptance
 
-    k = 3 if name == "mtp" else 5
+    k = job.k or BAR_K[name]
     result = measured_acceptance(job.target, name, job.place.drafter(name), k, chosen_heldout(job.size))
-    job.record(f"evaluate {name}", k=k, **{category: str(acceptance) for category, acceptance in result.items()})
+    stage = f"evaluate {name}" if k == BAR_K[name] else f"evaluate {name} K={k}"
+    job.record(stage, k=k, **{category: str(acceptance) for category, acceptance in result.items()})
     for category, acceptance in sorted(result.items()):
         job.say(f"{name} K={k} {category}: {acceptance}")
     return True
