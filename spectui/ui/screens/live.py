@@ -15,16 +15,14 @@ from spectui.core.views import LaneView, RunView
 from spectui.ui.actions import ACTIONS, Action, bindings
 from spectui.ui.canvas import paint
 from spectui.ui.screens.arrangement import SIDE_CELLS, arrange, visible
+from spectui.ui.screens.charts import Charts
 from spectui.ui.screens.controls import Controls
 from spectui.ui.screens.lines import KeysLine, MessageLine, hints
 from spectui.ui.screens.message import message
 from spectui.ui.screens.pane import LanePane
 from spectui.ui.screens.strip import LaneStrip
-from spectui.ui.widgets.acceptance_chart import AcceptanceChart
-from spectui.ui.widgets.histogram_chart import HistogramChart
 from spectui.ui.widgets.pane_head import PaneState
 from spectui.ui.widgets.status import StatusLine, TooSmall
-from spectui.ui.widgets.throughput_chart import ThroughputChart
 
 if TYPE_CHECKING:
     from spectui.ui.app import SpecTUIApp
@@ -48,10 +46,10 @@ class LiveScreen(Screen[None]):
     LiveScreen #panes {{ height: 1fr; width: 1fr; overflow: hidden; }}
     LiveScreen LanePane {{ width: 1fr; padding: 0 1; overflow: hidden; }}
     LiveScreen LanePane Ledger {{ margin: 1 0 0 0; }}
-    LiveScreen #charts {{ height: auto; overflow: hidden; margin: 1 0 0 0; }}
+    LiveScreen Charts {{ height: auto; overflow: hidden; margin: 1 0 0 0; }}
     LiveScreen.beside #body {{ layout: horizontal; }}
-    LiveScreen.beside #charts {{ layout: vertical; width: {SIDE_CELLS}; height: 1fr; margin: 0; }}
-    LiveScreen.beside #charts Canvas {{ height: 1fr; }}
+    LiveScreen.beside Charts {{ layout: vertical; width: {SIDE_CELLS}; height: 1fr; margin: 0; }}
+    LiveScreen.beside Charts Canvas {{ height: 1fr; }}
     LiveScreen TooSmall {{ display: none; height: 1fr; }}
     LiveScreen.too-small > * {{ display: none; }}
     LiveScreen.too-small > TooSmall {{ display: block; }}
@@ -65,9 +63,7 @@ class LiveScreen(Screen[None]):
         self._status = StatusLine()
         self._strip = LaneStrip()
         self._panes: list[LanePane] = []
-        self._acceptance = AcceptanceChart()
-        self._histogram = HistogramChart()
-        self._throughput = ThroughputChart()
+        self._charts = Charts()
         self._message = MessageLine()
         self._keys = KeysLine(lambda action: self.doing(action)())
         self._first = 0
@@ -80,10 +76,7 @@ class LiveScreen(Screen[None]):
         yield self._strip
         with Container(id="body"):
             yield Horizontal(id="panes")
-            with Horizontal(id="charts"):
-                yield self._acceptance
-                yield self._histogram
-                yield self._throughput
+            yield self._charts
         yield self._message
         yield self._keys
         yield TooSmall()
@@ -109,7 +102,7 @@ class LiveScreen(Screen[None]):
             if pane.display:
                 dirty |= pane.show(lane, self._pane_state(view, lane, index))
         if slow:
-            dirty |= self._show_charts(view)
+            dirty |= self._charts.show(view.lanes, choices.focus, choices.windowed)
         if self._message.show(message(view, self._app.notice_age_s, choices.slot)):
             dirty.add(self._message)
         if self._show_keys(view):
@@ -124,21 +117,6 @@ class LiveScreen(Screen[None]):
             paused=view.paused or view.fault is not None,
             elapsed_s=self._app.loading_s(lane),
         )
-
-    def _show_charts(self, view: RunView) -> set[Widget]:
-        lane = self._controls.focused(view)
-        if lane is None:
-            return set()
-        choices = self._app.choices
-        number = choices.focus + 1
-        dirty: set[Widget] = set()
-        if self._acceptance.display and self._acceptance.show(lane, number, choices.windowed):
-            dirty.add(self._acceptance)
-        if self._histogram.display and self._histogram.show(lane, number, choices.windowed):
-            dirty.add(self._histogram)
-        if self._throughput.display and self._throughput.show(view.lanes, number):
-            dirty.add(self._throughput)
-        return dirty
 
     def _show_keys(self, view: RunView) -> bool:
         choices, prompting = self._app.choices, self.has_class("prompting")
@@ -181,14 +159,7 @@ class LiveScreen(Screen[None]):
         for index, pane in enumerate(self._panes):
             pane.display = self._first <= index < self._first + found.panes
             pane.fit_to(found)
-        charts = self.query_one("#charts")
-        charts.display = found.charts != "none" and bool(view.lanes)
-        for place, chart in enumerate((self._acceptance, self._histogram, self._throughput)):
-            chart.display = place < found.chart_count
-            chart.styles.height = found.chart_rows if found.charts == "below" else None
-            # Text of panes and charts stands in the same columns: one cell at the edges, two between.
-            beside = found.charts == "beside"
-            chart.styles.margin = (0, 1 if beside or place == found.chart_count - 1 else 2, int(beside), 1)
+        self._charts.fit_to(found, len(view.lanes))
 
     def _mount_panes(self, lanes: int) -> None:
         place = self.query_one("#panes")

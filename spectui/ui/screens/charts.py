@@ -1,0 +1,53 @@
+"""The charts: acceptance by position, accepted per step, throughput; below the panes or beside the only one."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widget import Widget
+
+from spectui.core.views import LaneView
+from spectui.ui.screens.arrangement import Arrangement
+from spectui.ui.widgets.acceptance_chart import AcceptanceChart
+from spectui.ui.widgets.histogram_chart import HistogramChart
+from spectui.ui.widgets.throughput_chart import ThroughputChart
+
+
+class Charts(Horizontal):
+    """Draws the charts that there is room for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._acceptance = AcceptanceChart()
+        self._histogram = HistogramChart()
+        self._throughput = ThroughputChart()
+
+    def compose(self) -> ComposeResult:
+        yield self._acceptance
+        yield self._histogram
+        yield self._throughput
+
+    def fit_to(self, arrangement: Arrangement, lanes: int) -> None:
+        """Take the places of ``arrangement``; without lanes there is nothing to draw."""
+        beside = arrangement.charts == "beside"
+        self.display = arrangement.charts != "none" and lanes > 0
+        for place, chart in enumerate((self._acceptance, self._histogram, self._throughput)):
+            chart.display = place < arrangement.chart_count
+            chart.styles.height = None if beside else arrangement.chart_rows
+            # Text of panes and charts stands in the same columns: one cell at the edges, two between.
+            last = place == arrangement.chart_count - 1
+            chart.styles.margin = (0, 1 if beside or last else 2, int(beside), 1)
+
+    def show(self, lanes: tuple[LaneView, ...], focus: int, windowed: bool) -> set[Widget]:
+        """Show the lane at ``focus``, and the throughput of all; the charts that have something to paint."""
+        dirty: set[Widget] = set()
+        if not self.display or focus >= len(lanes):
+            return dirty
+        lane, number = lanes[focus], focus + 1
+        if self._acceptance.display and self._acceptance.show(lane, number, windowed):
+            dirty.add(self._acceptance)
+        if self._histogram.display and self._histogram.show(lane, number, windowed):
+            dirty.add(self._histogram)
+        if self._throughput.display and self._throughput.show(lanes, number):
+            dirty.add(self._throughput)
+        return dirty
