@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=default_root(), help="where data and checkpoints go")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop at a checkpoint after so many minutes")
     parser.add_argument("--steps", type=int, help="batches of a training instead of the recipe's, for a longer one")
+    parser.add_argument("--optimizer", choices=("muon", "adam"), default="muon", help="for the matrices")
     parser.add_argument("--k", type=int, help="drafts per step in the evaluation")
     parser.add_argument("--smoke", action="store_true", help="the small sizes")
     options = parser.parse_args(arguments)
@@ -58,7 +59,14 @@ def _stage(options: argparse.Namespace) -> int:
 
     size = SMOKE if options.smoke else DEFAULT
     job = stages.Job(
-        ensure_demo_model(lambda _: None), Workplace(options.work), size, options.minutes, say, options.k, options.steps
+        ensure_demo_model(lambda _: None),
+        Workplace(options.work),
+        size,
+        minutes=options.minutes,
+        say=say,
+        k=options.k,
+        steps=options.steps,
+        muon=options.optimizer == "muon",
     )
     stage = getattr(stages, options.stage)
     done = stage(job, options.drafter) if options.drafter else stage(job)

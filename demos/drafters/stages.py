@@ -15,6 +15,8 @@ from demos.drafters.recipe import BAR_K, SEED, Size, Workplace
 from spectui.events import Prompt
 
 Say = Callable[[str], None]
+RECOUNT = 1.3
+"""So many times the shards of the last count let the frequent tokens be counted again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Job:
         minutes: How long the stage may work before it stops at a checkpoint.
         k: Drafts per step in the evaluation; None for the drafter's usual one.
         steps: Batches of the training; None for the recipe's.
+        muon: Train the matrices with Muon, else with AdamW; the same in every run of a training.
     """
 
     target: Path
@@ -35,6 +38,7 @@ class Job:
     say: Say
     k: int | None = None
     steps: int | None = None
+    muon: bool = True
     started: float = field(default_factory=time.monotonic)
 
     def record(self, stage: str, **facts: Any) -> None:
@@ -122,7 +126,9 @@ def train(job: Job, name: str) -> bool:
 
     task = _task(job, name)
     steps = job.steps or (job.size.mtp_steps if name == "mtp" else job.size.dflash_steps)
-    trainer = Trainer(task, shard_paths(job.place.answers), job.place.training, Plan(steps=steps, seed=SEED))
+    trainer = Trainer(
+        task, shard_paths(job.place.answers), job.place.training, Plan(steps=steps, muon=job.muon, seed=SEED)
+    )
     done = trainer.run(minutes=job.minutes, report=job.say)
     facts: dict[str, Any] = {}
     if shards := shard_paths(job.place.heldout):
@@ -180,15 +186,25 @@ def _task(job: Job, name: str) -> Any:
     from demos.drafters.answers import LAYERS
     from demos.drafters.dflash_task import DFlashTask
     from demos.drafters.mtp_task import MtpTask
-    from demos.drafters.objective import Vocabulary, frequent_tokens
-    from demos.drafters.shards import shard_paths
+    from demos.drafters.objective import Vocabulary
     from demos.drafters.target import load_target
 
     torch.manual_seed(SEED)
     target = load_target(job.target)
-    file = job.place.vocabulary
-    if not file.exists():
-        ids = frequent_tokens(shard_paths(job.place.answers), job.size.vocabulary)
-        file.write_text(json.dumps(ids.tolist()), encoding="utf-8")
-    vocabulary = Vocabulary(torch.tensor(json.loads(file.read_text(encoding="utf-8"))), target.embedding)
+    vocabulary = Vocabulary(torch.tensor(_vocabulary(job)), target.embedding)
     return MtpTask(target, vocabulary) if name == "mtp" else DFlashTask(target, vocabulary, len(LAYERS))
+
+
+def _vocabulary(job: Job) -> list[int]:
+    """The tokens that the loss is taken over; counted again when there is much more data than at the last count."""
+    from demos.drafters.objective import frequent_tokens
+    from demos.drafters.shards import shard_paths
+
+    file, shards = job.place.vocabulary, shard_paths(job.place.answers)
+    if file.exists():
+        saved = json.loads(file.read_text(encoding="utf-8"))
+        if len(shards) < RECOUNT * saved["shards"]:
+            return list(saved["ids"])
+    ids: list[int] = frequent_tokens(shards, job.size.vocabulary).tolist()
+    file.write_text(json.dumps({"shards": len(shards), "ids": ids}), encoding="utf-8")
+    return ids
