@@ -26,6 +26,10 @@ from spectui.sources.mailbox import Mailbox
 
 PARTS = ("tap", "screen", "race")
 TOKENS = 128
+PIECE_TOKENS = 32
+PIECES = 4
+"""The tap and the race are compared in short pieces, ``PIECES`` times as many: a machine's noise comes in seconds."""
+
 KEYS = 60
 KEY_PAUSE_S = (0.06, 0.18)
 
@@ -41,7 +45,13 @@ def calibrate(options: argparse.Namespace) -> int:
 
     gpu = has_nvidia_gpu()
     apply_or_reexec(gpu=gpu)
-    result: dict[str, Any] = {"environment": environment(), "repetitions": options.repetitions, "tokens": TOKENS}
+    result: dict[str, Any] = {
+        "environment": environment(),
+        "repetitions": options.repetitions,
+        "tokens": TOKENS,
+        "piece_tokens": PIECE_TOKENS,
+        "pieces": PIECES,
+    }
     if "screen" in chosen:
         result |= _screen(options)
     if {"tap", "race"} & set(chosen):
@@ -143,12 +153,12 @@ def _tap(lanes: list[Any], prompts: Any, mailbox: Mailbox, repetitions: int) -> 
     """(a): the same engine with and without the tap."""
 
     def on(lane: Any) -> dict[str, Any]:
-        sample = tapped_once(lane, prompts, TOKENS, mailbox.emit)
+        sample = tapped_once(lane, prompts, PIECE_TOKENS, mailbox.emit)
         mailbox.drain()
         return {f"{lane.info.name} on": sample}
 
     def off(lane: Any) -> dict[str, Any]:
-        return {f"{lane.info.name} off": untapped_once(lane, prompts, TOKENS)}
+        return {f"{lane.info.name} off": untapped_once(lane, prompts, PIECE_TOKENS)}
 
     cases = []
     for lane in lanes:
@@ -164,14 +174,14 @@ def _race(lanes: list[Any], prompts: Any, repetitions: int) -> dict[str, Any]:
     """(c): each lane in the race and alone."""
 
     def together() -> dict[str, Any]:
-        return {f"{name} in the race": sample for name, sample in race_once(lanes, prompts, TOKENS).items()}
+        return {f"{name} in the race": sample for name, sample in race_once(lanes, prompts, PIECE_TOKENS).items()}
 
     def alone(lane: Any) -> dict[str, Any]:
-        return {f"{name} alone": sample for name, sample in race_once([lane], prompts, TOKENS).items()}
+        return {f"{name} alone": sample for name, sample in race_once([lane], prompts, PIECE_TOKENS).items()}
 
     cases = [Case("all lanes in the race", together)]
     cases += [Case(f"{lane.info.name} alone", partial(alone, lane)) for lane in lanes]
-    measured: Measurement = interleave(cases, repetitions, progress=_say)
+    measured: Measurement = interleave(cases, repetitions * PIECES, progress=_say)
     names = [lane.info.name for lane in lanes]
     return {
         "ratios": {name: _spread(measured.ratio(f"{name} in the race", f"{name} alone")) for name in names},

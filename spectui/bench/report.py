@@ -15,8 +15,10 @@ def calibration_lines(result: dict[str, Any]) -> list[str]:
         f"machine   {environment['machine']}, load average at start {environment['load_average']:.2f}",
         f"software  {versions}",
         f"settings  {_settings(environment['settings'])}",
-        f"method    {result['repetitions']} interleaved repetitions of {result['tokens']} greedy tokens a lane after a",
-        "          warm-up; median (lowest to highest) of the ratios within a repetition; 1 is no cost",
+        f"method    {result['repetitions']} interleaved repetitions of {result['tokens']} greedy tokens a lane in (b), "
+        f"{result['repetitions'] * result['pieces']} of {result['piece_tokens']}",
+        "          in (a) and (c), after a warm-up; median (lowest to highest) of the ratios within a repetition;",
+        "          1 is no cost",
         "",
     ]
     if tap := result.get("tap"):
