@@ -1,0 +1,1 @@
+"""The real program with real engines, as people meet it."""

@@ -1,0 +1,101 @@
+"""Reads the live screen as a person does: figures, panes, ledgers."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from tests.terminal import PtySession
+
+TITLES = ("AR", "n-gram", "draft model")
+JUNK = "\N{SKULL AND CROSSBONES}"
+"""A character that the program never draws."""
+
+_LAG = re.compile(r"lag +[\d.]+ ms| REC ")
+_STEP = re.compile(r"\s*#(\d+) +(\d+ token|no draft|(\d+)/(\d+))")
+
+
+def lane_time(rows: list[str]) -> float | None:
+    """Seconds of lane time in the status line."""
+    match = re.search(r"lane time ([\d.]+) s", rows[0])
+    return float(match[1]) if match else None
+
+
+def place_in_set(rows: list[str]) -> int | None:
+    """The number of the prompt, as in ``coding 2/44``."""
+    match = re.search(r" (\d+)/\d+ ", rows[0])
+    return int(match[1]) if match else None
+
+
+def figures(rows: list[str]) -> list[str]:
+    """The screen without what moves in a pause too: the event loop's lag."""
+    return [" ".join(_LAG.sub("", row).split()) for row in rows]
+
+
+def panes(rows: list[str]) -> dict[str, list[str]]:
+    """The text of each lane's pane, where the lanes stand side by side."""
+    for y, row in enumerate(rows):
+        starts = [m.start() for n, title in enumerate(TITLES, 1) if (m := re.search(rf"(?<=\s){n} {title}\b", row))]
+        if len(starts) == len(TITLES):
+            ends = [*starts[1:], None]
+            return {
+                title: [line[start:end] for line in rows[y:]]
+                for title, start, end in zip(TITLES, starts, ends, strict=True)
+            }
+    return {}
+
+
+def newest_steps(rows: list[str]) -> dict[str, int]:
+    """The number of the newest step in each lane's ledger; a lane without one is left out."""
+    found = {title: [int(m[1]) for line in pane if (m := _STEP.match(line))] for title, pane in panes(rows).items()}
+    return {title: max(numbers) for title, numbers in found.items() if numbers}
+
+
+def drafted(rows: list[str], title: str) -> int | None:
+    """How many tokens the newest step of a lane drafted; None without a step."""
+    steps = [(int(m[1]), int(m[4] or 0)) for line in panes(rows).get(title, []) if (m := _STEP.match(line))]
+    return max(steps)[1] if steps else None
+
+
+def generating(rows: list[str]) -> bool:
+    """Whether all three lanes have made steps."""
+    return len(newest_steps(rows)) == len(TITLES)
+
+
+def litter(session: PtySession) -> None:
+    """Fill the emulated screen with junk, as a terminal that reflows does after a resize: whoever owns the screen must
+    paint every cell anew."""
+    screen = session.emulator.screen
+    for y in range(screen.lines):
+        for x in range(screen.columns):
+            screen.buffer[y][x] = screen.default_char._replace(data=JUNK)
+
+
+def restart(session: PtySession) -> None:
+    """Press ``r`` and wait until the round begins anew."""
+    before = sum(newest_steps(session.rows()).values())
+    session.send("r")
+    session.wait_for(lambda rows: sum(newest_steps(rows).values()) < max(before, 1), 30)
+
+
+def pause(session: PtySession) -> list[str]:
+    """Press Space and return the screen once everything on it stands still."""
+    session.send(" ")
+    session.wait_for(lambda rows: "paused" in rows[0], 30)
+    return still(session)
+
+
+def still(session: PtySession, seconds: float = 0.7) -> list[str]:
+    """The screen after it has not changed for a while, but for the event loop's lag."""
+    seen = figures(session.rows())
+    since = time.monotonic()
+
+    def unchanged() -> bool:
+        nonlocal seen, since
+        now = figures(session.emulator.rows())
+        if now != seen:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since > seconds
+
+    session.settle(unchanged, 30)
+    return session.rows()

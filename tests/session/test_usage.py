@@ -1,0 +1,66 @@
+"""Wrong usage is one line with the nearest valid choice, before anything starts."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from spectui import cli
+from spectui.runtime.setup import host_config
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--lane ngarm", r"unknown lane method 'ngarm': did you mean 'ngram'\? Valid are ar, .*\."),
+        ("--lane draft", r"unknown lane method 'draft': did you mean 'draft_model'\? .*"),
+        ("--lane xyz", r"unknown lane method 'xyz': valid are ar, .*\."),
+        ("--lane ngram:k=99", r"lane 'ngram:k=99': k=99 is not possible, K is a whole number from 1 to 64\."),
+        ("--lane ngram:k=0", r"lane 'ngram:k=0': k=0 is not possible, .*"),
+        ("--lane ngram:kk=3", r"lane 'ngram:kk=3': unknown option 'kk': did you mean 'k'\?"),
+        ("--lane ngram:max=x", r"lane 'ngram:max=x': max and min are whole numbers, .*"),
+        ("--lane ngram:k", r"lane 'ngram:k': 'k' is not key=value, as in 'ngram:k=4'\."),
+        ("--lane dflash", r"lane 'dflash': dflash needs its drafter, as in 'dflash:model=PATH_OR_ID,k=4'\."),
+        ("--lane ar:k=3", r"lane 'ar:k=3': ar drafts nothing and takes no options\."),
+        ("--engine-arg max_modellen=9", r"--engine-arg: vLLM has no argument 'max_modellen': did you mean 'max_mod.*"),
+        ("--engine-arg model=x", r"--engine-arg model is not possible: --model names it"),
+        ("--engine-arg speculative_config=x", r"--engine-arg speculative_config is not .*: --lane describes it"),
+        ("--engine-arg max_num_seqs=x", r"--engine-arg max_num_seqs=x is not possible: it is a whole number .*"),
+        ("--model ./nowhere", r"model '\./nowhere' was not found: there is no such folder, check the path"),
+        ("--model /", r"model '/' has no config\.json: it must be the folder of a Hugging Face checkpoint"),
+        ("--concurrency 99", r"--concurrency 99 is not possible, it goes from 1 to 16"),
+        ("--category sports", r"there is no category 'sports': choose from coding, .*"),
+        ("--prompts /nowhere", r"the prompt file /nowhere cannot be read: .*"),
+    ],
+)
+def test_wrong_usage_is_refused_before_anything_starts(words: str, expected: str) -> None:
+    options = cli.build_parser().parse_args(["run", *words.split()])
+    with pytest.raises(cli.UsageError) as caught:
+        host_config(options, gpu=False)
+    assert re.fullmatch(expected, str(caught.value)), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("rnu", r"spectui: there is no command 'rnu': did you mean 'run'\? \(spectui --help lists .*\)"),
+        (
+            "run --lanse ar",
+            r"spectui run: there is no option '--lanse': did you mean '--lane'\? \(spectui run --help .*",
+        ),
+        ("--lanse=ar", r"spectui run: there is no option '--lanse': did you mean '--lane'\? .*"),
+        ("run more", r"spectui run: there is no argument 'more' \(.*\)"),
+        ("run --max-tokens few", r"spectui run: argument --max-tokens: 'few' is not a whole number \(.*\)"),
+        ("run --max-tokens 0", r"spectui run: argument --max-tokens: 0 is not a positive number \(.*\)"),
+        ("run --temperature hot", r"spectui run: argument --temperature: 'hot' is not a temperature from 0 to 10 \(.*"),
+        ("run --engine-arg x", r"spectui run: argument --engine-arg: 'x' is not KEY=VALUE, as in .*"),
+    ],
+)
+def test_a_wrong_word_is_one_line(words: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words.split())
+    output = capsys.readouterr()
+    assert caught.value.code == 2
+    assert output.out == ""
+    assert re.fullmatch(expected + "\n", output.err), output.err
