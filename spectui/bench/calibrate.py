@@ -126,6 +126,7 @@ def _engines(options: argparse.Namespace, chosen: tuple[str, ...], *, gpu: bool)
     """(a), (c) and (e): in this process, headless."""
     from spectui.runtime.setup import host_config
     from spectui.runtime.silence import quiet_output
+    from spectui.sources.vllm.compat import without_collections
     from spectui.sources.vllm.host import WARM_UP_IDS
     from spectui.sources.vllm.lane import Lane
     from spectui.sources.vllm.lane_spec import lane_infos
@@ -137,10 +138,11 @@ def _engines(options: argparse.Namespace, chosen: tuple[str, ...], *, gpu: bool)
     with quiet_output():
         target = config.find_target(lambda *progress: None)
         lanes = []
-        for info, spec in zip(lane_infos(config.specs), config.specs, strict=True):
-            _say(f"loading {info.title}")
-            lanes.append(Lane(info, spec, target, config.engine_args))
-            lanes[-1].warm_up(WARM_UP_IDS)
+        with without_collections():
+            for info, spec in zip(lane_infos(config.specs), config.specs, strict=True):
+                _say(f"loading {info.title}")
+                lanes.append(Lane(info, spec, target, config.engine_args))
+                lanes[-1].warm_up(WARM_UP_IDS)
         if "tap" in chosen:
             result["tap"] = _tap(lanes, prompts, mailbox, options.repetitions)
         if "race" in chosen:
