@@ -118,6 +118,23 @@ def test_k_changes_while_generating(demo: DemoProgram) -> None:
     session.send("2")
 
 
+def test_help_and_log_and_back(demo: DemoProgram) -> None:
+    session = demo.racing()
+    pause(session)
+    live = figures(still(session))
+    session.send("?")
+    session.wait_for("Acceptance length: 1 + accepted", PROMPT_S)
+    session.send(ESCAPE)
+    session.wait_for(lambda rows: bool(panes(rows)), PROMPT_S)
+    assert figures(still(session)) == live
+    session.send("l")
+    session.wait_for("engine log", PROMPT_S)
+    session.wait_for("init engine", PROMPT_S)
+    session.send("l")
+    session.wait_for(lambda rows: bool(panes(rows)), PROMPT_S)
+    assert figures(still(session)) == live
+
+
 def test_prompts_and_restart(demo: DemoProgram) -> None:
     session = demo.racing()
     place = place_in_set(session.rows())
@@ -136,21 +153,34 @@ def test_prompts_and_restart(demo: DemoProgram) -> None:
     session.wait_for(generating, PROMPT_S)
 
 
-def test_help_and_log_and_back(demo: DemoProgram) -> None:
+@pytest.mark.xfail(reason="keys that come with / are lost: PromptLine.open() takes the focus only in a later message")
+def test_a_prompt_typed_at_once(demo: DemoProgram) -> None:
     session = demo.racing()
-    pause(session)
-    live = figures(still(session))
+    session.send("/Count to three.")
+    try:
+        session.wait_for("Count to three.", 3)
+    finally:
+        session.send(ENTER if "Count to" in session.text() else ESCAPE)
+        session.wait_for("r restart", PROMPT_S)
+
+
+def test_keys_still_work_behind_a_prompt_and_help(demo: DemoProgram) -> None:
+    session = demo.racing()
+    session.send("/")
+    session.wait_for("your prompt", PROMPT_S)
+    session.send("Count." + ENTER)
+    session.wait_for("yours", PROMPT_S)
     session.send("?")
     session.wait_for("Acceptance length: 1 + accepted", PROMPT_S)
     session.send(ESCAPE)
     session.wait_for(lambda rows: bool(panes(rows)), PROMPT_S)
-    assert figures(still(session)) == live
     session.send("l")
-    session.wait_for("engine log", PROMPT_S)
-    session.wait_for("init engine", PROMPT_S)
+    try:
+        session.wait_for("engine log", 3)
+    except AssertionError:
+        demo.close()
+        raise
     session.send("l")
-    session.wait_for(lambda rows: bool(panes(rows)), PROMPT_S)
-    assert figures(still(session)) == live
 
 
 def test_quit_while_generating(demo: DemoProgram) -> None:

@@ -56,6 +56,8 @@ class LiveScreen(Screen[None]):
     LiveScreen.prompting MessageLine {{ display: none; }}
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings()
+    # Textual would give the keys to the hidden prompt line when another screen closes.
+    AUTO_FOCUS = ""
 
     def __init__(self, controls: Controls) -> None:
         super().__init__()
