@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-from demos.drafters.recipe import DEFAULT, SMOKE, Workplace, default_root
+from demos.drafters.recipe import DEFAULT, SEED, SMOKE, Workplace, default_root
+from spectui.runtime.threads import apply_or_reexec
 
-STAGES = ("prompts", "own", "answers", "heldout", "train", "export", "evaluate")
+STAGES = ("prompts", "own", "answers", "heldout", "train", "export", "evaluate", "report", "ship")
 OF_A_DRAFTER = ("train", "export", "evaluate")
 DRAFTERS = ("mtp", "dflash")
 UNFINISHED = 3
@@ -25,6 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, help="batches of a training instead of the recipe's, for a longer one")
     parser.add_argument("--optimizer", choices=("muon", "adam"), default="muon", help="for the matrices")
     parser.add_argument("--k", type=int, help="drafts per step in the evaluation")
+    parser.add_argument("--compiled", action="store_true", help="let the report measure compiled engines too")
+    parser.add_argument("--seed", type=int, default=SEED, help="another one gives other prompts and answers")
+    parser.add_argument("--begin", type=Path, help="a folder of trained drafters that the training goes on from")
     parser.add_argument("--smoke", action="store_true", help="the small sizes")
     options = parser.parse_args(arguments)
     if options.stage in ("build", "smoke"):
@@ -36,9 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _build(work: Path, *, smoke: bool) -> int:
     """Every stage in a process of its own: an engine's memory goes with it."""
-    plan = [(stage,) for stage in STAGES if stage not in OF_A_DRAFTER]
-    plans = [*plan, *((stage, drafter) for drafter in DRAFTERS for stage in OF_A_DRAFTER)]
-    for words in plans:
+    data = [(stage,) for stage in ("prompts", "own", "answers", "heldout")]
+    training = [(stage, drafter) for drafter in DRAFTERS for stage in OF_A_DRAFTER]
+    for words in [*data, *training, *([] if smoke else [("report",)])]:
         command = [sys.executable, "-m", "demos.drafters", *words, "--work", str(work)]
         result = subprocess.run([*command, "--smoke"] if smoke else command, check=False)
         if result.returncode:
@@ -48,9 +53,9 @@ def _build(work: Path, *, smoke: bool) -> int:
 
 
 def _stage(options: argparse.Namespace) -> int:
-    from demos.drafters.engine import prepare_environment
-
-    prepare_environment()
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    apply_or_reexec(gpu=False)
     from demos.drafters import stages
     from spectui.sources.demo_model import ensure_demo_model
 
@@ -67,6 +72,9 @@ def _stage(options: argparse.Namespace) -> int:
         k=options.k,
         steps=options.steps,
         muon=options.optimizer == "muon",
+        compiled=options.compiled,
+        seed=options.seed,
+        begin=options.begin,
     )
     stage = getattr(stages, options.stage)
     done = stage(job, options.drafter) if options.drafter else stage(job)

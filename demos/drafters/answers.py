@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ LAYERS = (5, 13, 20, 25, 28)
 """Decoder layers whose outputs are kept for DFlash; 28 is the last one whose output vLLM can hand to a drafter."""
 
 SHARD_SEQUENCES = 200
+PARTS = 4
 LONGEST_PROMPT = 900
 DRAIN_SECONDS = 45.0
 """How long before the end no request is started any more: about the time of an answer."""
@@ -50,12 +52,18 @@ def answer(
     """
     directory.mkdir(parents=True, exist_ok=True)
     done, tokens = answered(directory)
-    # Sampling costs every row of a batch, greedy ones too, so that the two kinds do not mix.
-    waiting = sorted((q for q in questions if q.number not in done), key=lambda q: (q.temperature > 0, q.number))
+    waiting = sorted((q for q in questions if q.number not in done), key=_place)
     waiting = [q for q in waiting if len(q.ids) <= LONGEST_PROMPT]
     if not waiting:
         return True
     return _Run(target, waiting, directory, batch, tokens, report).run(minutes)
+
+
+def _place(question: Question) -> tuple[int, bool, int]:
+    """The order of asking: a run that ends early has asked some of everything, and yet greedy and sampled answers keep
+    apart, since sampling costs every row of a batch."""
+    part = random.Random(question.number).randrange(PARTS)
+    return part, question.temperature > 0, question.number
 
 
 class _Run:

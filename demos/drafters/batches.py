@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,6 +13,9 @@ from torch import Tensor
 from demos.drafters.shards import Sequence, read_shard
 
 BATCH_TOKENS = 3072
+LONGEST_ANSWER = 160
+"""Answer tokens of a sequence that are trained on: what comes later is easier, and rarely looked at in a race."""
+
 SHARDS_TOGETHER = 4
 """So many shards lie in memory and are shuffled together: about 1 GB."""
 
@@ -54,13 +57,18 @@ def epoch_batches(paths: list[Path], seed: int, epoch: int, tokens: int = BATCH_
     rng = random.Random(f"{seed}/{epoch}")
     paths = rng.sample(paths, len(paths))
     for start in range(0, len(paths), SHARDS_TOGETHER):
-        sequences = [s for path in paths[start : start + SHARDS_TOGETHER] for s in read_shard(path)]
+        sequences = [_cropped(s) for path in paths[start : start + SHARDS_TOGETHER] for s in read_shard(path)]
         # An answer of one token has nothing to draft.
         sequences = [s for s in sequences if len(s.ids) >= s.prompt_length + 2]
         groups = _groups(sequences, rng, tokens)
         rng.shuffle(groups)
         for group in groups:
             yield collate(group)
+
+
+def _cropped(sequence: Sequence) -> Sequence:
+    length = sequence.prompt_length + LONGEST_ANSWER
+    return replace(sequence, ids=sequence.ids[:length], hidden=sequence.hidden[:length])
 
 
 def _groups(sequences: list[Sequence], rng: random.Random, tokens: int) -> list[list[Sequence]]:

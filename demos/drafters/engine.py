@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +10,6 @@ from typing import Any
 from spectui.sources.vllm import compat
 
 MAX_MODEL_LEN = 2048
-
-
-def prepare_environment(threads: int = 2) -> None:
-    """Set what vLLM reads when it is imported; must come first. One process, explicit threads, no fetching."""
-    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def batch_engine(target: Path, *, batch: int, kv_bytes: int = 6 << 30, **engine_args: Any) -> Any:

@@ -3,54 +3,63 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from demos.drafters.engine import Batcher, Finished, batch_engine
-from demos.drafters.prompts import heldout_prompts
+from demos.drafters.prompts import CATEGORIES, heldout_prompts
 from demos.drafters.walk import Acceptance
 from spectui.events import Prompt
 from spectui.sources.vllm import compat
+from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.rounds import chat_ids
 
 MAX_TOKENS = 128
-TARGET_OVERRIDES = {"num_nextn_predict_layers": 1}
-"""Lets a Llama target take an MTP head."""
 
 
-def speculation(method: str, directory: Path, k: int) -> dict[str, Any]:
-    """Engine arguments for a drafter of ours."""
-    arguments: dict[str, Any] = {
-        "speculative_config": {"method": method, "model": str(directory), "num_speculative_tokens": k},
-        "per_request_spec_decode_metrics": "detailed",
-    }
-    return arguments | ({"hf_overrides": TARGET_OVERRIDES} if method == "mtp" else {})
-
-
-def measured_acceptance(
-    target: Path, method: str, directory: Path, k: int, prompts: list[Prompt] | None = None, batch: int = 64
-) -> dict[str, Acceptance]:
-    """Acceptance of a drafter in vLLM, greedy, over the prompts (all held-out ones by default).
-
-    Returns:
-        Category -> acceptance, and ``"all"``.
-    """
-    prompts = heldout_prompts() if prompts is None else prompts
-    engine = batch_engine(target, batch=batch, kv_bytes=2 << 30, **speculation(method, directory, k))
+def measured_acceptance(target: Path, spec: LaneSpec, prompts: list[Prompt], batch: int = 64) -> list[Acceptance]:
+    """Acceptance of a drafter in vLLM, greedy, over the steps that had a draft, for each prompt."""
+    engine = batch_engine(
+        target,
+        batch=batch,
+        kv_bytes=2 << 30,
+        speculative_config=spec.drafting(str(target)),
+        per_request_spec_decode_metrics="detailed",
+        **spec.target_arguments(),
+    )
     try:
         finished = run_all(engine, prompts)
     finally:
         compat.close_engine(engine)
+    return [_acceptance(one.metrics, spec.k_max) for one in finished]
+
+
+def _acceptance(metrics: Any, k: int) -> Acceptance:
+    acceptance = Acceptance()
+    for accepted, drafted in zip(metrics.per_step_accepted, metrics.per_step_drafted, strict=True):
+        if drafted:
+            acceptance.add(accepted, k)
+    return acceptance
+
+
+def by_category(prompts: Sequence[Prompt], acceptances: Sequence[Acceptance]) -> dict[str, Acceptance]:
+    """Category -> acceptance, and ``"all"``."""
     result: dict[str, Acceptance] = defaultdict(Acceptance)
-    for number, prompt in enumerate(prompts):
-        acceptance = Acceptance()
-        metrics = finished[number].metrics
-        for accepted, drafted in zip(metrics.per_step_accepted, metrics.per_step_drafted, strict=True):
-            if drafted:
-                acceptance.add(accepted, k)
+    for prompt, acceptance in zip(prompts, acceptances, strict=True):
         result[prompt.category].merge(acceptance)
         result["all"].merge(acceptance)
     return dict(result)
+
+
+def per_category(prompts: Sequence[Prompt], count: int) -> list[Prompt]:
+    """The first ``count`` prompts of each category."""
+    return [p for category in CATEGORIES for p in [p for p in prompts if p.category == category][:count]]
+
+
+def check_prompts() -> list[Prompt]:
+    """The few held-out prompts whose acceptance is kept beside the weights, for a quick look whether they are whole."""
+    return per_category(heldout_prompts(), 1)[:6]
 
 
 def run_all(engine: Any, prompts: list[Prompt], max_tokens: int = MAX_TOKENS) -> list[Finished]:

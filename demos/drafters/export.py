@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from demos.drafters.blocks import Shape
@@ -61,6 +61,14 @@ def export_dflash(drafter: nn.Module, shape: Shape, layers: tuple[int, ...], dir
     }
     _write(directory, config, tensors, card)
     torch.save({"embedding": mask, "mask_token_id": MASK_TOKEN}, directory / MASK_FILE)
+
+
+def load_exported(name: str, directory: Path) -> dict[str, Tensor]:
+    """The state of an exported drafter's model, in float32."""
+    tensors = load_file(directory / WEIGHTS)
+    if name == "dflash":
+        tensors["mask_embedding"] = torch.load(directory / MASK_FILE, weights_only=True)["embedding"]
+    return {key.removeprefix(MTP_PREFIX): tensor.float() for key, tensor in tensors.items()}
 
 
 def _shipped(tensor: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ from demos.drafters.walk import Acceptance, walk
 
 STEPS = 3
 """Drafts per slot that are trained."""
+SINGLE_SHARE = 0.5
+"""Share of the batches that train the first draft alone, at half the work: every other draft depends on it."""
 STEP_WEIGHTS = (1.0, 0.8, 0.6)
 UNREACHED_SHARE = 0.15
 """Share of the later drafts that are trained although an earlier draft of the chain is wrong: verification would never
@@ -73,8 +75,9 @@ class MtpTask:
     def loss(self, batch: Batch, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
         """Loss and the teacher-forced conditional accuracy of each draft."""
         length = batch.ids.shape[1]
-        hidden, embedded = self._inputs(batch, STEPS)
-        outputs = self.model(hidden, embedded, STEPS)
+        steps = 1 if rng.random() < SINGLE_SHARE else STEPS
+        hidden, embedded = self._inputs(batch, steps)
+        outputs = self.model(hidden, embedded, steps)
         known = self.vocabulary.known[batch.ids]
         slots = torch.arange(length)
         # Every position whose next token is drafted has a label: the target's state there.
@@ -87,7 +90,7 @@ class MtpTask:
         total = torch.zeros(())
         accuracy: dict[str, float] = {}
         generator = torch.Generator().manual_seed(rng.getrandbits(40))
-        for step in range(1, STEPS + 1):
+        for step in range(1, steps + 1):
             exists = (slots >= first - 1) & (slots + step + 1 < last)
             shifted = functional.pad(known, (0, step + 1))[:, step + 1 :]
             chosen = exists & shifted
@@ -102,7 +105,7 @@ class MtpTask:
             accuracy[f"right {step}"] = float(right[was_reached].float().mean())
             good = torch.zeros_like(chosen).masked_scatter(chosen, right)
             reached = reached & good
-        return total, accuracy
+        return total / sum(STEP_WEIGHTS[:steps]), accuracy
 
     @torch.no_grad()
     def acceptance(self, batch: Batch, k: int) -> Acceptance:

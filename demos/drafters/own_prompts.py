@@ -6,14 +6,14 @@ They vary more than templates can, and look like what the target was tuned on.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from demos.drafters.engine import Batcher, batch_engine
 from demos.drafters.pace import Pace
 from demos.drafters.prompts import heldout_prompts, openings
-from demos.drafters.questions import write_rows
+from demos.drafters.questions import read_rows, write_rows
 from spectui.sources.vllm.rounds import chat_ids
 
 MARK = "MESSAGE"
@@ -26,9 +26,19 @@ REPORT_SECONDS = 20.0
 
 
 def write_own_prompts(
-    target: Path, path: Path, count: int, *, seed: int, batch: int, report: Callable[[str], None]
+    target: Path,
+    path: Path,
+    count: int,
+    *,
+    seed: int,
+    batch: int,
+    report: Callable[[str], None],
+    others: Sequence[Path] = (),
 ) -> None:
-    """Let the target write ``count`` user messages; those that end in time, are new and not held out, are kept."""
+    """Let the target write ``count`` user messages.
+
+    Those are kept that end in time, are not held out, and are in no file of ``others``.
+    """
     engine = batch_engine(target, batch=batch)
     tokenizer = engine.get_tokenizer()
     batcher = Batcher(engine)
@@ -41,13 +51,14 @@ def write_own_prompts(
         parameters = {"temperature": rng.choice(TEMPERATURES), "max_tokens": LONGEST_TOKENS}
         batcher.add(name, message_start(tokenizer, beginning[name]), parameters)
     pace, said = Pace(), 0.0
-    taken = {" ".join(prompt.text.lower().split()) for prompt in heldout_prompts()}
+    taken = {_key(prompt.text) for prompt in heldout_prompts()}
+    taken |= {_key(row["prompt"]) for other in others for row in read_rows(other)}
     rows: list[dict[str, str]] = []
     while batcher.running:
         for finished in batcher.step():
             continued = tokenizer.decode(finished.ids[finished.prompt_length :], skip_special_tokens=True)
             text = (beginning[finished.name] + continued).strip()
-            key = " ".join(text.lower().split())
+            key = _key(text)
             if finished.stopped and SHORTEST <= len(text) <= LONGEST and key not in taken:
                 taken.add(key)
                 rows.append({"category": CATEGORY, "prompt": text})
@@ -55,6 +66,11 @@ def write_own_prompts(
             said = pace.seconds
             report(f"own prompts: {len(rows)} kept, {batcher.running} to go, {pace.seconds:.0f} s")
     write_rows(path, sorted(rows, key=lambda row: row["prompt"]))
+
+
+def _key(text: str) -> str:
+    """What two prompts have in common that differ in case and spaces only."""
+    return " ".join(text.lower().split())
 
 
 def message_start(tokenizer: Any, opening: str) -> list[int]:

@@ -18,7 +18,8 @@ class Size:
 
     Attributes:
         template_prompts: Prompts composed from templates.
-        own_prompts: Prompts that the target is asked to make up; about half of them are kept.
+        own_prompts: Prompts that the target is asked to make up in a round; somewhat more than half of them are kept.
+        own_rounds: Rounds of them, a file each, so that more can be added behind those that have answers.
         batch: Requests at once in vLLM; 192 was the fastest of 64, 192 and 384 on two cores.
         vocabulary: Frequent tokens that the loss is taken over.
         mtp_steps: Batches of training; the learning rate falls to zero at the last one.
@@ -28,6 +29,7 @@ class Size:
 
     template_prompts: int
     own_prompts: int
+    own_rounds: int
     batch: int
     vocabulary: int
     mtp_steps: int
@@ -36,15 +38,25 @@ class Size:
 
 
 DEFAULT = Size(
-    template_prompts=5200,
-    own_prompts=5000,
+    template_prompts=3000,
+    own_prompts=2500,
+    own_rounds=4,
     batch=192,
     vocabulary=8192,
     mtp_steps=1500,
     dflash_steps=2000,
     heldout=10,
 )
-SMOKE = Size(template_prompts=44, own_prompts=22, batch=66, vocabulary=2048, mtp_steps=12, dflash_steps=12, heldout=1)
+SMOKE = Size(
+    template_prompts=44,
+    own_prompts=22,
+    own_rounds=1,
+    batch=66,
+    vocabulary=2048,
+    mtp_steps=12,
+    dflash_steps=12,
+    heldout=1,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +69,13 @@ class Workplace:
     def template_prompts(self) -> Path:
         return self.root / "prompts-templates.jsonl"
 
-    @property
-    def own_prompts(self) -> Path:
-        return self.root / "prompts-own.jsonl"
+    def own_prompts(self, number: int) -> Path:
+        return self.root / f"prompts-own-{number}.jsonl"
 
     @property
     def prompt_files(self) -> list[Path]:
-        return [path for path in (self.template_prompts, self.own_prompts) if path.exists()]
+        """In the order in which prompts are numbered."""
+        return [self.template_prompts, *sorted(self.root.glob("prompts-own-*.jsonl"))]
 
     @property
     def answers(self) -> Path:
@@ -80,6 +92,10 @@ class Workplace:
     @property
     def training(self) -> Path:
         return self.root / "training"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report"
 
     def drafter(self, name: str) -> Path:
         return self.root / "drafters" / name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -10,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from demos.drafters import manifest
-from demos.drafters.prompts import CATEGORIES, heldout_prompts
+from demos.drafters.prompts import heldout_prompts
 from demos.drafters.recipe import BAR_K, SEED, Size, Workplace
 from spectui.events import Prompt
 
 Say = Callable[[str], None]
+ROUND_SEEDS = 100
+"""Seeds kept for the rounds of own prompts of one seed."""
+
 RECOUNT = 1.3
 """So many times the shards of the last count let the frequent tokens be counted again."""
 
@@ -29,6 +33,9 @@ class Job:
         k: Drafts per step in the evaluation; None for the drafter's usual one.
         steps: Batches of the training; None for the recipe's.
         muon: Train the matrices with Muon, else with AdamW; the same in every run of a training.
+        compiled: Whether the report measures compiled engines too, which take minutes to load.
+        seed: Of the prompts, of how they are asked, and of the training.
+        begin: Drafters that the training begins with instead of the target's layers: a folder that ``ship`` filled.
     """
 
     target: Path
@@ -39,6 +46,9 @@ class Job:
     k: int | None = None
     steps: int | None = None
     muon: bool = True
+    compiled: bool = False
+    seed: int = SEED
+    begin: Path | None = None
     started: float = field(default_factory=time.monotonic)
 
     def record(self, stage: str, **facts: Any) -> None:
@@ -52,7 +62,7 @@ def prompts(job: Job) -> bool:
 
     if not job.place.template_prompts.exists():
         job.place.root.mkdir(parents=True, exist_ok=True)
-        write_template_prompts(job.place.template_prompts, job.size.template_prompts, SEED)
+        write_template_prompts(job.place.template_prompts, job.size.template_prompts, job.seed)
         _record_prompts(job, "prompts", job.place.template_prompts)
     return True
 
@@ -61,22 +71,25 @@ def own(job: Job) -> bool:
     """Let the target make up prompts."""
     from demos.drafters.own_prompts import write_own_prompts
 
-    if not job.place.own_prompts.exists():
-        write_own_prompts(
-            job.target,
-            job.place.own_prompts,
-            job.size.own_prompts,
-            seed=SEED,
-            batch=job.size.batch,
-            report=job.say,
-        )
-        _record_prompts(job, "own", job.place.own_prompts)
+    for number in range(job.size.own_rounds):
+        path = job.place.own_prompts(number)
+        if not path.exists():
+            write_own_prompts(
+                job.target,
+                path,
+                job.size.own_prompts,
+                seed=ROUND_SEEDS * job.seed + number,
+                batch=job.size.batch,
+                report=job.say,
+                others=job.place.prompt_files,
+            )
+            _record_prompts(job, f"own {number}", path)
     return True
 
 
 def _record_prompts(job: Job, stage: str, path: Path) -> None:
     count = len(path.read_text(encoding="utf-8").splitlines())
-    job.record(stage, prompts=count, seed=SEED, sha256=manifest.sha256(path))
+    job.record(stage, prompts=count, seed=job.seed, sha256=manifest.sha256(path))
 
 
 def answers(job: Job) -> bool:
@@ -88,11 +101,11 @@ def answers(job: Job) -> bool:
     from demos.drafters.shards import answered, shard_paths
 
     tokenizer: Any = AutoTokenizer.from_pretrained(job.target)
-    questions = read_questions(job.place.prompt_files, tokenizer, SEED)
+    questions = read_questions(job.place.prompt_files, tokenizer, job.seed)
     done = answer(job.target, questions, job.place.answers, minutes=job.minutes, batch=job.size.batch, report=job.say)
     numbers, tokens = answered(job.place.answers)
     shards = {path.name: path.stat().st_size for path in shard_paths(job.place.answers)}
-    job.record("answers", prompts=len(numbers), answer_tokens=tokens, layers=LAYERS, seed=SEED, shards=shards)
+    job.record("answers", prompts=len(numbers), answer_tokens=tokens, layers=LAYERS, seed=job.seed, shards=shards)
     return done
 
 
@@ -114,26 +127,28 @@ def heldout(job: Job) -> bool:
 
 def chosen_heldout(size: Size) -> list[Prompt]:
     """The first ``size.heldout`` held-out prompts of each category."""
-    every = heldout_prompts()
-    return [p for category in CATEGORIES for p in [p for p in every if p.category == category][: size.heldout]]
+    from demos.drafters.evaluate import per_category
+
+    return per_category(heldout_prompts(), size.heldout)
 
 
 def train(job: Job, name: str) -> bool:
     """Train a drafter, then say what acceptance it predicts on the held-out answers."""
     from demos.drafters.batches import epoch_batches
+    from demos.drafters.export import WEIGHTS, load_exported
     from demos.drafters.shards import shard_paths
     from demos.drafters.train import Plan, Trainer, predicted_acceptance
 
     task = _task(job, name)
     steps = job.steps or (job.size.mtp_steps if name == "mtp" else job.size.dflash_steps)
-    trainer = Trainer(
-        task, shard_paths(job.place.answers), job.place.training, Plan(steps=steps, muon=job.muon, seed=SEED)
-    )
+    plan = Plan(steps=steps, muon=job.muon, seed=job.seed)
+    begin = load_exported(name, job.begin / name) if job.begin else None
+    trainer = Trainer(task, shard_paths(job.place.answers), job.place.training, plan, begin)
     done = trainer.run(minutes=job.minutes, report=job.say)
     facts: dict[str, Any] = {}
     if shards := shard_paths(job.place.heldout):
         k = BAR_K[name]
-        acceptance = predicted_acceptance(task, trainer.average, list(epoch_batches(shards, SEED, 0)), k)
+        acceptance = predicted_acceptance(task, trainer.average, list(epoch_batches(shards, job.seed, 0)), k)
         job.say(f"{name}: predicted at K={k} on held-out prompts after step {trainer.step}: {acceptance}")
         facts = {f"predicted at K={k}": str(acceptance)}
     job.record(
@@ -142,6 +157,7 @@ def train(job: Job, name: str) -> bool:
         epochs=trainer.epoch,
         tokens_seen=trainer.tokens,
         plan=asdict(trainer.plan),
+        begin=manifest.sha256(job.begin / name / WEIGHTS) if job.begin else "the target's last layers",
         **facts,
     )
     return done
@@ -169,14 +185,52 @@ def export(job: Job, name: str) -> bool:
 
 def evaluate(job: Job, name: str) -> bool:
     """Measure acceptance in vLLM on the held-out prompts."""
-    from demos.drafters.evaluate import measured_acceptance
+    from demos.drafters.evaluate import by_category, check_prompts, measured_acceptance
+    from demos.drafters.walk import Acceptance
+    from spectui.sources.vllm.lane_spec import parse_lane_spec
 
     k = job.k or BAR_K[name]
-    result = measured_acceptance(job.target, name, job.place.drafter(name), k, chosen_heldout(job.size))
+    spec = parse_lane_spec(f"{name}:model={job.place.drafter(name)},k={k}")
+    prompts = chosen_heldout(job.size)
+    measured = measured_acceptance(job.target, spec, prompts)
+    result = by_category(prompts, measured)
+    some = Acceptance()
+    for prompt, acceptance in zip(prompts, measured, strict=True):
+        if prompt in check_prompts():
+            some.merge(acceptance)
     stage = f"evaluate {name}" if k == BAR_K[name] else f"evaluate {name} K={k}"
-    job.record(stage, k=k, **{category: str(acceptance) for category, acceptance in result.items()})
-    for category, acceptance in sorted(result.items()):
-        job.say(f"{name} K={k} {category}: {acceptance}")
+    found = {category: str(acceptance) for category, acceptance in result.items()}
+    job.record(stage, k=k, check={"steps": some.steps, "at_position": some.at_position}, **found)
+    for category, text in sorted(found.items()):
+        job.say(f"{name} K={k} {category}: {text}")
+    return True
+
+
+def report(job: Job) -> bool:
+    """Measure what the drafters are worth, and write the report and the cards that quote it."""
+    from demos.drafters.card import card
+    from demos.drafters.report import Evaluator
+    from demos.drafters.report_text import report_text
+    from spectui.bench.harness import environment
+
+    evaluator = Evaluator(job.target, job.place.drafter, job.place.report, job.say)
+    evaluation = evaluator.evaluate(chosen_heldout(job.size), compiled=job.compiled)
+    facts = {f"{name} all": str(found["all"]) for name, found in evaluation.acceptance.items()}
+    job.record("report", lanes=list(evaluation.timing.lanes), **facts)
+    known = manifest.read(job.place.root)
+    (job.place.root / "report.md").write_text(report_text(evaluation, known, environment()), encoding="utf-8")
+    for name in BAR_K:
+        (job.place.drafter(name) / "README.md").write_text(card(name, known), encoding="utf-8")
+    return True
+
+
+def ship(job: Job) -> bool:
+    """Put the drafters, the manifest and the report where the program and the reader find them."""
+    home = Path(__file__).parent
+    for name in BAR_K:
+        shutil.copytree(job.place.drafter(name), home / "weights" / name, dirs_exist_ok=True)
+    shutil.copy(job.place.root / manifest.FILE, home / "weights")
+    shutil.copy(job.place.root / "report.md", home)
     return True
 
 
@@ -189,7 +243,7 @@ def _task(job: Job, name: str) -> Any:
     from demos.drafters.objective import Vocabulary
     from demos.drafters.target import load_target
 
-    torch.manual_seed(SEED)
+    torch.manual_seed(job.seed)
     target = load_target(job.target)
     vocabulary = Vocabulary(torch.tensor(_vocabulary(job)), target.embedding)
     return MtpTask(target, vocabulary) if name == "mtp" else DFlashTask(target, vocabulary, len(LAYERS))

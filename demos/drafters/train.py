@@ -64,7 +64,8 @@ class Plan:
 
 
 class Trainer:
-    """Trains a task on shards, from its last checkpoint on.
+    """Trains a task on shards, from its last checkpoint on; without one from the state ``begin``, or from the task's
+    own start values.
 
     Attributes:
         step: Batches done.
@@ -72,7 +73,9 @@ class Trainer:
         average: The task's model with the averaged weights: what is shipped.
     """
 
-    def __init__(self, task: Task, shards: list[Path], directory: Path, plan: Plan) -> None:
+    def __init__(
+        self, task: Task, shards: list[Path], directory: Path, plan: Plan, begin: dict[str, Tensor] | None = None
+    ) -> None:
         self.task = task
         self.plan = plan
         self._file = directory / f"{task.name}.checkpoint"
@@ -83,6 +86,9 @@ class Trainer:
         self._epoch_shards = shards
         if self._file.exists():
             self._start(torch.load(self._file, weights_only=True))
+        elif begin is not None:
+            task.model.load_state_dict(begin)
+            self._start(None)
         else:
             task.initialise(list(itertools.islice(epoch_batches(shards, plan.seed, -1), 20)))
             self._start(None)

@@ -10,7 +10,7 @@ safetensors_torch = pytest.importorskip("safetensors.torch")
 
 from demos.drafters.blocks import Shape  # noqa: E402
 from demos.drafters.dflash import DFlash  # noqa: E402
-from demos.drafters.export import export_dflash, export_mtp  # noqa: E402
+from demos.drafters.export import export_dflash, export_mtp, load_exported  # noqa: E402
 from demos.drafters.mtp import MtpHead  # noqa: E402
 
 DEMO = Shape(
@@ -51,3 +51,15 @@ def test_the_dflash_drafter_has_vllms_names_and_is_small(tmp_path: Path) -> None
     assert config["dflash_config"]["target_layer_ids"] == list(layers)
     mask = torch.load(tmp_path / "mask_embedding.pt", weights_only=True)
     assert mask["embedding"].shape == (576,)
+
+
+def test_an_exported_drafter_can_be_trained_on(tmp_path: Path) -> None:
+    for name, model, export in (
+        ("mtp", MtpHead(DEMO), lambda m, to: export_mtp(m, DEMO, to)),
+        ("dflash", DFlash(DEMO, layers=1, features=1), lambda m, to: export_dflash(m, DEMO, (20,), to)),
+    ):
+        export(model, tmp_path / name)
+        expected = {key: tensor.bfloat16().float() for key, tensor in model.state_dict().items()}
+        loaded = load_exported(name, tmp_path / name)
+        assert loaded.keys() == expected.keys()
+        assert all(torch.equal(loaded[key], expected[key]) for key in expected)
