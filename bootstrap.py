@@ -345,7 +345,9 @@ class Bootstrap:
         self.install_uv()
         pip = self.pip_config()
         torch = torch_wheel_directory(pip.get("find-links", ""), self.python, platform.machine())
-        self.runner.step(4, f"Installing SpecTUI, its {route.upper()} engine and the test tools")
+        self.runner.step(
+            4, f"Installing SpecTUI, its {route.upper()} engine and the test tools; compiling them ends it"
+        )
         command = [str(self.venv / "bin" / "uv"), "pip", "install", "--python", self.interpreter]
         self.runner.run([*command, *install_arguments(route, torch)], "installation", uv_environment(pip))
         write_stamp(self.venv, {**stamp, "key": environment_key(self.root, route, self.python)})

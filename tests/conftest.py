@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -30,6 +31,20 @@ def demo_model() -> Path:
 
 
 LaneMaker = Callable[..., Any]
+LANES_AT_ONCE = 6
+"""Engines in memory at once, about 1 GB each in float32; whoever was not asked for the longest time makes room."""
+
+ENGINE_ARGS = {
+    "enforce_eager": True,
+    "max_model_len": 1024,
+    "max_num_seqs": 16,
+    "kv_cache_memory_bytes": 256 << 20,
+    "enable_prefix_caching": False,
+    "disable_log_stats": False,
+    "seed": 0,
+}
+SMALL_ENGINE_ARGS = {**ENGINE_ARGS, "max_model_len": 512, "max_num_seqs": 4, "kv_cache_memory_bytes": 64 << 20}
+"""For engines that fail, or that one test uses alone."""
 
 
 @pytest.fixture(scope="session")
@@ -42,21 +57,18 @@ def make_lane(demo_model: Path) -> Iterator[LaneMaker]:
 
     def make(spec_text: str, **overrides: Any) -> Lane:
         key = (spec_text, *sorted(overrides.items()))
-        if key not in lanes:
-            spec = parse_lane_spec(spec_text)
-            engine_args = {
-                "enforce_eager": True,
-                "max_model_len": 1024,
-                "max_num_seqs": 16,
-                "kv_cache_memory_bytes": 256 << 20,
-                "enable_prefix_caching": False,
-                "disable_log_stats": True,
-                "seed": 0,
-                **overrides,
-            }
-            lanes[key] = Lane(lane_infos([spec])[0], spec, str(demo_model), engine_args)
-        return lanes[key]
+        lane = lanes.pop(key, None)
+        if lane is None:
+            while len(lanes) >= LANES_AT_ONCE:
+                lanes.pop(next(iter(lanes))).close()
+                gc.collect()
+            spec = parse_lane_spec(spec_text, demo=True)
+            lane = Lane(lane_infos([spec])[0], spec, str(demo_model), {**ENGINE_ARGS, **overrides})
+        lanes[key] = lane
+        return lane
 
     yield make
     for lane in lanes.values():
         lane.close()
+    lanes.clear()
+    gc.collect()

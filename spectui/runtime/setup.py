@@ -11,14 +11,15 @@ from typing import Any
 from spectui.bench import prompts as prompt_sets
 from spectui.choices import did_you_mean
 from spectui.cli import RunError, UsageError
+from spectui.commands import MAX_CONCURRENCY
 from spectui.events import Prompt, Sampling
 from spectui.sources.vllm import accepted
-from spectui.sources.vllm.host import MAX_CONCURRENCY, HostConfig
+from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.lane_spec import LaneSpec, LaneSpecError, parse_lane_spec
 from spectui.sources.vllm.target import Report, find_target, folder_fault
 
 DEMO_TARGET = "SmolLM2-135M-Instruct"
-DEMO_LANES = ("ar", "ngram:k=5", "draft_model:model=target,k=4")
+DEMO_LANES = ("ar", "mtp:k=2", "dflash:k=3")
 
 CPU_KV_BYTES = 160 << 20
 GPU_KV_BYTES = 2 << 30
@@ -69,9 +70,10 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
 
 def lane_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
     """The lanes asked for, or what fits: with the demo model the demo lanes, else AR and n-gram."""
-    asked = options.lane or (DEMO_LANES if options.model is None else ("ar", "ngram:k=5"))
+    demo = options.model is None
+    asked = options.lane or (DEMO_LANES if demo else ("ar", "ngram:k=5"))
     try:
-        return tuple(parse_lane_spec(text) for text in asked)
+        return tuple(parse_lane_spec(text, demo=demo) for text in asked)
     except LaneSpecError as error:
         raise UsageError(str(error)) from error
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 import time
+from functools import partial
 
+from spectui.runtime.setup import DEMO_LANES
+from spectui.sources.vllm.lane_spec import parse_lane_spec
 from tests.terminal import PtySession
 
-TITLES = ("AR", "n-gram", "draft model")
+TITLES = ("AR", "MTP", "DFlash")
+DEMO_K = {spec.title: spec.k_max for spec in map(partial(parse_lane_spec, demo=True), DEMO_LANES)}
+RESTART_STEPS = 40
 JUNK = "\N{SKULL AND CROSSBONES}"
 """A character that the program never draws."""
 
@@ -51,6 +56,11 @@ def newest_steps(rows: list[str]) -> dict[str, int]:
     return {title: max(numbers) for title, numbers in found.items() if numbers}
 
 
+def steps_made(rows: list[str]) -> int:
+    """Steps of the round so far, of all lanes together."""
+    return sum(newest_steps(rows).values())
+
+
 def drafted(rows: list[str], title: str) -> int | None:
     """How many tokens the newest step of a lane drafted; None without a step."""
     steps = [(int(m[1]), int(m[4] or 0)) for line in panes(rows).get(title, []) if (m := _STEP.match(line))]
@@ -72,10 +82,19 @@ def litter(session: PtySession) -> None:
 
 
 def restart(session: PtySession) -> None:
-    """Press ``r`` and wait until the round begins anew."""
-    before = sum(newest_steps(session.rows()).values())
+    """Press ``r`` and wait until the round begins anew.
+
+    A running round is first let go on until its beginning looks different for longer than a busy machine needs to read
+    a screen; a pause ends with it.
+    """
+
+    def tellable(rows: list[str]) -> bool:
+        return "paused" in rows[0] or "finished:" in "\n".join(rows) or steps_made(rows) >= RESTART_STEPS
+
+    rows = session.wait_for(tellable, 30)
+    paused, before = "paused" in rows[0], steps_made(rows)
     session.send("r")
-    session.wait_for(lambda rows: sum(newest_steps(rows).values()) < max(before, 1), 30)
+    session.wait_for(lambda rows: "paused" not in rows[0] if paused else steps_made(rows) < before, 30)
 
 
 def pause(session: PtySession) -> list[str]:

@@ -24,23 +24,16 @@ from spectui.events import (
     Step,
 )
 from spectui.sources.demo_model import Progress, demo_model_ready, ensure_demo_model
+from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import explain
-from spectui.sources.vllm.host import EngineHost, HostConfig
+from spectui.sources.vllm.host import EngineHost
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
 from spectui.sources.vllm.target import TargetError, find_target
+from tests.conftest import SMALL_ENGINE_ARGS
 from tests.session import checkpoints
 from tests.session.program import PROMPT_S, START_S
 
-ENGINE_ARGS = {
-    "enforce_eager": True,
-    "max_model_len": 512,
-    "max_num_seqs": 4,
-    "kv_cache_memory_bytes": 64 << 20,
-    "enable_prefix_caching": False,
-    "disable_log_stats": True,
-    "seed": 0,
-}
 WARM_UP = tuple(range(100, 164))
 
 
@@ -71,7 +64,7 @@ def host_of(demo_model: Path, specs: Sequence[str], max_tokens: int = 24) -> Eng
             specs=[parse_lane_spec(spec) for spec in specs],
             prompts=[Prompt("Count from one to twenty.")],
             sampling=Sampling(max_tokens=max_tokens, ignore_eos=True),
-            engine_args=ENGINE_ARGS,
+            engine_args=SMALL_ENGINE_ARGS,
         )
     )
 
@@ -215,7 +208,7 @@ def test_a_lane_that_cannot_be_built_says_why(demo_model: Path, tmp_path: Path, 
     text, target, arguments = case(tmp_path / "model", demo_model)
     spec = parse_lane_spec(text)
     with pytest.raises(Exception) as caught:  # noqa: PT011
-        Lane(lane_infos([spec])[0], spec, target, ENGINE_ARGS | arguments).warm_up(WARM_UP)
+        Lane(lane_infos([spec])[0], spec, target, SMALL_ENGINE_ARGS | arguments).warm_up(WARM_UP)
     sentence = explain(caught.value, spec, target)
     assert re.fullmatch(expected, sentence), sentence
 

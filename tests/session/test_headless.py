@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from tests.session.program import SPECTUI, START_S, environment, log_of, without_a_terminal
+from tests.session.reading import DEMO_K
 
 SHORT = ("--max-tokens", "24", "--ignore-eos")
-LANES = ("ar", "ngram", "draft_model")
-STAGE_LINE = r"(ar|ngram|draft_model) +(importing|loading|warming up|ready)\b.*\(\d+\.\d s\)"
-STEP_LINE = r"(ar|ngram|draft_model) +#\d+ +K=\d+ drafted=\d+ accepted=\d+( cut=\d+)? +\d+\.\d ms  \".*\""
-MARGIN_LINE = r"(ngram|draft_model) +prompt 0 left AR's path at token \d+, top-2 margin \d\.\d+"
-END_LINE = r"(ar|ngram|draft_model) +request 0\.0 finished \(length\), 24 tokens"
+LANES = ("ar", "mtp", "dflash")
+STAGE_LINE = r"(ar|mtp|dflash) +(importing|loading|warming up|ready)\b.*\(\d+\.\d s\)"
+STEP_LINE = r"(ar|mtp|dflash) +#\d+ +K=\d+ drafted=\d+ accepted=\d+( cut=\d+)? +\d+\.\d ms  \".*\""
+MARGIN_LINE = r"(mtp|dflash) +prompt 0 left AR's path at token \d+, top-2 margin \d\.\d+"
+END_LINE = r"(ar|mtp|dflash) +request 0\.0 finished \(length\), 24 tokens"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,11 @@ def test_lines_and_a_table(folder: Path) -> None:
     head, *rows = table.splitlines()
     assert head.split() == ["lane", "K", "tokens", "tok/s", "speed-up", "length", "rate"]
     assert [row.split()[0] for row in rows] == list(LANES)
-    assert [row.split()[1:3] for row in rows] == [["—", "24"], ["5", "24"], ["4", "24"]]
+    assert [row.split()[1:3] for row in rows] == [
+        ["—", "24"],
+        [str(DEMO_K["MTP"]), "24"],
+        [str(DEMO_K["DFlash"]), "24"],
+    ]
     assert "Starting to load model" in log_of(folder)
 
 

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from spectui import cli
+from spectui.bench.tune import tuned_specs
 from spectui.runtime.setup import host_config
 
 
@@ -21,7 +22,10 @@ from spectui.runtime.setup import host_config
         ("--lane ngram:kk=3", r"lane 'ngram:kk=3': unknown option 'kk': did you mean 'k'\?"),
         ("--lane ngram:max=x", r"lane 'ngram:max=x': max and min are whole numbers, .*"),
         ("--lane ngram:k", r"lane 'ngram:k': 'k' is not key=value, as in 'ngram:k=4'\."),
-        ("--lane dflash", r"lane 'dflash': dflash needs its drafter, as in 'dflash:model=PATH_OR_ID,k=4'\."),
+        (
+            "--model some/model --lane dflash",
+            r"lane 'dflash': dflash needs its drafter, as in 'dflash:model=PATH_OR_ID,k=4'\.",
+        ),
         ("--lane ar:k=3", r"lane 'ar:k=3': ar drafts nothing and takes no options\."),
         ("--engine-arg max_modellen=9", r"--engine-arg: vLLM has no argument 'max_modellen': did you mean 'max_mod.*"),
         ("--engine-arg model=x", r"--engine-arg model is not possible: --model names it"),
@@ -44,6 +48,40 @@ def test_wrong_usage_is_refused_before_anything_starts(words: str, expected: str
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
+        ("--k 0..99", r"--k 0\.\.99 is not possible: it is like 0\.\.7 or 0,2,4, with K from 0 to 64"),
+        ("--k 3..x", r"--k 3\.\.x is not possible: .*"),
+        ("--k 0", r"--k 0 leaves nothing to choose: it is like 0\.\.7"),
+        ("--lane ar", r"there is nothing to tune: name a lane that drafts, as in --lane mtp:k=4"),
+        ("--lane ngram:k=7 --k 0..99", r"--k 0\.\.99 is not possible: .*"),
+        (
+            "--lane ngram:k=7 --k 0..9",
+            r"--k 0\.\.9 is not possible: lane 'ngram:k=7' goes from 0 to 7; leave its k out",
+        ),
+    ],
+)
+def test_what_cannot_be_tuned_is_refused(words: str, expected: str) -> None:
+    with pytest.raises(cli.UsageError) as caught:
+        tuned_specs(cli.build_parser().parse_args(["tune", *words.split()]))
+    assert re.fullmatch(expected, str(caught.value)), str(caught.value)
+
+
+def test_a_lane_is_built_for_the_largest_k_that_is_tried() -> None:
+    def built(words: str) -> list[int]:
+        return [spec.k_max for spec in tuned_specs(cli.build_parser().parse_args(["tune", *words.split()]))]
+
+    assert built("--lane ngram --k 0,2,6") == [6]
+    assert built("--lane ar --lane ngram:k=7") == [7]
+    assert built("--lane ngram:k=2") == [4]
+    assert built("--k 0..6") == [6, 6]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            "tune --concurrency 1,99",
+            r"spectui tune: argument --concurrency: '1,99' is not possible, .* from 1 to 16 .*",
+        ),
         ("rnu", r"spectui: there is no command 'rnu': did you mean 'run'\? \(spectui --help lists .*\)"),
         (
             "run --lanse ar",

@@ -22,6 +22,16 @@ def damaged_weights(folder: Path) -> Path | None:
     return None
 
 
+def separate_head_layers(folder: Path) -> int | None:
+    """Layers of the MTP head in ``folder``; None when what lies there is none in MiMo's form, or nothing does."""
+    try:
+        config = json.loads((folder.expanduser() / "config.json").read_text(encoding="utf-8"))
+        layers = config["num_nextn_predict_layers"] if "MiMoForCausalLM" in config["architectures"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return layers if isinstance(layers, int) else None
+
+
 def _whole(path: Path) -> bool:
     size = path.stat().st_size
     with path.open("rb") as file:

@@ -222,6 +222,10 @@ _MISFITS: tuple[tuple[str, str], ...] = (
         r"load weights of size torch\.Size\(\[(.*?)\]\)\s*to a parameter of size torch\.Size\(\[(.*?)\]\)",
         "a tensor has the shape [{0}], and [{1}] is needed",
     ),
+    (
+        r"load weight \(torch\.Size\(\[(.*?)\]\)\) into parameter \(torch\.Size\(\[(.*?)\]\)\)",
+        "a tensor has the shape [{0}], and [{1}] is needed",
+    ),
     (r"values to unpack", "the target has no layers where it looks for them"),
     (r"(size mismatch.*|.*shape.*|.*hidden_size.*|.*[Ee]xpected .* got.*)", "{0}"),
 )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from spectui.choices import did_you_mean
 from spectui.events import LaneInfo
+from spectui.sources.demo_model import drafters
 from spectui.sources.vllm import accepted
+from spectui.sources.vllm.checkpoint_files import separate_head_layers
 
 TITLES = {
     "ar": "AR",
@@ -63,24 +66,35 @@ class LaneSpec:
     def speculative_config(self, target: str, max_num_seqs: int) -> dict[str, Any] | None:
         """vLLM's ``speculative_config``, None for AR.
 
-        The per-batch-size table is what makes K live: the tap rewrites its lookup between steps. ``model=target``
-        names the target itself.
+        The per-batch-size table is what makes K live: the tap rewrites its lookup between steps.
         """
         if self.method == "ar":
             return None
-        config: dict[str, Any] = {
-            "method": self.method,
-            "num_speculative_tokens": self.k_max,
-            "num_speculative_tokens_per_batch_size": [(1, max_num_seqs, self.k_max)],
-            **self.options,
-        }
-        if config.get("model") == "target":
-            config["model"] = target
-        return config
+        table = [(1, max_num_seqs, self.k_max)]
+        return {"num_speculative_tokens_per_batch_size": table, **self.drafting(target)}
+
+    def drafting(self, target: str) -> dict[str, Any]:
+        """The ``speculative_config`` of a fixed K. ``model=target`` names the target itself."""
+        config = {"method": self.method, "num_speculative_tokens": self.k_max, **self.options}
+        return config | ({"model": target} if config.get("model") == "target" else {})
+
+    def target_arguments(self, hf_overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Engine arguments that let the target take the lane's drafter, ``hf_overrides`` of the user's included.
+
+        vLLM gives an MTP head only to a target whose config counts one (``vllm/config/speculative.py``); a head in a
+        folder of its own says how many layers it has.
+        """
+        layers = separate_head_layers(Path(str(self.options.get("model", "")))) if self.method == "mtp" else None
+        overrides = {**({} if layers is None else {"num_nextn_predict_layers": layers}), **(hf_overrides or {})}
+        return {"hf_overrides": overrides} if overrides else {}
 
 
-def parse_lane_spec(text: str) -> LaneSpec:
+def parse_lane_spec(text: str, *, demo: bool = False) -> LaneSpec:
     """Parse ``METHOD[:key=value,...]``; values are JSON where they parse as JSON, else strings.
+
+    Args:
+        text: The lane spec.
+        demo: Whether it is for the demo target, whose own drafters then stand in where none is named.
 
     Raises:
         LaneSpecError: Unknown method, malformed or missing option.
@@ -101,6 +115,8 @@ def parse_lane_spec(text: str) -> LaneSpec:
         if options:
             raise LaneSpecError(f"lane '{text}': ar drafts nothing and takes no options.")
         return LaneSpec("ar", 0, {}, text)
+    if demo and method in drafters.METHODS:
+        options.setdefault("model", str(drafters.demo_drafter(method)))
     _check_names(text, method, options)
     return LaneSpec(method, _k(text, method, options), _checked(text, method, options), text)
 
