@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from spectui.choices import did_you_mean
+from spectui.commands import MAX_CONCURRENCY, TUNE_BUDGET_S
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
-COMMANDS = ("run", "calibrate")
+COMMANDS = ("run", "tune", "calibrate")
 
 
 class UsageError(Exception):
@@ -77,6 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"spectui {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_run(commands)
+    _add_tune(commands)
     _add_calibrate(commands)
     return parser
 
@@ -95,6 +97,24 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--theme", default=None, metavar="NAME", help="colours: midnight, paper")
 
 
+def _add_tune(commands: Any) -> None:
+    tune = commands.add_parser(
+        "tune",
+        help="find the fastest K of each lane",
+        description="Measure the K of each lane that drafts until the fastest is told from the others, and print the "
+        "line that serves the model with it.",
+    )
+    tune.set_defaults(command=_tune, name="tune", parser=tune)
+    add_engine_options(tune, several=True)
+    tune.add_argument("--k", default=None, metavar="RANGE", help="K to try, such as 0..7 or 0,2,4")
+    tune.add_argument(
+        "--budget", type=_positive, default=TUNE_BUDGET_S, metavar="S", help=f"seconds for a search ({TUNE_BUDGET_S})"
+    )
+    tune.add_argument("--by-category", action="store_true", help="search for each category of prompts too")
+    tune.add_argument("--check", action="store_true", help="then hold the result against a sweep over every K")
+    tune.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
 def _add_calibrate(commands: Any) -> None:
     calibrate = commands.add_parser(
         "calibrate",
@@ -109,8 +129,8 @@ def _add_calibrate(commands: Any) -> None:
     calibrate.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
-def add_engine_options(parser: argparse.ArgumentParser) -> None:
-    """What every command that starts engines takes."""
+def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """What every command that starts engines takes; ``several`` allows a list of concurrencies."""
     parser.add_argument("--model", default=None, metavar="PATH_OR_ID", help="the target; without it the demo model")
     parser.add_argument(
         "--lane", action="append", default=[], metavar="SPEC", help="a lane, such as ar, mtp:k=4 or ngram:k=5; repeat"
@@ -118,7 +138,12 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", default=None, metavar="TEXT", help="race this prompt")
     parser.add_argument("--prompts", default=None, metavar="FILE", help="prompts: JSON lines, or one a line")
     parser.add_argument("--category", default=None, metavar="NAME", help="only prompts of this category")
-    parser.add_argument("--concurrency", type=_whole, default=1, metavar="N", help="requests in flight, 1 to 16 (1)")
+    if several:
+        parser.add_argument("--concurrency", type=_list, default=(1,), metavar="LIST", help="such as 1,4 (1)")
+    else:
+        parser.add_argument(
+            "--concurrency", type=_whole, default=1, metavar="N", help="requests in flight, 1 to 16 (1)"
+        )
     parser.add_argument("--max-tokens", type=_positive, default=256, metavar="N", help="tokens per answer (256)")
     parser.add_argument("--temperature", type=_temperature, default=0.0, metavar="T", help="0 is greedy (0)")
     parser.add_argument("--seed", type=_whole, default=0, metavar="N", help="seed for sampling (0)")
@@ -138,6 +163,13 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+
+
+def _list(text: str) -> tuple[int, ...]:
+    numbers = tuple(sorted({_whole(part) for part in text.split(",")}))
+    if not 1 <= numbers[0] <= numbers[-1] <= MAX_CONCURRENCY:
+        raise argparse.ArgumentTypeError(f"'{text}' is not possible, requests in flight go from 1 to {MAX_CONCURRENCY}")
+    return numbers
 
 
 def _positive(text: str) -> int:
@@ -171,6 +203,12 @@ def _run(options: argparse.Namespace) -> int:
     from spectui.runtime.run import run
 
     return run(options)
+
+
+def _tune(options: argparse.Namespace) -> int:
+    from spectui.bench.tune import tune
+
+    return tune(options)
 
 
 def _calibrate(options: argparse.Namespace) -> int:

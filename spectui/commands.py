@@ -22,6 +22,11 @@ class NextPrompt:
 
 
 @dataclass(frozen=True, slots=True)
+class NextCategory:
+    """Start a new round with the first prompt of the set's next category."""
+
+
+@dataclass(frozen=True, slots=True)
 class Restart:
     """Start the round again with the same prompts and the same seed."""
 
@@ -59,10 +64,35 @@ class SetK:
 
 
 @dataclass(frozen=True, slots=True)
+class Inspect:
+    """Ask the target what it thought of a step of the round.
+
+    Attributes:
+        slot: The request.
+        index: The step.
+        before: Tokens that the request had emitted before it.
+        tokens: Ids of the step in order: the drafted ones, and the target's own where it stands behind all of them.
+    """
+
+    lane: str
+    slot: int
+    index: int
+    before: int
+    tokens: tuple[int, ...]
+
+
+MAX_CONCURRENCY = 16
+"""Requests in flight in each lane, at most."""
+
+
+@dataclass(frozen=True, slots=True)
 class SetConcurrency:
     """Race ``requests`` prompts at once, from the next round on."""
 
     requests: int
+
+
+MAX_TEMPERATURE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +100,23 @@ class SetTemperature:
     """Sample at ``temperature`` from the next round on; 0 is greedy."""
 
     temperature: float
+
+
+TUNE_BUDGET_S = 60
+"""Seconds of engine steps for one search: two lanes that draft, as the demo has, are tuned in two minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tune:
+    """End the round and search the fastest K of ``lane``, with at most ``budget_s`` seconds of engine steps."""
+
+    lane: str
+    budget_s: float = TUNE_BUDGET_S
+
+
+@dataclass(frozen=True, slots=True)
+class StopTuning:
+    """End a search with what it knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +127,17 @@ class Shutdown:
 Command: TypeAlias = (
     SetPrompt
     | NextPrompt
+    | NextCategory
     | Restart
     | Abort
     | Pause
     | Resume
     | StepOnce
     | SetK
+    | Inspect
     | SetConcurrency
     | SetTemperature
+    | Tune
+    | StopTuning
     | Shutdown
 )

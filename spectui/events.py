@@ -3,7 +3,7 @@
 Everything that crosses a thread, enters a trace or comes back in a replay is one of these. The room knows neither
 vLLM nor Textual. Words are those of the design: a *step* is one verification of a request's drafted tokens by the
 target; *emitted* tokens reached the output, *cut* tokens were verified but fell behind EOS, a stop string or
-``max_tokens``.
+``max_tokens``. It is longer than other modules because a reader looks all words up in one place.
 """
 
 from __future__ import annotations
@@ -220,6 +220,109 @@ class KChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Likely:
+    """A token that the target could have said at a place, and how likely it was (0 to 1)."""
+
+    token: int
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the target thought of one token where it stands.
+
+    Attributes:
+        token: Its id.
+        text: Its text alone.
+        probability: The target's, before temperature and top-p.
+        rank: 1 for the likeliest token of the vocabulary.
+        likeliest: The likeliest tokens there, the likeliest first.
+    """
+
+    token: int
+    text: str
+    probability: float
+    rank: int
+    likeliest: tuple[Likely, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """One step in full, asked of the target anew: ``places`` of its drafted tokens, then of the target's own token
+    where that stands behind all of them. Empty where it could not be
+    asked; ``why`` says why."""
+
+    lane: str
+    slot: int
+    index: int
+    places: tuple[Place, ...]
+    why: str = ""
+
+
+TuneWhy: TypeAlias = Literal["separated", "same", "alone", "budget", "cancelled"]
+"""Why a search for the best K ended: its interval lies above the others', those left are equally fast, there was one
+K only, the time was up, the user had enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class KFigure:
+    """What a search for the best K knows of one K; None is what was not measured, or not yet.
+
+    Attributes:
+        k: Drafted tokens that were allowed.
+        running: Whether it can still be the best.
+        tok_s: Throughput of all requests together.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        speed_up: Throughput over that of K = 0 in the same turns.
+        length: Acceptance length.
+        by_position: Unconditional acceptance at each position.
+        draft_s: Mean time of a step in the drafter.
+        verify_s: Mean time of a step in the target's forward pass.
+        step_s: Mean time of a step.
+        estimate_tok_s: Throughput as the cost model has it.
+    """
+
+    k: int
+    running: bool
+    tok_s: float | None
+    low: float | None
+    high: float | None
+    speed_up: float | None
+    length: float | None
+    by_position: tuple[float | None, ...]
+    draft_s: float | None
+    verify_s: float | None
+    step_s: float | None
+    estimate_tok_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TuneTurn:
+    """Where the search for a lane's best K stands after ``turn`` turns with ``requests`` in flight."""
+
+    lane: str
+    requests: int
+    turn: int
+    running: tuple[int, ...]
+    best: int
+    figures: tuple[KFigure, ...]
+    spent_s: float
+    budget_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TuneEnded:
+    """The search is over; the lane now drafts at the best K, and ``serve`` is the line that serves the model so."""
+
+    lane: str
+    why: TuneWhy
+    last: TuneTurn
+    serve: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Paused:
     """The race stands still (``paused``) or runs."""
 
@@ -253,6 +356,9 @@ Event: TypeAlias = (
     | Margin
     | RoundFinished
     | KChanged
+    | Inspected
+    | TuneTurn
+    | TuneEnded
     | Paused
     | Notice
     | Gap

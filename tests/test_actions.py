@@ -10,7 +10,9 @@ from spectui import commands as cmd
 from spectui.sources.synthetic import SyntheticSource
 from spectui.sources.synthetic_race import demo_lanes
 from spectui.ui.actions import ACTIONS, Action, bindings, groups, keys_table
+from spectui.ui.screens.costs import CostsScreen
 from spectui.ui.screens.help import HelpScreen
+from spectui.ui.screens.inspect import InspectScreen
 from spectui.ui.screens.log import LogScreen
 from spectui.ui.screens.prompt import PromptLine
 from tests.stage import FakeLog, Stage, running
@@ -56,6 +58,12 @@ async def opens_the_prompt(stage: Stage, key: str) -> None:
     assert line.is_open
     await stage.press("escape")
     assert not line.is_open
+
+
+async def inspects(stage: Stage, key: str) -> None:
+    await stage.press(key)
+    await stage.settle(lambda: "a synthetic race has no target to ask" in stage.text)
+    assert isinstance(stage.app.screen, InspectScreen)
 
 
 async def hides_rejected(stage: Stage, key: str) -> None:
@@ -107,6 +115,8 @@ CHECKS: dict[str, Check] = {
     "race.next": sends(cmd.NextPrompt(1)),
     "race.previous": sends(cmd.NextPrompt(-1)),
     "race.prompt": opens_the_prompt,
+    "race.category": sends(cmd.NextCategory()),
+    "race.temperature": opens_the_prompt,
     "race.restart": sends(cmd.Restart()),
     "race.more": sends(cmd.SetConcurrency(3)),
     "race.fewer": sends(cmd.SetConcurrency(1)),
@@ -114,6 +124,10 @@ CHECKS: dict[str, Check] = {
     "lane.previous": focuses(lambda focus: (focus - 1) % 3),
     "lane.more_k": sends(cmd.SetK("mtp", 2)),
     "lane.fewer_k": sends(cmd.SetK("mtp", 0)),
+    "lane.k": opens_the_prompt,
+    "lane.tune": sends(cmd.Tune("mtp")),
+    "view.inspect": inspects,
+    "view.costs": shows(CostsScreen),
     "view.rejected": hides_rejected,
     "view.window": changes_the_window,
     "view.request_next": lambda stage, key: shows_request(stage, key),

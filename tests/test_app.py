@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from textual import events
 from textual.geometry import Size
 
 from spectui import commands as cmd
@@ -146,7 +147,7 @@ async def test_when_every_lane_failed_it_is_said_and_only_looking_and_leaving_re
     lanes = tuple(SyntheticLane(lane.info, fails_at="importing") for lane in demo_lanes())
     async with running(lanes=lanes, log=FakeLog("the reason")) as stage:
         assert "No lane is left." in stage.text
-        for action in ("pause", "step", "restart", "prompt"):
+        for action in ("pause", "step", "restart", "next_category"):
             assert stage.app.screen.check_action(action, ()) is None
         await stage.press("l")
         await stage.settle(lambda: "the reason" in stage.text)
@@ -156,6 +157,7 @@ async def test_a_source_that_dies_says_so() -> None:
     async with running(dies_after=4, paused=False) as stage:
         await stage.settle(lambda: stage.view.fault is not None)
         assert "the synthetic source ended: it was told to fail here" in stage.text
+        await stage.settle(lambda: "stopped" in stage.text)
         assert stage.app.screen.check_action("restart", ()) is None
         assert stage.app.screen.check_action("help", ()) is True
 
@@ -227,6 +229,58 @@ async def test_a_prompt_of_one_s_own_is_raced_and_remembered() -> None:
         sent = len(stage.source.commands)
         await stage.press("slash", "space", "enter", "n")
         assert stage.source.commands[sent:] == [cmd.NextPrompt(1)]
+
+
+async def test_keys_typed_at_once_reach_the_prompt_line_and_then_the_race() -> None:
+    async with running() as stage:
+        for _ in range(2):
+            keys = ("slash", *"Count n", "left", "left", "backspace", "!", "enter", "n")
+            for key in keys:
+                stage.app.post_message(events.Key(key, "/" if key == "slash" else key if len(key) == 1 else None))
+            sent = len(stage.source.commands) + 2
+            await stage.settle(lambda: len(stage.source.commands) >= sent)  # noqa: B023 - awaited here
+            assert stage.source.commands[-2:] == [cmd.SetPrompt("Coun! n"), cmd.NextPrompt(1)]
+
+
+async def test_a_paste_right_behind_the_slash_reaches_the_prompt_line() -> None:
+    async with running() as stage:
+        stage.app.post_message(events.Key("slash", "/"))
+        stage.app.post_message(events.Paste("one line\nanother"))
+        stage.app.post_message(events.Key("!", "!"))
+        stage.app.post_message(events.Key("enter", None))
+        await stage.settle(lambda: stage.source.commands == [cmd.SetPrompt("one line!")])
+
+
+@pytest.mark.parametrize(
+    ("keys", "sent"),
+    [
+        (("k", "2"), cmd.SetK("mtp", 2)),
+        (("k", *"99"), cmd.SetK("mtp", 99)),
+        (("T", *"0.7"), cmd.SetTemperature(0.7)),
+        (("c",), cmd.NextCategory()),
+    ],
+)
+async def test_figures_can_be_typed(keys: tuple[str, ...], sent: cmd.Command) -> None:
+    async with running() as stage:
+        await stage.press(*keys, *([] if sent == cmd.NextCategory() else ["enter"]))
+        assert stage.source.commands == [sent]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (("k", *"two"), "'two' is no K: MTP takes a whole number from 0 to"),
+        (("k", *"-1"), "'-1' is no K"),
+        (("T", *"hot"), "'hot' is no temperature: type a number from 0 (greedy) to 2"),
+        (("T", *"nan"), "'nan' is no temperature"),
+        (("T", *"3"), "'3' is no temperature"),
+    ],
+)
+async def test_what_cannot_be_meant_is_said_to_the_user_alone(keys: tuple[str, ...], said: str) -> None:
+    async with running() as stage:
+        await stage.press(*keys, "enter")
+        await stage.settle(lambda: said in stage.text)
+        assert stage.source.commands == []
 
 
 async def test_while_typing_no_other_key_acts_but_ctrl_c_quits() -> None:

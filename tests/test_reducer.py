@@ -314,15 +314,16 @@ def test_the_same_events_give_the_same_view_however_they_are_portioned(
 
 
 def comparable(run: RunView) -> object:
-    """Everything that a screen could show of a view, with texts in place of logs."""
-    lanes = [
-        {
-            name: [lane.stream.log[i] for i in range(lane.stream.length)] if name == "stream" and lane.stream else value
-            for name in LaneView.__slots__
-            for value in [getattr(lane, name)]
-        }
-        for lane in run.lanes
-    ]
+    """Everything that a screen could show of a view, with what they hold in place of logs and histories."""
+    lanes = []
+    for lane in run.lanes:
+        shown = {name: getattr(lane, name) for name in LaneView.__slots__}
+        shown["costs"] = lane.costs.figures(lane.info.k_max, lane.acceptance.by_position, 1)
+        if lane.stream is not None:
+            shown["stream"] = [lane.stream.log[i] for i in range(lane.stream.length)]
+        if lane.history is not None:
+            shown["history"] = [lane.history.at(i) for i in range(lane.history.first, lane.history.last + 1)]
+        lanes.append(shown)
     return lanes, run.round, run.round_over, run.paused, run.lost, run.lane_time_s
 
 

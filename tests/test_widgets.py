@@ -420,9 +420,21 @@ def test_throughput_over_lane_time() -> None:
     assert [line[-1] for line in texts(rows)[1:-2] if line.endswith(("1", "2"))] == ["2", "1"]
 
 
+def test_a_change_of_k_is_marked_where_it_happened() -> None:
+    lane = with_series(race().lane(MTP), SERIES)
+    marked = dataclasses.replace(lane, k_changes=((2.5, 4), (7.5, 0)))
+    ground = texts(throughput_rows([marked], 60, 9))[-3]
+    assert 10 < ground.index("▴4") < 20
+    assert 40 < ground.index("▴0") < 50
+    assert "▴" not in "".join(texts(throughput_rows([lane], 60, 9)))
+
+
 def test_throughput_before_there_is_any() -> None:
     rows = throughput_rows(Race(AR, MTP).view.lanes, 60, 9)
     assert texts(rows) == ["tok/s over lane time  ━ AR  ━ MTP", *[""] * 8]
+    many = list(race().view.lanes) * 4
+    numbers = "  ".join(f"━ {number}" for number in range(1, len(many) + 1))
+    assert plain(throughput_rows(many, 50, 9)[0]) == f"tok/s  {numbers}"
     assert throughput_rows([], 60, 9)[0] == (("tok/s over lane time", "strong"),)
     assert throughput_rows([], 60, 0) == []
     assert texts(throughput_rows(race().view.lanes, 30, 3))[0] == "tok/s  ━ AR  ━ MTP"

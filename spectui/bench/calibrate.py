@@ -127,8 +127,7 @@ def _engines(options: argparse.Namespace, chosen: tuple[str, ...], *, gpu: bool)
     from spectui.runtime.setup import host_config
     from spectui.runtime.silence import quiet_output
     from spectui.sources.vllm.compat import without_collections
-    from spectui.sources.vllm.host import WARM_UP_IDS
-    from spectui.sources.vllm.lane import Lane
+    from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
     from spectui.sources.vllm.lane_spec import lane_infos
 
     config = host_config(options, gpu=gpu)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from spectui.core.tuner import ENDED
+
+if TYPE_CHECKING:
+    from spectui.bench.tune import Check, Found
 
 DASH = "—"
 
@@ -66,3 +72,53 @@ def _ms(value: float | None) -> str:
 
 def _seconds(value: float | None) -> str:
     return DASH if value is None else f"{value:6.2f} s"
+
+
+def tuning_lines(found: Sequence[Found], serve: Mapping[str, str]) -> list[str]:
+    """What `spectui tune` found, a table for each search, and the lines to paste."""
+    lines: list[str] = []
+    for one in found:
+        about = f", {one.category} prompts" if one.category else ""
+        requests = f"{one.requests} request{'s' if one.requests > 1 else ''}"
+        lines += [
+            f"{one.spec}{about}, {requests} in flight: best K = {one.best} "
+            f"({ENDED[one.why]}; {one.turns} turns, {one.spent_s:.0f} s)",
+            f"     K  {'tok/s (95 %)':<24} {'over K=0':>8} {'length':>7} "
+            f"{'draft':>8} {'verify':>8} {'step':>8} {'est.':>7}",
+        ]
+        for figure in one.figures:
+            mark = "*" if figure.k == one.best else " " if figure.running else "-"
+            interval = f"({_number(figure.low, '.1f')} to {_number(figure.high, '.1f')})"
+            lines.append(
+                f"  {mark} {figure.k:>2}  {_number(figure.tok_s, '.1f'):<7} {interval:<16} "
+                f"{_number(figure.speed_up, '.2f'):>8} {_number(figure.length, '.2f'):>7} "
+                f"{_milli(figure.draft_s):>8} {_milli(figure.verify_s):>8} {_milli(figure.step_s):>8} "
+                f"{_number(figure.estimate_tok_s, '.1f'):>7}"
+            )
+        if one.check is not None:
+            lines += _check_lines(one.best, one.check)
+        lines.append("")
+    lines += [line for text in serve.values() for line in (text, "")]
+    return lines[:-1]
+
+
+def _check_lines(best: int, check: Check) -> list[str]:
+    """The sweep, and how far the search and the cost model are from it."""
+    lines = [
+        f"  check: of a sweep over every K the fastest was K = {check.best}; K = {best} was "
+        f"{check.shortfall:.1%} slower there",
+        "     K   swept   est. without this K's own steps",
+    ]
+    for k, tok_s in check.tok_s.items():
+        estimate = check.held_out.get(k)
+        apart = DASH if estimate is None else f"{estimate:.1f} ({estimate / tok_s - 1:+.1%})"
+        lines.append(f"    {k:>2}  {tok_s:>6.1f}   {apart}")
+    return lines
+
+
+def _number(value: float | None, form: str) -> str:
+    return DASH if value is None else f"{value:{form}}"
+
+
+def _milli(seconds: float | None) -> str:
+    return DASH if seconds is None else f"{seconds * 1000:.1f} ms"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from spectui import events as ev
+from spectui.core.history import PastStep
 from spectui.core.ledger import ledger_row
 from spectui.core.losslessness import Comparison
 from spectui.core.state import LaneState, RequestState, RoundTotals, RunState
@@ -38,6 +39,7 @@ def _round_started(state: RunState, event: ev.RoundStarted) -> None:
     state.prompts = event.prompts
     state.sampling = event.sampling
     state.round_over = False
+    state.inspected = None
     state.revision += 1
     for lane in state.lanes.values():
         lane.round = RoundTotals(start_ns=lane.clock_ns, clock_ns=lane.clock_ns)
@@ -61,7 +63,12 @@ def _step(state: RunState, event: ev.Step) -> None:
     lane.acceptance.add(len(event.drafted), event.accepted)
     lane.window.add(len(event.drafted), event.accepted)
 
+    lane.costs.add(event)
+
     totals = lane.round
+    if totals.k not in (None, event.k):
+        totals.k_changes.append((totals.elapsed_ns, event.k))
+    totals.k = event.k
     totals.clock_ns = event.clock_ns
     row = ledger_row(totals.steps, event)
     lane.ledger.append(row)
@@ -73,6 +80,7 @@ def _step(state: RunState, event: ev.Step) -> None:
     totals.series.add(len(event.emitted), totals.elapsed_ns)
 
     if request := totals.requests.get(event.slot):
+        request.history.append(PastStep(event, len(request.ids), len(request.log)))
         request.ids.extend(event.emitted)
         request.cut += len(event.cut)
         for text, role in row.tokens:
@@ -140,6 +148,16 @@ def _paused(state: RunState, event: ev.Paused) -> None:
     state.revision += 1
 
 
+def _inspected(state: RunState, event: ev.Inspected) -> None:
+    state.inspected = event
+    state.revision += 1
+
+
+def _tuning(state: RunState, event: ev.TuneTurn | ev.TuneEnded) -> None:
+    state.tuning = event
+    state.revision += 1
+
+
 def _notice(state: RunState, event: ev.Notice) -> None:
     state.notice = event.text
     state.notices += 1
@@ -165,6 +183,9 @@ _HANDLERS: dict[type, Callable[[RunState, Any], None]] = {
     ev.RoundFinished: _round_finished,
     ev.KChanged: _k_changed,
     ev.Paused: _paused,
+    ev.Inspected: _inspected,
+    ev.TuneTurn: _tuning,
+    ev.TuneEnded: _tuning,
     ev.Notice: _notice,
     ev.Gap: _gap,
 }

@@ -7,17 +7,33 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from spectui.core.acceptance import AcceptanceCounter
+from spectui.core.history import History
 from spectui.core.ledger import LedgerRow
 from spectui.core.losslessness import Comparison
 from spectui.core.rates import ChunkMeter, RateSeries, SlidingRate
+from spectui.core.step_costs import StepCosts
 from spectui.core.tokens import TokenLog
-from spectui.events import FinishReason, LaneInfo, LaneStage, Prompt, RunStarted, Sampling
+from spectui.events import (
+    FinishReason,
+    Inspected,
+    LaneInfo,
+    LaneStage,
+    Prompt,
+    RunStarted,
+    Sampling,
+    TuneEnded,
+    TuneTurn,
+)
 
 WINDOW_STEPS = 200
 """Steps in the sliding acceptance window."""
 
 LEDGER_STEPS = 64
 """Steps that the ledger keeps of each lane."""
+
+
+K_CHANGES = 8
+"""Changes of K that the charts mark."""
 
 
 @dataclass(slots=True)
@@ -29,6 +45,7 @@ class RequestState:
     prompt_tokens: int
     ids: array[int] = field(default_factory=lambda: array("l"))
     log: TokenLog = field(default_factory=TokenLog)
+    history: History = field(default_factory=History)
     finished: FinishReason | None = None
     engine_emitted: int | None = None
     cut: int = 0
@@ -38,7 +55,10 @@ class RequestState:
 
 @dataclass(slots=True)
 class RoundTotals:
-    """A lane's sums since the round began; ``start_ns`` is the lane clock at that moment."""
+    """A lane's sums since the round began; ``start_ns`` is the lane clock at that moment.
+
+    ``k`` is that of the last step, None before the first; ``k_changes`` are (lane time of the round in ns, new K).
+    """
 
     start_ns: int = 0
     clock_ns: int = 0
@@ -48,6 +68,8 @@ class RoundTotals:
     chunks: ChunkMeter = field(default_factory=ChunkMeter)
     recent: SlidingRate = field(default_factory=SlidingRate)
     series: RateSeries = field(default_factory=RateSeries)
+    k: int | None = None
+    k_changes: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=K_CHANGES))
     requests: dict[int, RequestState] = field(default_factory=dict)
 
     @property
@@ -71,6 +93,7 @@ class LaneState:
     acceptance: AcceptanceCounter = field(default_factory=AcceptanceCounter)
     window: AcceptanceCounter = field(default_factory=lambda: AcceptanceCounter(WINDOW_STEPS))
     ledger: deque[LedgerRow] = field(default_factory=lambda: deque(maxlen=LEDGER_STEPS))
+    costs: StepCosts = field(default_factory=StepCosts)
     round: RoundTotals = field(default_factory=RoundTotals)
 
     @property
@@ -84,7 +107,8 @@ class RunState:
     """The whole run. ``revision`` moves with what concerns no single lane.
 
     ``notices`` counts them, so that the same sentence said twice is news twice; ``fault`` is why the source as a whole
-    gave up, None while it lives.
+    gave up, None while it lives; ``tuning`` is where the last search for a best K stands, or how it ended;
+    ``inspected`` is the step that was looked at last.
     """
 
     started: RunStarted | None = None
@@ -97,6 +121,8 @@ class RunState:
     notice: str = ""
     notices: int = 0
     fault: str | None = None
+    tuning: TuneTurn | TuneEnded | None = None
+    inspected: Inspected | None = None
     lost: int = 0
     events: int = 0
     revision: int = 0

@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spectui.core.acceptance import Acceptance
+from spectui.core.history import History
 from spectui.core.ledger import LedgerRow
 from spectui.core.losslessness import Divergence
 from spectui.core.rates import per_second
 from spectui.core.state import LaneState, RunState
+from spectui.core.step_costs import StepCosts
 from spectui.core.tokens import TokenLog
-from spectui.events import FinishReason, LaneInfo, LaneStage, Prompt, Sampling
+from spectui.events import FinishReason, Inspected, LaneInfo, LaneStage, Prompt, Sampling, TuneEnded, TuneTurn
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,11 @@ class LaneView:
         naive_tok_s: What a meter that counts stream chunks would say.
         speedup: ``tok_s`` over AR's in the same round, None without an AR lane that has a figure.
         acceptance: Over everything the lane has done; ``window`` over its last steps.
-        stream: Tokens of the shown request, None before it starts.
+        costs: What its steps took at each K; grows.
+        stream: Tokens of the shown request, None before it starts; ``history`` has its steps, and grows.
         divergence: First difference from AR in the shown request, None when equal so far or not compared.
         equal: Output tokens of the shown request that were found equal to AR's; None when not compared.
-        series: (seconds of lane time, tok/s).
+        series: (seconds of lane time, tok/s); ``k_changes`` are (seconds of lane time, K from then on).
         active: Requests of the round that are unfinished, ``requests`` all of them.
     """
 
@@ -58,13 +61,16 @@ class LaneView:
     speedup: float | None
     acceptance: Acceptance
     window: Acceptance
+    costs: StepCosts
     ledger: tuple[LedgerRow, ...]
     stream: StreamView | None
+    history: History | None
     slot: int
     finished: FinishReason | None
     divergence: Divergence | None
     equal: int | None
     series: tuple[tuple[float, float], ...]
+    k_changes: tuple[tuple[float, int], ...]
     active: int
     requests: int
     preemptions: int
@@ -75,7 +81,8 @@ class RunView:
     """The whole screen. ``lane_time_s`` is the furthest lane clock of the round.
 
     ``notices`` counts the notices so far, of which ``notice`` is the last; ``fault`` is why the source as a whole gave
-    up, None while it lives.
+    up, None while it lives; ``tuning`` is where the last search for a best K stands, or how it ended;
+    ``inspected`` is the step that was looked at last.
     """
 
     revision: int
@@ -93,6 +100,8 @@ class RunView:
     lane_time_s: float
     notices: int = 0
     fault: str | None = None
+    tuning: TuneTurn | TuneEnded | None = None
+    inspected: Inspected | None = None
 
 
 class Viewer:
@@ -136,6 +145,8 @@ class Viewer:
             lane_time_s=max((lane.round_s for lane in lanes), default=0.0),
             notices=state.notices,
             fault=state.fault,
+            tuning=state.tuning,
+            inspected=state.inspected,
         )
 
     def _lane(self, name: str, lane: LaneState, ar_tok_s: float | None) -> LaneView:
@@ -165,13 +176,16 @@ class Viewer:
             speedup=speedup,
             acceptance=lane.acceptance.read(),
             window=lane.window.read(),
+            costs=lane.costs,
             ledger=tuple(lane.ledger),
             stream=StreamView(request.log, len(request.log)) if request else None,
+            history=request.history if request else None,
             slot=self.slot,
             finished=request.finished if request else None,
             divergence=Divergence(position, request.margin) if request and position is not None else None,
             equal=comparison.equal if comparison else None,
             series=totals.series.read(),
+            k_changes=tuple((ns / 1e9, k) for ns, k in totals.k_changes),
             active=sum(r.finished is None for r in totals.requests.values()),
             requests=len(totals.requests),
             preemptions=lane.preemptions,

@@ -21,7 +21,6 @@ from spectui.sources.synthetic_text import prompt_set
 
 LOADING: tuple[ev.StageName, ...] = ("importing", "loading", "warming up")
 
-MAX_CONCURRENCY = 16
 
 _MAX_DEBT_S = 0.1
 
@@ -230,8 +229,8 @@ class SyntheticSource:
                     self._emit(self._race.step(turn))
             case cmd.Restart():
                 self._restart()
-            case cmd.NextPrompt(by):
-                self._move(by)
+            case cmd.NextPrompt() | cmd.NextCategory():
+                self._move(command.by if isinstance(command, cmd.NextPrompt) else 1)
                 self._restart()
             case cmd.SetPrompt(text):
                 self._own_prompt = text
@@ -240,8 +239,12 @@ class SyntheticSource:
                 self._emit([self._race.set_k(lane, k)])
             case cmd.Abort(lane):
                 self._emit(self._race.abort(lane))
-            case cmd.SetConcurrency(requests) if not 1 <= requests <= MAX_CONCURRENCY:
-                self._emit([ev.Notice(f"requests in flight go from 1 to {MAX_CONCURRENCY}", level="warning")])
+            case cmd.Inspect(lane, slot, index):
+                self._emit([ev.Inspected(lane, slot, index, (), "a synthetic race has no target to ask")])
+            case cmd.Tune():
+                self._emit([ev.Notice("a synthetic race has nothing to tune", level="warning")])
+            case cmd.SetConcurrency(requests) if not 1 <= requests <= cmd.MAX_CONCURRENCY:
+                self._emit([ev.Notice(f"requests in flight go from 1 to {cmd.MAX_CONCURRENCY}", level="warning")])
             case cmd.SetConcurrency(requests):
                 self._concurrency = requests
                 self._restart()

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Protocol
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -82,7 +83,7 @@ class SpecTUIApp(App[None]):
         self._figures = figures or FrameFigures()
         self._make_scheduler = scheduler
         self._viewer = Viewer(self.state)
-        self._controls = Controls(self.choices, source.send)
+        self._controls = Controls(self.choices, source.send, self._say)
         self._loading: dict[str, tuple[float, float | None]] = {}
         self._asked: set[Canvas] = set()
         self._notice_at: float | None = None
@@ -152,6 +153,8 @@ class SpecTUIApp(App[None]):
                 self._controls.answered()
             case ev.KChanged() | ev.Paused():
                 self._controls.answered()
+            case ev.TuneTurn(turn=0):
+                self.call_later(self._show_tuning)
             case ev.RunStarted():
                 self._controls.begin(event.lanes)
             case ev.RoundStarted():
@@ -159,11 +162,23 @@ class SpecTUIApp(App[None]):
                     self._race_begins()
                 self.choices.slot = min(self.choices.slot, max(0, len(event.prompts) - 1))
 
+    def _say(self, text: str) -> None:
+        """What the source need not be asked about."""
+        self.reduce(ev.Notice(text, level="warning"))
+        self.frames.poke()
+
     def _race_begins(self) -> None:
         # How late the loop came while engines were built says nothing about the race.
         self._figures.lag_s.clear()
         # Modules, engines and widgets live to the end; walking over them costs the collector 50 ms and more each time.
         gc.freeze()
+
+    def _show_tuning(self) -> None:
+        from spectui.ui.screens.tune import TuneScreen
+
+        if isinstance(self.screen, LiveScreen):
+            self.push_screen(TuneScreen(self.view, self._controls.stop_tuning))
+            self.frames.poke(slow=True)
 
     def _note_stage(self, lane: str, stage: ev.StageName) -> None:
         began, ended = self._loading.get(lane, (self._now(), None))
@@ -197,6 +212,20 @@ class SpecTUIApp(App[None]):
         self._asked.add(canvas)
         self.frames.poke()
 
+    def on_key(self, event: events.Key) -> None:
+        """Text for the prompt line. Here, because keys that were typed at once are behind ``/`` only in this queue."""
+        if event.character is not None and event.is_printable and self._typed(event.character):
+            event.prevent_default()
+
+    def on_paste(self, event: events.Paste) -> None:
+        self._typed(event.text.partition("\n")[0].rstrip("\r"))
+
+    def _typed(self, text: str) -> bool:
+        line = self.screen.typing if isinstance(self.screen, LiveScreen) else None
+        if line is not None:
+            line.put(text)
+        return line is not None
+
     def redraw_all(self) -> None:
         """Something concerns the charts too: draw them in the next frame, not in half a second."""
         if self._started:
@@ -229,6 +258,19 @@ class SpecTUIApp(App[None]):
         from spectui.ui.screens.help import HelpScreen
 
         self.push_screen(HelpScreen())
+
+    def action_costs(self) -> None:
+        from spectui.ui.screens.costs import CostsScreen
+
+        self.push_screen(CostsScreen(self.view))
+        self.frames.poke(slow=True)
+
+    def action_inspect(self) -> None:
+        from spectui.ui.screens.inspect import InspectScreen
+
+        leave = self._controls.look(self.view)
+        self.push_screen(InspectScreen(self.view, self.choices.focus, self.source.send, leave))
+        self.frames.poke(slow=True)
 
     def action_log(self) -> None:
         from spectui.ui.screens.log import LogScreen

@@ -63,6 +63,17 @@ def share_no_tokenizers() -> None:
     renderer.maybe_make_thread_pool = lambda tokenizer, copies=1: tokenizer
 
 
+def inspect_models_here() -> None:
+    """Spare the first run a second import of vLLM for each model class.
+
+    vLLM looks into a class that it has not seen before in another process, so that CUDA stays untouched in this one
+    (``vllm/model_executor/models/registry.py``); a CPU engine needs the class here anyway.
+    """
+    if importlib.import_module("vllm.platforms").current_platform.is_cpu():
+        registry: Any = importlib.import_module("vllm.model_executor.models.registry")
+        registry._run_in_subprocess = lambda inspect: inspect()
+
+
 @contextmanager
 def without_collections() -> Iterator[None]:
     """Load engines without searching what they consist of for garbage, again and again.
@@ -87,6 +98,7 @@ def build_engine(**engine_args: Any) -> Any:
     keep_process_groups()
     register_kernels_once()
     share_no_tokenizers()
+    inspect_models_here()
     # vLLM collects several times while it builds an engine; what is frozen costs it nothing.
     gc.freeze()
     engine = LLMEngine.from_engine_args(EngineArgs(**engine_args))
@@ -98,6 +110,8 @@ def close_engine(engine: Any) -> None:
     """Free an engine; the last one takes the process groups with it."""
     _alive.discard(id(engine))
     engine.engine_core.shutdown()
+    # An engine is a web of cycles, and frozen: the next search for garbage is to find its weights and cache.
+    gc.unfreeze()
 
 
 def scheduler_of(engine: Any) -> Any:
@@ -149,7 +163,16 @@ class StepTimers:
         self.draft_ns = self.verify_ns = None
 
 
-def sampling_params(sampling: Sampling, slot: int, logprobs: int | None = None) -> Any:
+def probing_params(likeliest: int) -> Any:
+    """``SamplingParams`` that ask for the likelihood of every prompt token and of the one after it."""
+    from vllm import SamplingParams
+
+    return SamplingParams(
+        temperature=0.0, max_tokens=1, ignore_eos=True, detokenize=False, logprobs=likeliest, prompt_logprobs=likeliest
+    )
+
+
+def sampling_params(sampling: Sampling, slot: int) -> Any:
     """vLLM's ``SamplingParams``; each step's output carries only the tokens of that step."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
@@ -163,7 +186,6 @@ def sampling_params(sampling: Sampling, slot: int, logprobs: int | None = None) 
         max_tokens=sampling.max_tokens,
         ignore_eos=sampling.ignore_eos,
         stop=list(sampling.stop) or None,
-        logprobs=logprobs,
         structured_outputs=None if schema is None else StructuredOutputsParams(json=schema),
         output_kind=RequestOutputKind.DELTA,
     )

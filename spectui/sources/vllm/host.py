@@ -2,56 +2,32 @@
 
 from __future__ import annotations
 
-import gc
-import importlib
 import logging
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from spectui import commands as cmd
-from spectui.events import Event, KChanged, LaneInfo, LaneStage, Notice, Paused, Prompt, RunStarted, Sampling, StageName
+from spectui.core.serve_line import serve_line
+from spectui.events import Event, Inspected, KChanged, LaneStage, Notice, Paused, Place, RunStarted, TuneWhy
 from spectui.sources.base import Sink
 from spectui.sources.frame_slot import FrameSlot
 from spectui.sources.machine import machine_name, software_versions
 from spectui.sources.vllm import compat
-from spectui.sources.vllm.errors import explain, explain_death, explain_import, explain_target, first_line
+from spectui.sources.vllm.config import HostConfig
+from spectui.sources.vllm.errors import explain_death, first_line
 from spectui.sources.vllm.lane import Lane
-from spectui.sources.vllm.lane_spec import LaneSpec, lane_infos
+from spectui.sources.vllm.lane_spec import lane_infos
+from spectui.sources.vllm.loading import Loader
 from spectui.sources.vllm.race import PromptTooLongError, Race
-from spectui.sources.vllm.rounds import PromptDeck
-from spectui.sources.vllm.target import Report
+from spectui.sources.vllm.rounds import PromptDeck, chat_ids
+from spectui.sources.vllm.tuning import PIECE_TOKENS, Tuning
 
 logger = logging.getLogger(__name__)
 
-MAX_CONCURRENCY = 16
-
-
-@dataclass(frozen=True, slots=True)
-class HostConfig:
-    """What races.
-
-    Attributes:
-        target: A name for headings.
-        find_target: Gives the path or id of the target, fetching it if need be; runs on the engine thread.
-        specs: The lanes, in the order of their panes.
-        prompts: The prompt set.
-        sampling: How every lane samples.
-        concurrency: Requests in flight in every lane, 1 to 16.
-        engine_args: vLLM engine arguments that hold for every lane.
-        paused: Begin in pause, so that whoever drives sends the first command.
-    """
-
-    target: str
-    find_target: Callable[[Report], str]
-    specs: Sequence[LaneSpec]
-    prompts: Sequence[Prompt]
-    sampling: Sampling = field(default_factory=Sampling)
-    concurrency: int = 1
-    engine_args: Mapping[str, Any] = field(default_factory=dict)
-    paused: bool = False
+_WHILE_TUNING = (cmd.Shutdown, cmd.Pause, cmd.Resume, cmd.StopTuning)
 
 
 class EngineHost:
@@ -60,6 +36,7 @@ class EngineHost:
     def __init__(self, config: HostConfig) -> None:
         self._config = config
         self._infos = lane_infos(config.specs)
+        self._loader = Loader(config, self._infos, self._emit)
         self._commands: queue.SimpleQueue[cmd.Command] = queue.SimpleQueue()
         self._slot = FrameSlot()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -71,6 +48,7 @@ class EngineHost:
         self._paused = config.paused
         self._ending = False
         self._single: str | None = None
+        self._tuning: Tuning | None = None
 
     @property
     def slot(self) -> FrameSlot:
@@ -124,59 +102,14 @@ class EngineHost:
                 versions=software_versions(),
             )
         )
-        target = self._find_target()
-        if target is None or not self._import_engine():
-            return []
         lanes: list[Lane] = []
-        for info, spec in zip(self._infos, config.specs, strict=True):
-            if self._ending:
-                break
-            if lane := self._load_lane(info, spec, target):
+        for lane in self._loader.load():
+            if lane is not None:
                 lanes.append(lane)
             self._follow_waiting()
+            if self._ending:
+                break
         return lanes
-
-    def _find_target(self) -> str | None:
-        try:
-            return self._config.find_target(self._stage_everywhere)
-        except Exception as error:
-            logger.exception("the target could not be had")
-            self._stage_everywhere("failed", explain_target(error))
-            return None
-
-    def _import_engine(self) -> bool:
-        self._stage_everywhere("importing", "vLLM and torch")
-        try:
-            importlib.import_module("spectui.sources.vllm.tap")
-        except Exception as error:
-            logger.exception("vLLM could not be imported")
-            self._stage_everywhere("failed", explain_import(error))
-            return False
-        return True
-
-    def _load_lane(self, info: LaneInfo, spec: LaneSpec, target: str) -> Lane | None:
-        self._emit(LaneStage(info.name, "loading", "weights"))
-        lane: Lane | None = None
-        try:
-            lane = Lane(info, spec, target, self._config.engine_args)
-            self._emit(LaneStage(info.name, "warming up"))
-            lane.warm_up(WARM_UP_IDS)
-        except Exception as error:
-            logger.exception("lane %s could not be built", info.name)
-            self._emit(LaneStage(info.name, "failed", explain(error, spec, target)))
-            lane = None
-        if lane is None:
-            # A failed engine's weights are garbage now; behind the next freeze nobody would find them.
-            gc.collect()
-        else:
-            self._emit(LaneStage(info.name, "ready"))
-        return lane
-
-    def _stage_everywhere(
-        self, stage: StageName, detail: str = "", done: int | None = None, total: int | None = None
-    ) -> None:
-        for info in self._infos:
-            self._emit(LaneStage(info.name, stage, detail, done, total))
 
     def _begin(self) -> None:
         prompts = self._deck.take(self._concurrency)
@@ -186,7 +119,13 @@ class EngineHost:
             self._emit(Notice(str(error), level="warning"))
 
     def _turn(self) -> None:
-        """One step of the race, or a wait for the next command."""
+        """One step of the search or of the race, or a wait for the next command."""
+        if self._tuning is not None and not self._paused:
+            self._slot.stepping(True)
+            self._tune(self._tuning)
+            self._slot.offer()
+            self._follow_waiting()
+            return
         lane = self._race.next_lane()
         if lane is None and self._race.open:
             self._emit_all(self._race.finish())
@@ -199,6 +138,57 @@ class EngineHost:
             self._step(self._asked_for() or lane)
             self._slot.offer()
         self._follow_waiting()
+
+    def _tune(self, tuning: Tuning) -> None:
+        if (why := tuning.ended) is not None:
+            self._end_tuning(why)
+            return
+        try:
+            turn = tuning.step()
+        except Exception as error:
+            logger.exception("lane %s died while it was tuned", tuning.lane.info.name)
+            self._tuning = None
+            self._race.drop(tuning.lane)
+            self._emit(LaneStage(tuning.lane.info.name, "failed", explain_death(error)))
+            self._begin()
+            return
+        if turn is not None:
+            self._emit(turn)
+
+    def _begin_tuning(self, name: str, budget_s: float) -> None:
+        lane = next((lane for lane in self._race.lanes if lane.info.name == name), None)
+        if lane is None or not lane.info.k_max:
+            self._emit(Notice("there is nothing to tune: the lane has no drafter", name, "warning"))
+            return
+        ids = [chat_ids(lane.tokenizer, prompt.text) for prompt in self._deck.all()]
+        fitting = [prompt for prompt in ids if len(prompt) + PIECE_TOKENS < lane.max_model_len]
+        if not fitting:
+            self._emit(Notice("there is nothing to tune on: no prompt of the set is short enough", name, "warning"))
+            return
+        for running in self._race.lanes:
+            self._emit_all(running.abort())
+        self._tuning = Tuning(
+            lane,
+            range(lane.info.k_max + 1),
+            fitting,
+            requests=self._concurrency,
+            sampling=self._sampling,
+            budget_s=budget_s,
+        )
+        self._emit(self._tuning.turn())
+        self._set_paused(False)
+
+    def _end_tuning(self, why: TuneWhy) -> None:
+        tuning, self._tuning = self._tuning, None
+        if tuning is not None:
+            ended = tuning.end(why, partial(self._serve_line, tuning.lane))
+            self._emit(KChanged(ended.lane, tuning.best))
+            self._emit(ended)
+            self._begin()
+
+    def _serve_line(self, lane: Lane, best: dict[int, int]) -> str:
+        target, hf_overrides = self._loader.target, self._config.engine_args.get("hf_overrides")
+        return serve_line(target, lane.spec.drafting(target), best, **lane.spec.target_arguments(hf_overrides))
 
     def _asked_for(self) -> Lane | None:
         """The lane of a `StepOnce`, which is used up by it."""
@@ -233,6 +223,9 @@ class EngineHost:
             self._follow(command)
 
     def _follow(self, command: cmd.Command) -> None:
+        if self._tuning is not None and not isinstance(command, _WHILE_TUNING):
+            self._emit(Notice("a lane is being tuned: Esc ends that with what is known", level="warning"))
+            return
         match command:
             case cmd.Shutdown():
                 self._ending = True
@@ -245,6 +238,8 @@ class EngineHost:
                 self._single = lane or ""
             case cmd.SetK(lane, k):
                 self._set_k(lane, k)
+            case cmd.Inspect():
+                self._inspect(command)
             case cmd.SetConcurrency(requests):
                 self._set_concurrency(requests)
             case cmd.SetTemperature(temperature):
@@ -256,8 +251,15 @@ class EngineHost:
             case cmd.NextPrompt(by):
                 self._deck.move(by * self._concurrency)
                 self._restart()
+            case cmd.NextCategory():
+                self._deck.next_category()
+                self._restart()
             case cmd.Restart():
                 self._restart()
+            case cmd.Tune(lane, budget_s):
+                self._begin_tuning(lane, budget_s)
+            case cmd.StopTuning():
+                self._end_tuning("cancelled")
             case cmd.Abort(lane):
                 for running in self._race.lanes:
                     if lane in (None, running.info.name):
@@ -287,13 +289,21 @@ class EngineHost:
             lane.k = k
             self._emit(KChanged(name, k))
 
+    def _inspect(self, asked: cmd.Inspect) -> None:
+        lane = next((lane for lane in self._race.lanes if lane.info.name == asked.lane), None)
+        places: tuple[Place, ...] = ()
+        why = "" if lane is not None else "the lane is not running"
+        if lane is not None:
+            try:
+                places = lane.inspect(asked.slot, asked.before, asked.tokens)
+            except Exception as error:
+                logger.exception("step %d of lane %s could not be inspected", asked.index, asked.lane)
+                why = first_line(error)
+        self._emit(Inspected(asked.lane, asked.slot, asked.index, places, why))
+
     def _set_concurrency(self, requests: int) -> None:
-        if not 1 <= requests <= MAX_CONCURRENCY:
-            self._emit(Notice(f"requests in flight go from 1 to {MAX_CONCURRENCY}", level="warning"))
+        if not 1 <= requests <= cmd.MAX_CONCURRENCY:
+            self._emit(Notice(f"requests in flight go from 1 to {cmd.MAX_CONCURRENCY}", level="warning"))
             return
         self._concurrency = requests
         self._restart()
-
-
-WARM_UP_IDS = tuple(range(100, 164))
-"""Any ordinary ids: the warm-up's text is never seen."""

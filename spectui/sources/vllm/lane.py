@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from spectui.events import CutReason, Event, FinishReason, LaneInfo, Own, Preempted, RequestFinished, Sampling, Step
+from spectui.events import (
+    CutReason,
+    Event,
+    FinishReason,
+    LaneInfo,
+    Likely,
+    Own,
+    Place,
+    Preempted,
+    RequestFinished,
+    Sampling,
+    Step,
+)
 from spectui.sources.vllm import compat
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.pieces import PieceDecoder, TokenTable
@@ -43,6 +56,15 @@ class EngineCounts:
     tap: tuple[int, int, int]
 
 
+LIKELIEST = 6
+"""How many of the target's likeliest tokens an inspection asks for at each place."""
+
+PROBE = "probe"
+
+WARM_UP_IDS = tuple(range(100, 164))
+"""Any ordinary ids: the warm-up's text is never seen."""
+
+
 class Lane:
     """A decoding method on its engine. Built, stepped and closed on the engine thread only.
 
@@ -55,6 +77,7 @@ class Lane:
         from spectui.sources.vllm.tap import TapScheduler
 
         self.info = info
+        self.spec = spec
         speculative = spec.speculative_config(target, int(engine_args["max_num_seqs"]))
         metered = {"speculative_config": speculative, "per_request_spec_decode_metrics": "detailed"}
         self._engine = compat.build_engine(
@@ -62,7 +85,7 @@ class Lane:
             scheduler_cls=TapScheduler,
             async_scheduling=False,
             **(metered if speculative else {}),
-            **engine_args,
+            **{**engine_args, **spec.target_arguments(engine_args.get("hf_overrides"))},
         )
         self._tap = compat.scheduler_of(self._engine)
         self._timers = compat.StepTimers(self._engine)
@@ -71,6 +94,7 @@ class Lane:
         self._table = TokenTable(self.tokenizer)
         self._by_request: dict[str, LaneRequest] = {}
         self._by_engine_id: dict[str, LaneRequest] = {}
+        self._by_slot: dict[int, LaneRequest] = {}
         self.clock_ns = 0
         self.own_ns = 0
         self.disagreements: list[EngineCounts] = []
@@ -94,7 +118,7 @@ class Lane:
         params = compat.sampling_params(sampling, slot)
         engine_id = self._engine.add_request(request, {"prompt_token_ids": list(prompt_ids)}, params)
         lane_request = LaneRequest(request, slot, list(prompt_ids), PieceDecoder(self._table))
-        self._by_request[request] = self._by_engine_id[engine_id] = lane_request
+        self._by_request[request] = self._by_engine_id[engine_id] = self._by_slot[slot] = lane_request
         return lane_request
 
     def abort(self) -> Iterator[Event]:
@@ -200,19 +224,40 @@ class Lane:
             )
 
     def top_two_margin(self, ids: Sequence[int]) -> float:
-        """The target's margin, in nats, between its two likeliest tokens after ``ids``; off the lane clock.
+        """The target's margin, in nats, between its two likeliest tokens after ``ids``; off the lane clock."""
+        (after,) = self._probe(ids, 2).outputs[0].logprobs
+        likeliest = sorted((entry.logprob for entry in after.values()), reverse=True)
+        return float(likeliest[0] - likeliest[1])
 
-        The lane must be idle.
+    def inspect(self, slot: int, before: int, tokens: Sequence[int]) -> tuple[Place, ...]:
+        """What the target makes of ``tokens`` behind the first ``before`` emitted ones of the slot's request.
+
+        Computed anew in one pass, off the lane clock; requests in flight wait and lose nothing.
+
+        Raises:
+            KeyError: The slot has had no request.
         """
-        params = compat.sampling_params(Sampling(max_tokens=1, ignore_eos=True), 0, logprobs=2)
-        self._engine.add_request("margin", {"prompt_token_ids": list(ids)}, params)
-        likeliest: list[float] = []
-        while self._engine.has_unfinished_requests():
-            for output in self._engine.step():
-                for position in output.outputs[0].logprobs or ():
-                    likeliest = sorted((entry.logprob for entry in position.values()), reverse=True)
-        self._tap.take()
-        return likeliest[0] - likeliest[1]
+        request = self._by_slot[slot]
+        context = request.prompt_ids + request.ids[:before].tolist()
+        places = self._probe([*context, *tokens], LIKELIEST).prompt_logprobs[len(context) :]
+        return tuple(self._place(token, entries) for token, entries in zip(tokens, places, strict=True))
+
+    def _place(self, token: int, entries: Mapping[int, Any]) -> Place:
+        ordered = sorted(entries.items(), key=lambda item: -item[1].logprob)[:LIKELIEST]
+        likeliest = tuple(Likely(one, self._text(one), math.exp(entry.logprob)) for one, entry in ordered)
+        return Place(token, self._text(token), math.exp(entries[token].logprob), int(entries[token].rank), likeliest)
+
+    def _text(self, token: int) -> str:
+        return PieceDecoder(self._table).peek((token,))[0]
+
+    def _probe(self, ids: Sequence[int], likeliest: int) -> Any:
+        """The engine's output for ``ids`` with the log-probabilities of all of them and of what follows."""
+        with self._tap.alone():
+            self._engine.add_request(PROBE, {"prompt_token_ids": list(ids)}, compat.probing_params(likeliest))
+            while True:
+                for output in self._engine.step():
+                    if output.finished:
+                        return output
 
     @contextmanager
     def untapped(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> Iterator[Callable[[], Any]]:

@@ -57,7 +57,6 @@ class Race:
         self._sampling = sampling
         yield RoundStarted(self.round, prompts, sampling)
         self._requests = {lane.info.name: [] for lane in self._lanes}
-        ids = [chat_ids(self._lanes[0].tokenizer, prompt.text) for prompt in prompts] if self._lanes else []
         for lane in self._lanes:
             self._start_ns[lane.info.name] = lane.clock_ns
             for slot, prompt_ids in enumerate(ids):

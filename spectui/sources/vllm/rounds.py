@@ -20,8 +20,18 @@ class PromptDeck:
     def take(self, count: int) -> tuple[Prompt, ...]:
         return tuple(self._prompts[(self._at + i) % len(self._prompts)] for i in range(count))
 
+    def all(self) -> tuple[Prompt, ...]:
+        """The whole set, from the current prompt on."""
+        return self.take(len(self._prompts))
+
     def move(self, by: int) -> None:
         self._at = (self._at + by) % len(self._prompts)
+
+    def next_category(self) -> None:
+        """On to the first prompt of another category than the current one's; stays where there is none."""
+        current, count = self._prompts[self._at].category, len(self._prompts)
+        ahead = (self._at + i for i in range(1, count))
+        self._at = next((at % count for at in ahead if self._prompts[at % count].category != current), self._at)
 
     def put_first(self, text: str) -> None:
         """The user's own text becomes the current prompt; the set goes on behind it."""

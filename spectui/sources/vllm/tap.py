@@ -7,9 +7,12 @@ asynchronous scheduling the drafts are placeholders there).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from vllm.v1.core.sched.output import SchedulerOutput
+from vllm.v1.core.sched.request_queue import create_request_queue
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.outputs import DraftTokenIds, ModelRunnerOutput
 from vllm.v1.request import Request
@@ -53,6 +56,22 @@ class TapScheduler(Scheduler):
         verified, self._verified = self._verified, []
         preempted, self._preempted = self._preempted, []
         return verified, preempted
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Schedule only what is added within; the others keep their places, their cache and their drafts.
+
+        The model runner keeps the state of requests that a step leaves out (``_update_states`` in
+        ``vllm/v1/worker/gpu_model_runner.py``).
+        """
+        running, waiting, k_of_drafts = self.running, self.waiting, self._k_of_drafts
+        verified, preempted = self.take()
+        self.running, self.waiting = [], create_request_queue(self.policy)
+        try:
+            yield
+        finally:
+            self.running, self.waiting, self._k_of_drafts = running, waiting, k_of_drafts
+            self._verified, self._preempted = verified, preempted
 
     def update_from_output(self, scheduler_output: SchedulerOutput, model_runner_output: ModelRunnerOutput) -> Any:
         sampled = model_runner_output.sampled_token_ids

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from spectui import commands as cmd
 from spectui.core.views import LaneView, RunView
 from spectui.events import LaneInfo
 
-MAX_CONCURRENCY = 16
+if TYPE_CHECKING:
+    from spectui.ui.screens.prompt import Question
 
 
 @dataclass(slots=True)
@@ -29,11 +31,13 @@ class Choices:
 
 
 class Controls:
-    """Turns actions into commands and choices. ``send`` passes a command to the source."""
+    """Turns actions into commands and choices. ``send`` passes a command to the source, ``say`` tells the user."""
 
-    def __init__(self, choices: Choices, send: Callable[[cmd.Command], None]) -> None:
+    def __init__(self, choices: Choices, send: Callable[[cmd.Command], None], say: Callable[[str], None]) -> None:
         self._choices = choices
         self._send = send
+        self._say = say
+        self._earlier: dict[str, list[str]] = {}
 
     def begin(self, lanes: tuple[LaneInfo, ...]) -> None:
         """A run begins: the first lane that drafts is the one to look at."""
@@ -68,16 +72,26 @@ class Controls:
                 return begun and (self.paused(view) or not view.round_over)
             case "step":
                 return begun and not view.round_over
-            case "next_prompt" | "restart" | "prompt":
+            case "next_prompt" | "next_category" | "restart":
+                return begun
+            case "ask" if parameters == ("k",):
+                return begun and lane is not None and lane.failed is None and lane.info.k_max > 0
+            case "ask":
                 return begun
             case "concurrency":
-                return begun and 1 <= len(view.prompts) + by <= MAX_CONCURRENCY
+                return begun and 1 <= len(view.prompts) + by <= cmd.MAX_CONCURRENCY
             case "move_focus":
                 return len(view.lanes) > 1
             case "focus_lane":
                 return 1 <= by <= len(view.lanes)
             case "change_k":
                 return begun and lane is not None and lane.failed is None and 0 <= self.k(lane) + by <= lane.info.k_max
+            case "tune":
+                return begun and lane is not None and lane.failed is None and lane.info.k_max > 0
+            case "costs":
+                return begun
+            case "inspect":
+                return begun and lane is not None and bool(lane.history)
             case "request":
                 return len(view.prompts) > 1
             case "scroll_text" | "rejected" | "window":
@@ -98,8 +112,39 @@ class Controls:
     def restart(self) -> None:
         self._send(cmd.Restart())
 
-    def prompt(self, text: str) -> None:
-        self._send(cmd.SetPrompt(text))
+    def next_category(self) -> None:
+        self._send(cmd.NextCategory())
+
+    def question(self, what: str, view: RunView) -> Question | None:
+        """What the line asks for: a prompt, a K of the focused lane, a temperature."""
+        from spectui.ui.screens.prompt import Question
+
+        earlier = self._earlier.setdefault(what, [])
+        match what:
+            case "prompt":
+                return Question("your prompt", lambda text: self._send(cmd.SetPrompt(text)), "race it", earlier)
+            case "temperature":
+                return Question("temperature, 0 is greedy", self._temperature, "sample so", earlier)
+            case "k" if (lane := self.focused(view)) is not None:
+                hint = f"K of {lane.info.title}, from 0 to {lane.info.k_max}"
+                return Question(hint, lambda text: self._typed_k(lane.info, text), "draft so many", earlier)
+        return None
+
+    def _typed_k(self, lane: LaneInfo, text: str) -> None:
+        if text.isdecimal():
+            self._send(cmd.SetK(lane.name, int(text)))
+        else:
+            self._say(f"'{text}' is no K: {lane.title} takes a whole number from 0 to {lane.k_max}")
+
+    def _temperature(self, text: str) -> None:
+        try:
+            temperature = float(text)
+        except ValueError:
+            temperature = -1.0
+        if 0 <= temperature <= cmd.MAX_TEMPERATURE:
+            self._send(cmd.SetTemperature(temperature))
+        else:
+            self._say(f"'{text}' is no temperature: type a number from 0 (greedy) to {cmd.MAX_TEMPERATURE:g}")
 
     def concurrency(self, view: RunView, by: int) -> None:
         self._send(cmd.SetConcurrency(len(view.prompts) + by))
@@ -110,6 +155,21 @@ class Controls:
             k = self.k(lane) + by
             self._choices.wanted_k[lane.info.name] = k
             self._send(cmd.SetK(lane.info.name, k))
+
+    def tune(self, view: RunView) -> None:
+        lane = self.focused(view)
+        if lane is not None:
+            self._send(cmd.Tune(lane.info.name))
+
+    def look(self, view: RunView) -> Callable[[], None]:
+        """Let the race stand still to look at a step; what is given back lets it go on if it ran."""
+        if self.paused(view) or view.round_over:
+            return lambda: None
+        self._send(cmd.Pause())
+        return lambda: self._send(cmd.Resume())
+
+    def stop_tuning(self) -> None:
+        self._send(cmd.StopTuning())
 
     def request(self, view: RunView, by: int) -> None:
         self._choices.slot = (self._choices.slot + by) % max(1, len(view.prompts))

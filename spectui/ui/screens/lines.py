@@ -21,6 +21,11 @@ def hints(*keys: tuple[str, str]) -> Row:
     return tuple(span for key, does in keys for span in ((key, "key"), (f" {does}{GAP}", "muted")))
 
 
+def asking_hints(enter: str) -> Row:
+    """What the keys do while the line for the user's words is open."""
+    return hints(("Enter", enter), ("Esc", "back"), ("Up Down", "earlier ones"))
+
+
 class MessageLine(Canvas):
     """One sentence, or nothing."""
 

@@ -17,7 +17,7 @@ from spectui.ui.canvas import paint
 from spectui.ui.screens.arrangement import SIDE_CELLS, arrange, visible
 from spectui.ui.screens.charts import Charts
 from spectui.ui.screens.controls import Controls
-from spectui.ui.screens.lines import KeysLine, MessageLine, hints
+from spectui.ui.screens.lines import KeysLine, MessageLine, asking_hints
 from spectui.ui.screens.message import message
 from spectui.ui.screens.pane import LanePane
 from spectui.ui.screens.strip import LaneStrip
@@ -26,9 +26,7 @@ from spectui.ui.widgets.status import StatusLine, TooSmall
 
 if TYPE_CHECKING:
     from spectui.ui.app import SpecTUIApp
-
-
-PROMPT_HINTS = hints(("Enter", "race it"), ("Esc", "back"), ("Up Down", "earlier prompts"))
+    from spectui.ui.screens.prompt import PromptLine
 
 
 class LiveScreen(Screen[None]):
@@ -68,6 +66,7 @@ class LiveScreen(Screen[None]):
         self._charts = Charts()
         self._message = MessageLine()
         self._keys = KeysLine(lambda action: self.doing(action)())
+        self._prompt_line: PromptLine | None = None
         self._first = 0
         self._asked: object = None
         self._laid_out: object = None
@@ -116,20 +115,22 @@ class LiveScreen(Screen[None]):
             number=index + 1,
             focused=index == self._app.choices.focus and len(view.lanes) > 1,
             greedy=view.sampling.temperature <= 0,
-            paused=view.paused or view.fault is not None,
+            paused=view.paused,
+            stopped=view.fault is not None,
             elapsed_s=self._app.loading_s(lane),
         )
 
     def _show_keys(self, view: RunView) -> bool:
-        choices, prompting = self._app.choices, self.has_class("prompting")
+        choices, line = self._app.choices, self.typing
+        asking = line.question.does if line is not None and line.question is not None else None
         failed = sum(lane.failed is not None for lane in view.lanes)
         moment = (view.round, view.round_over, view.paused, view.fault, len(view.lanes), failed)
-        key = (moment, choices.wanted_pause, choices.focus, prompting)
+        key = (moment, choices.wanted_pause, choices.focus, asking)
         if key == self._keys_for:
             return False
         self._keys_for = key
         labels = {"race.pause": "go on" if self._controls.paused(view) else "pause"}
-        return self._keys.show(self._disabled(), labels, PROMPT_HINTS if prompting else ())
+        return self._keys.show(self._disabled(), labels, asking_hints(asking) if asking else ())
 
     def _disabled(self) -> frozenset[str]:
         """Actions of the footer that can do nothing now."""
@@ -179,7 +180,7 @@ class LiveScreen(Screen[None]):
         self._app.redraw_all()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if self.has_class("prompting") and action not in ("quit", "close_prompt"):
+        if self.typing is not None and action != "quit":
             return False
         if action == "log":
             return True if self._app.log_tail is not None else None
@@ -203,6 +204,9 @@ class LiveScreen(Screen[None]):
 
     def action_next_prompt(self, by: int) -> None:
         self._controls.next_prompt(by)
+
+    def action_next_category(self) -> None:
+        self._controls.next_category()
 
     def action_restart(self) -> None:
         self._controls.restart()
@@ -253,29 +257,43 @@ class LiveScreen(Screen[None]):
     def action_help(self) -> None:
         self._app.action_help()
 
+    def action_tune(self) -> None:
+        self._controls.tune(self._view)
+
+    def action_costs(self) -> None:
+        self._app.action_costs()
+
+    def action_inspect(self) -> None:
+        self._app.action_inspect()
+
     def action_log(self) -> None:
         self._app.action_log()
 
     async def action_quit(self) -> None:
         await self._app.action_quit()
 
-    async def action_prompt(self) -> None:
+    async def action_ask(self, what: str) -> None:
         from spectui.ui.screens.prompt import PromptLine
 
-        lines = self.query(PromptLine)
-        line = lines.first() if lines else PromptLine()
-        if not lines:
-            await self.mount(line, before=self._message)
+        question = self._controls.question(what, self._view)
+        if question is None:
+            return
+        if self._prompt_line is None:
+            self._prompt_line = PromptLine(self._prompt_closed)
+            await self.mount(self._prompt_line, before=self._message)
         self.add_class("prompting")
-        line.open()
+        self._prompt_line.open(question)
         self._app.frames.poke()
 
-    def on_prompt_line_entered(self, event: object) -> None:
-        self._controls.prompt(getattr(event, "text", ""))
-
-    def on_prompt_line_closed(self) -> None:
+    def _prompt_closed(self) -> None:
         self.remove_class("prompting")
         self._app.frames.poke()
+
+    @property
+    def typing(self) -> PromptLine | None:
+        """The prompt line while it is open."""
+        line = self._prompt_line
+        return line if line is not None and line.is_open else None
 
     def on_lane_pane_chosen(self, event: LanePane.Chosen) -> None:
         self.action_focus_lane(event.index + 1)

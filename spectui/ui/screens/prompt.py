@@ -1,19 +1,42 @@
-"""One line for a prompt of the user's own. It lies on the live screen, so that the race stays in sight."""
+"""One line for what the user types. It lies on the live screen, so that the race stays in sight."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
-from textual.message import Message
 from textual.widgets import Input
 
 HISTORY = 100
-"""Prompts that are kept for the arrow keys."""
+"""Answers that are kept for the arrow keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the line asks for.
+
+    Attributes:
+        hint: Stands in the empty line.
+        answer: Called with what the user typed, unless that is nothing.
+        does: What Enter does, for the footer.
+        earlier: Answers so far, for the arrow keys; grows.
+    """
+
+    hint: str
+    answer: Callable[[str], None]
+    does: str
+    earlier: list[str]
 
 
 class PromptLine(Input):
-    """Hidden until opened. Enter sends the text, Esc gives up, Up and Down walk through earlier prompts."""
+    """Hidden until opened. Enter sends the text, Esc gives up, Up and Down walk through earlier answers.
+
+    Args:
+        on_close: Called when the line is hidden again.
+    """
 
     DEFAULT_CSS = """
     PromptLine {
@@ -30,20 +53,11 @@ class PromptLine(Input):
         Binding("tab,shift+tab", "stay", show=False),
     ]
 
-    class Entered(Message):
-        """The user wants to race ``text``."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    class Closed(Message):
-        """The line is hidden again."""
-
-    def __init__(self) -> None:
-        super().__init__(placeholder="your prompt", select_on_focus=False)
+    def __init__(self, on_close: Callable[[], None]) -> None:
+        super().__init__(select_on_focus=False)
+        self.question: Question | None = None
+        self._on_close = on_close
         self.cursor_blink = False
-        self._history: list[str] = []
         self._place = 0
         self._draft = ""
 
@@ -51,12 +65,23 @@ class PromptLine(Input):
     def is_open(self) -> bool:
         return self.has_class("open")
 
-    def open(self) -> None:
+    def open(self, question: Question) -> None:
         """Show an empty line and take the keys."""
+        self.question = question
+        self.placeholder = question.hint
         self.value = ""
-        self._place = len(self._history)
+        self._place = len(question.earlier)
         self.add_class("open")
-        self.focus()
+        # Not focus(), which takes the keys one message later.
+        self.screen.set_focus(self)
+
+    def on_key(self, event: events.Key) -> None:
+        """Leave the key to the app, which gets all keys in the order they were typed, and gives the text back."""
+        event.prevent_default()
+
+    def put(self, text: str) -> None:
+        """Put ``text`` where the cursor is, in place of what is selected."""
+        self.replace(text, *self.selection)
 
     def action_give_up(self) -> None:
         self._close()
@@ -65,26 +90,28 @@ class PromptLine(Input):
         """Tab belongs to the lanes; here it does nothing."""
 
     def action_recall(self, by: int) -> None:
-        """Show an earlier prompt, or come back to the one being typed."""
-        place = min(len(self._history), max(0, self._place + by))
+        """Show an earlier answer, or come back to the one being typed."""
+        earlier = self.question.earlier if self.question else []
+        place = min(len(earlier), max(0, self._place + by))
         if place == self._place:
             return
-        if self._place == len(self._history):
+        if self._place == len(earlier):
             self._draft = self.value
         self._place = place
-        self.value = self._draft if place == len(self._history) else self._history[place]
+        self.value = self._draft if place == len(earlier) else earlier[place]
         self.cursor_position = len(self.value)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
+    async def action_submit(self) -> None:
+        """Send the text. At once: the next key is not for this line."""
         text = self.value.strip()
-        if text:
-            if not self._history or self._history[-1] != text:
-                self._history = [*self._history, text][-HISTORY:]
-            self.post_message(self.Entered(text))
+        if text and (question := self.question) is not None:
+            if question.earlier[-1:] != [text]:
+                question.earlier.append(text)
+                del question.earlier[:-HISTORY]
+            question.answer(text)
         self._close()
 
     def _close(self) -> None:
         self.remove_class("open")
         self.screen.set_focus(None)
-        self.post_message(self.Closed())
+        self._on_close()

@@ -34,7 +34,8 @@ class PaneState:
         number: The lane's place from 1, which is also its key and its colour.
         focused: Whether keys that act on a lane act on this one.
         greedy: Whether the run samples greedily; only then is a comparison with AR shown.
-        paused: Whether the race stands still.
+        paused: Whether the race stands still until the user goes on.
+        stopped: Whether the race will not go on.
         elapsed_s: Seconds since the lane began to load, None when it is not loading or nobody counts.
     """
 
@@ -42,6 +43,7 @@ class PaneState:
     focused: bool = False
     greedy: bool = True
     paused: bool = False
+    stopped: bool = False
     elapsed_s: float | None = None
 
 
@@ -101,6 +103,8 @@ def state_span(lane: LaneView, state: PaneState) -> Span:
         return _STAGE_WORDS.get(lane.stage.stage, lane.stage.stage), "muted"
     if lane.requests and not lane.active:
         return (f"done, {lane.finished}" if lane.finished else "done"), "good"
+    if state.stopped:
+        return "stopped", "bad"
     if state.paused:
         return "paused", "warn"
     if not lane.requests:

@@ -18,7 +18,8 @@ STRETCH_S = 0.5
 """Seconds of lane time that a point is the mean of at least: a step's burst is not a change of speed."""
 
 _Series: TypeAlias = tuple[tuple[float, float], ...]
-_Plotter: TypeAlias = Callable[[Sequence[_Series], int, int, int], list[Row]]
+_Marks: TypeAlias = tuple[tuple[float, int], ...]
+_Plotter: TypeAlias = Callable[[Sequence[_Series], int, int, int, _Marks], list[Row]]
 _NICE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
 _MIN_PLOT = 3
 _COLOUR = re.compile(r"\x1b\[([0-9;]*)m")
@@ -42,10 +43,10 @@ class ThroughputChart(Canvas):
     def rows(self, width: int, height: int) -> list[Row]:
         return throughput_rows(self._lanes, width, height, self._focus, self._drawn)
 
-    def _drawn(self, lines: Sequence[_Series], focus: int, width: int, height: int) -> list[Row]:
-        key = (tuple(lines), focus, width, height)
+    def _drawn(self, lines: Sequence[_Series], focus: int, width: int, height: int, marks: _Marks) -> list[Row]:
+        key = (tuple(lines), focus, width, height, marks)
         if key != self._key:
-            self._plot, self._key = plot_rows(lines, focus, width, height), key
+            self._plot, self._key = plot_rows(lines, focus, width, height, marks), key
         return self._plot
 
 
@@ -55,22 +56,27 @@ def throughput_rows(
     """Heading that names the lanes' colours, the lines, and the focused lane's lesson where there is room."""
     if height < 1:
         return []
-    names = [
-        span
-        for number, lane in enumerate(lanes, start=1)
-        for span in (("  ", "text"), (f"━ {safe(lane.info.title)}", lane_style(number - 1)))
-    ]
-    heading: Row = (("tok/s over lane time", "strong"), *names)
-    if row_width(heading) > width:
-        heading = (("tok/s", "strong"), *names)
-    rows = [heading]
+    rows = [_heading(lanes, width)]
     lesson = lesson_row(lanes[focus - 1], width) if height > _MIN_PLOT + 2 and 0 < focus <= len(lanes) else EMPTY
     room = height - 1 - bool(lesson)
     lines = [coarser(lane.series, max(2, width // 2)) for lane in lanes]
     if any(lines) and room >= _MIN_PLOT:
-        rows += (plot or plot_rows)(lines, focus, width, room)
+        marks = lanes[focus - 1].k_changes if 0 < focus <= len(lanes) else ()
+        rows += (plot or plot_rows)(lines, focus, width, room, marks)
     rows += [EMPTY] * (1 + room - len(rows))
     return [*rows, lesson] if lesson else rows
+
+
+def _heading(lanes: Sequence[LaneView], width: int) -> Row:
+    """Where the names do not fit, the lanes' numbers stand for them, as they do in the panes and on the lines."""
+    names = [safe(lane.info.title) for lane in lanes]
+    numbers = [str(number) for number in range(1, len(lanes) + 1)]
+    for title, words in (("tok/s over lane time", names), ("tok/s", names), ("tok/s", numbers)):
+        legend = [(("  ", "text"), (f"━ {word}", lane_style(index))) for index, word in enumerate(words)]
+        row: Row = ((title, "strong"), *(span for entry in legend for span in entry))
+        if row_width(row) <= width:
+            break
+    return row
 
 
 def lesson_row(lane: LaneView, width: int) -> Row:
@@ -110,8 +116,11 @@ def coarser(series: _Series, most: int) -> _Series:
     return tuple(((part[0][0] + part[-1][0]) / 2, sum(rate for _, rate in part) / group) for part in stretches)
 
 
-def plot_rows(lines: Sequence[_Series], focus: int, width: int, height: int) -> list[Row]:
-    """The lines on axes from 0 to round figures, each ending in its lane's number; the focused one in front."""
+def plot_rows(lines: Sequence[_Series], focus: int, width: int, height: int, marks: _Marks = ()) -> list[Row]:
+    """The lines on axes from 0 to round figures, each ending in its lane's number; the focused one in front.
+
+    ``marks`` are where the focused lane's K changed: an arrow on the ground, with the new K.
+    """
     import plotext  # type: ignore[import-untyped]  # costs 30 ms that the first frame does not have
 
     plotext.clear_figure()
@@ -127,6 +136,8 @@ def plot_rows(lines: Sequence[_Series], focus: int, width: int, height: int) -> 
             colour = index % LANE_COLOURS + 1
             plotext.plot(seconds, rates, marker="braille", color=colour)
             plotext.text(str(index + 1), min(last, seconds[-1] + last / width), rates[-1], color=colour)
+    for seconds_in, k in marks:
+        plotext.text(f"▴{k}", min(seconds_in, last), 0, color=(focus - 1) % LANE_COLOURS + 1)
     plotext.ylim(0, top)
     plotext.xlim(0, last)
     plotext.yticks([0, top / 2, top], ["0", f"{top / 2:g}", f"{top:g}"])

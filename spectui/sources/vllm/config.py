@@ -1,0 +1,36 @@
+"""What an engine host is asked to race."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from spectui.events import Prompt, Sampling
+from spectui.sources.vllm.lane_spec import LaneSpec
+from spectui.sources.vllm.target import Report
+
+
+@dataclass(frozen=True, slots=True)
+class HostConfig:
+    """What races.
+
+    Attributes:
+        target: A name for headings.
+        find_target: Gives the path or id of the target, fetching it if need be; runs on the engine thread.
+        specs: The lanes, in the order of their panes.
+        prompts: The prompt set.
+        sampling: How every lane samples.
+        concurrency: Requests in flight in every lane, 1 to 16.
+        engine_args: vLLM engine arguments that hold for every lane.
+        paused: Begin in pause, so that whoever drives sends the first command.
+    """
+
+    target: str
+    find_target: Callable[[Report], str]
+    specs: Sequence[LaneSpec]
+    prompts: Sequence[Prompt]
+    sampling: Sampling = field(default_factory=Sampling)
+    concurrency: int = 1
+    engine_args: Mapping[str, Any] = field(default_factory=dict)
+    paused: bool = False

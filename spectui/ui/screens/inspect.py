@@ -1,0 +1,174 @@
+"""The step inspector: one verification step of the focused lane, and the ways to the next one worth a look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from spectui import commands as cmd
+from spectui.core.history import PastStep
+from spectui.core.views import LaneView, RunView
+from spectui.events import Inspected
+from spectui.ui.canvas import paint
+from spectui.ui.palette import lane_style
+from spectui.ui.rows import EMPTY, Row
+from spectui.ui.screens.lines import hints
+from spectui.ui.screens.scrolling import Reader, ReaderScreen
+from spectui.ui.widgets.inspect_rows import inspect_rows
+
+KEYS = hints(
+    ("Left Right", "step"),
+    ("r", "next rejection"),
+    ("m", "longest"),
+    ("Tab", "lane"),
+    (".", "one more"),
+    ("Esc", "back"),
+)
+
+
+class InspectReader(Reader):
+    """One step of one lane.
+
+    Attributes:
+        lane: The lane's place.
+        index: The step, None for the newest.
+        answers: What the target said so far, by step.
+    """
+
+    def __init__(self, view: RunView, lane: int) -> None:
+        super().__init__()
+        self.view = view
+        self.lane = lane
+        self.index: int | None = None
+        self.answers: dict[tuple[str, int, int], Inspected] = {}
+
+    @property
+    def shown(self) -> LaneView | None:
+        return self.view.lanes[self.lane] if self.lane < len(self.view.lanes) else None
+
+    @property
+    def past(self) -> PastStep | None:
+        """The step on the screen."""
+        history = self.shown.history if self.shown else None
+        if history is None or not len(history):
+            return None
+        return history.at(history.last if self.index is None else self.index)
+
+    @property
+    def answer(self) -> Inspected | None:
+        """What the target said about the step on the screen."""
+        past = self.past
+        return self.answers.get((past.step.lane, past.step.slot, past.step.index)) if past else None
+
+    def content(self, width: int) -> list[Row]:
+        lane, past = self.shown, self.past
+        if lane is None or past is None or lane.stream is None:
+            return [(("no step yet", "muted"),)]
+        history = lane.history
+        of = f"step {past.step.index + 1} of {history.last + 1}" if history else ""
+        request = f"   request {past.step.slot + 1}" if lane.requests > 1 else ""
+        head: Row = (
+            (lane.info.title, lane_style(self.lane, title=True)),
+            (f"   {of}{request}   K = {past.step.k}", "muted"),
+        )
+        before = [lane.stream.log[place] for place in range(max(0, past.logged - 300), past.logged)]
+        return [head, EMPTY, *inspect_rows(past, before, self.answer, width)]
+
+
+class InspectScreen(ReaderScreen):
+    """Opened in a pause; asks the source about each step that comes on the screen, once.
+
+    Args:
+        view: The run.
+        lane: The lane's place to begin with.
+        send: Passes a command to the source.
+        leave: Called when the screen closes.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h,p", "move(-1)", show=False),
+        Binding("right,l,n", "move(1)", show=False),
+        Binding("r", "rejection", show=False),
+        Binding("m", "longest", show=False),
+        Binding("tab", "lane(1)", show=False),
+        Binding("shift+tab", "lane(-1)", show=False),
+        Binding("full_stop", "step_once", show=False),
+        Binding("i,enter", "leave", show=False),
+    ]
+
+    def __init__(
+        self, view: RunView, lane: int, send: Callable[[cmd.Command], None], leave: Callable[[], None]
+    ) -> None:
+        self._rows = InspectReader(view, lane)
+        super().__init__("step inspector", "a verification, and what the target thought of every token", self._rows)
+        self._send = send
+        self._leaving = leave
+        self._asked: PastStep | None = None
+
+    def _fill(self) -> None:
+        super()._fill()
+        self._leave.show(KEYS)
+        self._ask()
+
+    def present(self, view: RunView, slow: bool) -> None:
+        """Show the newest step while that is what is looked at, and the target's answer."""
+        if not self.is_mounted:
+            return
+        self._rows.view = view
+        if (told := view.inspected) is not None:
+            self._rows.answers[told.lane, told.slot, told.index] = told
+        self._ask()
+        dirty: set[Widget] = {self.reader} if self.reader.redraw() else set()
+        paint(self, dirty)
+
+    def _ask(self) -> None:
+        past = self._rows.past
+        if past is None or past is self._asked:
+            return
+        self._asked = past
+        if self._rows.answer is None:
+            step = past.step
+            self._send(cmd.Inspect(step.lane, step.slot, step.index, past.before, past.asked))
+
+    def _go(self, index: int | None) -> None:
+        lane = self._rows.shown
+        history = lane.history if lane else None
+        if history is None or index is None or history.at(index) is None:
+            return
+        self._rows.index = None if index == history.last else index
+        self._ask()
+        self.reader.repaint()
+
+    def action_move(self, by: int) -> None:
+        if (past := self._rows.past) is not None:
+            self._go(past.step.index + by)
+
+    def action_rejection(self) -> None:
+        lane, past = self._rows.shown, self._rows.past
+        if lane is not None and lane.history is not None and past is not None:
+            self._go(lane.history.next_rejection(past.step.index))
+
+    def action_longest(self) -> None:
+        lane, past = self._rows.shown, self._rows.past
+        if lane is not None and lane.history is not None and past is not None:
+            self._go(lane.history.next_longest(past.step.index))
+
+    def action_lane(self, by: int) -> None:
+        self._rows.lane = (self._rows.lane + by) % max(1, len(self._rows.view.lanes))
+        self._rows.index = None
+        self._ask()
+        self.reader.repaint()
+
+    def action_step_once(self) -> None:
+        """Take one more step of this lane, and look at it."""
+        lane = self._rows.shown
+        if lane is not None and lane.active:
+            self._rows.index = None
+            self._send(cmd.StepOnce(lane.info.name))
+
+    def action_leave(self) -> None:
+        self._leaving()
+        self.dismiss()

@@ -1,0 +1,94 @@
+"""The search for the focused lane's best K: what is measured, how long it may still take, and the line to paste."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from spectui.core.views import RunView
+from spectui.events import TuneEnded, TuneTurn
+from spectui.ui.canvas import paint
+from spectui.ui.palette import lane_style
+from spectui.ui.rows import EMPTY, Row
+from spectui.ui.screens.lines import hints
+from spectui.ui.screens.scrolling import Reader, ReaderScreen
+from spectui.ui.widgets.tune_rows import tune_rows
+
+
+class TuneReader(Reader):
+    """The search that the view knows of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.view: RunView | None = None
+
+    @property
+    def tuning(self) -> TuneTurn | TuneEnded | None:
+        return self.view.tuning if self.view else None
+
+    def content(self, width: int) -> list[Row]:
+        view, tuning = self.view, self.tuning
+        if view is None or tuning is None:
+            return []
+        lane = tuning.lane
+        place = next((n for n, one in enumerate(view.lanes) if one.info.name == lane), 0)
+        title = view.lanes[place].info.title if view.lanes else lane
+        return tune_rows(title, lane_style(place), tuning, width, stale=view.paused)
+
+
+class TuneScreen(ReaderScreen):
+    """Esc ends a search that runs, and leaves when none does.
+
+    Args:
+        view: The run as the search began.
+        stop: Ends the search with what it knows.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "leave", show=False),
+        Binding("y", "copy", show=False),
+    ]
+
+    def __init__(self, view: RunView, stop: Callable[[], None]) -> None:
+        self._rows = TuneReader()
+        self._rows.view = view
+        super().__init__("tuning", "the fastest K of a lane, measured turn by turn on the same prompts", self._rows)
+        self._stop = stop
+        self._said: Row = EMPTY
+
+    @property
+    def _ended(self) -> TuneEnded | None:
+        tuning = self._rows.tuning
+        return tuning if isinstance(tuning, TuneEnded) else None
+
+    def present(self, view: RunView, slow: bool) -> None:
+        """Show what a turn found."""
+        if not self.is_mounted:
+            return
+        self._rows.view = view
+        dirty: set[Widget] = {self.reader} if self.reader.redraw() else set()
+        if self._leave.show(self._said or self._hints()):
+            dirty.add(self._leave)
+        paint(self, dirty)
+
+    def _hints(self) -> Row:
+        if self._ended is None:
+            return hints(("Esc", "stop and keep what is known"))
+        return hints(("y", "copy the line"), ("Esc", "back to the race"))
+
+    def action_leave(self) -> None:
+        if self._ended is None and self._rows.view is not None and self._rows.view.fault is None:
+            self._stop()
+        else:
+            self.dismiss()
+
+    def action_copy(self) -> None:
+        """Give the line to the terminal's clipboard."""
+        if self._ended is not None and self._ended.serve:
+            self.app.copy_to_clipboard(self._ended.serve)
+            self._said = (("copied", "good"),)
+            if self._leave.show(self._said):
+                paint(self, {self._leave})

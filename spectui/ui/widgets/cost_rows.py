@@ -1,0 +1,51 @@
+"""Where the time of every lane goes, K by K, and what the cost model makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spectui.core.step_costs import pays_up_to
+from spectui.core.views import LaneView
+from spectui.ui.cells import safe
+from spectui.ui.palette import lane_style
+from spectui.ui.rows import EMPTY, Row
+from spectui.ui.widgets.time_bars import time_rows
+from spectui.ui.widgets.tune_rows import step_times, throughput_rows
+from spectui.ui.widgets.wrapping import wrap
+
+
+def cost_rows(lanes: Sequence[LaneView], width: int) -> list[Row]:
+    """Every lane that has taken a step: throughput and step time at each K with the requests now in flight."""
+    plain = next((lane for lane in lanes if lane.info.method == "ar"), None)
+    rows: list[Row] = []
+    for place, lane in enumerate(lanes):
+        batch = max(1, lane.requests)
+        figures = lane.costs.figures(lane.info.k_max, lane.acceptance.by_position, batch)
+        if all(figure.step_s is None for figure in figures):
+            continue
+        requests = f"{batch} request{'s' if batch > 1 else ''} in flight"
+        rows += [
+            ((safe(lane.info.title), lane_style(place, title=True)), (f"   {requests}", "muted")),
+            EMPTY,
+            *throughput_rows(figures, lane.k if lane.info.k_max else None, lane_style(place), width, _names(lane)),
+            *time_rows(step_times(figures), width),
+        ]
+        if plain is not None and lane.info.k_max:
+            rows += [((line, "muted"),) for line in wrap(_crossover(lane, plain), width)]
+        rows.append(EMPTY)
+    return rows or [(("no step yet", "muted"),)]
+
+
+def _names(lane: LaneView) -> tuple[str, ...]:
+    return ("length", "est.") if lane.info.k_max else ()
+
+
+def _crossover(lane: LaneView, plain: LaneView) -> str:
+    if not lane.k:
+        return "K = 0: nothing is drafted."
+    known, requests = pays_up_to(lane.costs, lane.k, plain.costs)
+    if not known:
+        return f"Race at another number of requests ([ ]) to estimate where K = {lane.k} stops paying."
+    if requests is None:
+        return f"est.: K = {lane.k} and AR do not cross at any number of requests."
+    return f"est.: K = {lane.k} pays up to {requests:.0f} requests in flight; beyond that AR is faster."

@@ -1,0 +1,128 @@
+"""A search for the best K as rows: throughput of every K with its interval, and where a step's time goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from spectui.core.tuner import ENDED
+from spectui.events import KFigure, TuneEnded, TuneTurn
+from spectui.ui.cells import safe
+from spectui.ui.rows import EMPTY, Row, fit, row_width, spread
+from spectui.ui.widgets.time_bars import StepTimes, time_rows
+from spectui.ui.widgets.wrapping import wrap
+
+_DASH = "—"
+_ESTIMATE = "┃"
+_CELLS = {"95 %": 16, "over K=0": 8, "length": 6, "est.": 7}
+COLUMNS = tuple(_CELLS)
+_LEAST_BAR = 12
+
+
+def tune_rows(title: str, style: str, tuning: TuneTurn | TuneEnded, width: int, stale: bool = False) -> list[Row]:
+    """Everything about one search.
+
+    Args:
+        title: The lane's heading.
+        style: The lane's style.
+        tuning: Where it stands, or how it ended.
+        width: Cells.
+        stale: Whether the search stands still.
+    """
+    turn = tuning.last if isinstance(tuning, TuneEnded) else tuning
+    requests = f"{turn.requests} request{'s' if turn.requests > 1 else ''} in flight"
+    spent = f"turn {turn.turn}   {turn.spent_s:.0f} s of at most {turn.budget_s:.0f} s"
+    name: Row = ((safe(title), f"{style}.title"), (f"   {requests}", "muted"))
+    crowded = row_width(name) + len(spent) + 2 > width
+    rows: list[Row] = [
+        *([fit(name, width), ((spent, "muted"),)] if crowded else [spread(name, ((spent, "muted"),), width)]),
+        EMPTY,
+        *throughput_rows(turn.figures, turn.best, style, width),
+        EMPTY,
+        *time_rows(step_times(turn.figures), width),
+        EMPTY,
+    ]
+    if isinstance(tuning, TuneEnded):
+        return rows + _result(tuning, width)
+    left = "paused" if stale else "measuring"
+    running = ", ".join(map(str, turn.running))
+    return rows + [((line, "text"),) for line in wrap(f"{left}; still in the running: K = {running}", width)]
+
+
+def step_times(figures: Iterable[KFigure]) -> list[StepTimes]:
+    """The bars of every K that was measured."""
+    return [
+        StepTimes(str(figure.k), figure.draft_s, figure.verify_s, figure.step_s)
+        for figure in figures
+        if figure.step_s is not None
+    ]
+
+
+def throughput_rows(
+    figures: Sequence[KFigure], best: int | None, style: str, width: int, names: Sequence[str] = COLUMNS
+) -> list[Row]:
+    """A bar for each K from 0 to the fastest, with a mark where the cost model has it.
+
+    Args:
+        figures: Every K.
+        best: The K that is pointed at, None for none.
+        style: The lane's.
+        width: Cells.
+        names: Columns behind the bars; the first ones give way where there is no room.
+    """
+    columns = [(name, _CELLS[name]) for name in names]
+    while columns and width - 4 - 8 - sum(w + 2 for _, w in columns) < _LEAST_BAR:
+        columns.pop(0)
+    bar = max(4, width - 4 - 8 - sum(w + 2 for _, w in columns))
+    top = max((f for k in figures for f in (k.tok_s, k.estimate_tok_s) if f is not None), default=1.0)
+    head: Row = ((" K  ", "muted"), (f"{'tok/s, ' + _ESTIMATE + ' estimated':<{bar + 8}}", "muted"))
+    rows: list[Row] = [head + tuple((f"  {name:>{cells}}", "muted") for name, cells in columns)]
+    for figure in figures:
+        named = "strong" if figure.k == best else "text" if figure.running else "faint"
+        row: Row = ((f"{figure.k:>2}{'▸' if figure.k == best else ' '} ", named),)
+        row += _bar(figure, style if figure.running else "faint", bar, top)
+        row += ((f"{_number(figure.tok_s, '.1f'):>8}", named),)
+        texts = _texts(figure)
+        rows.append(row + tuple((f"  {texts[name]:>{cells}}", "muted") for name, cells in columns))
+    return rows
+
+
+def _bar(figure: KFigure, style: str, cells: int, top: float) -> Row:
+    filled = 0 if figure.tok_s is None else max(1, round(figure.tok_s / top * cells))
+    track = "━" * filled + "─" * (cells - filled)
+    if figure.estimate_tok_s is None:
+        return ((track[:filled], style), (track[filled:], "faint"))
+    mark = min(cells - 1, max(0, round(figure.estimate_tok_s / top * cells) - 1))
+    before, after = track[:mark], track[mark + 1 :]
+    split = max(0, filled - mark - 1)
+    return (
+        (before[:filled], style),
+        (before[filled:], "faint"),
+        (_ESTIMATE, "warn"),
+        (after[:split], style),
+        (after[split:], "faint"),
+    )
+
+
+def _texts(figure: KFigure) -> dict[str, str]:
+    interval = _DASH if figure.low is None or figure.high is None else f"{figure.low:.1f} to {figure.high:.1f}"
+    return {
+        "95 %": interval,
+        "over K=0": _number(figure.speed_up, ".2f"),
+        "length": _number(figure.length, ".2f"),
+        "est.": _number(figure.estimate_tok_s, ".1f"),
+    }
+
+
+def _result(ended: TuneEnded, width: int) -> list[Row]:
+    best = ended.last.best
+    figure = next((f for f in ended.last.figures if f.k == best), None)
+    gain = "" if figure is None or figure.speed_up is None or not best else f", {figure.speed_up:.2f} times K = 0"
+    verdict = f"best K = {best}" if best else "speculation does not pay here: best K = 0"
+    rows: list[Row] = [((verdict, "good"), (f"{gain}; {ENDED[ended.why]}", "text"))]
+    if row_width(rows[0]) > width:
+        rows = [((line, "good"),) for line in wrap(f"{verdict}{gain}; {ENDED[ended.why]}", width)]
+    return [*rows, EMPTY, *(((line, "text"),) for line in wrap(safe(ended.serve), width))]
+
+
+def _number(value: float | None, form: str) -> str:
+    return _DASH if value is None else f"{value:{form}}"

@@ -1,0 +1,148 @@
+"""K changes while a lane generates, and the search for the best K, on the real engine."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import cache
+from itertools import count
+
+import pytest
+
+from spectui.bench.prompts import builtin
+from spectui.events import Sampling, TuneTurn
+from spectui.sources.vllm.rounds import chat_ids
+from spectui.sources.vllm.tuning import Tuning
+from tests.conftest import LaneMaker
+from tests.engine.driving import Outcome, check, drive, start, step
+from tests.engine.test_agreement import spec_decode_counters
+
+PROMPTS = [prompt.text for prompt in builtin()]
+LONG = Sampling(max_tokens=256, ignore_eos=True)
+CHANGES = 100
+
+
+@pytest.fixture(scope="module")
+def ar_answer(make_lane: LaneMaker) -> Callable[[int], list[int]]:
+    """AR's long answer to a prompt by number, in float32, generated four at a time."""
+
+    @cache
+    def answers(first: int) -> list[list[int]]:
+        outcome = drive(make_lane("ar", dtype="float32"), PROMPTS[first : first + 4], LONG)
+        return [outcome.ids(f"r{slot}") for slot in range(4)]
+
+    return lambda number: answers(number - number % 4)[number % 4]
+
+
+@pytest.mark.parametrize("spec", ["mtp:k=3", "dflash:k=5", "ngram:k=5"])
+def test_a_hundred_changes_of_k_leave_no_trace_in_the_text(
+    make_lane: LaneMaker, ar_answer: Callable[[int], list[int]], spec: str
+) -> None:
+    lane = make_lane(spec, dtype="float32")
+    dice = random.Random(3)
+    changes = 0
+    try:
+        for number in count():
+            outcome = Outcome()
+            before = spec_decode_counters(lane)
+            start(lane, [PROMPTS[number]], LONG, outcome)
+            for taken in count():
+                if not lane.running:
+                    break
+                if taken % 3 == 0:
+                    k = dice.randint(0, lane.info.k_max)
+                    changes += k != lane.k
+                    lane.k = k
+                step(lane, outcome)
+            check(outcome)
+            after = spec_decode_counters(lane)
+            assert tuple(b - a for a, b in zip(before, after, strict=True)) == outcome.totals()
+            assert outcome.ids("r0") == ar_answer(number)
+            if changes >= CHANGES:
+                break
+    finally:
+        lane.k = lane.info.k_max
+    assert lane.disagreements == []
+
+
+@pytest.mark.parametrize("spec", ["mtp:k=3", "dflash:k=5"])
+def test_k_changes_with_16_requests_in_flight(make_lane: LaneMaker, spec: str) -> None:
+    lane = make_lane(spec, dtype="float32")
+    short = Sampling(max_tokens=32, ignore_eos=True)
+    expected = drive(make_lane("ar", dtype="float32"), PROMPTS[:16], short)
+    outcome = Outcome()
+    start(lane, PROMPTS[:16], short, outcome)
+    dice = random.Random(4)
+    try:
+        while lane.running:
+            lane.k = dice.randint(0, lane.info.k_max)
+            step(lane, outcome)
+    finally:
+        lane.k = lane.info.k_max
+    check(outcome)
+    assert [outcome.ids(f"r{n}") for n in range(16)] == [expected.ids(f"r{n}") for n in range(16)]
+
+
+def test_a_search_measures_every_k_and_leaves_the_lane_at_the_best(make_lane: LaneMaker) -> None:
+    lane = make_lane("mtp:k=3")
+    prompts = [chat_ids(lane.tokenizer, text) for text in PROMPTS[:4]]
+    tuning = Tuning(lane, range(3), prompts, requests=2, sampling=Sampling(), budget_s=1e9, piece_tokens=8)
+    turns: list[TuneTurn] = []
+    before = spec_decode_counters(lane)
+    while len(turns) < 2:
+        if (turn := tuning.step()) is not None:
+            turns.append(turn)
+    for figure in turns[0].figures:
+        assert figure.tok_s is not None
+        assert figure.tok_s > 0
+        assert figure.estimate_tok_s is not None
+        assert (figure.draft_s or 0) + (figure.verify_s or 0) <= (figure.step_s or 0)
+        assert len(figure.by_position) <= figure.k
+    assert spec_decode_counters(lane)[0] > before[0]
+    assert turns[1].spent_s > turns[0].spent_s > 0
+    ended = tuning.end("cancelled", lambda best: f"serve {best}")
+    assert not lane.running
+    assert lane.k == ended.last.best == turns[1].best
+    assert ended.serve == f"serve {{2: {ended.last.best}}}"
+    lane.k = lane.info.k_max
+
+
+def test_a_sweep_measures_every_k_in_every_turn(make_lane: LaneMaker) -> None:
+    lane = make_lane("mtp:k=3")
+    prompts = [chat_ids(lane.tokenizer, text) for text in PROMPTS[:2]]
+    sweep = Tuning(
+        lane, range(4), prompts, requests=1, sampling=Sampling(), budget_s=1e-9, piece_tokens=12, sweep_turns=2
+    )
+    while sweep.ended is None:
+        sweep.step()
+    last = sweep.end("budget").last
+    assert last.turn == 2
+    assert last.running == (0, 1, 2, 3)
+    assert sweep.held_out().keys() == {0, 1, 2, 3}
+    assert all(estimate > 0 for estimate in sweep.held_out().values())
+    lane.k = lane.info.k_max
+
+
+def test_a_search_ends_with_its_budget(make_lane: LaneMaker) -> None:
+    lane = make_lane("mtp:k=3")
+    prompts = [chat_ids(lane.tokenizer, PROMPTS[0])]
+    tuning = Tuning(lane, range(2), prompts, requests=1, sampling=Sampling(), budget_s=1e-6, piece_tokens=4)
+    assert tuning.ended is None
+    while tuning.ended is None:
+        tuning.step()
+    assert tuning.ended == "budget"
+    assert tuning.turn().turn == 1
+    tuning.end("budget")
+    lane.k = lane.info.k_max
+
+
+@pytest.mark.parametrize(
+    ("ks", "prompts", "said"),
+    [((0, 9), [[1]], "built for K from 0 to 3, not for 9"), ((0, 1), [], "at least one prompt"), ((), [[1]], "no K")],
+)
+def test_what_cannot_be_tuned_is_refused(
+    make_lane: LaneMaker, ks: tuple[int, ...], prompts: list[list[int]], said: str
+) -> None:
+    lane = make_lane("mtp:k=3")
+    with pytest.raises(ValueError, match=said):
+        Tuning(lane, ks, prompts, requests=1, sampling=Sampling(), budget_s=1)
