@@ -20,6 +20,7 @@ HEAVY = ("vllm", "torch", "transformers")
         ("spectui.bench.calibrate", (*HEAVY, "textual")),
         ("spectui.runtime.run", (*HEAVY, "textual", "numpy")),
         ("spectui.ui.app", (*HEAVY, "numpy", "spectui.sources.vllm")),
+        ("spectui.telemetry.sampler", (*HEAVY, "textual", "rich", "numpy", "psutil", "pynvml")),
         ("spectui.cli", (*HEAVY, "textual", "numpy", "asyncio")),
     ],
 )

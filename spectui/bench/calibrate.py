@@ -2,7 +2,8 @@
 
 (a) the tap, on and off, on the same engine; (b) the whole program on a pseudo-terminal against headless, in two
 processes that take turns; (c) each lane in the race against the lane alone; (d) how late the event loop and a key's
-handler come while tokens are generated; (e) the share of engine time spent in our own Python.
+handler come while tokens are generated; (e) the share of engine time spent in our own Python; (f) the race with the
+telemetry's sampler beside it against the race without.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ from functools import partial
 from typing import Any
 
 from spectui.bench.children import Child
-from spectui.bench.harness import Case, Measurement, Spread, environment, interleave
+from spectui.bench.harness import Case, Measurement, Sample, Spread, environment, interleave
 from spectui.bench.report import calibration_lines
 from spectui.bench.workload import race_once, tapped_once, untapped_once
 from spectui.core.rates import percentile
 from spectui.sources.mailbox import Mailbox
 
-PARTS = ("tap", "screen", "race")
+PARTS = ("tap", "screen", "race", "telemetry")
 TOKENS = 128
 PIECE_TOKENS = 32
 PIECES = 4
-"""The tap and the race are compared in short pieces, ``PIECES`` times as many: a machine's noise comes in seconds."""
+"""Tap, race and telemetry are compared in short pieces, `PIECES` times as many: a machine's noise comes in seconds."""
+
+SAMPLES_PER_SECOND = 10
+"""Of the telemetry that is measured: twice as many as the program takes."""
 
 KEYS = 60
 KEY_PAUSE_S = (0.06, 0.18)
@@ -54,7 +58,7 @@ def calibrate(options: argparse.Namespace) -> int:
     }
     if "screen" in chosen:
         result |= _screen(options)
-    if {"tap", "race"} & set(chosen):
+    if {"tap", "race", "telemetry"} & set(chosen):
         result |= _engines(options, chosen, gpu=gpu)
     print(json.dumps(result, indent=2) if options.json else "\n".join(calibration_lines(result)))
     return 0
@@ -147,6 +151,8 @@ def _engines(options: argparse.Namespace, chosen: tuple[str, ...], *, gpu: bool)
         if "race" in chosen:
             result["race"] = _race(lanes, prompts, options.repetitions)
             result["own_share"] = {lane.info.name: lane.own_ns / (lane.clock_ns + lane.own_ns) for lane in lanes}
+        if "telemetry" in chosen:
+            result["telemetry"] = _telemetry(lanes, prompts, mailbox, options.repetitions)
     return result
 
 
@@ -188,6 +194,36 @@ def _race(lanes: list[Any], prompts: Any, repetitions: int) -> dict[str, Any]:
         "ratios": {name: _spread(measured.ratio(f"{name} in the race", f"{name} alone")) for name in names},
         "tok_s": {name: _spread(measured.rate(f"{name} alone")) for name in names},
     }
+
+
+def _telemetry(lanes: list[Any], prompts: Any, mailbox: Mailbox, repetitions: int) -> dict[str, Any]:
+    """(f): the race with and without a sampler, and what the sampler's thread computes."""
+    from spectui.sources.demo_model.cache import cache_root
+    from spectui.telemetry.sampler import Sampler, open_readers
+
+    spent_ns = wall_ns = 0
+
+    def raced(label: str) -> dict[str, Any]:
+        samples = race_once(lanes, prompts, PIECE_TOKENS)
+        together = Sample(sum(one.tokens for one in samples.values()), sum(one.seconds for one in samples.values()))
+        return {label: together}
+
+    def on() -> dict[str, Any]:
+        nonlocal spent_ns, wall_ns
+        sampler = Sampler(partial(open_readers, cache_root(None)), period_s=1 / SAMPLES_PER_SECOND)
+        sampler.start(mailbox)
+        began = time.monotonic_ns()
+        try:
+            return raced("sampled")
+        finally:
+            wall_ns += time.monotonic_ns() - began
+            sampler.stop()
+            spent_ns += sampler.cpu_ns
+            mailbox.drain()
+
+    cases = [Case("telemetry on", on), Case("telemetry off", partial(raced, "unsampled"))]
+    measured = interleave(cases, repetitions * PIECES, progress=_say)
+    return {"ratio": _spread(measured.ratio("sampled", "unsampled")), "core_share": spent_ns / wall_ns}
 
 
 def _passed_on(options: argparse.Namespace) -> list[str]:

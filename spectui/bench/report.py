@@ -23,7 +23,7 @@ def calibration_lines(result: dict[str, Any]) -> list[str]:
         f"settings  {_settings(environment['settings'])}",
         f"method    {result['repetitions']} interleaved repetitions of {result['tokens']} greedy tokens a lane in (b), "
         f"{result['repetitions'] * result['pieces']} of {result['piece_tokens']}",
-        "          in (a) and (c), after a warm-up; median (lowest to highest) of the ratios within a repetition;",
+        "          in (a), (c) and (f), after a warm-up; median (lowest to highest) of the ratios within a repetition;",
         "          1 is no cost",
         "",
     ]
@@ -48,6 +48,13 @@ def calibration_lines(result: dict[str, Any]) -> list[str]:
         ]
     if own := result.get("own_share"):
         lines += ["(e) engine time in our own Python", *(f"    {name:<22} {share:.2%}" for name, share in own.items())]
+        lines.append("")
+    if telemetry := result.get("telemetry"):
+        lines += [
+            "(f) telemetry at 10 samples a second, on / off, all lanes by lane clock",
+            *_rows({"all lanes": telemetry["ratio"]}),
+            f"    {'the sampler computes':<22} {telemetry['core_share']:.2%} of one core",
+        ]
     return lines
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from spectui import commands as cmd
 from spectui.core.serve_line import serve_line
 from spectui.events import Event, Inspected, KChanged, LaneStage, Notice, Paused, Place, RunStarted, TuneWhy
-from spectui.sources.base import Sink
+from spectui.sources.base import ENGINE_THREAD, Sink
 from spectui.sources.frame_slot import FrameSlot
 from spectui.sources.machine import machine_name, software_versions
 from spectui.sources.vllm import compat
@@ -39,7 +39,7 @@ class EngineHost:
         self._loader = Loader(config, self._infos, self._emit)
         self._commands: queue.SimpleQueue[cmd.Command] = queue.SimpleQueue()
         self._slot = FrameSlot()
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=ENGINE_THREAD, daemon=True)
         self._sink: Sink
         self._race = Race([])
         self._deck = PromptDeck(config.prompts)

@@ -23,7 +23,9 @@ from spectui.events import (
     Sampling,
     Step,
 )
+from spectui.samples import LaneMemory
 from spectui.sources.vllm import compat
+from spectui.sources.vllm.footprint import lane_memory
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.pieces import PieceDecoder, TokenTable
 
@@ -284,6 +286,10 @@ class Lane:
             self.step()
         self.clock_ns = self.own_ns = 0
         self.checked = 0
+
+    def memory(self) -> LaneMemory:
+        """What the engine holds, and what a step has to read."""
+        return lane_memory(self.info.name, self._engine)
 
     def close(self) -> None:
         """Free the engine."""

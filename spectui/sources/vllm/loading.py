@@ -70,8 +70,16 @@ class Loader:
             # A failed engine's weights are garbage now; behind the next freeze nobody would find them.
             gc.collect()
         else:
+            self._say_memory(lane)
             self._emit(LaneStage(info.name, "ready"))
         return lane
+
+    def _say_memory(self, lane: Lane) -> None:
+        try:
+            self._emit(lane.memory())
+        except Exception:
+            # A model whose modules are built otherwise than known ones races all the same.
+            logger.exception("the memory of lane %s could not be told", lane.info.name)
 
     def _stage_everywhere(
         self, stage: StageName, detail: str = "", done: int | None = None, total: int | None = None

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+
 from spectui.ui.rows import EMPTY, Row
 
 _WHOLE, _HALF, _TRACK = "━", "╸", "─"
@@ -36,7 +38,7 @@ def bar_rows(bars: Sequence[Bar], style: str, width: int, height: int) -> list[R
     """The bars downwards, in as many columns as they need and the width allows; a last row counts those left out."""
     if height < 1 or not bars:
         return []
-    labels = max(len(bar.label) for bar in bars)
+    labels = max(cell_len(bar.label) for bar in bars)
     values = max(len(bar.value) for bar in bars)
     least = labels + values + 2 + _MIN_BAR
     columns = max(1, min(-(-len(bars) // height), (width + _GAP) // (least + _GAP)))
@@ -62,7 +64,7 @@ def _bar(bar: Bar, style: str, labels: int, values: int, width: int) -> Row:
     room = max(1, width - labels - values - 2)
     filled = _filled(bar.share, room)
     return (
-        (f"{bar.label:>{labels}} ", "muted"),
+        (" " * (labels - cell_len(bar.label)) + f"{bar.label} ", "muted"),
         (filled, style),
         (_TRACK * (room - len(filled)), "faint"),
         (f" {bar.value:>{values}}", "text"),

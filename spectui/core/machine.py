@@ -1,0 +1,158 @@
+"""What the telemetry has said: the newest sample, what it is held against, and a bounded past for the charts."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from spectui.samples import GpuSample, LaneMemory, Missing, TelemetrySample, TelemetryStarted
+
+PAST_SAMPLES = 600
+"""Samples that are kept: two minutes at five a second."""
+
+
+@dataclass(slots=True)
+class MachineState:
+    """Folded from `TelemetryStarted` and `TelemetrySample`. ``bandwidth`` has, for every sample that is kept, the
+    memory traffic in bytes per second: measured by a GPU's counters, else the estimate of the lanes' own steps."""
+
+    started: TelemetryStarted | None = None
+    past: deque[TelemetrySample] = field(default_factory=lambda: deque(maxlen=PAST_SAMPLES))
+    bandwidth: deque[float | None] = field(default_factory=lambda: deque(maxlen=PAST_SAMPLES))
+    samples: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MachineView:
+    """The telemetry for the screen.
+
+    Attributes:
+        sample: The newest.
+        past: Those before it, the newest last.
+        bandwidth: Memory traffic at each of ``past``, in bytes per second; see ``measured``.
+        peaks: Highest memory bandwidth of each device in bytes per second.
+        derived: Whether the peaks come from a data sheet's figures, and were not measured.
+        measured: Whether the traffic comes from a GPU's counters; otherwise it is an estimate.
+        missing: What is not sampled here, and why.
+        samples: How many samples there have been.
+    """
+
+    sample: TelemetrySample
+    past: tuple[TelemetrySample, ...]
+    bandwidth: tuple[float | None, ...]
+    peaks: tuple[float | None, ...]
+    derived: bool
+    measured: bool
+    missing: tuple[Missing, ...]
+    samples: int
+
+    @property
+    def peak(self) -> float | None:
+        """Of the device that the lanes run on."""
+        return _lanes_peak(self.sample, self.peaks)
+
+    @property
+    def gpu(self) -> GpuSample | None:
+        """The device that the lanes run on, None on a CPU."""
+        return lanes_gpu(self.sample)
+
+
+def _lanes_place(sample: TelemetrySample) -> int:
+    """The first device on which this process has memory; the first of all while no driver tells."""
+    return next((place for place, gpu in enumerate(sample.gpus) if gpu.process_memory), 0)
+
+
+def _lanes_peak(sample: TelemetrySample, peaks: Sequence[float | None]) -> float | None:
+    place = _lanes_place(sample)
+    return peaks[place] if place < len(peaks) else None
+
+
+def lanes_gpu(sample: TelemetrySample) -> GpuSample | None:
+    """The device that the lanes run on, None on a CPU."""
+    return sample.gpus[_lanes_place(sample)] if sample.gpus else None
+
+
+def measured_bandwidth(sample: TelemetrySample, peaks: Sequence[float | None]) -> float | None:
+    """Bytes per second of the lanes' GPU from its counters; None where they, or its peak, are not known."""
+    gpu, peak = lanes_gpu(sample), _lanes_peak(sample, peaks)
+    return None if gpu is None or peak is None or gpu.bandwidth_share is None else gpu.bandwidth_share * peak
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A part of the memory. ``bytes`` is None where it is not known; ``used`` is the part of a cache that is in use,
+    None for what is always in use."""
+
+    owner: str
+    what: str
+    bytes: int | None
+    used: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryView:
+    """Memory by owner.
+
+    Attributes:
+        holdings: What the lanes hold, in the lanes' order; weights that lanes share are there once.
+        total: What the device, or the host's operating system, reports for this process; for all processes of a device
+            that does not tell them apart.
+        other: ``total`` without the holdings; below zero where reserved memory was not touched yet.
+    """
+
+    holdings: tuple[Holding, ...]
+    total: int | None
+    other: int | None
+
+    def of(self, what: str) -> list[int | None]:
+        """Bytes of each holding of a kind."""
+        return [holding.bytes for holding in self.holdings if holding.what == what]
+
+    def sum_of(self, what: str) -> int | None:
+        """Bytes of all holdings of a kind, None where one of them is not known."""
+        sizes = [size for size in self.of(what) if size is not None]
+        return sum(sizes) if len(sizes) == len(self.of(what)) else None
+
+
+NOTHING_HELD = MemoryView((), None, None)
+
+WEIGHTS, DRAFTER, CACHE = "target", "drafter", "KV cache"
+"""What a lane's engine holds."""
+
+
+def memory_by_owner(
+    lanes: Sequence[tuple[str, LaneMemory, Sequence[int]]], sample: TelemetrySample | None
+) -> MemoryView:
+    """Memory by owner.
+
+    Args:
+        lanes: Title, memory, and the tokens that each running request has in the cache.
+        sample: The newest sample, for the total.
+    """
+    holdings: list[Holding] = []
+    for title, memory, contexts in lanes:
+        if not memory.target_shared:
+            holdings.append(Holding(title, WEIGHTS, memory.target_bytes))
+        if memory.drafter_bytes != 0:
+            holdings.append(Holding(title, DRAFTER, memory.drafter_bytes))
+        holdings.append(Holding(title, CACHE, memory.kv_reserved, cache_in_use(memory, contexts)))
+    total = None if sample is None else _total(sample)
+    known = [holding.bytes for holding in holdings]
+    other = None if total is None or None in known else total - sum(size for size in known if size is not None)
+    return MemoryView(tuple(holdings), total, other)
+
+
+def _total(sample: TelemetrySample) -> int | None:
+    gpu = lanes_gpu(sample)
+    if gpu is None:
+        return sample.host.resident
+    return gpu.memory_used if gpu.process_memory is None else gpu.process_memory
+
+
+def cache_in_use(memory: LaneMemory, contexts: Sequence[int]) -> int | None:
+    """Bytes of the blocks that running requests with ``contexts`` tokens occupy."""
+    if memory.kv_token_bytes is None:
+        return None
+    blocks = sum(-(-tokens // memory.block_tokens) for tokens in contexts)
+    return blocks * memory.block_tokens * memory.kv_token_bytes

@@ -1,0 +1,127 @@
+"""One GPU as NVML answers for it: asks, remembers what is refused and why, and notices when the GPU is lost.
+
+Which metrics there are is the business of `spectui.telemetry.readings` and `spectui.telemetry.gpm`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, TypeAlias, TypeVar
+
+T = TypeVar("T")
+Call: TypeAlias = Callable[[Any, Any], T]
+"""Asks one thing, given the binding (`pynvml`) and the device's handle."""
+
+
+class Code(IntEnum):
+    """NVML's return codes that are told apart here; the numbers are part of NVML's binary interface."""
+
+    SUCCESS = 0
+    INVALID_ARGUMENT = 2
+    NOT_SUPPORTED = 3
+    NO_PERMISSION = 4
+    DRIVER_NOT_LOADED = 9
+    LIBRARY_NOT_FOUND = 12
+    FUNCTION_NOT_FOUND = 13
+    GPU_IS_LOST = 15
+    RESET_REQUIRED = 16
+    LIB_RM_VERSION_MISMATCH = 18
+    ARGUMENT_VERSION_MISMATCH = 25
+    DEPRECATED = 26
+
+
+UNSUPPORTED = frozenset({Code.INVALID_ARGUMENT, Code.NOT_SUPPORTED, Code.DEPRECATED})
+OLD_DRIVER = frozenset({Code.FUNCTION_NOT_FOUND, Code.ARGUMENT_VERSION_MISMATCH})
+FINAL = UNSUPPORTED | OLD_DRIVER | {Code.NO_PERMISSION}
+"""Answers that stay the same however often one asks; any other refusal may pass, and is asked about again."""
+
+_FORBIDDEN = "this user may not ask for it: ask the administrator for the right to"
+_OLD_DRIVER = "the driver does not know it yet: install a newer NVIDIA driver"
+_RESET = "the GPU has to be reset first: let the administrator run nvidia-smi --gpu-reset, or restart the machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """Something that can be refused.
+
+    Attributes:
+        what: Its name for people.
+        unsupported: Why a device may not have it; a plain sentence when None.
+        forbidden: Why a user may not see it, and what to do.
+    """
+
+    what: str
+    unsupported: str | None = None
+    forbidden: str = _FORBIDDEN
+
+
+class Device:
+    """A GPU; a MIG slice is one too (`spectui.telemetry.mig.Slice`).
+
+    Attributes:
+        index: NVML's index of the GPU.
+        name: The product's name; a slice has its profile behind it.
+        handle: NVML's own name for the device.
+        lost: The driver says that the GPU is gone; it is not asked again.
+        refused: The return code of every metric that was refused last time.
+    """
+
+    is_slice = False
+
+    def __init__(self, nv: Any, handle: Any, index: int, name: str = "NVIDIA GPU") -> None:
+        self.index = index
+        self.name = name
+        self.handle = handle
+        self.lost = False
+        self.refused: dict[Metric, int] = {}
+        self._nv = nv
+
+    def ask(self, metric: Metric | None, call: Call[T]) -> T | None:
+        """The answer, or None when there is none; without a metric nobody needs to know why."""
+        if not self.may_ask(metric):
+            return None
+        try:
+            answer = call(self._nv, self.handle)
+        except self._nv.NVMLError as error:
+            self.note(metric, error.value)
+            return None
+        self.note(metric, Code.SUCCESS)
+        return answer
+
+    def may_ask(self, metric: Metric | None) -> bool:
+        """Whether an answer is possible at all."""
+        return not self.lost and (metric is None or self.refused.get(metric) not in FINAL)
+
+    def note(self, metric: Metric | None, code: int) -> None:
+        """Remember how NVML answered."""
+        if code == Code.GPU_IS_LOST:
+            self.lost = True
+        elif metric is None:
+            return
+        elif code == Code.SUCCESS:
+            self.refused.pop(metric, None)
+        else:
+            self.refused[metric] = code
+
+    def why(self, metric: Metric) -> str:
+        """Why ``metric`` was refused, in one sentence."""
+        code = self.refused[metric]
+        if code in UNSUPPORTED:
+            return metric.unsupported or f"{'a MIG slice' if self.is_slice else 'the GPU'} does not report it"
+        if code == Code.NO_PERMISSION:
+            return metric.forbidden
+        if code in OLD_DRIVER:
+            return _OLD_DRIVER
+        if code == Code.RESET_REQUIRED:
+            return _RESET
+        return f"the driver says: {self._nv.NVMLError(code)}"
+
+    def has_gpm(self) -> bool:
+        """Whether the driver can sample the device's own counters."""
+        return bool(self._nv.nvmlGpmQueryDeviceSupport(self.handle).isSupportedDevice)
+
+    def take_gpm(self, sample: Any) -> None:
+        """Let the driver write those counters into ``sample``."""
+        self._nv.nvmlGpmSampleGet(self.handle, sample)

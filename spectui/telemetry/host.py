@@ -1,0 +1,139 @@
+"""This process and its host: memory, cores, load, temperature, page faults. Linux."""
+
+from __future__ import annotations
+
+import os
+import resource
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from spectui.samples import HostSample, Missing
+from spectui.sources.base import ENGINE_THREAD
+
+SLOW_READS = 10
+"""Every so many reads also what hardly moves, or is dear to read: free memory, load, temperature."""
+
+NO_SENSOR = Missing("temperature of the processor", "no sensor can be read here, as in most virtual machines")
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What only grows: nanoseconds of processor time, of the process and of each thread but the engine's, and page
+    faults of the process."""
+
+    at_ns: int
+    process_ns: int
+    others_ns: Mapping[threading.Thread, int]
+    minor: int
+    major: int
+
+
+class Host:
+    """Reads the host. Figures of a span of time are None at the first read.
+
+    Attributes:
+        missing: What cannot be read here.
+    """
+
+    def __init__(self, counters: Callable[[], Counters] | None = None) -> None:
+        """Look whether there is a sensor; ``counters`` says what was used so far, `count` when None."""
+        self._counters = counters or count
+        self._before: Counters | None = None
+        self._reads = 0
+        self._slow: tuple[int | None, int | None, float | None, float | None] = (None, None, None, None)
+        self._sensors = True
+        self.missing: tuple[Missing, ...] = ()
+        if _temperature() is None:
+            self._sensors = False
+            self.missing = (NO_SENSOR,)
+
+    def read(self) -> HostSample:
+        """The process and the host now; cheap enough for ten times a second."""
+        if self._reads % SLOW_READS == 0:
+            self._slow = (*_memory(), os.getloadavg()[0], _temperature() if self._sensors else None)
+        self._reads += 1
+        before, now = self._before, self._counters()
+        self._before = now
+        available, total, load, temperature = self._slow
+        span = now.at_ns - before.at_ns if before else 0
+        engine = other = minor = major = None
+        if before is not None and span > 0:
+            others_ns = _spent_ns(before.others_ns, now.others_ns)
+            other = others_ns / span
+            # Threads that the engine's libraries start are not Python's: what is left over is the engine's.
+            engine = max(0, now.process_ns - before.process_ns - others_ns) / span
+            minor = (now.minor - before.minor) / span * 1e9
+            major = (now.major - before.major) / span * 1e9
+        return HostSample(
+            resident=_resident(),
+            available=available,
+            total=total,
+            engine_cores=engine,
+            other_cores=other,
+            load=load,
+            cores=len(os.sched_getaffinity(0)),
+            temperature_c=temperature,
+            major_faults=major,
+            minor_faults=minor,
+        )
+
+
+def count() -> Counters:
+    """This process's counters now."""
+    others = {thread: _thread_ns(thread) for thread in threading.enumerate() if thread.name != ENGINE_THREAD}
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return Counters(time.monotonic_ns(), time.process_time_ns(), others, usage.ru_minflt, usage.ru_majflt)
+
+
+def _spent_ns(before: Mapping[threading.Thread, int], now: Mapping[threading.Thread, int]) -> int:
+    """What the threads that still live have spent meanwhile; one that has ended takes its past with it."""
+    return sum(max(0, ns - before.get(thread, 0)) for thread, ns in now.items())
+
+
+def _thread_ns(thread: threading.Thread) -> int:
+    """Processor time of a thread; 0 for one that has just ended."""
+    if thread.native_id is None:
+        return 0
+    # The kernel's clock of a thread id (MAKE_THREAD_CPUCLOCK in its posix-timers.h); the C library's function for it
+    # reads the memory of a thread that may be gone.
+    clock = (~thread.native_id << 3) | 6
+    try:
+        return time.clock_gettime_ns(clock)
+    except OSError:
+        return 0
+
+
+def _resident() -> int | None:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * resource.getpagesize()
+
+
+def _memory() -> tuple[int | None, int | None]:
+    """Available and total memory of the host."""
+    try:
+        import psutil  # type: ignore[import-untyped]
+
+        memory = psutil.virtual_memory()
+    except (ImportError, OSError):
+        return None, None
+    return int(memory.available), int(memory.total)
+
+
+def _temperature() -> float | None:
+    """The hottest sensor of the processor."""
+    try:
+        import psutil
+
+        sensors = psutil.sensors_temperatures()
+    except (ImportError, OSError, AttributeError):
+        return None
+    readings = [
+        one.current for name in ("coretemp", "k10temp", "zenpower", "cpu_thermal") for one in sensors.get(name, ())
+    ]
+    return max(readings, default=None)

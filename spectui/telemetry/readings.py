@@ -1,0 +1,113 @@
+"""What every GPU is asked at each read: a table of metrics and calls, each of which fills fields of `GpuSample`.
+
+`nvmlDeviceGetPcieThroughput` is not among them: it blocks for 20 ms. PCIe traffic comes from `spectui.telemetry.gpm`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from spectui.telemetry.device import OLD_DRIVER, Call, Metric
+
+Fields: TypeAlias = Mapping[str, Any]
+"""Fields of `GpuSample`; what is left out is unknown."""
+
+PEAK = Metric("memory bandwidth peak")
+
+_THROTTLE = (
+    (0x04, "power cap"),
+    (0x08, "hardware slowdown"),
+    (0x10, "sync boost"),
+    (0x20, "thermal"),
+    (0x40, "hardware thermal"),
+    (0x80, "power brake"),
+    (0x100, "display clock"),
+)
+_NOT_THROTTLED = 0x01 | 0x02
+"""An idle GPU has nothing to be fast for, and clocks that somebody has set are no disturbance."""
+
+
+def peak(nv: Any, gpu: Any) -> float | None:
+    """Bytes per second: the bus's width times its highest clock times two, for double data rate."""
+    clock_hz = nv.nvmlDeviceGetMaxClockInfo(gpu, nv.NVML_CLOCK_MEM) * 1e6
+    return float(nv.nvmlDeviceGetMemoryBusWidth(gpu) / 8 * clock_hz * 2) or None
+
+
+def _memory(nv: Any, gpu: Any) -> Fields:
+    memory = nv.nvmlDeviceGetMemoryInfo(gpu, version=nv.nvmlMemory_v2)
+    # NVML's manual counts what is reserved into `used`, drivers do not: the other three figures are right either way.
+    used = max(0, memory.total - memory.reserved - memory.free)
+    return {"memory_used": used, "memory_total": memory.total}
+
+
+def _process_memory(nv: Any, gpu: Any) -> Fields:
+    """Left out while the driver does not list this process: it has no context yet, or a container hides its number."""
+    processes = nv.nvmlDeviceGetComputeRunningProcesses_v3(gpu)
+    parts = [process.usedGpuMemory for process in processes if process.pid == os.getpid()]
+    known = [part for part in parts if part is not None]
+    return {"process_memory": sum(known)} if known else {}
+
+
+def _memory_temperature(nv: Any, gpu: Any) -> Fields:
+    (answer,) = nv.nvmlDeviceGetFieldValues(gpu, [nv.NVML_FI_DEV_MEMORY_TEMP])
+    if answer.nvmlReturn:
+        raise nv.NVMLError(answer.nvmlReturn)
+    return {"memory_temperature_c": float(answer.value.uiVal)}
+
+
+def _throttle(nv: Any, gpu: Any) -> Fields:
+    reasons = _newer_or_older(
+        nv,
+        gpu,
+        lambda nv, gpu: nv.nvmlDeviceGetCurrentClocksEventReasons(gpu),
+        lambda nv, gpu: nv.nvmlDeviceGetCurrentClocksThrottleReasons(gpu),
+    )
+    words = [word for bit, word in _THROTTLE if reasons & bit]
+    if reasons & ~(_NOT_THROTTLED | sum(bit for bit, _ in _THROTTLE)):
+        words.append("other")
+    return {"throttle": tuple(words)}
+
+
+def _temperature(nv: Any, gpu: Any) -> Fields:
+    degrees = _newer_or_older(
+        nv,
+        gpu,
+        lambda nv, gpu: nv.nvmlDeviceGetTemperatureV(gpu, nv.NVML_TEMPERATURE_GPU),
+        lambda nv, gpu: nv.nvmlDeviceGetTemperature(gpu, nv.NVML_TEMPERATURE_GPU),
+    )
+    return {"temperature_c": float(degrees)}
+
+
+def _newer_or_older(nv: Any, gpu: Any, newer: Call[int], older: Call[int]) -> int:
+    """NVML renames calls: old drivers have one name only, and new ones may do without the old."""
+    try:
+        return newer(nv, gpu)
+    except nv.NVMLError as error:
+        if error.value not in OLD_DRIVER:
+            raise
+    return older(nv, gpu)
+
+
+READINGS: tuple[tuple[Metric, Call[Fields]], ...] = (
+    (Metric("GPU memory", unsupported="the GPU has no memory of its own: it uses the host's"), _memory),
+    (
+        Metric(
+            "GPU memory of this process",
+            forbidden="this user may not list the GPU's processes: ask the administrator, or leave the container",
+        ),
+        _process_memory,
+    ),
+    (
+        Metric("memory busy time"),
+        lambda nv, gpu: {"memory_busy": nv.nvmlDeviceGetUtilizationRates(gpu).memory / 100},
+    ),
+    (Metric("power"), lambda nv, gpu: {"power_w": nv.nvmlDeviceGetPowerUsage(gpu) / 1000}),
+    (Metric("power limit"), lambda nv, gpu: {"power_limit_w": nv.nvmlDeviceGetEnforcedPowerLimit(gpu) / 1000}),
+    (Metric("GPU temperature"), _temperature),
+    (Metric("memory temperature"), _memory_temperature),
+    (Metric("SM clock"), lambda nv, gpu: {"sm_clock_mhz": nv.nvmlDeviceGetClockInfo(gpu, nv.NVML_CLOCK_SM)}),
+    (Metric("memory clock"), lambda nv, gpu: {"memory_clock_mhz": nv.nvmlDeviceGetClockInfo(gpu, nv.NVML_CLOCK_MEM)}),
+    (Metric("throttle reasons"), _throttle),
+)

@@ -1,0 +1,147 @@
+"""The sampler thread: reads GPUs and host at a steady pace and hands over small frozen samples.
+
+A driver that hangs in a call holds this thread up and nobody else: the binding lets go of the interpreter lock, and
+whoever ends the program does not wait for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from spectui.samples import GpuSample, HostSample, Missing, TelemetrySample, TelemetryStarted
+from spectui.sources.base import Sink
+
+logger = logging.getLogger(__name__)
+
+SAMPLES_PER_SECOND = 5
+STOP_S = 0.5
+"""How long the end of the program waits for the thread."""
+
+
+class GpuReader(Protocol):
+    """What the sampler asks of NVML."""
+
+    @property
+    def missing(self) -> tuple[Missing, ...]: ...
+
+    @property
+    def peaks(self) -> tuple[float | None, ...]: ...
+
+    def read(self) -> tuple[GpuSample, ...]: ...
+
+    def close(self) -> None: ...
+
+
+class HostReader(Protocol):
+    """What the sampler asks of the host."""
+
+    @property
+    def missing(self) -> tuple[Missing, ...]: ...
+
+    def read(self) -> HostSample: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Everything that is read.
+
+    Attributes:
+        host: The host.
+        gpus: NVML, None where it is not there.
+        peak: The host's memory peak in bytes per second.
+        missing: Why there is no NVML.
+    """
+
+    host: HostReader
+    gpus: GpuReader | None
+    peak: float | None
+    missing: tuple[Missing, ...] = ()
+
+
+def open_readers(cache: Path | None) -> Readers:
+    """Look what can be read here; without a GPU the host's memory peak is measured where ``cache`` does not know it."""
+    from spectui.telemetry.host import Host
+    from spectui.telemetry.nvml import Nvml, NvmlUnavailableError
+    from spectui.telemetry.peak import memory_peak
+
+    try:
+        return Readers(Host(), Nvml.open(), None)
+    except NvmlUnavailableError as error:
+        return Readers(Host(), None, memory_peak(cache), (Missing("GPU", str(error)),))
+
+
+class Sampler:
+    """Reads on a thread of its own from `start` to `stop`."""
+
+    def __init__(
+        self,
+        open_: Callable[[], Readers],
+        *,
+        period_s: float = 1 / SAMPLES_PER_SECOND,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+        wait: Callable[[float], bool] | None = None,
+    ) -> None:
+        """Prepare; nothing is read yet.
+
+        Args:
+            open_: Gives the readers; called on the thread.
+            period_s: Seconds from one sample to the next.
+            now_ns: The clock.
+            wait: Waits so many seconds, and says whether to end; the stop signal's own wait when None.
+        """
+        self._open = open_
+        self._period_s = period_s
+        self._now_ns = now_ns
+        self._stop = threading.Event()
+        self._wait = wait or self._stop.wait
+        self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
+        self._sink: Sink
+        self.cpu_ns = 0
+        """Processor time that sampling has taken, without opening what is read."""
+
+    def start(self, sink: Sink) -> None:
+        """Begin; returns at once. Called once."""
+        self._sink = sink
+        self._thread.start()
+
+    def stop(self, timeout_s: float = STOP_S) -> bool:
+        """End; False when the thread still hangs in a driver after ``timeout_s``."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            readers = self._open()
+        except Exception:
+            logger.exception("there is no telemetry")
+            return
+        try:
+            self._sample(readers)
+        except Exception:
+            logger.exception("the telemetry ended")
+        finally:
+            if readers.gpus is not None:
+                readers.gpus.close()
+
+    def _sample(self, readers: Readers) -> None:
+        began, gpus = self._now_ns(), readers.gpus
+        opened_ns = time.thread_time_ns()
+        missing = (*readers.missing, *(gpus.missing if gpus else ()), *readers.host.missing)
+        if gpus is None:
+            self._sink.emit(TelemetryStarted((readers.peak,), "probe", missing))
+        else:
+            self._sink.emit(TelemetryStarted(gpus.peaks, "bus", missing))
+        while not self._stop.is_set():
+            found = gpus.read() if gpus else ()
+            self._sink.emit(TelemetrySample(self._now_ns() - began, readers.host.read(), found))
+            self.cpu_ns = time.thread_time_ns() - opened_ns
+            if self._wait(self._period_s):
+                return

@@ -1,0 +1,39 @@
+"""A source with telemetry beside it: the screen, headless runs and recordings get both through one door."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from spectui.commands import Command
+from spectui.sources.base import Sink, Source
+from spectui.sources.demo_model.cache import cache_root
+from spectui.sources.frame_slot import FrameSlot
+from spectui.telemetry.sampler import Sampler, open_readers
+
+
+class WithTelemetry:
+    """A `Source` that samples the machine while ``source`` runs."""
+
+    def __init__(self, source: Source, sampler: Sampler) -> None:
+        self._source = source
+        self._sampler = sampler
+
+    @property
+    def slot(self) -> FrameSlot:
+        return self._source.slot
+
+    def start(self, sink: Sink) -> None:
+        self._sampler.start(sink)
+        self._source.start(sink)
+
+    def send(self, command: Command) -> None:
+        self._source.send(command)
+
+    def stop(self, timeout_s: float) -> bool:
+        self._sampler.stop()
+        return self._source.stop(timeout_s)
+
+
+def with_telemetry(source: Source) -> Source:
+    """The source with a sampler of this machine; the host's memory peak is kept in the program's cache folder."""
+    return WithTelemetry(source, Sampler(partial(open_readers, cache_root(None))))

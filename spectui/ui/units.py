@@ -1,0 +1,45 @@
+"""Sizes and rates as text, always with their unit; the unknown is an em dash."""
+
+from __future__ import annotations
+
+DASH = "—"
+_STEPS = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+
+
+def size_text(size: float | None) -> str:
+    """``269 MB`` or ``1.90 GB``, in decimal units."""
+    if size is None:
+        return DASH
+    for unit, worth in _STEPS:
+        if abs(size) >= worth:
+            return f"{_three_digits(size / worth)} {unit}"
+    return f"{size:.0f} B"
+
+
+def rate_text(rate: float | None) -> str:
+    """``10.2 GB/s``."""
+    return DASH if rate is None else f"{size_text(rate)}/s"
+
+
+def percent_text(share: float | None) -> str:
+    """``49 %``, ``3.2 %`` or ``< 0.1 %``: little is not nothing."""
+    if share is None:
+        return DASH
+    percent = share * 100
+    if 0 < percent < 0.05:
+        return "< 0.1 %"
+    return f"{percent:.1f} %" if 0 < percent < 9.95 else f"{percent:.0f} %"
+
+
+def number_text(value: float | None, unit: str, form: str = ".0f") -> str:
+    """A figure with its unit."""
+    return DASH if value is None else f"{value:{form}} {unit}"
+
+
+def of_text(part: str, whole: str) -> str:
+    """``12.9 GB of 85.9 GB``; the part alone where the whole is not known."""
+    return part if whole == DASH else f"{part} of {whole}"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 99.95 else f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2f}"

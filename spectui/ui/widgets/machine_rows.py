@@ -1,0 +1,251 @@
+"""The machine in full: memory by owner, bandwidth over time, the lanes below the roofline, gauges, what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+
+from spectui.core.machine import Holding, MachineView, MemoryView
+from spectui.core.views import LaneView, RunView
+from spectui.samples import GpuSample, HostSample, Missing
+from spectui.ui.cells import clip, safe
+from spectui.ui.palette import lane_style
+from spectui.ui.rows import EMPTY, Row, row_width
+from spectui.ui.units import number_text, of_text, percent_text, rate_text, size_text
+from spectui.ui.widgets.bars import Bar, bar_rows
+from spectui.ui.widgets.history_rows import history_rows
+from spectui.ui.widgets.telemetry_strip import bandwidth_row
+from spectui.ui.widgets.wrapping import wrap
+
+CHART_ROWS = 6
+_CELLS = 110
+"""Rows get no wider than this, so that a figure stands near its name."""
+
+_GAP = "   "
+_VALUE = 19
+"""Cells that a gauge's value has at least, so that columns stand still while figures move."""
+
+_LEAST_BAR, _LEAST_NAME, _MOST_NAME = 8, 6, 16
+_ROOMY = 60
+"""Cells from which there is room for what is in use of a cache."""
+
+ROOFLINE = (
+    "est.: bytes of a step = weights + drafter passes + KV cache of the context; at most tok/s = peak / bytes of a "
+    "step x tokens of a step. Activations and what caches keep are left out."
+)
+
+
+def machine_rows(run: RunView, width: int) -> list[Row]:
+    """Everything that the telemetry says."""
+    machine = run.telemetry
+    if machine is None:
+        return [(("no sample yet", "muted"),)]
+    cells = min(width, _CELLS)
+    rows = _section("Memory", _memory_rows(run.memory, cells), cells, _total(run.memory, machine))
+    rows += _section("Bandwidth", _bandwidth_rows(machine, cells), cells, bandwidth_row(machine))
+    rows += _section("Lanes below the roofline", _roofline_rows(run.lanes, machine.peak, cells), cells)
+    several = len(machine.sample.gpus) > 1
+    for place, gpu in enumerate(machine.sample.gpus):
+        peak = machine.peaks[place] if place < len(machine.peaks) else None
+        title = f"GPU {gpu.index}: {safe(gpu.name)}" if several else safe(gpu.name)
+        rows += _section(title, _gpu_rows(gpu, peak, cells), cells)
+    rows += _section("Host", _host_rows(machine.sample.host, machine.gpu is not None, cells), cells)
+    rows += _section("Not sampled here", _missing_rows(machine.missing, cells), cells)
+    return rows[:-1]
+
+
+def _section(title: str, rows: Sequence[Row], width: int, note: Row = EMPTY) -> list[Row]:
+    """A title with a note behind it, or below it where there is no room; nothing without rows."""
+    if not rows:
+        return []
+    name: Row = ((clip(title, width), "strong"),)
+    beside = (*name, *(((_GAP, "text"), *note) if note else ()))
+    if row_width(beside) <= width:
+        return [beside, *rows, EMPTY]
+    text = "".join(span for span, _ in note)
+    return [name, *(((line, "muted"),) for line in wrap(text, width)), *rows, EMPTY]
+
+
+def _memory_rows(memory: MemoryView, width: int) -> list[Row]:
+    """A bar for each holding and for the rest: its size, and of a cache how much of it is in use."""
+    total = memory.total
+    holdings = list(memory.holdings)
+    if memory.other is not None:
+        holdings.append(Holding("other", "", max(0, memory.other)))
+    if not holdings:
+        return [(("no lane holds anything yet", "muted"),)]
+    values = _sizes(holdings, in_use=width >= _ROOMY)
+    room = width - len(values[0]) - _LEAST_BAR - 2
+    bars = [
+        Bar(
+            f"{clip(safe(one.owner), max(_LEAST_NAME, room - len(one.what) - 1))} {one.what}".rstrip(),
+            one.bytes / total if one.bytes is not None and total else None,
+            value,
+        )
+        for one, value in zip(holdings, values, strict=True)
+    ]
+    rows = bar_rows(bars, "accent", width, len(bars))
+    if memory.other is not None and memory.other < 0:
+        untouched = f"{size_text(-memory.other)} of what is reserved was not touched yet."
+        rows += [((line, "muted"),) for line in wrap(untouched, width)]
+    return rows
+
+
+def _sizes(holdings: Sequence[Holding], in_use: bool) -> list[str]:
+    """Sizes below each other, and behind them what is in use of them."""
+    sizes = [size_text(one.bytes) for one in holdings]
+    uses = ["" if one.used is None or not in_use else f"{_GAP}{size_text(one.used)} in use" for one in holdings]
+    figures, behind = max(map(len, sizes)), max(map(len, uses))
+    return [f"{size:>{figures}}{use:<{behind}}" for size, use in zip(sizes, uses, strict=True)]
+
+
+def _total(memory: MemoryView, machine: MachineView) -> Row:
+    gpu, host = machine.gpu, machine.sample.host
+    if gpu is None:
+        free = f" of the host's {size_text(host.total)}, {size_text(host.available)} free"
+        return (("this process ", "muted"), (size_text(memory.total), "text"), (free, "muted"))
+    device = of_text(size_text(gpu.memory_used), size_text(gpu.memory_total))
+    return (
+        ("this process ", "muted"),
+        (size_text(gpu.process_memory), "text"),
+        (", device ", "muted"),
+        (device, "text"),
+    )
+
+
+def _bandwidth_rows(machine: MachineView, width: int) -> list[Row]:
+    known = [value for value in machine.bandwidth if value is not None]
+    if not known:
+        return [((line, "muted"),) for line in wrap("no lane has been stepping while samples were taken", width)]
+    top = max(machine.peak or 0.0, *known)
+    shown = machine.past[-width:]
+    seconds = (shown[-1].at_ns - shown[0].at_ns) / 1e9
+    peak = "from bus width and clock" if machine.derived else "measured by copying"
+    notes = [f"0 to {rate_text(top)}, the last {seconds:.0f} s", *([f"peak {peak}"] if machine.peak else [])]
+    return [
+        *history_rows(machine.bandwidth, top, "accent", width, CHART_ROWS),
+        *(((line, "muted"),) for line in wrap("; ".join(notes), width)),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A figure of every lane under its heading; ``rank`` says how soon it gives way."""
+
+    heading: str
+    values: Sequence[str]
+    rank: int
+    estimated: bool = True
+
+    @property
+    def cells(self) -> int:
+        return max(map(len, (self.heading, *self.values)))
+
+    def text(self, at: int | None = None) -> str:
+        """The value at a place, else the heading."""
+        return f"  {self.heading if at is None else self.values[at]:>{self.cells}}"
+
+
+def _roofline_rows(lanes: Sequence[LaneView], peak: float | None, width: int) -> list[Row]:
+    """For each lane that has stepped what was measured, a bar of MBU, and what is estimated."""
+    moving = [(place, lane, lane.traffic) for place, lane in enumerate(lanes) if lane.traffic is not None]
+    if not moving:
+        return []
+    shares = [traffic.utilisation(peak) for _, _, traffic in moving]
+    columns = [
+        _Column("tok/s", [_rate(lane.tok_s) for _, lane, _ in moving], 0, estimated=False),
+        _Column("tokens a step", [f"{traffic.tokens_per_step:.2f}" for _, _, traffic in moving], 3, estimated=False),
+        _Column("of peak", [percent_text(share) for share in shares], 1),
+        _Column("tok/s at most", [_rate(traffic.ceiling(peak)) for _, _, traffic in moving], 2),
+        _Column("traffic", [rate_text(traffic.per_second) for _, _, traffic in moving], 4),
+        _Column("bytes a step", [size_text(traffic.step_bytes) for _, _, traffic in moving], 5),
+    ]
+    names = [clip(safe(lane.info.title), min(_MOST_NAME, width // 4)) for _, lane, _ in moving]
+    named = max(map(cell_len, names))
+    while (bar := width - named - 2 - sum(column.cells + 2 for column in columns)) < _LEAST_BAR and len(columns) > 2:
+        columns.remove(max(columns, key=lambda column: column.rank))
+    measured = [column for column in columns if not column.estimated]
+    estimated = [column for column in columns if column.estimated]
+    heading = f"{'':{named}}{''.join(c.text() for c in measured)}  {'est.':{bar}}{''.join(c.text() for c in estimated)}"
+    rows: list[Row] = [((heading, "muted"),)]
+    for at, (place, _, _) in enumerate(moving):
+        (drawn,) = bar_rows([Bar("", shares[at], "")], lane_style(place), bar + 2, 1)
+        rows.append(
+            (
+                (names[at] + " " * (named - cell_len(names[at])), lane_style(place)),
+                ("".join(column.text(at) for column in measured) + "  ", "text"),
+                *drawn[1:-1],
+                ("".join(column.text(at) for column in estimated), "text"),
+            )
+        )
+    return [*rows, *(((line, "muted"),) for line in wrap(ROOFLINE, width))]
+
+
+def _rate(tok_s: float | None) -> str:
+    return number_text(tok_s, "", ".1f" if tok_s is not None and tok_s < 1_000 else ".0f").strip()
+
+
+def _gpu_rows(gpu: GpuSample, peak: float | None, width: int) -> list[Row]:
+    if gpu.lost:
+        lost = "lost: the driver no longer reaches it; nvidia-smi and the kernel's log say why"
+        return [((line, "bad"),) for line in wrap(lost, width)]
+    busy = percent_text(gpu.memory_busy)
+    gauges = [
+        ("DRAM traffic", of_text(percent_text(gpu.bandwidth_share), rate_text(peak))),
+        ("memory busy", busy if gpu.memory_busy is None else f"{busy} of time"),
+        ("SM busy", percent_text(gpu.sm_share)),
+        ("tensor pipes", percent_text(gpu.tensor_share)),
+        ("memory", of_text(size_text(gpu.memory_used), size_text(gpu.memory_total))),
+        ("power", of_text(number_text(gpu.power_w, "W"), number_text(gpu.power_limit_w, "W"))),
+        (
+            "temperature",
+            f"{number_text(gpu.temperature_c, '°C')}, memory {number_text(gpu.memory_temperature_c, '°C')}",
+        ),
+        ("SM clock", number_text(gpu.sm_clock_mhz, "MHz")),
+        ("memory clock", number_text(gpu.memory_clock_mhz, "MHz")),
+        ("PCIe in", rate_text(gpu.pcie_receive)),
+        ("PCIe out", rate_text(gpu.pcie_send)),
+    ]
+    held = "—" if gpu.throttle is None else ", ".join(gpu.throttle) or "nothing"
+    return [*_gauges(gauges, width), *(((line, "muted"),) for line in wrap(f"clocks held down by {held}", width))]
+
+
+def _host_rows(host: HostSample, with_memory: bool, width: int) -> list[Row]:
+    memory = [
+        ("memory", size_text(host.resident)),
+        ("free", of_text(size_text(host.available), size_text(host.total))),
+    ]
+    load = number_text(host.load, "", ".2f").strip()
+    gauges = [
+        *(memory if with_memory else []),
+        ("engine", number_text(host.engine_cores, "cores", ".2f")),
+        ("screen", number_text(host.other_cores, "cores", ".2f")),
+        ("load", load if host.cores is None else f"{load} on {host.cores} cores"),
+        ("temperature", number_text(host.temperature_c, "°C")),
+        ("page faults", number_text(host.minor_faults, "a second")),
+        ("from disk", number_text(host.major_faults, "a second")),
+    ]
+    return _gauges(gauges, width)
+
+
+def _gauges(gauges: Sequence[tuple[str, str]], width: int) -> list[Row]:
+    """Names and values in as many columns as the width allows, read row by row."""
+    names, values = max(len(name) for name, _ in gauges), max(_VALUE, *(len(value) for _, value in gauges))
+    columns = max(1, (width + len(_GAP)) // (names + 2 + values + len(_GAP)))
+    rows: list[Row] = []
+    for first in range(0, len(gauges), columns):
+        row: Row = ()
+        for name, value in gauges[first : first + columns]:
+            row += (((_GAP, "text"),) if row else ()) + (
+                (f"{name:<{names}}  ", "muted"),
+                (f"{value:<{values}}", "text"),
+            )
+        rows.append(row)
+    return rows
+
+
+def _missing_rows(missing: Sequence[Missing], width: int) -> list[Row]:
+    lines = (f"{one.what}: {one.why}" for one in missing)
+    return [((part, "muted"),) for line in lines for part in wrap(safe(line), width)]
