@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
+from spectui.sources.machine import cpu_dtype
+
 _CACHE = Path(os.environ.get("SPECTUI_TEST_CACHE") or Path(tempfile.gettempdir()) / "spectui-tests")
 os.environ["SPECTUI_CACHE_DIR"] = str(_CACHE)
 os.environ["SPECTUI_LOG_DIR"] = str(_CACHE / "logs")
+os.environ["SPECTUI_CONFIG_DIR"] = str(_CACHE / "config")
 os.environ.setdefault("VLLM_CACHE_ROOT", str(_CACHE / "vllm"))
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
@@ -35,6 +38,7 @@ LANES_AT_ONCE = 6
 """Engines in memory at once, about 1 GB each in float32; whoever was not asked for the longest time makes room."""
 
 ENGINE_ARGS = {
+    "dtype": cpu_dtype(),
     "enforce_eager": True,
     "max_model_len": 1024,
     "max_num_seqs": 16,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spectui.sources.machine import cpu_dtype
 from spectui.sources.vllm import compat
 
 MAX_MODEL_LEN = 2048
@@ -25,6 +26,7 @@ def batch_engine(target: Path, *, batch: int, kv_bytes: int = 6 << 30, **engine_
         disable_log_stats=True,
         async_scheduling=False,
         seed=0,
+        dtype=cpu_dtype(),
         **engine_args,
     )
 

@@ -104,7 +104,7 @@ class Evaluator:
             self._target,
             [self._spec(text) for text in lanes],
             prompts,
-            {**engine_args(argparse.Namespace(engine_arg=[]), gpu=False), **more},
+            {**engine_args(argparse.Namespace(engine_arg=[], model=None), gpu=False), **more},
             Diary(self._directory / f"{name}.jsonl"),
             repetitions=repetitions,
             progress=lambda line: self._say(f"{name}: {line}"),

@@ -13,6 +13,7 @@ from spectui.choices import did_you_mean
 from spectui.cli import RunError, UsageError
 from spectui.commands import MAX_CONCURRENCY
 from spectui.events import Prompt, Sampling
+from spectui.sources.machine import cpu_dtype
 from spectui.sources.vllm import accepted
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.lane_spec import LaneSpec, LaneSpecError, parse_lane_spec
@@ -82,7 +83,8 @@ def engine_args(options: argparse.Namespace, *, gpu: bool) -> dict[str, Any]:
     """vLLM engine arguments of every lane: ours, then the user's.
 
     An explicit KV cache per lane lets several engines live on one device; eager mode on a CPU starts in seconds
-    instead of minutes; the prefix cache would give a restarted prompt away.
+    instead of minutes; the prefix cache would give a restarted prompt away; the small demo target is held in the number
+    format that the processor is fastest in.
 
     Raises:
         UsageError: The user's are none of vLLM's, or not the user's to set.
@@ -97,6 +99,7 @@ def engine_args(options: argparse.Namespace, *, gpu: bool) -> dict[str, Any]:
         "enable_prefix_caching": False,
         "disable_log_stats": True,
         "seed": 0,
+        **({"dtype": cpu_dtype()} if options.model is None and not gpu else {}),
         **dict(options.engine_arg),
     }
 
