@@ -23,7 +23,7 @@ from spectui import events as ev
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.core.views import RunView, Viewer
-from spectui.ui import palette
+from spectui.ui import themes
 from spectui.ui.canvas import Canvas, paint
 from spectui.ui.rows import Row, fit, plain, row_width
 from spectui.ui.widgets.acceptance_chart import acceptance_rows
@@ -202,7 +202,7 @@ class Hostile(App[None]):
     .right { width: 4; }
     .line { height: 1; }
     """
-    palette = palette.find("midnight").palette
+    palette = themes.find("midnight").palette
 
     def __init__(self) -> None:
         super().__init__()

@@ -76,7 +76,8 @@ async def test_painted_lines_equal_a_full_repaint(size: tuple[int, int]) -> None
         for _ in range(12):
             await stage.steps(3)
             terminal.check()
-        for key in ("tab", "x", "home", "w", "plus", "minus", "3", "end", "t", "question_mark", "escape", "slash", "a"):
+        keys = ("tab", "x", "home", "w", "plus", "minus", "3", "end", "question_mark", "escape", "t", "down", "down")
+        for key in (*keys, "t", "enter", "slash", "a"):
             await stage.press(key)
             stage.source.send(cmd.StepOnce())
             await stage.answered()

@@ -14,7 +14,7 @@ from textual.app import App, ComposeResult
 
 from spectui.core.tokens import Role, Token, TokenLog
 from spectui.core.views import StreamView
-from spectui.ui import palette
+from spectui.ui import themes
 from spectui.ui.cells import safe
 from spectui.ui.rows import Row, plain, row_width
 from spectui.ui.widgets.stream_layout import StreamLayout
@@ -184,7 +184,7 @@ def test_a_long_run_costs_little_memory_and_a_frame_does_not_grow() -> None:
 class Host(App[None]):
     """One stream on the whole screen."""
 
-    palette = palette.find("midnight").palette
+    palette = themes.find("midnight").palette
 
     def __init__(self) -> None:
         super().__init__()
@@ -327,7 +327,7 @@ async def test_a_new_width_lays_out_the_last_tokens_only() -> None:
 
 async def test_without_colours_the_signs_are_written() -> None:
     class Mono(Host):
-        palette = palette.mono().palette
+        palette = themes.find("mono").palette
 
     app = Mono()
     async with app.run_test(size=(40, 10)):

@@ -1,9 +1,10 @@
 """Themes: one TOML file each, read into the styles that rows name.
 
-A theme file has ``name``, ``dark``, a table ``[base]`` (what `BASE` lists), a table ``[roles]`` (one colour a token
-role) and ``[lanes] series`` (colours of the lanes, used again from the start when there are more lanes). All colours
-are ``#rrggbb``. What a role looks like beside its colour is decided here, not in the file, so that no theme can take
-the second sign away.
+A theme is called as its file. The file has ``dark``, a table ``[base]`` (what `BASE` lists), a table ``[roles]`` (one
+colour a token role) and ``[lanes] series`` (colours of the lanes, used again from the start when there are more
+lanes). All colours are ``#rrggbb``. With ``colours = false`` there are none: the terminal's own, and every role by its
+sign. What a role looks like beside its colour is decided here, not in the file, so that no theme can take the second
+sign away.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ LANE_COLOURS = 6
 ROLE_STYLES: tuple[str, ...] = tuple(f"role.{role.name.lower()}" for role in Role)
 """The style name of each `Role`, by its value."""
 
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _ROLE_SIGNS: Mapping[Role, Mapping[str, bool]] = {
     Role.PLAIN: {},
@@ -39,7 +41,21 @@ _ROLE_SIGNS: Mapping[Role, Mapping[str, bool]] = {
 
 
 class ThemeError(ValueError):
-    """A theme that cannot be used; the message is one sentence naming the file and the key."""
+    """A theme that cannot be used; the message is one sentence."""
+
+
+class BrokenThemeError(ThemeError):
+    """A theme file that cannot be used.
+
+    Attributes:
+        path: The file.
+        why: What is wrong with it, to stand behind its name.
+    """
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"Theme {path} {why}.")
+        self.path = path
+        self.why = why
 
 
 class Palette(dict[str, Style]):
@@ -86,27 +102,34 @@ def lane_style(index: int, title: bool = False) -> str:
 
 
 def load(path: Path) -> Theme:
-    """Read a theme file; `ThemeError` when it cannot be used."""
+    """Read a theme file; `BrokenThemeError` when it cannot be used."""
+    if not _NAME.fullmatch(path.stem):
+        raise BrokenThemeError(path, "needs a name of letters from a to z, digits, '-' and '_'")
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ThemeError(f"Theme {path} cannot be read: {error.strerror or error}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ThemeError(f"Theme {path} is not valid TOML: {error}.") from error
-    name, dark = data.get("name"), data.get("dark")
-    if not isinstance(name, str) or not name.strip():
-        raise ThemeError(f"Theme {path}: key 'name' must be a text.")
-    if not isinstance(dark, bool):
-        raise ThemeError(f"Theme {path}: key 'dark' must be true or false.")
+        raise BrokenThemeError(path, f"cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise BrokenThemeError(path, f"is not valid TOML: {error}") from error
+    dark = _truth(path, data, "dark")
+    if not _truth(path, data, "colours", default=True):
+        return Theme(path.stem, dark, {}, _signs())
     base = _colours(path, data, "base", BASE)
     roles = _colours(path, data, "roles", [role.name.lower() for role in Role])
-    return Theme(name, dark, base, _palette(base, roles, _series(path, data)))
+    return Theme(path.stem, dark, base, _palette(base, roles, _series(path, data)))
+
+
+def _truth(path: Path, data: Mapping[str, Any], key: str, default: bool | None = None) -> bool:
+    value = data.get(key, default)
+    if not isinstance(value, bool):
+        raise BrokenThemeError(path, f"needs true or false as '{key}'{_not(value)}")
+    return value
 
 
 def _colours(path: Path, data: Mapping[str, Any], table: str, keys: Iterable[str]) -> dict[str, str]:
     section = data.get(table)
     if not isinstance(section, dict):
-        raise ThemeError(f"Theme {path}: table [{table}] is missing.")
+        raise BrokenThemeError(path, f"needs a table [{table}]")
     return {key: _colour(path, f"{table}.{key}", section.get(key)) for key in keys}
 
 
@@ -114,14 +137,19 @@ def _series(path: Path, data: Mapping[str, Any]) -> list[str]:
     lanes = data.get("lanes")
     series = lanes.get("series") if isinstance(lanes, dict) else None
     if not isinstance(series, list) or not series:
-        raise ThemeError(f"Theme {path}: key 'lanes.series' must be a list of colours.")
+        raise BrokenThemeError(path, "needs a list of colours as 'lanes.series'")
     return [_colour(path, f"lanes.series[{index}]", colour) for index, colour in enumerate(series)]
 
 
 def _colour(path: Path, key: str, value: object) -> str:
     if not isinstance(value, str) or not _COLOUR.fullmatch(value):
-        raise ThemeError(f"Theme {path}: key '{key}' must be a colour like '#rrggbb', not {value!r}.")
+        raise BrokenThemeError(path, f"needs a colour like '#rrggbb' as '{key}'{_not(value)}")
     return value
+
+
+def _not(value: object) -> str:
+    """What stands in a file instead; nothing when it has no such key."""
+    return "" if value is None else f", not {value!r}"
 
 
 def _palette(base: Mapping[str, str], roles: Mapping[str, str], series: list[str]) -> Palette:
@@ -143,8 +171,8 @@ def _palette(base: Mapping[str, str], roles: Mapping[str, str], series: list[str
     return Palette(styles)
 
 
-def mono() -> Theme:
-    """The theme without colours, for ``NO_COLOR``: the terminal's own, and every role by its sign."""
+def _signs() -> Palette:
+    """The styles without colours: the terminal's own, and every role by its sign."""
     plain, bold, dim = Style(), Style(bold=True), Style(dim=True)
     styles = dict.fromkeys(("text", "accent", "good", "warn"), plain)
     styles |= dict.fromkeys(("strong", "title", "key", "bad"), bold) | dict.fromkeys(("muted", "faint"), dim)
@@ -154,29 +182,4 @@ def mono() -> Theme:
     for index in range(LANE_COLOURS):
         styles[lane_style(index)] = plain
         styles[lane_style(index, title=True)] = bold
-    return Theme("mono", True, {}, Palette(styles, signs=True))
-
-
-def theme_folders() -> list[Path]:
-    """Where themes are looked for, first found wins: beside the installed package, then in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    return [folder for folder in (package / "themes", package.parent / "themes") if folder.is_dir()]
-
-
-def available(folders: Iterable[Path] | None = None) -> dict[str, Path]:
-    """Theme files by name, which is the file's name without ``.toml``."""
-    found: dict[str, Path] = {}
-    for folder in theme_folders() if folders is None else folders:
-        for path in sorted(folder.glob("*.toml")):
-            found.setdefault(path.stem, path)
-    return found
-
-
-def find(name: str, folders: Iterable[Path] | None = None) -> Theme:
-    """The theme called ``name``, ``"mono"`` included; `ThemeError` names the choices when there is none."""
-    if name == "mono":
-        return mono()
-    themes = available(folders)
-    if name not in themes:
-        raise ThemeError(f"There is no theme {name!r}; choose from {', '.join([*themes, 'mono'])}.")
-    return load(themes[name])
+    return Palette(styles, signs=True)
