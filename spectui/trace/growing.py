@@ -1,0 +1,141 @@
+"""What grows in a request, its tokens and its steps, for who goes on from a place in the middle.
+
+Owns how little of the past is held in memory to show all of it. Must not know how places are found. Tokens before the
+place are those of the index, not copies; steps before it are places in the trace, read when somebody looks: a `History`
+of 2,000 steps takes 2 MB, as places 16 kB, and going back needs one for each request.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from spectui.core.history import HISTORY_STEPS, History, PastStep
+from spectui.core.tokens import Token, TokenLog, step_tokens
+from spectui.events import Event, Step
+
+ReadAt = Callable[[Sequence[int]], list[Event]]
+"""The events whose lines begin at those bytes."""
+
+
+class LaterLog(TokenLog):
+    """Goes on behind the first ``length`` tokens of another log, which may go on differently."""
+
+    def __init__(self, log: TokenLog, length: int) -> None:
+        super().__init__()
+        self._log, self._length = log, length
+        if isinstance(log, LaterLog):
+            # Logs behind logs behind logs would make every look longer.
+            self._log, self._length = log._log, min(log._length, length)
+            for index in range(self._length, length):
+                self.append(*log[index])
+
+    def __len__(self) -> int:
+        return self._length + super().__len__()
+
+    def __getitem__(self, index: int) -> Token:
+        if index < 0:
+            index += len(self)
+        return self._log[index] if index < self._length else super().__getitem__(index - self._length)
+
+    def output(self) -> str:
+        whole = TokenLog()
+        for index in range(len(self)):
+            whole.append(*self[index])
+        return whole.output()
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the steps of a request stand: the first ``count`` of ``offsets``, which may grow meanwhile.
+
+    ``emitted`` and ``logged`` are the tokens of the request behind the last of them.
+    """
+
+    offsets: array[int]
+    count: int
+    emitted: int
+    logged: int
+
+    def kept(self) -> array[int]:
+        """Those that a `History` would have kept."""
+        return self.offsets[max(0, self.count - HISTORY_STEPS) : self.count]
+
+
+class FoldedHistory(History):
+    """While a trace is folded: takes the place of each step, not the step. ``offset_now`` is that of the event that
+    is being folded."""
+
+    def __init__(self, offset_now: Callable[[], int], places: Places | None = None) -> None:
+        super().__init__(0)
+        self._offset_now = offset_now
+        self._offsets = places.kept() if places else array("Q")
+        self._last: PastStep | None = None
+        self._behind = (places.emitted, places.logged) if places else (0, 0)
+
+    def append(self, step: PastStep) -> None:
+        self._offsets.append(self._offset_now())
+        self._last = step
+
+    def __len__(self) -> int:
+        return min(len(self._offsets), HISTORY_STEPS)
+
+    def places(self) -> Places:
+        """The places up to now."""
+        if self._last is not None:
+            step = self._last.step
+            self._behind = (self._last.before + len(step.emitted), self._last.logged + _tokens(step))
+        return Places(self._offsets, len(self._offsets), *self._behind)
+
+
+class RecalledHistory(History):
+    """For who goes on from a place in a trace: what was before is read from the file at the first look."""
+
+    def __init__(self, read_at: ReadAt, places: Places) -> None:
+        super().__init__()
+        self._read_at = read_at
+        self._before: Places | None = places
+
+    def __len__(self) -> int:
+        before = min(self._before.count, HISTORY_STEPS) if self._before else 0
+        return min(before + super().__len__(), HISTORY_STEPS)
+
+    @property
+    def first(self) -> int:
+        self._recall()
+        return super().first
+
+    @property
+    def last(self) -> int:
+        self._recall()
+        return super().last
+
+    def at(self, index: int) -> PastStep | None:
+        self._recall()
+        return super().at(index)
+
+    def _next(self, index: int, wanted: Callable[[Step], bool]) -> int | None:
+        self._recall()
+        return super()._next(index, wanted)
+
+    def next_longest(self, index: int) -> int | None:
+        self._recall()
+        return super().next_longest(index)
+
+    def _recall(self) -> None:
+        """Read the steps before, once, and put them before those that have come since."""
+        places, self._before = self._before, None
+        room = HISTORY_STEPS - len(self._steps)
+        if places is None or not room:
+            return
+        steps = [event for event in self._read_at(places.kept()[-room:]) if isinstance(event, Step)]
+        before, logged = places.emitted, places.logged
+        for step in reversed(steps):
+            before -= len(step.emitted)
+            logged -= _tokens(step)
+            self._steps.appendleft(PastStep(step, before, logged))
+
+
+def _tokens(step: Step) -> int:
+    return sum(1 for _ in step_tokens(step))

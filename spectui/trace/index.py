@@ -1,0 +1,384 @@
+"""Any place of a trace at once: states, events, times and marks by event number.
+
+Owns the index that is made of a trace on a thread of its own, while it is shown already, and the way back. Must not
+know who asks, or how fast a trace is played. Places are *event numbers*: number 0 is before the first event, number n
+is when n events have been folded.
+
+One pass over the trace notes in rows where events stand, and every few thousand events a snapshot of the state. Going
+to a place restores the snapshot before it and folds the events between, with the reducer that folded them the first
+time: what is shown then is what was shown going forward. Rows and snapshots get sparser as a trace gets longer, so
+that their memory is bounded.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+
+from spectui.core.reducer import reduce
+from spectui.core.state import RunState
+from spectui.events import Event, KChanged, RequestFinished, RequestStarted, RoundStarted, RunStarted, Step
+from spectui.trace.growing import FoldedHistory, RecalledHistory
+from spectui.trace.reader import Place, Reading, Trace, TraceError
+from spectui.trace.snapshot import Snapshot, requests
+
+ROW_EVENTS = 4
+"""Events between two rows of a short trace; doubled whenever there are `MOST_ROWS` of them."""
+
+MOST_ROWS = 16_384
+SNAPSHOT_EVENTS = 2048
+"""Events between two snapshots of a short trace; doubled whenever there are `MOST_SNAPSHOTS` of them."""
+
+MOST_SNAPSHOTS = 512
+BREATH_EVENTS = 64
+"""Events after which the index lets others run, two milliseconds of work."""
+
+_NEAR = (1024, 64)
+"""How far before a place that was gone to snapshots are taken too: the next step back needs one of them."""
+
+_MOST_NEAR = 8
+"""Such snapshots are of one stretch between two others only."""
+
+
+def _let_others_run() -> None:
+    time.sleep(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Event numbers at which something happened that a timeline shows, in order."""
+
+    rounds: array[int] = field(default_factory=lambda: array("Q"))
+    ends: array[int] = field(default_factory=lambda: array("Q"))
+    """A request ended."""
+    k_changes: array[int] = field(default_factory=lambda: array("Q"))
+
+
+class _Rows:
+    """What is known of some places, in order; the sums count from the beginning of the trace.
+
+    A row is there for other threads once its number is.
+    """
+
+    def __init__(self) -> None:
+        self.offset, self.line, self.time_ns, self.lane_ns = (array("Q") for _ in range(4))
+        self.steps, self.drafted, self.accepted = (array("Q") for _ in range(3))
+        self.number = array("Q")
+
+    def append(self, place: Place, lane_ns: int, counts: Sequence[int]) -> None:
+        row = (place.offset, place.line, place.time_ns, lane_ns, *counts, place.number)
+        for column, value in zip(vars(self).values(), row, strict=True):
+            column.append(value)
+
+    def every(self, spacing: int) -> _Rows:
+        """The rows whose numbers are multiples of ``spacing``."""
+        rows = _Rows()
+        kept = [row for row, number in enumerate(self.number) if not number % spacing]
+        for name, column in vars(self).items():
+            setattr(rows, name, array("Q", [column[row] for row in kept]))
+        return rows
+
+    def place(self, row: int) -> Place:
+        return Place(self.number[row], self.offset[row], self.line[row], self.time_ns[row])
+
+    def before(self, column: array[int], value: int) -> int:
+        """The last row whose ``column`` is below ``value``; the first one where there is none."""
+        return max(0, bisect_left(column, value, hi=len(self.number)) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """Where folding can go on."""
+
+    place: Place
+    snapshot: Snapshot
+
+
+class _Fold:
+    """A state that moves through a trace."""
+
+    def __init__(self, trace: Trace, stop: _Stop | None = None) -> None:
+        self._trace = trace
+        self.reading = trace.read(stop.place if stop else None)
+        # The histories must not hold the fold that holds them: whole states would wait for the collector.
+        self._offset = partial(getattr, self.reading, "offset")
+        self.state = stop.snapshot.restore(self._offset) if stop else RunState()
+
+    def __enter__(self) -> _Fold:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.reading.close()
+
+    @property
+    def number(self) -> int:
+        return self.reading.number
+
+    def fold(self, event: Event) -> None:
+        """Fold the event that was read last."""
+        try:
+            reduce(self.state, event)
+        except Exception as error:
+            # Lines that can each be read may still contradict each other; no such line may end the rest.
+            line = self.reading.place.line
+            self._trace.problems.add(line, f"contradicts what came before it ({error}); it counts in part")
+        if type(event) is RequestStarted and (lane := self.state.lanes.get(event.lane)):
+            lane.round.requests[event.slot].history = FoldedHistory(self._offset)
+
+    def go(self, number: int) -> None:
+        """Fold up to that place, or to the end."""
+        while self.number < number and (found := next(self.reading, None)):
+            self.fold(found[1])
+
+    def stop(self) -> _Stop:
+        return _Stop(self.reading.place, Snapshot(self.state))
+
+
+class Timeline:
+    """The index of one trace. It grows from the front; what lies behind `known` cannot be reached yet.
+
+    What its thread makes is only ever added to or replaced, so that another thread, one at a time, may ask meanwhile.
+
+    Args:
+        trace: An open trace.
+        breathe: Called on the index's thread every few milliseconds, for whoever else needs the processor.
+    """
+
+    def __init__(self, trace: Trace, breathe: Callable[[], None] = _let_others_run) -> None:
+        self._trace = trace
+        self._breathe = breathe
+        self._thread = threading.Thread(target=self._run, name="trace index", daemon=True)
+        self._cancelled = threading.Event()
+        self._rows = _Rows()
+        self._row_spacing = ROW_EVENTS
+        self._stops: list[_Stop] = []
+        self._stop_spacing = SNAPSHOT_EVENTS
+        self._near: deque[_Stop] = deque(maxlen=_MOST_NEAR)
+        self._near_to: _Stop | None = None
+        self._round_ns, self._round_number = array("Q"), array("Q")
+        self._read = 0
+        self.marks = Marks()
+        self.known = 0
+        """Events that can be reached."""
+        self.complete = False
+        """Whether those are all."""
+        self.time_ns = 0
+        """Time of the last event that is known."""
+        self.lane_ns = 0
+        """Lane time at the last event that is known."""
+        self.fault = ""
+        """One sentence why the trace could not be read to its end."""
+
+    def start(self) -> None:
+        """Begin to make the index, on a thread of its own."""
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Leave it as far as it is."""
+        self._cancelled.set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until nothing more will be known; False when that is not so after ``timeout_s``."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def progress(self) -> float:
+        """How much of the file is known, from 0 to 1."""
+        return 1.0 if self.complete else min(1.0, self._read / self._trace.size)
+
+    def state_at(self, number: int) -> RunState:
+        """The state after ``number`` events: a new one, which the caller may fold on.
+
+        Raises:
+            ValueError: So many events are not known.
+            TraceError: The file cannot be read any more.
+        """
+        if not 0 <= number <= self.known:
+            raise ValueError(f"event {number} is not among the {self.known} that are known")
+        with _Fold(self._trace, self._nearest(number)) as fold:
+            for before in _NEAR:
+                if number - before > fold.number:
+                    fold.go(number - before)
+                    self._near.append(fold.stop())
+            fold.go(number)
+        for request in requests(fold.state):
+            if isinstance(request.history, FoldedHistory):
+                request.history = RecalledHistory(self._trace.events_at, request.history.places())
+        return fold.state
+
+    def events(self, number: int) -> Iterator[tuple[int, Event]]:
+        """The events behind that place, with their times."""
+        with closing(self._reading(number)) as reading:
+            yield from reading
+
+    def at_time(self, time_ns: int) -> int:
+        """The place where every event up to that time of the recording has happened."""
+        rows = self._rows
+        number = self._number(rows, rows.before(rows.time_ns, time_ns))
+        with closing(self._reading(number)) as reading:
+            for at_ns, _ in reading:
+                if at_ns > time_ns or number == self.known:
+                    break
+                number += 1
+        return number
+
+    def at_step(self, steps: int) -> int:
+        """The place where ``steps`` verification steps of all lanes together have been taken."""
+        rows = self._rows
+        row = rows.before(rows.steps, steps)
+        number = self._number(rows, row)
+        left = steps - (rows.steps[row] if number else 0)
+        with closing(self._reading(number)) as reading:
+            while left > 0 and number < self.known and (found := next(reading, None)):
+                number += 1
+                left -= type(found[1]) is Step
+        return number
+
+    def at_lane_time(self, lane_ns: int) -> int:
+        """The place where the race has reached that lane time."""
+        rows = self._rows
+        row = rows.before(rows.lane_ns, lane_ns)
+        number = self._number(rows, row)
+        with _Fold(self._trace, self._nearest(number)) as fold:
+            fold.go(number)
+            while self.lane_time(fold.number, fold.state) < lane_ns and fold.number < self.known:
+                fold.go(fold.number + 1)
+            return fold.number
+
+    def lane_time(self, number: int, state: RunState) -> int:
+        """The lane time at that place, where ``state`` is: of the lane furthest ahead, all rounds in a row."""
+        rounds = bisect_right(self._round_number, number)
+        return _furthest_ns(state) + (self._round_ns[rounds - 1] if rounds else 0)
+
+    def step_before(self, number: int) -> int:
+        """The place before the last step that has been taken at ``number``; the beginning where there was none."""
+        rows = self._rows
+        row = self._row(rows, number)
+        step = self._last_step(self._number(rows, row), number)
+        if step is None and row:
+            row = rows.before(rows.steps, rows.steps[row])
+            step = self._last_step(self._number(rows, row), self._number(rows, row + 1))
+        return step or 0
+
+    def _last_step(self, first: int, behind: int) -> int | None:
+        """The place before the last step between two places, None where there is none."""
+        last = None
+        with closing(self._reading(first)) as reading:
+            while reading.number < behind and (found := next(reading, None)):
+                if type(found[1]) is Step:
+                    last = reading.number - 1
+        return last
+
+    def rejections(self, buckets: int) -> tuple[float | None, ...]:
+        """Share of the drafted tokens that were refused, in equal parts of what is known; None where none were."""
+        rows = self._rows
+        edges = [self._row(rows, part * self.known // buckets) for part in range(buckets + 1)]
+        shares: list[float | None] = []
+        for first, last in pairwise(edges):
+            drafted = rows.drafted[last] - rows.drafted[first] if last else 0
+            accepted = rows.accepted[last] - rows.accepted[first] if last else 0
+            shares.append(1 - accepted / drafted if drafted else None)
+        return tuple(shares)
+
+    def _reading(self, number: int) -> Reading:
+        """Open at that place, or at the end of what is known."""
+        number = min(number, self.known)
+        rows = self._rows
+        row = self._row(rows, number)
+        reading = self._trace.read(rows.place(row) if row else None)
+        while reading.number < number and next(reading, None):
+            pass
+        return reading
+
+    def _row(self, rows: _Rows, number: int) -> int:
+        """The last row that is not behind that place."""
+        return rows.before(rows.number, number + 1)
+
+    def _number(self, rows: _Rows, row: int) -> int:
+        return rows.number[row] if row else 0
+
+    def _nearest(self, number: int) -> _Stop | None:
+        """The last stop that is not behind ``number``."""
+        stops = self._stops
+        place = bisect_right(stops, number, key=_number_of)
+        stop = stops[place - 1] if place else None
+        if stop is not self._near_to:
+            self._near.clear()
+            self._near_to = stop
+        near = (stop for stop in self._near if _number_of(stop) <= number)
+        return max(near, key=_number_of, default=stop)
+
+    def _run(self) -> None:
+        try:
+            with _Fold(self._trace) as fold:
+                self._pass(fold)
+        except TraceError as error:
+            self.fault = str(error)
+
+    def _pass(self, fold: _Fold) -> None:
+        counts = [0, 0, 0]
+        self._note(fold, counts)
+        for _, event in fold.reading:
+            if type(event) is RoundStarted or type(event) is RunStarted:
+                self._round_ns.append(self.lane_time(fold.number - 1, fold.state))
+                self._round_number.append(fold.number)
+            fold.fold(event)
+            self._count(event, fold.number, counts)
+            if not fold.number % self._row_spacing:
+                self._note(fold, counts)
+            if not fold.number % BREATH_EVENTS:
+                self._breathe()
+                if self._cancelled.is_set():
+                    return
+        self._note(fold, counts)
+        self.complete = True
+
+    def _count(self, event: Event, number: int, counts: list[int]) -> None:
+        """Count steps, drafted and accepted tokens, and mark what a timeline shows."""
+        match event:
+            case Step():
+                counts[0] += 1
+                counts[1] += len(event.drafted)
+                counts[2] += event.accepted
+            case RoundStarted():
+                self.marks.rounds.append(number)
+            case RequestFinished():
+                self.marks.ends.append(number)
+            case KChanged():
+                self.marks.k_changes.append(number)
+
+    def _note(self, fold: _Fold, counts: Sequence[int]) -> None:
+        """Make the place known that has been reached."""
+        place = fold.reading.place
+        self.time_ns, self._read = place.time_ns, place.offset
+        self.lane_ns = self.lane_time(place.number, fold.state)
+        self._rows.append(place, self.lane_ns, counts)
+        if len(self._rows.number) > MOST_ROWS:
+            self._row_spacing *= 2
+            self._rows = self._rows.every(self._row_spacing)
+        if place.number and not place.number % self._stop_spacing:
+            self._keep(fold.stop())
+        self.known = place.number
+
+    def _keep(self, stop: _Stop) -> None:
+        self._stops.append(stop)
+        if len(self._stops) > MOST_SNAPSHOTS:
+            self._stop_spacing *= 2
+            self._stops = [kept for kept in self._stops if not _number_of(kept) % self._stop_spacing]
+
+
+def _number_of(stop: _Stop) -> int:
+    return stop.place.number
+
+
+def _furthest_ns(state: RunState) -> int:
+    return max((max(0, lane.round.elapsed_ns) for lane in state.lanes.values()), default=0)

@@ -1,0 +1,294 @@
+"""A trace that is read: lazily, from the beginning or from any place that was noted before.
+
+Owns opening a file that may be anything, and what is said about lines that cannot be read. Must not know what events
+mean. Every exception that leaves this module is a `TraceError` with one sentence.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from spectui.events import SCHEMA_VERSION, Event, RunStarted
+from spectui.trace.codec import Header, LineError, decode, decode_header
+
+KEPT_PROBLEMS = 20
+LONGEST_LINE = 16 << 20
+"""Bytes of a line that is still looked at; a run of a thousand lanes and prompts takes less."""
+
+_BUFFER = 1 << 18
+_LINE_BUFFER = 1 << 10
+"""For lines that stand apart: most are shorter."""
+
+_PEEKED_LINES = 8
+"""Lines in which an event must be found when the first one is no header."""
+
+
+class TraceError(Exception):
+    """A file that is no trace, or cannot be read; the message is one sentence for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A line, counted from 1, that was left out, and one sentence why."""
+
+    line: int
+    sentence: str
+
+
+class Problems:
+    """What was wrong in a trace, each line once however often it is read; the first few are kept, all are counted."""
+
+    def __init__(self) -> None:
+        self._through = 0
+        self.kept: list[Problem] = []
+        self.count = 0
+        self.unknown = 0
+        """Events of a kind that this program does not know."""
+
+    def add(self, line: int, what: str) -> None:
+        """``what`` goes on where "line 17" begins a sentence."""
+        if self._new(line):
+            self.count += 1
+            if len(self.kept) < KEPT_PROBLEMS:
+                self.kept.append(Problem(line, f"line {line} {what}"))
+
+    def skip(self, line: int) -> None:
+        """The line holds an unknown kind of event."""
+        if self._new(line):
+            self.unknown += 1
+
+    def _new(self, line: int) -> bool:
+        new = line > self._through
+        self._through = max(self._through, line)
+        return new
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where reading can go on as if it had come from the beginning.
+
+    Attributes:
+        number: Events before it.
+        offset: Byte at which the next line begins.
+        line: Lines before it.
+        time_ns: Time of the event before it.
+    """
+
+    number: int
+    offset: int
+    line: int
+    time_ns: int = 0
+
+
+class Trace:
+    """A file that holds a recorded run.
+
+    Attributes:
+        path: The file.
+        size: Its bytes when it was opened.
+        header: Its first line.
+        warning: One sentence about the whole of it, an empty string when there is nothing to say.
+        problems: What reading has found so far.
+    """
+
+    def __init__(self, path: Path, size: int, header: Header, first: Place, problems: Problems) -> None:
+        self.path = path
+        self.size = size
+        self.header = header
+        self.problems = problems
+        self.warning = ""
+        if header.schema > SCHEMA_VERSION:
+            self.warning = (
+                f"{path.name} was recorded by SpecTUI {header.program}, which is newer than this one: "
+                "what this one does not know is left out"
+            )
+        self._first = first
+
+    @classmethod
+    def open(cls, path: Path) -> Trace:
+        """Look at the header, and no further than needed to know that it is a trace.
+
+        Raises:
+            TraceError: It is none, or cannot be read.
+        """
+        try:
+            status = path.stat()
+            if stat.S_ISDIR(status.st_mode):
+                raise TraceError(f"{path} is a directory: name a trace in it")
+            if not stat.S_ISREG(status.st_mode):
+                raise TraceError(f"{path} is no regular file: copy what it gives to one")
+            if not status.st_size:
+                raise TraceError(f"{path} is empty: nothing was recorded to it")
+            with path.open("rb") as file:
+                return cls._look(path, status.st_size, file)
+        except (OSError, ValueError) as error:
+            raise TraceError(_sentence(path, error)) from None
+
+    @classmethod
+    def _look(cls, path: Path, size: int, file: BinaryIO) -> Trace:
+        problems = Problems()
+        raw = file.readline(LONGEST_LINE)
+        try:
+            header = decode_header(_text(raw))
+        except LineError as error:
+            if not any(map(_event, [raw, *(file.readline(LONGEST_LINE) for _ in range(_PEEKED_LINES))])):
+                raise TraceError(f"{path} is no trace: line 1 {error}; record one with --record") from None
+            problems.add(1, f"{error}; what follows is read without it")
+            return cls(path, size, Header(SCHEMA_VERSION, ""), Place(0, 0, 0), problems)
+        return cls(path, size, header, Place(0, len(raw), 1), problems)
+
+    def __iter__(self) -> Iterator[tuple[int, Event]]:
+        """Every event with its time in nanoseconds since the recording began; times never go backwards."""
+        with closing(self.read()) as reading:
+            yield from reading
+
+    def read(self, place: Place | None = None) -> Reading:
+        """Read on from ``place``, or from the beginning; only the latter notes problems.
+
+        Raises:
+            TraceError: The file cannot be read any more; `Reading` may raise it too.
+        """
+        if place is not None and place.number:
+            return Reading(self.path, place)
+        return Reading(self.path, self._first, self.header.run, self.problems)
+
+    def events_at(self, offsets: Iterable[int]) -> list[Event]:
+        """The events whose lines begin at those bytes, without any that cannot be read any more."""
+        found: list[Event] = []
+        try:
+            with self.path.open("rb") as file:
+                for offset in offsets:
+                    file.seek(offset)
+                    try:
+                        event = decode(_text(file.readline(LONGEST_LINE)))[1]
+                    except LineError:
+                        continue
+                    if event is not None:
+                        found.append(event)
+        except OSError:
+            # The file has gone since it was opened; what is shown from it can only go with it.
+            return found
+        return found
+
+
+class Reading(Iterator[tuple[int, Event]]):
+    """Events with their times, one after the other, and where they stand.
+
+    A broken line costs itself only. A last line that was cut short, as when the recorder was killed, is the end.
+    """
+
+    def __init__(
+        self, path: Path, place: Place, opening: RunStarted | None = None, problems: Problems | None = None
+    ) -> None:
+        self._path = path
+        self._opening = opening
+        self._problems = problems
+        self._next_offset = place.offset
+        self._line = place.line
+        self._time_ns = place.time_ns
+        self.number = place.number
+        """Events so far."""
+        self.offset = place.offset
+        """Byte at which the line of the last event begins."""
+        try:
+            self._file = path.open("rb", buffering=_BUFFER)
+            self._file.seek(place.offset)
+        except OSError as error:
+            raise TraceError(_sentence(path, error)) from None
+
+    @property
+    def place(self) -> Place:
+        """Where to go on after the last event."""
+        return Place(self.number, self._next_offset, self._line, self._time_ns)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __next__(self) -> tuple[int, Event]:
+        if self._opening is not None:
+            return self._begin(self._opening)
+        while raw := self._next_line():
+            try:
+                time_ns, event = decode(_text(raw))
+            except LineError as error:
+                if raw.endswith(b"\n") and self._problems:
+                    self._problems.add(self._line, f"{error}; it is left out")
+                continue
+            if event is None:
+                if self._problems:
+                    self._problems.skip(self._line)
+                continue
+            self.number += 1
+            if time_ns > self._time_ns:
+                self._time_ns = time_ns
+            return self._time_ns, event
+        raise StopIteration
+
+    def _begin(self, run: RunStarted) -> tuple[int, Event]:
+        """The first event: the header's own, should the line that says it again be missing."""
+        self._opening = None
+        start = self.place
+        first = next(self, None)
+        if first is not None and isinstance(first[1], RunStarted):
+            return first
+        self._file.seek(start.offset)
+        self._next_offset, self._line, self._time_ns = start.offset, start.line, start.time_ns
+        self.number = start.number + 1
+        return self._time_ns, run
+
+    def _next_line(self) -> bytes:
+        """The next line that is not blank; nothing at the end."""
+        while not self._file.closed:
+            try:
+                raw = self._file.readline(LONGEST_LINE)
+                self.offset = self._next_offset
+                self._next_offset += len(raw)
+                self._line += 1
+                if len(raw) == LONGEST_LINE and not raw.endswith(b"\n"):
+                    self._pass_rest()
+                    continue
+            except OSError as error:
+                raise TraceError(_sentence(self._path, error)) from None
+            if not raw.isspace():
+                return raw
+        return b""
+
+    def _pass_rest(self) -> None:
+        """Leave out a line that is too long."""
+        if self._problems:
+            self._problems.add(self._line, f"is longer than {LONGEST_LINE >> 20} MiB; it is left out")
+        while rest := self._file.readline(LONGEST_LINE):
+            self._next_offset += len(rest)
+            if rest.endswith(b"\n"):
+                break
+
+
+def _event(raw: bytes) -> bool:
+    """Whether the line is an event that this program knows."""
+    try:
+        return decode(_text(raw))[1] is not None
+    except LineError:
+        return False
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode().strip()
+    except UnicodeDecodeError:
+        raise LineError("is broken: it is no text") from None
+
+
+def _sentence(path: Path, error: Exception) -> str:
+    match error:
+        case FileNotFoundError() | NotADirectoryError():
+            return f"there is no file {path}: look for its name"
+        case PermissionError():
+            return f"{path} may not be read: change its permissions, or copy it as who owns it"
+        case OSError():
+            return f"{path} cannot be read: {error.strerror or error}; copy it to another disk and try that"
+    return f"{str(path)!r} is no name of a file: give another one"

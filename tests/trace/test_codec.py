@@ -1,0 +1,228 @@
+"""Every event survives being written, and nothing that is no event is taken for one."""
+
+from __future__ import annotations
+
+import json
+import types
+from dataclasses import fields, is_dataclass
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spectui import events as ev
+from spectui import samples
+from spectui.trace.codec import (
+    KINDS,
+    MOST_DRAFTED,
+    Header,
+    LineError,
+    decode,
+    decode_header,
+    encode,
+    encode_header,
+)
+
+WHOLE = st.integers(-(2**63), 2**63 - 1)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def joined(text: str) -> str:
+    """With surrogates that make a pair as the one character that they spell."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
+TEXT = st.text(st.characters(exclude_categories=()), max_size=12).map(joined)
+PLAIN: dict[Any, st.SearchStrategy[Any]] = {int: WHOLE, float: FLOATS | WHOLE, bool: st.booleans(), str: TEXT}
+
+
+def values(hint: Any) -> st.SearchStrategy[Any]:
+    """Values of a type that a field of an event can have."""
+    arguments = get_args(hint)
+    match get_origin(hint):
+        case None if hint in PLAIN:
+            return PLAIN[hint]
+        case None if hint is ev.Step:
+            return steps()
+        case None if is_dataclass(hint):
+            return records(hint)
+        case origin if origin is Literal:
+            return st.sampled_from(arguments)
+        case origin if origin in (Union, types.UnionType):
+            return st.one_of(*(st.none() if kind is type(None) else values(kind) for kind in arguments))
+        case origin if origin is tuple and arguments[-1] is Ellipsis:
+            return st.lists(values(arguments[0]), max_size=3).map(tuple)
+        case origin if origin is tuple:
+            return st.tuples(*map(values, arguments))
+    raise AssertionError(hint)
+
+
+def records(record: type) -> st.SearchStrategy[Any]:
+    hints = get_type_hints(record)
+    parts = {field.name: values(hints[field.name]) for field in fields(record)}
+    if record is ev.LaneInfo:
+        parts["k_max"] = st.integers(0, MOST_DRAFTED)
+    if record is samples.LaneMemory:
+        parts |= {"experts": st.just(8), "experts_active": st.integers(0, 8)}
+    return st.builds(record, **parts)
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> ev.Step:
+    """Steps whose parts belong together; everything else about them is arbitrary."""
+    ids = st.lists(WHOLE, max_size=4).map(tuple)
+    drafted, emitted, cut = draw(ids), draw(ids), draw(ids)
+    hints = get_type_hints(ev.Step)
+    free = {field.name: draw(values(hints[field.name])) for field in fields(ev.Step)}
+    return ev.Step(
+        **{
+            **free,
+            "k": draw(st.integers(0, MOST_DRAFTED)),
+            "drafted": drafted,
+            "accepted": draw(st.integers(0, len(drafted))),
+            "emitted": emitted,
+            "cut": cut,
+            "text": tuple(draw(TEXT) for _ in (*emitted, *cut)),
+            "drafted_text": tuple(draw(TEXT) for _ in drafted),
+            "wall_ns": draw(st.integers(1, 2**63 - 1)),
+            "clock_ns": draw(st.integers(0, 2**63 - 1)),
+        }
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_every_event_comes_back_as_it_was(kind: type, data: st.DataObject) -> None:
+    event, time_ns = data.draw(values(kind)), data.draw(WHOLE)
+    line = encode(time_ns, event)
+    assert line.isascii()
+    assert line.isprintable()
+    assert decode(line) == (time_ns, event)
+    assert encode(*decode(line)) == line  # type: ignore[arg-type]
+
+
+@settings(max_examples=60, deadline=None)
+@given(schema=st.integers(0, 99), program=TEXT, run=st.none() | records(ev.RunStarted))
+def test_a_header_comes_back_as_it_was(schema: int, program: str, run: ev.RunStarted | None) -> None:
+    header = Header(schema, program, run)
+    assert decode_header(encode_header(header)) == header
+
+
+def test_every_event_of_the_vocabulary_has_a_kind() -> None:
+    assert set(KINDS.values()) == set(get_args(ev.Event))
+    names = {field.name for kind in KINDS.values() for field in fields(kind)}
+    assert not names & {"t", "e"}
+
+
+STEP = ev.Step(
+    "ar", "0-0", 0, 3, 2, (5, 6), 1, (5, 9), (), "recovered", None, ("a", "\x00\ud800"), ("a", "b"), 1, 7, 70
+)
+
+
+def test_a_line_can_be_read_by_people_and_leaves_out_what_is_usual() -> None:
+    assert encode(12, STEP) == (
+        '{"t":12,"e":"Step","lane":"ar","request":"0-0","slot":0,"index":3,"k":2,"drafted":[5,6],"accepted":1,'
+        '"emitted":[5,9],"cut":[],"own":"recovered","cut_reason":null,"text":["a","\\u0000\\ud800"],'
+        '"drafted_text":["a","b"],"batch":1,"wall_ns":7,"clock_ns":70}'
+    )
+    assert encode(0, ev.Notice("hello")) == '{"t":0,"e":"Notice","text":"hello"}'
+
+
+def changed(**fields_of_step: Any) -> str:
+    return json.dumps({**json.loads(encode(12, STEP)), **fields_of_step})
+
+
+def without(name: str) -> str:
+    return json.dumps({key: value for key, value in json.loads(encode(12, STEP)).items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("", "no JSON"),
+        ("[1]", "no JSON object"),
+        ('{"t":1,"e":"Paused","paused":true} {}', "no JSON object"),
+        ("[" * 100_000, "no JSON"),
+        ('{"e":"Paused","paused":true}', '"t"'),
+        ('{"t":1}', '"e"'),
+        ('{"t":1,"e":["Step"]}', '"e"'),
+        ('{"t":1e3,"e":"Paused","paused":true}', '"t"'),
+        ('{"t":1,"e":"Paused"}', 'needs "paused"'),
+        ('{"t":1,"e":"Paused","paused":1}', '"paused" of Paused should be true or false'),
+        ('{"t":1,"e":"Gap","lost":true}', "whole number"),
+        ('{"t":1,"e":"Gap","lost":1.0}', "whole number"),
+        ('{"t":1,"e":"Gap","lost":9223372036854775808}', "smaller number"),
+        ('{"t":1,"e":"Gap","lost":' + "9" * 5000 + "}", "no JSON"),
+        ('{"t":1,"e":"Margin","lane":"a","slot":0,"position":0,"margin":NaN}', "NaN is no number"),
+        ('{"t":1,"e":"Margin","lane":"a","slot":0,"position":0,"margin":-Infinity}', "-Infinity is no number"),
+        ('{"t":1,"e":"Margin","lane":"a","slot":0,"position":0,"margin":1e999}', "should be a number"),
+        ('{"t":1,"e":"LaneStage","lane":"a","stage":"dreaming"}', "should be one of waiting, importing"),
+        ('{"t":1,"e":"RoundStarted","round":0,"prompts":[{}],"sampling":{}}', 'a Prompt needs "text"'),
+        ('{"t":1,"e":"RoundStarted","round":0,"prompts":[7],"sampling":{}}', "should be a Prompt"),
+        ('{"t":1,"e":"RoundStarted","round":0,"prompts":{},"sampling":{}}', "should be a list"),
+        (
+            '{"t":1,"e":"RunStarted","target":"m","lanes":[],"sampling":{},"versions":[["vllm"]]}',
+            '"versions" of RunStarted should be a list of 2',
+        ),
+        (
+            '{"t":1,"e":"RunStarted","target":"m","sampling":{},"lanes":'
+            '[{"name":"a","method":"a","title":"A","k_max":1000000000,"spec":"a"}]}',
+            "K of a lane is 1000000000",
+        ),
+        (
+            '{"t":1,"e":"LaneMemory","lane":"a","target_bytes":1,"target_shared":true,"target_read":1,"expert_bytes":1,'
+            '"experts":2,"experts_active":3,"drafter_bytes":1,"draft_read":1,"draft_parallel":true,'
+            '"kv_token_bytes":1,"kv_reserved":1,"block_tokens":1}',
+            "3 of 2 experts",
+        ),
+        (without("accepted"), 'a Step needs "accepted"'),
+        (changed(drafted=[5, True]), '"drafted" of Step should be a list of whole numbers'),
+        (changed(drafted=[5, 2**63]), '"drafted" of Step should be a list of whole numbers'),
+        (changed(text=["a", 1]), '"text" of Step should be text'),
+        (changed(text=["a", []]), '"text" of Step should be a list of texts'),
+        (changed(lane=None), '"lane" of Step should be text'),
+        (changed(own="mine"), '"own" of Step should be one of recovered, bonus'),
+        (changed(draft_ns="5"), '"draft_ns" of Step should be a whole number'),
+        (changed(accepted=3), "3 of 2 drafted tokens were accepted"),
+        (changed(text=["a"]), "not every token has its text"),
+        (changed(drafted_text=[]), "not every token has its text"),
+        (changed(k=10**9), "K is 1000000000"),
+        (changed(wall_ns=0), "took no time"),
+    ],
+)
+def test_a_broken_line_says_what_is_wrong_with_it(line: str, said: str) -> None:
+    with pytest.raises(LineError) as found:
+        decode(line)
+    assert said in str(found.value)
+    assert str(found.value).startswith(("is broken: ", "makes no sense: "))
+
+
+def test_unknown_kinds_and_fields_are_no_errors() -> None:
+    assert decode('{"t":4,"e":"Teleported","lane":"ar"}') == (4, None)
+    assert decode('{"t":4,"e":"Paused","paused":true,"why":{"deep":[1e5]}}') == (4, ev.Paused(True))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "{}", "[]", '{"trace":"other"}', '{"trace":"spectui"}', '{"trace":"spectui","schema":"1","program":""}'],
+)
+def test_what_is_no_header_is_refused(line: str) -> None:
+    with pytest.raises(LineError):
+        decode_header(line)
+
+
+def test_an_event_that_no_line_can_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        encode(0, ev.Margin("mtp", 0, 3, float("inf")))
+    with pytest.raises(TypeError):
+        encode(0, ev.Notice(object()))  # type: ignore[arg-type]
+
+
+def test_equal_texts_are_one_object() -> None:
+    first, second = (decode(encode(0, STEP))[1] for _ in range(2))
+    assert isinstance(first, ev.Step)
+    assert isinstance(second, ev.Step)
+    assert first.text[0] is second.text[0]
+    assert first.lane is second.lane
