@@ -12,7 +12,7 @@ from spectui.choices import did_you_mean
 from spectui.commands import MAX_CONCURRENCY, TUNE_BUDGET_S
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
-COMMANDS = ("run", "tune", "calibrate")
+COMMANDS = ("run", "replay", "tune", "calibrate", "doctor")
 
 
 class UsageError(Exception):
@@ -78,12 +78,16 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"spectui {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_run(commands)
+    _add_replay(commands)
     _add_tune(commands)
     _add_calibrate(commands)
+    _add_doctor(commands)
     return parser
 
 
 def _add_run(commands: Any) -> None:
+    from spectui.ui.theme_files import shipped_themes
+
     run = commands.add_parser(
         "run",
         help="the live race; headless lines and a summary where there is no terminal",
@@ -94,7 +98,27 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--headless", action="store_true", help="plain lines and a summary, also in a terminal")
     run.add_argument("--rounds", type=_positive, default=1, metavar="N", help="prompts to race when headless (1)")
     run.add_argument("--json", action="store_true", help="headless; print the summary as JSON")
-    run.add_argument("--theme", default=None, metavar="NAME", help="colours: midnight, paper")
+    run.add_argument(
+        "--record", default=None, metavar="FILE", help="record the run as a trace; R does it at any moment"
+    )
+    themes = ", ".join(shipped_themes())
+    run.add_argument("--theme", default=None, metavar="NAME", help=f"colours: {themes}, or a theme of your own")
+
+
+def _add_replay(commands: Any) -> None:
+    replay = commands.add_parser(
+        "replay",
+        help="the same screen from a recorded trace; no engine needed",
+        description="Play a trace at the engines' true speed, slower or faster, from any place, forward and back.",
+    )
+    replay.set_defaults(command=_replay, name="replay", parser=replay)
+    replay.add_argument("trace", metavar="TRACE", help="a file that --record or R has written")
+    replay.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="0.1 to 50 times (1)")
+    replay.add_argument("--at", default=None, metavar="PLACE", help="a step such as 412, or lane time such as 12.5s")
+    replay.add_argument("--loop", action="store_true", help="begin again at the end")
+    replay.add_argument("--headless", action="store_true", help="print everything as plain lines, also in a terminal")
+    replay.add_argument("--json", action="store_true", help="print the summary as JSON")
+    replay.add_argument("--theme", default=None, metavar="NAME", help="colours")
 
 
 def _add_tune(commands: Any) -> None:
@@ -120,13 +144,24 @@ def _add_calibrate(commands: Any) -> None:
         "calibrate",
         help="measure what the instrument itself costs",
         description="Measure the instrument's own cost on this machine: the tap, the screen, the fairness of the "
-        "race, and how quickly keys are answered. Leave the machine alone meanwhile.",
+        "race, how quickly keys are answered, and the telemetry. Leave the machine alone meanwhile.",
     )
     calibrate.set_defaults(command=_calibrate, name="calibrate", parser=calibrate)
     add_engine_options(calibrate)
     calibrate.add_argument("--repetitions", type=_positive, default=5, metavar="N", help="interleaved repetitions (5)")
-    calibrate.add_argument("--only", default=None, metavar="PARTS", help="some of tap,screen,race")
+    calibrate.add_argument("--only", default=None, metavar="PARTS", help="some of tap,screen,race,telemetry")
     calibrate.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def _add_doctor(commands: Any) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="what works on this machine, and how to mend what does not",
+        description="Check the engine, the devices, the demo model, the settings and the terminal, each with its fix.",
+    )
+    doctor.set_defaults(command=_doctor, name="doctor", parser=doctor)
+    doctor.add_argument("--full", action="store_true", help="import vLLM too, and wait for it")
+    doctor.add_argument("--json", action="store_true", help="print the checks as JSON")
 
 
 def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
@@ -189,6 +224,16 @@ def _temperature(text: str) -> float:
     return number
 
 
+def _speed(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0.1 <= number <= 50:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a speed from 0.1 to 50")
+    return number
+
+
 def _key_value(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.isidentifier():
@@ -205,6 +250,12 @@ def _run(options: argparse.Namespace) -> int:
     return run(options)
 
 
+def _replay(options: argparse.Namespace) -> int:
+    from spectui.runtime.replay import replay
+
+    return replay(options)
+
+
 def _tune(options: argparse.Namespace) -> int:
     from spectui.bench.tune import tune
 
@@ -215,6 +266,12 @@ def _calibrate(options: argparse.Namespace) -> int:
     from spectui.bench.calibrate import calibrate
 
     return calibrate(options)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from spectui.runtime.doctor.command import doctor
+
+    return doctor(options)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,32 @@ class StepOnce:
 
 
 @dataclass(frozen=True, slots=True)
+class StepBack:
+    """Of a replay: go back to before the last step, and pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """Of a replay: go on by ``seconds`` of lane time, back when negative."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SeekTo:
+    """Of a replay: go to a place, as a share of the trace from 0 to 1."""
+
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSpeed:
+    """Of a replay: play faster (``by`` +1) or slower (-1)."""
+
+    by: int
+
+
+@dataclass(frozen=True, slots=True)
 class SetK:
     """Let ``lane`` draft ``k`` tokens from its next step on; 0 is plain decoding."""
 
@@ -120,6 +146,11 @@ class StopTuning:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """Record the run from now on, with what is still in memory before it; or end the recording."""
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown:
     """Finish the current engine step, free the engines and end."""
 
@@ -133,11 +164,16 @@ Command: TypeAlias = (
     | Pause
     | Resume
     | StepOnce
+    | StepBack
+    | Seek
+    | SeekTo
+    | ChangeSpeed
     | SetK
     | Inspect
     | SetConcurrency
     | SetTemperature
     | Tune
     | StopTuning
+    | Record
     | Shutdown
 )

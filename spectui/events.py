@@ -11,6 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from spectui.playback import Played
+from spectui.samples import Sampled
+
 SCHEMA_VERSION = 1
 
 Own: TypeAlias = Literal["recovered", "bonus"]
@@ -362,4 +365,6 @@ Event: TypeAlias = (
     | Paused
     | Notice
     | Gap
+    | Sampled
+    | Played
 )

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from spectui import commands as cmd
+from spectui.playback import Playhead
 from spectui.sources.synthetic import SyntheticSource
 from spectui.sources.synthetic_race import demo_lanes
 from spectui.ui.actions import ACTIONS, Action, bindings, groups, keys_table
@@ -14,6 +15,7 @@ from spectui.ui.screens.costs import CostsScreen
 from spectui.ui.screens.help import HelpScreen
 from spectui.ui.screens.inspect import InspectScreen
 from spectui.ui.screens.log import LogScreen
+from spectui.ui.screens.machine import MachineScreen
 from spectui.ui.screens.prompt import PromptLine
 from tests.stage import FakeLog, Stage, running
 
@@ -25,6 +27,17 @@ def sends(*commands: cmd.Command) -> Check:
         before = len(stage.source.commands)
         await stage.press(key)
         assert stage.source.commands[before:] == list(commands)
+
+    return check
+
+
+def sends_in_a_replay(command: cmd.Command) -> Check:
+    """And does nothing in a live race."""
+
+    async def check(stage: Stage, key: str) -> None:
+        await sends()(stage, key)
+        stage.app.reduce(Playhead(number=5, total=10, lane_ns=5, total_ns=10, known=1.0, speed=1.0))
+        await sends(command)(stage, key)
 
     return check
 
@@ -85,11 +98,13 @@ async def changes_the_window(stage: Stage, key: str) -> None:
     assert stage.text != before
 
 
-async def changes_the_theme(stage: Stage, key: str) -> None:
+async def offers_themes(stage: Stage, key: str) -> None:
     before = stage.app.theme
     await stage.press(key)
+    assert all(name in stage.text for name in stage.app.themes.by_name)
+    await stage.press("down")
     assert stage.app.theme != before
-    await stage.press(key)
+    await stage.press("escape")
     assert stage.app.theme == before
 
 
@@ -126,6 +141,17 @@ CHECKS: dict[str, Check] = {
     "lane.fewer_k": sends(cmd.SetK("mtp", 0)),
     "lane.k": opens_the_prompt,
     "lane.tune": sends(cmd.Tune("mtp")),
+    "replay.back": sends_in_a_replay(cmd.StepBack()),
+    "replay.later": sends_in_a_replay(cmd.Seek(1)),
+    "replay.earlier": sends_in_a_replay(cmd.Seek(-1)),
+    "replay.much_later": sends_in_a_replay(cmd.Seek(10)),
+    "replay.much_earlier": sends_in_a_replay(cmd.Seek(-10)),
+    "replay.begin": sends_in_a_replay(cmd.SeekTo(0)),
+    "replay.end": sends_in_a_replay(cmd.SeekTo(1)),
+    "replay.faster": sends_in_a_replay(cmd.ChangeSpeed(1)),
+    "replay.slower": sends_in_a_replay(cmd.ChangeSpeed(-1)),
+    "program.record": sends(cmd.Record()),
+    "view.machine": shows(MachineScreen),
     "view.inspect": inspects,
     "view.costs": shows(CostsScreen),
     "view.rejected": hides_rejected,
@@ -139,7 +165,7 @@ CHECKS: dict[str, Check] = {
     "view.home": scrolls,
     "view.end": scrolls,
     "program.log": shows(LogScreen),
-    "program.theme": changes_the_theme,
+    "program.theme": offers_themes,
     "program.help": shows(HelpScreen),
     "program.quit": quits,
     **{f"lane.focus_{place + 1}": focuses_lane(place) for place in range(3)},
@@ -186,7 +212,7 @@ def test_every_key_is_one_that_textual_knows() -> None:
     for action in ACTIONS:
         for key in action.keys.split(","):
             known = key in named or (len(key) == 1 and _character_to_key(key) == key)
-            signs = {_character_to_key(char) for char in ".,/?+-=[]<>"}
+            signs = {_character_to_key(char) for char in ".,/?+-=[]<>{}"}
             assert known or key in signs or key in ("space", "shift+tab", "pageup", "pagedown"), key
 
 
@@ -196,7 +222,7 @@ def test_help_and_readme_list_every_action() -> None:
         if not action.id.startswith("lane.focus_"):
             assert action.description in table
     assert "`1-9`" in table
-    assert set(groups()) == {"Race", "Lanes", "View", "Program"}
+    assert set(groups()) == {"Race", "Replay", "Lanes", "View", "Program"}
 
 
 async def test_what_cannot_be_done_is_dimmed_and_does_nothing() -> None:

@@ -35,6 +35,6 @@ def test_every_command_and_method_that_it_names_exists() -> None:
 
 
 def test_its_example_lines_parse() -> None:
-    lines = re.findall(r"^spectui( run| tune| calibrate)?((?: [^#<\n]+)?)", README, re.M)
+    lines = re.findall(r"^spectui( run| tune| calibrate| doctor)?((?: [^#<\n]+)?)", README, re.M)
     for command, rest in lines:
         build_parser().parse_args([(command or "run").strip(), *rest.split()])

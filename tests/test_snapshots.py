@@ -24,16 +24,17 @@ def stable(svg: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "keys"),
+    ("name", "size", "theme", "keys"),
     [
-        ("race-80x24", (80, 24), ()),
-        ("race-120x36", (120, 36), ()),
-        ("race-200x50-paper", (200, 50), ("t",)),
-        ("help-120x36", (120, 36), ("question_mark",)),
+        ("race-80x24", (80, 24), "midnight", ()),
+        ("race-120x36", (120, 36), "midnight", ()),
+        ("race-200x50-paper", (200, 50), "paper", ()),
+        ("help-120x36", (120, 36), "midnight", ("question_mark",)),
+        ("themes-120x36", (120, 36), "midnight", ("t", "up")),
     ],
 )
-async def test_the_screen_looks_as_before(name: str, size: tuple[int, int], keys: tuple[str, ...]) -> None:
-    async with running(size) as stage:
+async def test_the_screen_looks_as_before(name: str, size: tuple[int, int], theme: str, keys: tuple[str, ...]) -> None:
+    async with running(size, theme=theme) as stage:
         await stage.steps(60)
         for key in keys:
             await stage.press(key)

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from spectui import events as ev
+from spectui import playback, samples
 from spectui.core.history import PastStep
 from spectui.core.ledger import ledger_row
 from spectui.core.losslessness import Comparison
+from spectui.core.machine import measured_bandwidth
 from spectui.core.state import LaneState, RequestState, RoundTotals, RunState
 
 
@@ -80,6 +82,8 @@ def _step(state: RunState, event: ev.Step) -> None:
     totals.series.add(len(event.emitted), totals.elapsed_ns)
 
     if request := totals.requests.get(event.slot):
+        if lane.memory is not None:
+            totals.traffic.add(event, request.context, lane.memory)
         request.history.append(PastStep(event, len(request.ids), len(request.log)))
         request.ids.extend(event.emitted)
         request.cut += len(event.cut)
@@ -158,6 +162,51 @@ def _tuning(state: RunState, event: ev.TuneTurn | ev.TuneEnded) -> None:
     state.revision += 1
 
 
+def _lane_memory(state: RunState, event: samples.LaneMemory) -> None:
+    if lane := state.lanes.get(event.lane):
+        lane.memory = event
+        lane.revision += 1
+
+
+def _telemetry_started(state: RunState, event: samples.TelemetryStarted) -> None:
+    state.machine.started = event
+    state.revision += 1
+
+
+def _telemetry(state: RunState, event: samples.TelemetrySample) -> None:
+    machine = state.machine
+    machine.samples += 1
+    machine.past.append(event)
+    peaks = machine.started.peaks if machine.started else ()
+    measured = measured_bandwidth(event, peaks)
+    machine.bandwidth.append(_estimated_bandwidth(state) if measured is None else measured)
+    state.revision += 1
+
+
+def _estimated_bandwidth(state: RunState) -> float | None:
+    """Recent traffic of the lanes that run; they take turns on one device, so it is their mean, not their sum."""
+    if state.paused or state.fault is not None:
+        return None
+    running = [lane.round.traffic.read() for lane in state.lanes.values() if lane.running]
+    known = [traffic.recent for traffic in running if traffic is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _playhead(state: RunState, event: playback.Playhead) -> None:
+    state.playhead = event
+    state.revision += 1
+
+
+def _marks(state: RunState, event: playback.PlaybackMarks) -> None:
+    state.marks = event
+    state.revision += 1
+
+
+def _recording(state: RunState, event: playback.Recording) -> None:
+    state.recording = event.path
+    state.revision += 1
+
+
 def _notice(state: RunState, event: ev.Notice) -> None:
     state.notice = event.text
     state.notices += 1
@@ -188,4 +237,10 @@ _HANDLERS: dict[type, Callable[[RunState, Any], None]] = {
     ev.TuneEnded: _tuning,
     ev.Notice: _notice,
     ev.Gap: _gap,
+    samples.LaneMemory: _lane_memory,
+    samples.TelemetryStarted: _telemetry_started,
+    samples.TelemetrySample: _telemetry,
+    playback.Playhead: _playhead,
+    playback.PlaybackMarks: _marks,
+    playback.Recording: _recording,
 }

@@ -10,9 +10,11 @@ from spectui.core.acceptance import AcceptanceCounter
 from spectui.core.history import History
 from spectui.core.ledger import LedgerRow
 from spectui.core.losslessness import Comparison
+from spectui.core.machine import MachineState
 from spectui.core.rates import ChunkMeter, RateSeries, SlidingRate
 from spectui.core.step_costs import StepCosts
 from spectui.core.tokens import TokenLog
+from spectui.core.traffic import TrafficMeter
 from spectui.events import (
     FinishReason,
     Inspected,
@@ -24,6 +26,8 @@ from spectui.events import (
     TuneEnded,
     TuneTurn,
 )
+from spectui.playback import PlaybackMarks, Playhead
+from spectui.samples import LaneMemory
 
 WINDOW_STEPS = 200
 """Steps in the sliding acceptance window."""
@@ -52,6 +56,11 @@ class RequestState:
     comparison: Comparison | None = None
     margin: float | None = None
 
+    @property
+    def context(self) -> int:
+        """Tokens that the cache holds."""
+        return self.prompt_tokens + len(self.ids)
+
 
 @dataclass(slots=True)
 class RoundTotals:
@@ -68,6 +77,7 @@ class RoundTotals:
     chunks: ChunkMeter = field(default_factory=ChunkMeter)
     recent: SlidingRate = field(default_factory=SlidingRate)
     series: RateSeries = field(default_factory=RateSeries)
+    traffic: TrafficMeter = field(default_factory=TrafficMeter)
     k: int | None = None
     k_changes: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=K_CHANGES))
     requests: dict[int, RequestState] = field(default_factory=dict)
@@ -79,7 +89,8 @@ class RoundTotals:
 
 @dataclass(slots=True)
 class LaneState:
-    """Everything about a lane. ``revision`` moves with every change, so that unchanged views are not built again."""
+    """Everything about a lane. ``revision`` moves with every change, so that unchanged views are not built again;
+    ``memory`` is None until the lane's engine stands."""
 
     info: LaneInfo
     k: int
@@ -90,6 +101,7 @@ class LaneState:
     preemptions: int = 0
     batch: int = 0
     failed: str | None = None
+    memory: LaneMemory | None = None
     acceptance: AcceptanceCounter = field(default_factory=AcceptanceCounter)
     window: AcceptanceCounter = field(default_factory=lambda: AcceptanceCounter(WINDOW_STEPS))
     ledger: deque[LedgerRow] = field(default_factory=lambda: deque(maxlen=LEDGER_STEPS))
@@ -98,8 +110,8 @@ class LaneState:
 
     @property
     def running(self) -> bool:
-        """Whether a request of the round is unfinished."""
-        return any(request.finished is None for request in self.round.requests.values())
+        """Whether the lane lives and a request of the round is unfinished."""
+        return self.failed is None and any(request.finished is None for request in self.round.requests.values())
 
 
 @dataclass(slots=True)
@@ -108,7 +120,9 @@ class RunState:
 
     ``notices`` counts them, so that the same sentence said twice is news twice; ``fault`` is why the source as a whole
     gave up, None while it lives; ``tuning`` is where the last search for a best K stands, or how it ended;
-    ``inspected`` is the step that was looked at last.
+    ``inspected`` is the step that was looked at last; ``machine`` is what the telemetry says;
+    ``playhead`` and ``marks`` are a replay's, None of a live run;
+    ``recording`` is the file that the run is recorded to.
     """
 
     started: RunStarted | None = None
@@ -123,6 +137,10 @@ class RunState:
     fault: str | None = None
     tuning: TuneTurn | TuneEnded | None = None
     inspected: Inspected | None = None
+    machine: MachineState = field(default_factory=MachineState)
+    playhead: Playhead | None = None
+    marks: PlaybackMarks | None = None
+    recording: str | None = None
     lost: int = 0
     events: int = 0
     revision: int = 0

@@ -12,11 +12,21 @@ from spectui.core.acceptance import Acceptance
 from spectui.core.history import History
 from spectui.core.ledger import LedgerRow
 from spectui.core.losslessness import Divergence
+from spectui.core.machine import (
+    NOTHING_HELD,
+    MachineState,
+    MachineView,
+    MemoryView,
+    measured_bandwidth,
+    memory_by_owner,
+)
 from spectui.core.rates import per_second
 from spectui.core.state import LaneState, RunState
 from spectui.core.step_costs import StepCosts
 from spectui.core.tokens import TokenLog
+from spectui.core.traffic import Traffic
 from spectui.events import FinishReason, Inspected, LaneInfo, LaneStage, Prompt, Sampling, TuneEnded, TuneTurn
+from spectui.playback import PlaybackMarks, Playhead
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,8 @@ class LaneView:
         divergence: First difference from AR in the shown request, None when equal so far or not compared.
         equal: Output tokens of the shown request that were found equal to AR's; None when not compared.
         series: (seconds of lane time, tok/s); ``k_changes`` are (seconds of lane time, K from then on).
+        traffic: Bytes that the round's steps had to read, an estimate; None before its second step, and where the
+            engine's weights are not known.
         active: Requests of the round that are unfinished, ``requests`` all of them.
     """
 
@@ -71,6 +83,7 @@ class LaneView:
     equal: int | None
     series: tuple[tuple[float, float], ...]
     k_changes: tuple[tuple[float, int], ...]
+    traffic: Traffic | None
     active: int
     requests: int
     preemptions: int
@@ -82,7 +95,9 @@ class RunView:
 
     ``notices`` counts the notices so far, of which ``notice`` is the last; ``fault`` is why the source as a whole gave
     up, None while it lives; ``tuning`` is where the last search for a best K stands, or how it ended;
-    ``inspected`` is the step that was looked at last.
+    ``inspected`` is the step that was looked at last; ``telemetry`` is what the machine says, None before its
+    first sample; ``memory`` is who holds what; ``playhead`` and ``marks`` are a replay's, None of a
+    live run; ``recording`` is the file that the run is recorded to.
     """
 
     revision: int
@@ -102,6 +117,11 @@ class RunView:
     fault: str | None = None
     tuning: TuneTurn | TuneEnded | None = None
     inspected: Inspected | None = None
+    telemetry: MachineView | None = None
+    memory: MemoryView = NOTHING_HELD
+    playhead: Playhead | None = None
+    marks: PlaybackMarks | None = None
+    recording: str | None = None
 
 
 class Viewer:
@@ -147,6 +167,11 @@ class Viewer:
             fault=state.fault,
             tuning=state.tuning,
             inspected=state.inspected,
+            telemetry=_telemetry(state.machine),
+            memory=_memory(state),
+            playhead=state.playhead,
+            marks=state.marks,
+            recording=state.recording,
         )
 
     def _lane(self, name: str, lane: LaneState, ar_tok_s: float | None) -> LaneView:
@@ -186,6 +211,7 @@ class Viewer:
             equal=comparison.equal if comparison else None,
             series=totals.series.read(),
             k_changes=tuple((ns / 1e9, k) for ns, k in totals.k_changes),
+            traffic=totals.traffic.read(),
             active=sum(r.finished is None for r in totals.requests.values()),
             requests=len(totals.requests),
             preemptions=lane.preemptions,
@@ -196,3 +222,29 @@ class Viewer:
 
 def _tok_s(lane: LaneState) -> float | None:
     return per_second(lane.round.emitted, lane.round.elapsed_ns)
+
+
+def _telemetry(state: MachineState) -> MachineView | None:
+    if not state.past:
+        return None
+    started, newest = state.started, state.past[-1]
+    peaks = started.peaks if started else ()
+    return MachineView(
+        sample=newest,
+        past=tuple(state.past),
+        bandwidth=tuple(state.bandwidth),
+        peaks=peaks,
+        derived=started is not None and started.peak_source == "bus",
+        measured=measured_bandwidth(newest, peaks) is not None,
+        missing=started.missing if started else (),
+        samples=state.samples,
+    )
+
+
+def _memory(state: RunState) -> MemoryView:
+    lanes = [
+        (lane.info.title, lane.memory, [r.context for r in lane.round.requests.values() if r.finished is None])
+        for lane in state.lanes.values()
+        if lane.memory is not None
+    ]
+    return memory_by_owner(lanes, state.machine.past[-1] if state.machine.past else None)

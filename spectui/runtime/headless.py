@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any, TextIO
 
 from spectui.commands import NextPrompt
+from spectui.core.jump import Emitted, Jumped
 from spectui.core.rates import per_second
 from spectui.core.reducer import reduce
 from spectui.core.state import LaneState, RunState
@@ -23,9 +24,9 @@ class _Queue:
     """A sink that keeps everything: a report must not lose a step."""
 
     def __init__(self) -> None:
-        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.events: queue.SimpleQueue[Emitted] = queue.SimpleQueue()
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: Emitted) -> None:
         self.events.put(event)
 
 
@@ -39,6 +40,9 @@ def run_headless(source: Source, rounds: int, out: TextIO, *, as_json: bool) -> 
     raced = 0
     while raced < rounds:
         event = sink.events.get()
+        if isinstance(event, Jumped):
+            state = event.state
+            continue
         reduce(state, event)
         if line := describe(event, time.monotonic() - started):
             say(line)

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from spectui.cli import add_engine_options
 from spectui.commands import Restart
-from spectui.events import Event, LaneStage, RoundFinished, RoundStarted, Step
+from spectui.core.jump import Emitted
+from spectui.events import LaneStage, RoundFinished, RoundStarted, Step
 from spectui.runtime import logs
 from spectui.runtime.terminal import finish, owned_terminal
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
@@ -45,7 +46,7 @@ class Stopwatch(Mailbox):
         self._lanes: dict[str, list[int]] = {}
         self._clocks: dict[str, int] = {}
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: Emitted) -> None:
         if self._screen:
             super().emit(event)
         match event:
@@ -104,8 +105,9 @@ def main() -> None:
     options = parser.parse_args()
     from spectui.runtime.setup import host_config
     from spectui.sources.vllm.host import EngineHost
+    from spectui.telemetry.source import with_telemetry
 
-    source = EngineHost(replace(host_config(options, gpu=gpu), paused=True))
+    source = with_telemetry(EngineHost(replace(host_config(options, gpu=gpu), paused=True)))
     orders = os.fdopen(options.orders)
     answers = os.fdopen(options.answers, "w")
     log_path = logs.log_file()

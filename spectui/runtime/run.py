@@ -30,21 +30,30 @@ def run(options: argparse.Namespace) -> int:
     """
     gpu = has_nvidia_gpu()
     apply_or_reexec(gpu=gpu)
+    from spectui.runtime.recording import Recorded, trace_name, writable_trace
     from spectui.runtime.setup import host_config
     from spectui.sources.vllm.host import EngineHost
+    from spectui.telemetry.source import with_telemetry
 
-    source = EngineHost(host_config(options, gpu=gpu))
+    config = host_config(options, gpu=gpu)
+    record = None if options.record is None else writable_trace(Path(options.record))
+    source = Recorded(with_telemetry(EngineHost(config)), record, trace_name)
     # Textual draws on descriptor 2, so that one must be the terminal too.
     headless = options.headless or options.json or not all(os.isatty(fd) for fd in (0, 1, 2))
     if not headless:
-        _check_theme(options.theme)
-    log_path = _log_file()
+        check_theme(options.theme)
+    log_path = log_file()
     with owned_terminal(log_path) as terminal:
         logs.configure(log_path)
         finish(_headless(source, options, terminal) if headless else _screen(source, options, terminal))
 
 
-def _log_file() -> Path:
+def log_file() -> Path:
+    """The file that this run logs to.
+
+    Raises:
+        RunError: None can be kept.
+    """
     try:
         return logs.log_file()
     except OSError as error:
@@ -52,14 +61,16 @@ def _log_file() -> Path:
         raise RunError(f"no log can be kept in {where} ({why}): set {logs.LOG_DIR} to a folder for it") from error
 
 
-def _check_theme(name: str | None) -> None:
+def check_theme(name: str | None) -> None:
+    """Raise `UsageError` where there is no such theme."""
     if name is None:
         return
-    from spectui.ui import palette
+    from spectui.ui.palette import ThemeError
+    from spectui.ui.themes import find
 
     try:
-        palette.find(name)
-    except palette.ThemeError as error:
+        find(name)
+    except ThemeError as error:
         raise UsageError(f"--theme: {error}") from error
 
 

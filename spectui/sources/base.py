@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Protocol
 
 from spectui.commands import Command
-from spectui.events import Event
+from spectui.core.jump import Emitted
 from spectui.sources.frame_slot import FrameSlot
+
+ENGINE_THREAD = "engine"
+"""Name of the thread that steps engines: what it and the libraries' threads do is the engine's work."""
 
 
 class Sink(Protocol):
     """Where a source puts events. `emit` is called on the source's thread and must not block."""
 
-    def emit(self, event: Event) -> None: ...
+    def emit(self, event: Emitted) -> None: ...
 
 
 class Source(Protocol):

@@ -7,7 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from spectui.events import Event, Gap, Step
+from spectui.core.jump import Emitted
+from spectui.events import Gap, Step
 
 
 class Mailbox:
@@ -19,7 +20,7 @@ class Mailbox:
     """
 
     def __init__(self, capacity: int = 65_536, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
-        self._events: deque[tuple[int, Event]] = deque()
+        self._events: deque[tuple[int, Emitted]] = deque()
         self._capacity = capacity
         self._now_ns = now_ns
         self._gap = threading.Lock()
@@ -27,7 +28,7 @@ class Mailbox:
         self.dropped = 0
         """Steps dropped since the start."""
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: Emitted) -> None:
         """Hand over an event; called on the source's thread."""
         if len(self._events) >= self._capacity and isinstance(event, Step):
             with self._gap:
@@ -55,7 +56,7 @@ class Mailbox:
         except IndexError:
             return 0
 
-    def drain(self, limit: int | None = None) -> list[Event]:
+    def drain(self, limit: int | None = None) -> list[Emitted]:
         """Take what is there, oldest first, at most ``limit``; called on the screen's thread."""
         count = len(self._events) if limit is None else min(limit, len(self._events))
         events = [self._events.popleft()[1] for _ in range(count)]

@@ -241,6 +241,8 @@ class SyntheticSource:
                 self._emit(self._race.abort(lane))
             case cmd.Inspect(lane, slot, index):
                 self._emit([ev.Inspected(lane, slot, index, (), "a synthetic race has no target to ask")])
+            case cmd.Record():
+                self._emit([ev.Notice("a synthetic race is not recorded", level="warning")])
             case cmd.Tune():
                 self._emit([ev.Notice("a synthetic race has nothing to tune", level="warning")])
             case cmd.SetConcurrency(requests) if not 1 <= requests <= cmd.MAX_CONCURRENCY:

@@ -15,20 +15,24 @@ from textual.screen import Screen
 
 from spectui import commands as cmd
 from spectui import events as ev
+from spectui.core.jump import Emitted, Jumped
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.core.views import LaneView, RunView, Viewer
 from spectui.sources.base import Source
 from spectui.sources.mailbox import Mailbox
-from spectui.ui import palette
 from spectui.ui.actions import ACTIONS
 from spectui.ui.canvas import Canvas, paint
 from spectui.ui.frames import FrameFigures, FrameTimer, LoopScheduler, Scheduler
+from spectui.ui.palette import BrokenThemeError, Theme
 from spectui.ui.screens.controls import Choices, Controls
 from spectui.ui.screens.live import LiveScreen
 from spectui.ui.screens.message import NOTICE_S
+from spectui.ui.themes import Themes
 
-DEFAULT_THEME = "midnight"
+DEFAULT_THEME, NO_COLOUR_THEME = "midnight", "mono"
+THEMES_S = 1.0
+"""Time between two looks at the theme files."""
 LOG_LINES = 5_000
 """Lines of the engine's log that are kept."""
 
@@ -36,6 +40,13 @@ LOG_LINES = 5_000
 def _warm_up() -> None:
     """What the charts need, before the first of them has to be drawn in an engine's slot."""
     import plotext  # type: ignore[import-untyped]  # noqa: F401
+
+
+def _broken_themes(broken: list[BrokenThemeError]) -> str:
+    """All names come before what is wrong with the first, because the line may end early."""
+    names = ", ".join(error.path.name for error in broken)
+    first = f"{broken[0].path.name} {broken[0].why}"
+    return f"theme skipped: {first}" if len(broken) == 1 else f"themes skipped: {names}; {first}"
 
 
 class LogTail(Protocol):
@@ -90,16 +101,18 @@ class SpecTUIApp(App[None]):
         self._log_lines: deque[str] = deque(maxlen=LOG_LINES)
         self._started = self._ended = False
         self._now: Callable[[], float] = lambda: 0.0
+        self._later: Callable[[float, Callable[[], None]], None]
         self.frames: FrameTimer
-        no_colour = bool(os.environ.get("NO_COLOR"))
-        self._use_theme(palette.find(theme or ("mono" if no_colour else DEFAULT_THEME)))
+        self.themes = Themes()
+        default = NO_COLOUR_THEME if os.environ.get("NO_COLOR") else DEFAULT_THEME
+        self._use_theme(self.themes.find(theme or default))
 
     def get_default_screen(self) -> Screen[Any]:
         return LiveScreen(self._controls)
 
     def on_mount(self) -> None:
         scheduler = self._make_scheduler()
-        self._now = scheduler.now
+        self._now, self._later = scheduler.now, scheduler.call_later
         self.frames = FrameTimer(self._mailbox, self.source.slot, self, scheduler, self._frame_failed, self._figures)
         self.call_after_refresh(self._start)
 
@@ -107,6 +120,8 @@ class SpecTUIApp(App[None]):
         self._started = True
         self.frames.start()
         self.source.start(self._mailbox)
+        self._name_broken_themes()
+        self._later(THEMES_S, self._look_at_themes)
         self.call_after_refresh(_warm_up)
 
     def on_unmount(self) -> None:
@@ -142,8 +157,12 @@ class SpecTUIApp(App[None]):
     def _showing_log(self) -> bool:
         return self.screen.has_class("clocked")
 
-    def reduce(self, event: ev.Event) -> None:
+    def reduce(self, event: Emitted) -> None:
         """Fold one event into the state, and note when it came where the screen shows a time."""
+        if isinstance(event, Jumped):
+            self.state = event.state
+            self._viewer = Viewer(self.state)
+            return
         reduce(self.state, event)
         match event:
             case ev.LaneStage(lane, stage):
@@ -234,19 +253,42 @@ class SpecTUIApp(App[None]):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return {}
 
-    def _use_theme(self, theme: palette.Theme) -> None:
+    def _use_theme(self, theme: Theme) -> None:
+        self.shown_theme = theme
         self.palette = theme.palette
         self.register_theme(theme.textual_theme())
+        again = self.theme == theme.name
         self.theme = theme.name
+        if again:
+            # To Textual the same name is no change, whatever is behind it now.
+            self.mutate_reactive(App.theme)
 
-    def next_theme(self) -> None:
-        """Take the theme after the current one."""
-        names = list(palette.available())
-        place = names.index(self.theme) + 1 if self.theme in names else 0
-        self._use_theme(palette.find(names[place % len(names)]))
+    def show_theme(self, theme: Theme) -> None:
+        """Draw everything in ``theme`` from now on."""
+        self._use_theme(theme)
+        self._restyle()
+
+    def _restyle(self) -> None:
         for screen in self.screen_stack:
             for canvas in screen.query(Canvas):
                 canvas.restyle()
+
+    def _look_at_themes(self) -> None:
+        """Show what changed in the theme files. Once a second and not a frame's work: it takes a few file dates."""
+        if self._ended:
+            return
+        self._later(THEMES_S, self._look_at_themes)
+        if self.themes.look():
+            theme = self.themes.by_name.get(self.theme, self.shown_theme)
+            if theme is not self.shown_theme:
+                self._use_theme(theme)
+            self._restyle()
+            self._name_broken_themes()
+            self.redraw_all()
+
+    def _name_broken_themes(self) -> None:
+        if broken := self.themes.take_broken():
+            self._say(_broken_themes(broken))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         if isinstance(screen, LiveScreen):
@@ -263,6 +305,12 @@ class SpecTUIApp(App[None]):
         from spectui.ui.screens.costs import CostsScreen
 
         self.push_screen(CostsScreen(self.view))
+        self.frames.poke(slow=True)
+
+    def action_machine(self) -> None:
+        from spectui.ui.screens.machine import MachineScreen
+
+        self.push_screen(MachineScreen(self.view))
         self.frames.poke(slow=True)
 
     def action_inspect(self) -> None:

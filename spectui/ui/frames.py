@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from spectui.core.jump import Emitted
 from spectui.core.rates import percentile
-from spectui.events import Event
 from spectui.sources.frame_slot import FrameSlot
 from spectui.sources.mailbox import Mailbox
 
@@ -74,7 +74,7 @@ class LoopScheduler:
 class Presenter(Protocol):
     """What a frame is drawn with."""
 
-    def reduce(self, event: Event) -> None:
+    def reduce(self, event: Emitted) -> None:
         """Fold one event into the state."""
 
     def present(self, slow: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from spectui.ui.widgets.pane_head import COMPACT_ROWS, LARGE_ROWS
@@ -30,6 +30,7 @@ class Arrangement:
         charts: Where the charts are.
         chart_count: How many of the three charts are shown, in the order acceptance, accepted per step, throughput.
         chart_rows: Rows of the charts below the panes.
+        telemetry: Whether there is a line for memory and bandwidth.
         tight: Whether even the blank row below the strip is needed for text.
         airy: Whether blank rows set the parts apart.
     """
@@ -41,6 +42,7 @@ class Arrangement:
     charts: Literal["below", "beside", "none"]
     chart_count: int
     chart_rows: int
+    telemetry: bool
     tight: bool
     airy: bool
 
@@ -77,9 +79,19 @@ def arrange(width: int, height: int, lanes: int) -> Arrangement | None:
         charts=charts,
         chart_count=count,
         chart_rows=chart_rows,
+        telemetry=height >= 24,
         tight=height < 20,
         airy=height >= 34,
     )
+
+
+def arrange_above(rows: int, width: int, height: int, lanes: int) -> Arrangement | None:
+    """The arrangement while a list of ``rows`` stands below: the panes stay as they are if the charts can make room."""
+    whole = arrange(width, height, lanes)
+    less = arrange(width, max(min(height, MIN_HEIGHT), height - rows), lanes)
+    if whole is None or less is None or (whole.panes, whole.charts) == (less.panes, less.charts):
+        return less
+    return replace(whole, charts="none", chart_count=0, chart_rows=0) if whole.charts == "below" else less
 
 
 def visible(focus: int, panes: int, lanes: int, first: int) -> int:

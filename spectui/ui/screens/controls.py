@@ -30,6 +30,11 @@ class Choices:
     wanted_pause: bool | None = None
 
 
+REPLAY_ONLY = frozenset({"step_back", "seek", "seek_to", "speed"})
+LIVE_ONLY = frozenset({"ask", "next_category", "concurrency", "change_k", "tune", "record"})
+"""What needs an engine."""
+
+
 class Controls:
     """Turns actions into commands and choices. ``send`` passes a command to the source, ``say`` tells the user."""
 
@@ -66,12 +71,17 @@ class Controls:
         lane = self.focused(view)
         alive = view.fault is None and any(one.failed is None for one in view.lanes)
         begun = alive and view.round is not None
+        replay = view.playhead is not None
+        if action in REPLAY_ONLY:
+            return replay
+        if replay and action in LIVE_ONLY:
+            return False
         by = parameters[0] if parameters and isinstance(parameters[0], int) else 0
         match action:
             case "pause":
-                return begun and (self.paused(view) or not view.round_over)
+                return begun and (self.paused(view) or replay or not view.round_over)
             case "step":
-                return begun and not view.round_over
+                return begun and (replay or not view.round_over)
             case "next_prompt" | "next_category" | "restart":
                 return begun
             case "ask" if parameters == ("k",):
@@ -105,6 +115,21 @@ class Controls:
 
     def step(self) -> None:
         self._send(cmd.StepOnce())
+
+    def record(self) -> None:
+        self._send(cmd.Record())
+
+    def step_back(self) -> None:
+        self._send(cmd.StepBack())
+
+    def seek(self, seconds: float) -> None:
+        self._send(cmd.Seek(seconds))
+
+    def seek_to(self, share: float) -> None:
+        self._send(cmd.SeekTo(share))
+
+    def speed(self, by: int) -> None:
+        self._send(cmd.ChangeSpeed(by))
 
     def next_prompt(self, by: int) -> None:
         self._send(cmd.NextPrompt(by))

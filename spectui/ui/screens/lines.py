@@ -62,16 +62,25 @@ class KeysLine(Canvas):
         self._run = run
         self._labels: Mapping[str, str] = {}
         self._disabled: frozenset[str] = frozenset()
+        self._hidden: frozenset[str] = frozenset()
         self._instead: Row = ()
 
-    def show(self, disabled: frozenset[str], labels: Mapping[str, str], instead: Row = ()) -> bool:
+    def show(
+        self,
+        disabled: frozenset[str],
+        labels: Mapping[str, str],
+        instead: Row = (),
+        hidden: frozenset[str] = frozenset(),
+    ) -> bool:
         """Dim the actions whose ids are ``disabled``; ``labels`` replaces labels by id; True when there is news.
+
+        The ``hidden`` ones are left out.
 
         ``instead`` stands in place of all of them while something else takes the keys.
         """
-        if (disabled, labels, instead) == (self._disabled, self._labels, self._instead):
+        if (disabled, labels, instead, hidden) == (self._disabled, self._labels, self._instead, self._hidden):
             return False
-        self._disabled, self._labels, self._instead = disabled, labels, instead
+        self._disabled, self._labels, self._instead, self._hidden = disabled, labels, instead, hidden
         return self.redraw()
 
     def rows(self, width: int, height: int) -> list[Row]:
@@ -91,7 +100,8 @@ class KeysLine(Canvas):
         return len(action.shown) + 1 + len(self._label(action)) + len(_gap(width))
 
     def _fitting(self, width: int) -> list[Action]:
-        offered = sorted((action for action in ACTIONS if action.footer is not None), key=lambda a: a.footer or 0)
+        footer = (action for action in ACTIONS if action.footer is not None and action.id not in self._hidden)
+        offered = sorted(footer, key=lambda a: a.footer or 0)
         room = width - 2 + len(_gap(width))
         kept: set[str] = set()
         for action in offered:

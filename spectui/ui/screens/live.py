@@ -14,19 +14,23 @@ from textual.widget import Widget
 from spectui.core.views import LaneView, RunView
 from spectui.ui.actions import ACTIONS, Action, bindings
 from spectui.ui.canvas import paint
-from spectui.ui.screens.arrangement import SIDE_CELLS, arrange, visible
+from spectui.ui.rows import EMPTY, Row
+from spectui.ui.screens.arrangement import SIDE_CELLS, arrange_above, visible
+from spectui.ui.screens.below import Below
 from spectui.ui.screens.charts import Charts
-from spectui.ui.screens.controls import Controls
-from spectui.ui.screens.lines import KeysLine, MessageLine, asking_hints
+from spectui.ui.screens.controls import LIVE_ONLY, REPLAY_ONLY, Controls
+from spectui.ui.screens.lines import KeysLine, MessageLine, asking_hints, hints
 from spectui.ui.screens.message import message
 from spectui.ui.screens.pane import LanePane
 from spectui.ui.screens.strip import LaneStrip
 from spectui.ui.widgets.pane_head import PaneState
 from spectui.ui.widgets.status import StatusLine, TooSmall
+from spectui.ui.widgets.timeline_bar import TimelineBar
 
 if TYPE_CHECKING:
     from spectui.ui.app import SpecTUIApp
     from spectui.ui.screens.prompt import PromptLine
+    from spectui.ui.widgets.theme_list import ThemeList
 
 
 class LiveScreen(Screen[None]):
@@ -34,9 +38,9 @@ class LiveScreen(Screen[None]):
 
     DEFAULT_CSS = f"""
     LiveScreen {{ background: $background; layout: vertical; overflow: hidden; }}
-    LiveScreen StatusLine, LiveScreen LaneStrip {{ margin: 0 1; }}
+    LiveScreen StatusLine, LiveScreen LaneStrip, LiveScreen Below {{ margin: 0 1; }}
+    LiveScreen.airy Below {{ margin: 1 1 0 1; }}
     LiveScreen.airy StatusLine {{ margin: 0 1 1 1; }}
-    LiveScreen.airy MessageLine, LiveScreen.airy PromptLine {{ margin: 1 0 0 0; }}
     LiveScreen LaneStrip {{ display: none; margin: 0 1 1 1; }}
     LiveScreen.strip LaneStrip {{ display: block; }}
     LiveScreen.tight LaneStrip {{ margin: 0 1; }}
@@ -48,8 +52,10 @@ class LiveScreen(Screen[None]):
     LiveScreen.beside #body {{ layout: horizontal; }}
     LiveScreen.beside Charts {{ layout: vertical; width: {SIDE_CELLS}; height: 1fr; margin: 0; }}
     LiveScreen.beside Charts Canvas {{ height: 1fr; }}
+    LiveScreen.airy ThemeList {{ margin: 1; }}
     LiveScreen TooSmall {{ display: none; height: 1fr; }}
     LiveScreen.too-small > * {{ display: none; }}
+    LiveScreen.too-small > ThemeList {{ display: none; }}
     LiveScreen.too-small > TooSmall {{ display: block; }}
     LiveScreen.prompting MessageLine {{ display: none; }}
     """
@@ -64,9 +70,11 @@ class LiveScreen(Screen[None]):
         self._strip = LaneStrip()
         self._panes: list[LanePane] = []
         self._charts = Charts()
+        self._below = Below()
         self._message = MessageLine()
         self._keys = KeysLine(lambda action: self.doing(action)())
         self._prompt_line: PromptLine | None = None
+        self._theme_list: ThemeList | None = None
         self._first = 0
         self._asked: object = None
         self._laid_out: object = None
@@ -78,6 +86,7 @@ class LiveScreen(Screen[None]):
         with Container(id="body"):
             yield Horizontal(id="panes")
             yield self._charts
+        yield self._below
         yield self._message
         yield self._keys
         yield TooSmall()
@@ -104,6 +113,7 @@ class LiveScreen(Screen[None]):
                 dirty |= pane.show(lane, self._pane_state(view, lane, index))
         if slow:
             dirty |= self._charts.show(view.lanes, choices.focus, choices.windowed)
+        dirty |= self._below.show(view, slow)
         if self._message.show(message(view, self._app.notice_age_s, choices.slot)):
             dirty.add(self._message)
         if self._show_keys(view):
@@ -121,16 +131,24 @@ class LiveScreen(Screen[None]):
         )
 
     def _show_keys(self, view: RunView) -> bool:
-        choices, line = self._app.choices, self.typing
-        asking = line.question.does if line is not None and line.question is not None else None
+        choices, instead = self._app.choices, self._hints_instead()
         failed = sum(lane.failed is not None for lane in view.lanes)
-        moment = (view.round, view.round_over, view.paused, view.fault, len(view.lanes), failed)
-        key = (moment, choices.wanted_pause, choices.focus, asking)
+        replay = view.playhead is not None
+        moment = (view.round, view.round_over, view.paused, view.fault, len(view.lanes), failed, replay)
+        key = (moment, choices.wanted_pause, choices.focus, instead)
         if key == self._keys_for:
             return False
         self._keys_for = key
         labels = {"race.pause": "go on" if self._controls.paused(view) else "pause"}
-        return self._keys.show(self._disabled(), labels, asking_hints(asking) if asking else ())
+        return self._keys.show(self._disabled(), labels, instead, _not_for(replay))
+
+    def _hints_instead(self) -> Row:
+        """What the keys do while something else than the race takes them."""
+        if self.typing is not None and self.typing.question is not None:
+            return asking_hints(self.typing.question.does)
+        if self.choosing is not None:
+            return hints(("Enter", "keep"), ("Esc", f"back to {self.choosing.before}"), ("Up Down", "choose"))
+        return EMPTY
 
     def _disabled(self) -> frozenset[str]:
         """Actions of the footer that can do nothing now."""
@@ -140,14 +158,16 @@ class LiveScreen(Screen[None]):
     def _lay_out(self, view: RunView) -> None:
         """Give every part its place; does nothing unless size, lanes or the lanes in sight changed."""
         width, height = self.size
-        asked = (width, height, len(view.lanes), self._app.choices.focus)
+        list_rows = 0 if self.choosing is None else self.choosing.wanted_rows(height)
+        replay = view.playhead is not None
+        asked = (width, height, list_rows, len(view.lanes), self._app.choices.focus, replay)
         if asked == self._asked:
             return
         self._asked = asked
-        found = arrange(width, height, len(view.lanes))
+        found = arrange_above(list_rows, width, height, len(view.lanes))
         if found is not None:
             self._first = visible(self._app.choices.focus, found.panes, len(view.lanes), self._first)
-        key = (found, len(view.lanes), self._first)
+        key = (found, list_rows, len(view.lanes), self._first, replay)
         if key == self._laid_out:
             return
         self._laid_out = key
@@ -163,6 +183,9 @@ class LiveScreen(Screen[None]):
             pane.display = self._first <= index < self._first + found.panes
             pane.fit_to(found)
         self._charts.fit_to(found, len(view.lanes))
+        self._below.fit_to(found, replay)
+        if self.choosing is not None:
+            self.choosing.styles.height = list_rows
 
     def _mount_panes(self, lanes: int) -> None:
         place = self.query_one("#panes")
@@ -180,7 +203,7 @@ class LiveScreen(Screen[None]):
         self._app.redraw_all()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if self.typing is not None and action != "quit":
+        if (self.typing is not None or self.choosing is not None) and action != "quit":
             return False
         if action == "log":
             return True if self._app.log_tail is not None else None
@@ -201,6 +224,21 @@ class LiveScreen(Screen[None]):
 
     def action_step(self) -> None:
         self._controls.step()
+
+    def action_record(self) -> None:
+        self._controls.record()
+
+    def action_step_back(self) -> None:
+        self._controls.step_back()
+
+    def action_seek(self, seconds: int) -> None:
+        self._controls.seek(seconds)
+
+    def action_seek_to(self, share: int) -> None:
+        self._controls.seek_to(share)
+
+    def action_speed(self, by: int) -> None:
+        self._controls.speed(by)
 
     def action_next_prompt(self, by: int) -> None:
         self._controls.next_prompt(by)
@@ -251,8 +289,14 @@ class LiveScreen(Screen[None]):
             case "end":
                 stream.end()
 
-    def action_theme(self) -> None:
-        self._app.next_theme()
+    async def action_theme(self) -> None:
+        from spectui.ui.widgets.theme_list import ThemeList
+
+        if self._theme_list is None:
+            self._theme_list = ThemeList(self._app.themes, self._app.show_theme, self._app.redraw_all)
+            await self.mount(self._theme_list, before=self._message)
+        self._theme_list.open(self._app.shown_theme)
+        self._app.redraw_all()
 
     def action_help(self) -> None:
         self._app.action_help()
@@ -262,6 +306,9 @@ class LiveScreen(Screen[None]):
 
     def action_costs(self) -> None:
         self._app.action_costs()
+
+    def action_machine(self) -> None:
+        self._app.action_machine()
 
     def action_inspect(self) -> None:
         self._app.action_inspect()
@@ -295,8 +342,23 @@ class LiveScreen(Screen[None]):
         line = self._prompt_line
         return line if line is not None and line.is_open else None
 
+    @property
+    def choosing(self) -> ThemeList | None:
+        """The list of themes while it is open."""
+        themes = self._theme_list
+        return themes if themes is not None and themes.is_open else None
+
+    def on_timeline_bar_chosen(self, event: TimelineBar.Chosen) -> None:
+        self._controls.seek_to(event.share)
+
     def on_lane_pane_chosen(self, event: LanePane.Chosen) -> None:
         self.action_focus_lane(event.index + 1)
 
     def on_lane_strip_chosen(self, event: LaneStrip.Chosen) -> None:
         self.action_focus_lane(event.index + 1)
+
+
+def _not_for(replay: bool) -> frozenset[str]:
+    """Ids of the actions that a replay, or a live race, does not have at all."""
+    names = LIVE_ONLY if replay else REPLAY_ONLY
+    return frozenset(action.id for action in ACTIONS if action.parsed[0] in names)

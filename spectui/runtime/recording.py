@@ -1,0 +1,166 @@
+"""A source whose events are recorded too, from the start or from any moment with what is still in memory before it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from spectui import commands as cmd
+from spectui.cli import UsageError
+from spectui.core.jump import Emitted, Jumped
+from spectui.events import Event, Gap, KChanged, LaneStage, Notice, RoundStarted, RunStarted
+from spectui.playback import PlaybackMarks, Playhead, Recording
+from spectui.samples import LaneMemory, TelemetryStarted
+from spectui.sources.base import Sink, Source
+from spectui.sources.frame_slot import FrameSlot
+from spectui.trace.writer import Recorder
+
+MEMORY_EVENTS = 20_000
+"""Events that are kept for a recording that begins later: some minutes of a race."""
+
+CLOSE_S = 2.0
+
+_Stamped = tuple[int, Event]
+
+
+class Memory:
+    """The run so far, as far as a trace that begins now needs it: what holds for all of it, then the last events."""
+
+    def __init__(self, most: int = MEMORY_EVENTS) -> None:
+        self._most = most
+        self._standing: dict[object, _Stamped] = {}
+        self._recent: deque[_Stamped] = deque()
+        self._forgotten = 0
+        self._forgotten_ns = 0
+
+    def add(self, stamp: int, event: Event) -> None:
+        """Keep an event."""
+        self._recent.append((stamp, event))
+        while len(self._recent) > self._most:
+            self._forget(*self._recent.popleft())
+
+    def _forget(self, stamp: int, event: Event) -> None:
+        match event:
+            case RunStarted() | TelemetryStarted() | RoundStarted():
+                self._standing[type(event)] = (stamp, event)
+            case LaneStage() | LaneMemory() | KChanged():
+                self._standing[type(event), event.lane] = (stamp, event)
+            case _:
+                self._forgotten += 1
+                self._forgotten_ns = stamp
+
+    def events(self) -> list[_Stamped]:
+        """What a trace begins with; a `Gap` counts what was forgotten."""
+        standing = sorted(self._standing.values(), key=lambda kept: kept[0])
+        gap: list[_Stamped] = [(self._forgotten_ns, Gap(self._forgotten))] if self._forgotten else []
+        return [*standing, *gap, *self._recent]
+
+
+class Recorded:
+    """A `Source` that records ``source`` on demand, and is the sink between it and whoever watches."""
+
+    def __init__(
+        self,
+        source: Source,
+        path: Path | None,
+        name: Callable[[], Path],
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            source: What is recorded.
+            path: Record to this file from the start; None waits for `Record`.
+            name: Gives the file of a recording that begins later.
+            now_ns: The clock of the recording.
+        """
+        self._source = source
+        self._path = path
+        self._name = name
+        self._now_ns = now_ns
+        self._lock = threading.Lock()
+        self._memory = Memory()
+        self._recorder: Recorder | None = None
+        self._sink: Sink
+
+    @property
+    def slot(self) -> FrameSlot:
+        return self._source.slot
+
+    def start(self, sink: Sink) -> None:
+        self._sink = sink
+        if self._path is not None:
+            self._begin(self._path)
+        self._source.start(self)
+
+    def send(self, command: cmd.Command) -> None:
+        if isinstance(command, cmd.Record):
+            self._toggle()
+        else:
+            self._source.send(command)
+
+    def stop(self, timeout_s: float) -> bool:
+        stopped = self._source.stop(timeout_s)
+        if (recorder := self._recorder) is not None:
+            recorder.close(CLOSE_S)
+        return stopped
+
+    def emit(self, event: Emitted) -> None:
+        """Pass an event on, and keep it."""
+        self._sink.emit(event)
+        if isinstance(event, Jumped | Playhead | PlaybackMarks | Recording):
+            return
+        with self._lock:
+            self._memory.add(self._now_ns(), event)
+            recorder = self._recorder
+        if recorder is not None:
+            recorder.emit(event)
+
+    def _toggle(self) -> None:
+        if self._recorder is None:
+            self._begin(self._name())
+        else:
+            self._end()
+
+    def _begin(self, path: Path) -> None:
+        with self._lock:
+            recorder = Recorder(path, self._failed, earlier=self._memory.events(), now_ns=self._now_ns)
+            self._recorder = recorder
+        # Said before it begins: where nothing can be written, the recorder's thread takes it back at once.
+        self._sink.emit(Recording(str(path)))
+        recorder.start()
+
+    def _end(self) -> None:
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            return
+        done = recorder.close(CLOSE_S)
+        self._sink.emit(Recording(None))
+        said = f"{recorder.written} events recorded: spectui replay {recorder.path}"
+        self._sink.emit(Notice(said if done else f"{recorder.path} is still being written"))
+
+    def _failed(self, sentence: str) -> None:
+        self._recorder = None
+        self._sink.emit(Recording(None))
+        self._sink.emit(Notice(sentence, level="warning"))
+
+
+def trace_name() -> Path:
+    """A file in the current folder that is not there yet."""
+    return Path(time.strftime("spectui-%Y%m%d-%H%M%S.jsonl"))
+
+
+def writable_trace(path: Path) -> Path:
+    """The file, if it can be written.
+
+    Raises:
+        UsageError: It cannot; nothing was changed.
+    """
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise UsageError(f"--record {path} is not possible: {error.strerror or error}") from error
+    return path

@@ -1,0 +1,42 @@
+"""The lines between charts and message: memory and bandwidth, and in a replay the timeline."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widget import Widget
+
+from spectui.core.views import RunView
+from spectui.ui.screens.arrangement import Arrangement
+from spectui.ui.widgets.telemetry_strip import TelemetryStrip
+from spectui.ui.widgets.timeline_bar import TimelineBar
+
+
+class Below(Vertical):
+    """Shows the lines that there is room and reason for."""
+
+    DEFAULT_CSS = "Below { height: auto; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._telemetry = TelemetryStrip()
+        self._timeline = TimelineBar()
+
+    def compose(self) -> ComposeResult:
+        yield self._telemetry
+        yield self._timeline
+
+    def fit_to(self, arrangement: Arrangement, replay: bool) -> None:
+        """Give the lines their rows; a replay's timeline is always there."""
+        self._telemetry.display = arrangement.telemetry
+        self._timeline.display = replay
+        self.display = arrangement.telemetry or replay
+
+    def show(self, view: RunView, slow: bool) -> set[Widget]:
+        """Show ``view``; the lines that have something to paint."""
+        dirty: set[Widget] = set()
+        if slow and self._telemetry.display and self._telemetry.show(view):
+            dirty.add(self._telemetry)
+        if self._timeline.display and self._timeline.show(view):
+            dirty.add(self._timeline)
+        return dirty

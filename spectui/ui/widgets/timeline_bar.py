@@ -1,0 +1,111 @@
+"""Where a replay is: a bar over the whole trace with what happened on it, and the figures beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual import events
+from textual.message import Message
+
+from spectui.core.views import RunView
+from spectui.playback import PlaybackMarks, Playhead
+from spectui.ui.canvas import Canvas
+from spectui.ui.rows import Row, Span, row_width
+
+PLAYED, AHEAD, HEAD = "━", "─", "●"
+ROUND, END, K_CHANGE = "┃", "╵", "K"
+LEAST_BAR = 12
+DENSE = 0.75
+"""Share of refused drafts from which a part of the bar is drawn in the colour of rejections."""
+
+
+class TimelineBar(Canvas):
+    """One row; a click goes there."""
+
+    DEFAULT_CSS = "TimelineBar { height: 1; }"
+
+    class Chosen(Message):
+        """The user clicked the bar at ``share`` of the trace."""
+
+        def __init__(self, share: float) -> None:
+            super().__init__()
+            self.share = share
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._run: RunView | None = None
+
+    def show(self, run: RunView) -> bool:
+        """Show ``run``; True when there is something to paint."""
+        self._run = run
+        return self.redraw()
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        return [] if self._run is None else timeline_rows(self._run, width)
+
+    def on_click(self, event: events.Click) -> None:
+        if self._run is None or (head := self._run.playhead) is None:
+            return
+        start, cells = bar_place(self._run, head, self.size.width)
+        if start <= event.x < start + cells:
+            self.post_message(self.Chosen((event.x - start) / max(1, cells - 1)))
+
+
+def timeline_rows(run: RunView, width: int) -> list[Row]:
+    """One row: state and speed, the bar, lane time, how far the trace is known."""
+    head = run.playhead
+    if head is None:
+        return []
+    left, right = _left(run, head), _right(head)
+    cells = width - row_width(left) - row_width(right)
+    if cells < LEAST_BAR:
+        return [(*left, *right)]
+    return [(*left, *_bar(head, run.marks, cells), *right)]
+
+
+def bar_place(run: RunView, head: Playhead, width: int) -> tuple[int, int]:
+    """First cell and number of cells of the bar."""
+    before = row_width(_left(run, head))
+    return before, max(0, width - before - row_width(_right(head)))
+
+
+def _left(run: RunView, head: Playhead) -> Row:
+    state = "end" if head.ended else "paused" if run.paused else "replay"
+    return ((f"{state:<7}", "warn" if state == "paused" else "accent"), (f"{head.speed:g}x".ljust(6), "text"))
+
+
+def _right(head: Playhead) -> Row:
+    time = f"  {head.lane_ns / 1e9:.2f} of {head.total_ns / 1e9:.2f} s"
+    known: Row = () if head.known >= 1 else ((f"  indexing {head.known:.0%}", "muted"),)
+    return ((time, "text"), *known)
+
+
+def _bar(head: Playhead, marks: PlaybackMarks | None, cells: int) -> Row:
+    at = round(head.share * (cells - 1))
+    signs = ["" for _ in range(cells)]
+    if marks is not None:
+        for shares, sign in ((marks.ends, END), (marks.k_changes, K_CHANGE), (marks.rounds, ROUND)):
+            for share in shares:
+                signs[min(cells - 1, round(share * (cells - 1)))] = sign
+    row: list[Span] = []
+    for cell in range(cells):
+        text = signs[cell] or (PLAYED if cell < at else AHEAD)
+        style = "accent" if cell < at else "faint"
+        if signs[cell]:
+            style = "text" if signs[cell] == ROUND else "muted"
+        elif _dense(marks, cell, cells):
+            style = "role.rejected" if cell < at else "faint"
+        if cell == at:
+            text, style = HEAD, "strong"
+        if row and row[-1][1] == style:
+            row[-1] = (row[-1][0] + text, style)
+        else:
+            row.append((text, style))
+    return tuple(row)
+
+
+def _dense(marks: PlaybackMarks | None, cell: int, cells: int) -> bool:
+    if marks is None or not marks.rejections:
+        return False
+    share = marks.rejections[min(len(marks.rejections) - 1, cell * len(marks.rejections) // cells)]
+    return share is not None and share >= DENSE

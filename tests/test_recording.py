@@ -1,0 +1,97 @@
+"""A run that is recorded from its start, or from any moment with what is in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spectui import commands as cmd
+from spectui.cli import UsageError
+from spectui.core.state import RunState
+from spectui.events import Gap, LaneStage, Notice, RoundFinished, RoundStarted, RunStarted, Step
+from spectui.playback import Recording
+from spectui.runtime.recording import Memory, Recorded, writable_trace
+from spectui.sources.synthetic import SyntheticSource
+from spectui.trace.reader import Trace
+from tests.test_synthetic import FAILSAFE_S, FAST, Collector, run
+from tests.trace.making import folded, picture
+
+
+def read(path: Path) -> RunState:
+    return folded(event for _, event in Trace.open(path))
+
+
+def test_a_recording_from_the_start_holds_the_whole_run(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    sink = Collector()
+    source = Recorded(SyntheticSource(pace=FAST), path, lambda: path)
+    source.start(sink)
+    sink.wait_for_kind(Recording)
+    sink.wait_for_kind(RoundFinished)
+    assert source.stop(FAILSAFE_S)
+    seen = [event for event in sink.events if not isinstance(event, Recording)]
+    assert picture(read(path)) == picture(folded(seen))
+
+
+def test_a_recording_that_begins_later_begins_with_what_was(tmp_path: Path) -> None:
+    path = tmp_path / "later.jsonl"
+    sink = Collector()
+    source = Recorded(SyntheticSource(pace=FAST), None, lambda: path)
+    source.start(sink)
+    sink.wait_for_kind(RoundFinished)
+    assert not path.exists()
+    source.send(cmd.Record())
+    source.send(cmd.NextPrompt())
+    sink.wait_for_kind(RoundFinished, 2)
+    source.send(cmd.Record())
+    sink.wait_for(lambda events: any(isinstance(e, Notice) and "spectui replay" in e.text for e in events))
+    assert [event.path for event in sink.of(Recording)] == [str(path), None]
+    assert source.stop(FAILSAFE_S)
+    seen = [event for event in sink.events if not isinstance(event, Recording | Notice)]
+    assert picture(read(path)) == picture(folded(seen))
+
+
+def test_a_file_that_cannot_be_written_is_said_once_and_the_race_goes_on(tmp_path: Path) -> None:
+    sink = Collector()
+    source = Recorded(SyntheticSource(pace=FAST), tmp_path / "no folder" / "x.jsonl", lambda: tmp_path / "x")
+    source.start(sink)
+    sink.wait_for_kind(RoundFinished)
+    sink.wait_for_kind(Notice)
+    assert source.stop(FAILSAFE_S)
+    (notice,) = sink.of(Notice)
+    assert isinstance(notice, Notice)
+    assert "no folder" in notice.text
+    assert [event.path for event in sink.of(Recording)][-1] is None  # type: ignore[attr-defined]
+
+
+def test_memory_is_bounded_and_keeps_what_a_trace_needs() -> None:
+    events = run()
+    memory = Memory(most=50)
+    for stamp, event in enumerate(events):
+        memory.add(stamp, event)
+    kept = [event for _, event in memory.events()]
+    assert isinstance(kept[0], RunStarted)
+    assert sum(isinstance(event, RoundStarted) for event in kept) == 1
+    assert {event.lane for event in kept if isinstance(event, LaneStage)} == {"ar", "mtp", "dflash"}
+    (gap,) = (event for event in kept if isinstance(event, Gap))
+    standing = len(kept) - 51
+    assert gap.lost + standing + 50 + sum(isinstance(e, LaneStage) for e in events) - 3 == len(events)
+    assert kept[-50:] == events[-50:]
+    stamps = [stamp for stamp, _ in memory.events()]
+    assert stamps == sorted(stamps)
+
+
+def test_a_short_run_is_in_memory_as_a_whole() -> None:
+    events = run()
+    memory = Memory()
+    for stamp, event in enumerate(events):
+        memory.add(stamp, event)
+    assert [event for _, event in memory.events()] == events
+    assert any(isinstance(event, Step) for event in events)
+
+
+def test_record_is_checked_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--record .*nowhere.* is not possible: No such file or directory"):
+        writable_trace(tmp_path / "nowhere" / "x")
+    assert writable_trace(tmp_path / "x") == tmp_path / "x"

@@ -1,0 +1,223 @@
+"""A replay: the same door as a live run, in lane time, to any place and back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from spectui import commands as cmd
+from spectui.cli import RunError, UsageError
+from spectui.core.jump import Emitted, Jumped
+from spectui.core.reducer import reduce
+from spectui.core.state import RunState
+from spectui.core.views import Viewer
+from spectui.events import Event, Notice, Paused, RoundStarted, RunStarted, Step
+from spectui.playback import PlaybackMarks, Playhead
+from spectui.runtime.replay import opened, starting_place
+from spectui.sources.replay import NO_ENGINES, LaneClock, Playing, Replay
+from spectui.trace.index import Timeline
+from spectui.trace.reader import Trace
+from tests.test_synthetic import FAILSAFE_S, Collector
+from tests.trace.making import file_of, folded, made_run, picture
+
+FAST = 1e7
+"""So fast that nothing is ever waited for but the ends of rounds, which the clock below passes at once."""
+
+
+def quick() -> float:
+    """Seconds that pass ten thousand times as fast as real ones."""
+    return time.monotonic() * 1e4
+
+
+class Watcher(Collector):
+    """A sink that folds what it gets, as the screen does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = RunState()
+
+    def emit(self, event: Emitted) -> None:  # type: ignore[override]
+        with self._more:
+            self.events.append(event)  # type: ignore[arg-type]
+            if isinstance(event, Jumped):
+                self.state = event.state
+            else:
+                reduce(self.state, event)
+            self._more.notify_all()
+
+    def wait_until(self, found: Callable[[RunState], bool]) -> None:
+        with self._more:
+            assert self._more.wait_for(lambda: found(self.state), FAILSAFE_S), self.events[-3:]
+
+    @property
+    def number(self) -> int:
+        return self.state.playhead.number if self.state.playhead else 0
+
+
+@contextmanager
+def playing(path: Path, **options: object) -> Iterator[tuple[Replay, Watcher]]:
+    settings = {"speed": FAST, "now": quick, **options}
+    source, sink = Replay(Timeline(Trace.open(path)), **settings), Watcher()  # type: ignore[arg-type]
+    source.start(sink)
+    yield source, sink
+    assert source.stop(FAILSAFE_S)
+
+
+def known(state: RunState) -> object:
+    """A state without what only a replay has in it."""
+    state.playhead = state.marks = None
+    state.paused = False
+    state.events = state.revision = 0
+    return picture(Viewer(state).read())
+
+
+def ended(state: RunState) -> bool:
+    return state.playhead is not None and state.playhead.ended and state.paused
+
+
+@pytest.fixture(scope="module")
+def events() -> list[Event]:
+    return made_run(7)
+
+
+@pytest.fixture(scope="module")
+def trace(events: list[Event], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return file_of(tmp_path_factory.mktemp("replay") / "run.jsonl", events)
+
+
+def test_it_plays_every_event_in_order_and_ends_as_the_run_did(trace: Path, events: list[Event]) -> None:
+    with playing(trace) as (_, sink):
+        sink.wait_until(ended)
+        played = [e for e in sink.events if not isinstance(e, Playhead | PlaybackMarks | Paused)]
+        assert played == [e for e in events if not isinstance(e, Paused)]
+        assert sink.number == len(events)
+        assert known(sink.state) == known(folded(events))
+
+
+def test_it_loses_nothing_when_the_screen_is_slow(trace: Path, events: list[Event]) -> None:
+    class Slow(Watcher):
+        """Pretends to have more waiting than it may at every second look."""
+
+        looks = 0
+
+        def __len__(self) -> int:
+            self.looks += 1
+            return 1_000_000 * (self.looks % 2)
+
+    sink = Slow()
+    source = Replay(Timeline(Trace.open(trace)), speed=FAST, now=quick)
+    source.start(sink)
+    sink.wait_until(ended)
+    assert source.stop(FAILSAFE_S)
+    assert known(sink.state) == known(folded(events))
+
+
+@pytest.mark.parametrize("place", [0.0, 0.25, 0.5, 0.9, 1.0])
+def test_seeking_shows_what_going_forward_showed(trace: Path, events: list[Event], place: float) -> None:
+    with playing(trace) as (source, sink):
+        sink.wait_until(ended)
+        source.send(cmd.SeekTo(place))
+        number = round(place * len(events))
+        sink.wait_until(lambda state: state.playhead is not None and state.playhead.number == number)
+        assert known(sink.state) == known(folded(events[:number]))
+
+
+def test_steps_forward_and_back(trace: Path, events: list[Event]) -> None:
+    steps = [place for place, event in enumerate(events) if isinstance(event, Step)]
+    with playing(trace) as (source, sink):
+        sink.wait_until(ended)
+        for step in reversed(steps[-5:]):
+            source.send(cmd.StepBack())
+            sink.wait_until(lambda state, at=step: state.playhead is not None and state.playhead.number == at)  # type: ignore[misc]
+            assert known(sink.state) == known(folded(events[:step]))
+        source.send(cmd.StepOnce())
+        sink.wait_until(lambda state: state.playhead is not None and state.playhead.number == steps[-5] + 1)
+        assert known(sink.state) == known(folded(events[: steps[-5] + 1]))
+
+
+def test_rounds_restart_and_going_on_from_the_end(trace: Path, events: list[Event]) -> None:
+    rounds = [place + 1 for place, event in enumerate(events) if isinstance(event, RoundStarted)]
+    with playing(trace) as (source, sink):
+        sink.wait_until(ended)
+        source.send(cmd.NextPrompt(-1))
+        sink.wait_until(lambda state: state.playhead is not None and state.playhead.number == rounds[-2])
+        source.send(cmd.NextPrompt(1))
+        sink.wait_until(lambda state: state.playhead is not None and state.playhead.number == rounds[-1])
+        source.send(cmd.Restart())
+        sink.wait_until(ended)
+        source.send(cmd.Resume())
+        sink.wait_until(lambda state: not state.paused)
+        sink.wait_until(ended)
+        assert known(sink.state) == known(folded(events))
+
+
+def test_it_begins_at_a_place_in_a_pause(trace: Path, events: list[Event]) -> None:
+    start = starting_place("20")
+    with playing(trace, start=start) as (_, sink):
+        sink.wait_until(lambda state: state.playhead is not None and state.playhead.number > 5 and state.paused)
+        assert sum(isinstance(event, Step) for event in events[: sink.number]) == 20
+
+
+def test_a_loop_begins_again(trace: Path, events: list[Event]) -> None:
+    with playing(trace, loop=True) as (_, sink):
+        sink.wait_for(lambda seen: sum(isinstance(event, RunStarted) for event in seen) >= 3)
+
+
+def test_what_needs_an_engine_is_refused(trace: Path) -> None:
+    with playing(trace) as (source, sink):
+        for command in (cmd.SetK("mtp", 1), cmd.SetPrompt("x"), cmd.Tune("mtp"), cmd.SetConcurrency(3)):
+            source.send(command)
+        sink.wait_for(lambda seen: sum(isinstance(e, Notice) and e.text == NO_ENGINES for e in seen) == 4)
+
+
+def test_speed_goes_up_and_down_in_known_steps(trace: Path) -> None:
+    with playing(trace, speed=1.0, now=time.monotonic) as (source, sink):
+        for by, speed in ((1, 2.0), (1, 5.0), (-1, 2.0), (-1, 1.0), (-1, 0.5)):
+            source.send(cmd.ChangeSpeed(by))
+            sink.wait_until(lambda state, at=speed: state.playhead is not None and state.playhead.speed == at)  # type: ignore[misc]
+
+
+def test_lane_time_runs_at_the_speed_asked_for_and_stands_in_a_pause() -> None:
+    wall = [100.0]
+    playhead = Playing(lambda: wall[0], 2.0)
+    playhead.limit_ns = 10e9
+    wall[0] += 3
+    assert playhead.read() == pytest.approx(6e9)
+    assert playhead.wait_s() == pytest.approx(2.0)
+    playhead.running = False
+    wall[0] += 50
+    assert playhead.read() == pytest.approx(6e9)
+    playhead.running = True
+    playhead.hold(4.0)
+    wall[0] += 4
+    assert playhead.read() == pytest.approx(6e9)
+    wall[0] += 1
+    assert playhead.read() == pytest.approx(8e9)
+    wall[0] += 50
+    assert playhead.read() == pytest.approx(10e9), "never past what comes next"
+
+
+def test_lane_time_never_goes_back_and_goes_on_from_round_to_round(events: list[Event]) -> None:
+    clock, seen = LaneClock(), [0]
+    for event in events:
+        seen.append(clock.see(event))
+    assert seen == sorted(seen)
+    state = folded(events)
+    assert LaneClock.of(state, seen[-1]).now_ns == seen[-1]
+
+
+@pytest.mark.parametrize("text", ["", "x", "-3", "-1s", "s", "1.5"])
+def test_a_place_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"it is a step such as 412, or lane time such as 12\.5s"):
+        starting_place(text)
+
+
+def test_a_file_that_is_no_trace_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("hello\n")
+    for name in ("x", "nowhere", "."):
+        with pytest.raises(RunError):
+            opened(str(tmp_path / name))
