@@ -21,6 +21,9 @@ HEAVY = ("vllm", "torch", "transformers")
         ("spectui.runtime.run", (*HEAVY, "textual", "numpy")),
         ("spectui.ui.app", (*HEAVY, "numpy", "spectui.sources.vllm")),
         ("spectui.telemetry.sampler", (*HEAVY, "textual", "rich", "numpy", "psutil", "pynvml")),
+        ("spectui.trace.index", (*HEAVY, "textual", "rich", "numpy", "psutil", "asyncio")),
+        ("spectui.trace.writer", (*HEAVY, "textual", "rich", "numpy", "psutil", "asyncio")),
+        ("spectui.sources.replay", (*HEAVY, "textual", "rich", "numpy")),
         ("spectui.cli", (*HEAVY, "textual", "numpy", "asyncio")),
     ],
 )

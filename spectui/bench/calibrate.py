@@ -16,6 +16,7 @@ import threading
 import time
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import cycle
 from typing import Any
 
 from spectui.bench.children import Child
@@ -99,15 +100,17 @@ def _screen(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _latency(screen: Child) -> dict[str, Any]:
-    """(d): press a key now and then during one round."""
+    """(d): press keys now and then during one round: one that the screen answers, and two that change K."""
     screen.figures()
     pressed: list[int] = []
+    changed: list[int] = []
     over = threading.Event()
 
     def press() -> None:
-        dice = random.Random(0)
+        dice, keys = random.Random(0), cycle("w-w+")
         while not over.wait(dice.uniform(*KEY_PAUSE_S)) and len(pressed) < KEYS:
-            pressed.append(screen.press("w"))
+            key = next(keys)
+            (pressed if key == "w" else changed).append(screen.press(key))
 
     presser = threading.Thread(target=press)
     presser.start()
@@ -116,14 +119,19 @@ def _latency(screen: Child) -> dict[str, Any]:
     presser.join()
     time.sleep(0.3)
     figures = screen.figures()
-    keys = [handled - sent for sent, handled in zip(pressed, figures["handled_ns"], strict=False)]
     return {
         "loop_lag_ms": _percentiles([lag * 1e3 for lag in figures["lag_s"]]),
-        "key_to_handler_ms": _percentiles([ns / 1e6 for ns in keys]),
+        "key_to_handler_ms": _percentiles([ns / 1e6 for ns in _delays(pressed, figures["handled_ns"])]),
         "frame_ms": _percentiles([s * 1e3 for s in figures["frame_s"]]),
+        "key_to_k_ms": _percentiles([ns / 1e6 for ns in _delays(changed, figures["k_changed_ns"])]),
+        "step_ms": _percentiles([ns / 1e6 for ns in figures["step_ns"]]),
         "keys_sent": len(pressed),
         "keys_handled": len(figures["handled_ns"]),
     }
+
+
+def _delays(sent: list[int], answered: list[int]) -> list[int]:
+    return [answer - moment for moment, answer in zip(sent, answered, strict=False)]
 
 
 def _engines(options: argparse.Namespace, chosen: tuple[str, ...], *, gpu: bool) -> dict[str, Any]:

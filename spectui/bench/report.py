@@ -58,7 +58,13 @@ def calibration_lines(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-_DELAYS = (("event-loop lag", "loop_lag_ms"), ("key to handler", "key_to_handler_ms"), ("drawing a frame", "frame_ms"))
+_DELAYS = (
+    ("event-loop lag", "loop_lag_ms"),
+    ("key to handler", "key_to_handler_ms"),
+    ("key to new K", "key_to_k_ms"),
+    ("an engine step", "step_ms"),
+    ("drawing a frame", "frame_ms"),
+)
 
 
 def _rows(spreads: dict[str, dict[str, float]], form: str = "6.3f") -> list[str]:

@@ -44,6 +44,8 @@ class RateSeries:
 
     def add(self, tokens: int, clock_ns: int) -> None:
         """Count ``tokens`` emitted by a step that ended at ``clock_ns`` of the round."""
+        # In a damaged trace a step may lie before its round.
+        clock_ns = max(0, clock_ns)
         while clock_ns // self._bucket_ns >= self._limit:
             self._merge()
         bucket = clock_ns // self._bucket_ns

@@ -3,8 +3,8 @@
 Reads orders, one a line, from a pipe, and answers each with a line of JSON on another:
 
 * ``round``: race the prompt once; answers tokens and lane time of every lane, and the wall time of the round.
-* ``figures``: answers event-loop lag, frame times and the moments when the key ``w`` reached its handler, all since
-  the last ``figures``.
+* ``figures``: answers event-loop lag, frame times, the moments when the key ``w`` reached its handler and when a K
+  changed, and the time of engine steps, all since the last ``figures``.
 
 Times are nanoseconds of the monotonic clock, which all processes of a machine share.
 """
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from spectui.cli import add_engine_options
 from spectui.commands import Restart
 from spectui.core.jump import Emitted
-from spectui.events import LaneStage, RoundFinished, RoundStarted, Step
+from spectui.events import KChanged, LaneStage, RoundFinished, RoundStarted, Step
 from spectui.runtime import logs
 from spectui.runtime.terminal import finish, owned_terminal
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
@@ -45,6 +45,8 @@ class Stopwatch(Mailbox):
         self._first: dict[str, int] = {}
         self._lanes: dict[str, list[int]] = {}
         self._clocks: dict[str, int] = {}
+        self.k_changed_ns: list[int] = []
+        self.step_ns: list[int] = []
 
     def emit(self, event: Emitted) -> None:
         if self._screen:
@@ -52,6 +54,8 @@ class Stopwatch(Mailbox):
         match event:
             case Step():
                 self._count(event)
+            case KChanged():
+                self.k_changed_ns.append(time.monotonic_ns())
             case RoundStarted():
                 self._began = time.monotonic_ns()
                 self._lanes = {}
@@ -65,6 +69,7 @@ class Stopwatch(Mailbox):
 
     def _count(self, step: Step) -> None:
         self._ended = time.monotonic_ns()
+        self.step_ns.append(step.wall_ns)
         self._first.setdefault(step.lane, self._ended)
         before = self._clocks.get(step.lane, step.clock_ns - step.wall_ns)
         tokens, clock = self._lanes.get(step.lane, (0, 0))
@@ -87,7 +92,17 @@ def obey(orders: TextIO, source: Source, watch: Stopwatch, figures: FrameFigures
                 watch.expect()
                 source.send(Restart())
             case "figures" if figures is not None:
-                watch.answer({"lag_s": [*figures.lag_s], "frame_s": [*figures.frame_s], "handled_ns": [*handled]})
+                watch.answer(
+                    {
+                        "lag_s": [*figures.lag_s],
+                        "frame_s": [*figures.frame_s],
+                        "handled_ns": [*handled],
+                        "k_changed_ns": [*watch.k_changed_ns],
+                        "step_ns": [*watch.step_ns],
+                    }
+                )
+                watch.k_changed_ns.clear()
+                watch.step_ns.clear()
                 figures.lag_s.clear()
                 figures.frame_s.clear()
                 handled.clear()

@@ -213,6 +213,8 @@ def _nonsense_lane(info: ev.LaneInfo) -> str | None:
 
 
 def _nonsense_memory(memory: samples.LaneMemory) -> str | None:
+    if memory.block_tokens < 1:
+        return f"a block of the cache has {memory.block_tokens} tokens"
     if memory.experts == 0 or 0 <= memory.experts_active <= memory.experts:
         return None
     return f"a token goes through {memory.experts_active} of {memory.experts} experts"

@@ -101,7 +101,7 @@ class Recorder:
                 return
             self._note_gap()
             self._waiting.append((now_ns, event))
-            if len(self._waiting) == self._capacity // 4:
+            if len(self._waiting) >= self._capacity // 4 and not self._hurry.is_set():
                 self._hurry.set()
 
     def close(self, timeout_s: float) -> bool:

@@ -64,7 +64,7 @@ def records(record: type) -> st.SearchStrategy[Any]:
     if record is ev.LaneInfo:
         parts["k_max"] = st.integers(0, MOST_DRAFTED)
     if record is samples.LaneMemory:
-        parts |= {"experts": st.just(8), "experts_active": st.integers(0, 8)}
+        parts |= {"experts": st.just(8), "experts_active": st.integers(0, 8), "block_tokens": st.integers(1, 64)}
     return st.builds(record, **parts)
 
 
@@ -138,6 +138,11 @@ def without(name: str) -> str:
     return json.dumps({key: value for key, value in json.loads(encode(12, STEP)).items() if key != name})
 
 
+def memory(**fields_of_memory: Any) -> str:
+    known = samples.LaneMemory("ar", 9, False, 9, 0, 0, 0, 0, 0, True, 2, 64, 16)
+    return json.dumps({**json.loads(encode(1, known)), **fields_of_memory})
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -171,12 +176,8 @@ def without(name: str) -> str:
             '[{"name":"a","method":"a","title":"A","k_max":1000000000,"spec":"a"}]}',
             "K of a lane is 1000000000",
         ),
-        (
-            '{"t":1,"e":"LaneMemory","lane":"a","target_bytes":1,"target_shared":true,"target_read":1,"expert_bytes":1,'
-            '"experts":2,"experts_active":3,"drafter_bytes":1,"draft_read":1,"draft_parallel":true,'
-            '"kv_token_bytes":1,"kv_reserved":1,"block_tokens":1}',
-            "3 of 2 experts",
-        ),
+        (memory(experts=2, experts_active=3), "3 of 2 experts"),
+        (memory(block_tokens=0), "0 tokens"),
         (without("accepted"), 'a Step needs "accepted"'),
         (changed(drafted=[5, True]), '"drafted" of Step should be a list of whole numbers'),
         (changed(drafted=[5, 2**63]), '"drafted" of Step should be a list of whole numbers'),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -118,6 +119,21 @@ def test_a_history_whose_file_has_gone_begins_where_going_on_began(tmp_path: Pat
     (tmp_path / "run.jsonl").unlink()
     history = state.lanes["ar"].round.requests[0].history
     assert (len(history), history.first, history.last) == (38, 37, 37)
+
+
+def test_states_that_are_let_go_need_no_collector(tmp_path: Path) -> None:
+    """An engine in the same process runs with the collector held back."""
+    timeline = indexed(tmp_path, made_run(13))
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(thing, RunState) for thing in gc.get_objects())
+        for number in range(100, 130):
+            timeline.state_at(number)
+            timeline.at_lane_time(number * 1_000_000)
+        assert sum(isinstance(thing, RunState) for thing in gc.get_objects()) == before
+    finally:
+        gc.enable()
 
 
 def test_events_go_on_behind_a_place(tmp_path: Path) -> None:
