@@ -3,56 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import heapq
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from itertools import count
 from typing import Any
 
 from textual.driver import Driver
 from textual.pilot import Pilot
 
 from spectui import commands as cmd
+from spectui.core.talk import Talk
 from spectui.core.views import LaneView, RunView
 from spectui.events import Sampling
 from spectui.sources.synthetic import Pace, SyntheticSource
 from spectui.ui.app import SpecTUIApp
 from spectui.ui.frames import FRAME_S
+from spectui.ui.offscreen import HandClock
 
 FAILSAFE_S = 30.0
 SIZES = [(80, 24), (120, 36), (200, 50)]
-
-
-class ManualScheduler:
-    """Time stands still until the test lets it pass; the engine's thread is served by the loop."""
-
-    def __init__(self) -> None:
-        self.time = 1_000.0
-        self._loop = asyncio.get_running_loop()
-        self._context = contextvars.copy_context()
-        self._order = count()
-        self._queue: list[tuple[float, int, Callable[[], None]]] = []
-
-    def now(self) -> float:
-        return self.time
-
-    def cpu(self) -> float:
-        return self.time
-
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
-        heapq.heappush(self._queue, (self.time + delay_s, next(self._order), callback))
-
-    def call_threadsafe(self, callback: Callable[[], None]) -> None:
-        self._loop.call_soon_threadsafe(callback, context=self._context)
-
-    def run_for(self, seconds: float) -> None:
-        end = self.time + seconds
-        while self._queue and self._queue[0][0] <= end:
-            self.time, _, callback = heapq.heappop(self._queue)
-            self._context.copy().run(callback)
-        self.time = end
 
 
 class RecordingSource(SyntheticSource):
@@ -86,7 +55,7 @@ class FakeLog:
 class Stage:
     """What a test holds on to."""
 
-    def __init__(self, app: SpecTUIApp, source: RecordingSource, pilot: Pilot[None], clock: ManualScheduler) -> None:
+    def __init__(self, app: SpecTUIApp, source: RecordingSource, pilot: Pilot[None], clock: HandClock) -> None:
         self.app = app
         self.source = source
         self.pilot = pilot
@@ -145,21 +114,22 @@ async def running(
     theme: str | None = None,
     wait: bool = True,
     driver: type[Driver] | None = None,
+    talk: Talk | None = None,
     **source_options: Any,
 ) -> AsyncIterator[Stage]:
     """The app at ``size``, its race standing still before the first step unless told otherwise.
 
-    ``wait`` until the first round has begun; ``driver`` draws somewhere.
+    ``wait`` until the first round has begun; ``driver`` draws somewhere; ``talk`` is given.
     """
     options = {"pace": Pace(), "paused": True, "sampling": Sampling(max_tokens=64), **source_options}
     source = RecordingSource(**options)
-    clocks: list[ManualScheduler] = []
+    clocks: list[HandClock] = []
 
-    def scheduler() -> ManualScheduler:
-        clocks.append(ManualScheduler())
+    def scheduler() -> HandClock:
+        clocks.append(HandClock())
         return clocks[0]
 
-    app = SpecTUIApp(source, log_tail=log or FakeLog(), theme=theme, scheduler=scheduler)
+    app = SpecTUIApp(source, log_tail=log or FakeLog(), theme=theme, scheduler=scheduler, talk=talk)
     try:
         if driver is not None:
             app.driver_class = driver

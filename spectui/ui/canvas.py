@@ -128,6 +128,8 @@ def paint(screen: Screen[Any], canvases: Iterable[Widget]) -> None:
             output += _lines(app.console, canvas, region, region.intersection(clip), changed)
     if driver is None or not output or app.is_headless:
         return
+    # Canvases may come in any order; what is drawn must be the same bytes each time.
+    output.sort()
     x, y = app.cursor_position
     output.append(f"\x1b[{y + 1};{x + 1}H")
     app._begin_update()

@@ -76,7 +76,8 @@ def _right(run: RunView, lag_ms: float | None, dropped: int) -> list[_Item]:
     if run.recording is not None:
         items.append((1, ("REC", "bad")))
     items.append((4, (f"lane time {run.lane_time_s:.2f} s", "text")))
-    items.append((8, (f"lag {'—' if lag_ms is None else f'{lag_ms:.1f}'} ms", "muted")))
+    if run.playhead is None or lag_ms is not None:
+        items.append((8, (f"lag {'—' if lag_ms is None else f'{lag_ms:.1f}'} ms", "muted")))
     return items
 
 

@@ -1,0 +1,107 @@
+"""``spectui shot``: a picture of the screen at one place of a trace."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from spectui.cli import DONE, RunError, UsageError
+from spectui.runtime.replay import opened, starting_place
+from spectui.runtime.run import check_theme
+from spectui.sources.reel import Reel
+from spectui.trace.index import Timeline
+from spectui.trace.reader import Trace, TraceError
+
+ENDINGS = (".svg", ".png", ".txt")
+_LOOK_S = 0.1
+
+
+def shot(options: argparse.Namespace) -> int:
+    """Draw the screen and save it.
+
+    Raises:
+        UsageError: An option is wrong.
+        RunError: The file is no trace, or the picture cannot be made or saved.
+    """
+    start = starting_place(options.at)
+    trace_path = Path(options.trace)
+    path = output(options.output, trace_path, ENDINGS)
+    check_theme(options.theme)
+    trace = opened(options.trace)
+
+    def made() -> bytes:
+        line = indexed(trace)
+        number = line.known if start is None else min(start(line), line.known)
+        svg, text = asyncio.run(_drawn(Reel(line, number), options.size, options.theme))
+        match path.suffix:
+            case ".txt":
+                return text.encode()
+            case ".png":
+                from spectui.runtime.raster import png
+
+                return png(svg)
+        return svg.encode()
+
+    return saved(path, made)
+
+
+async def _drawn(reel: Reel, size: tuple[int, int], theme: str | None) -> tuple[str, str]:
+    """The screen as SVG and as text."""
+    from spectui.ui.offscreen import offscreen
+
+    async with offscreen(reel, size, theme) as screen:
+        await screen.settle()
+        return screen.svg(), "\n".join([*screen.rows(), ""])
+
+
+def output(asked: str | None, trace: Path, endings: tuple[str, ...]) -> Path:
+    """Where to save: what was asked for, or the trace's name with the first of ``endings`` in the current folder.
+
+    Raises:
+        UsageError: Such a file is not made, or it is the trace itself.
+    """
+    path = Path(trace.stem + endings[0] if asked is None else asked)
+    if path.suffix not in endings:
+        raise UsageError(f"-o {path} is no file that is made here: its name ends in {' or '.join(endings)}")
+    if path.exists() and trace.exists() and path.samefile(trace):
+        raise UsageError(f"-o {path} is the trace itself: give another name")
+    return path
+
+
+def indexed(trace: Trace) -> Timeline:
+    """The complete index of ``trace``.
+
+    Raises:
+        RunError: It cannot be read to its end.
+    """
+    line = Timeline(trace)
+    line.start()
+    while not line.wait(_LOOK_S):
+        pass
+    if line.fault:
+        raise RunError(line.fault)
+    return line
+
+
+def saved(path: Path, made: Callable[[], bytes]) -> int:
+    """Make the file's content, write it, and say where; Ctrl-C leaves nothing behind.
+
+    Raises:
+        RunError: It cannot be read, made or written.
+    """
+    try:
+        content = made()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except TraceError as error:
+        raise RunError(str(error)) from error
+    except OSError as error:
+        raise RunError(f"{path} cannot be written ({error.strerror or error}): give another name with -o") from error
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    print(path, file=sys.stdout)
+    return DONE

@@ -1,0 +1,152 @@
+"""The application without a terminal, in a time that whoever drives it lets pass: for pictures, casts and tests.
+
+Owns the clock that is moved by hand and what the screen would have sent to a terminal. Must not know traces or files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from itertools import count
+
+from rich.color import ColorSystem
+from textual.drivers.headless_driver import HeadlessDriver
+from textual.pilot import Pilot
+
+from spectui.sources.base import Source
+from spectui.ui.app import DEFAULT_THEME, SpecTUIApp
+from spectui.ui.frames import CHARTS_S, FrameFigures
+from spectui.ui.picture import rows, svg
+from spectui.ui.screens.message import NOTICE_S
+
+_MOST_TURNS = 50
+"""A screen that changes more often than this without any news would change for ever."""
+
+
+class HandClock:
+    """Time as a `Scheduler` that stands still until somebody lets it pass; other threads are served by the loop."""
+
+    def __init__(self) -> None:
+        self.time = 1_000.0
+        self._loop = asyncio.get_running_loop()
+        self._context = contextvars.copy_context()
+        self._order = count()
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def cpu(self) -> float:
+        return self.time
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
+        heapq.heappush(self._queue, (self.time + delay_s, next(self._order), callback))
+
+    def call_threadsafe(self, callback: Callable[[], None]) -> None:
+        self._loop.call_soon_threadsafe(callback, context=self._context)
+
+    def run_for(self, seconds: float) -> None:
+        """Let time pass, and do what is due in it."""
+        end = self.time + seconds
+        while self._queue and self._queue[0][0] <= end:
+            self.time, _, callback = heapq.heappop(self._queue)
+            self._context.copy().run(callback)
+        self.time = end
+
+
+class Paper(HeadlessDriver):
+    """A terminal that keeps what it is sent."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, **options)  # type: ignore[arg-type]
+        self.sent: list[str] = []
+
+    @property
+    def is_headless(self) -> bool:
+        return False
+
+    def write(self, data: str) -> None:
+        self.sent.append(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+class Offscreen:
+    """A running app, made by `offscreen` only."""
+
+    def __init__(self, app: SpecTUIApp, pilot: Pilot[None], clock: HandClock) -> None:
+        self.app = app
+        self._pilot = pilot
+        self._clock = clock
+
+    async def pass_time(self, seconds: float) -> None:
+        """Draw what happened, and let time pass with what is due in it."""
+        self.app.frames.poke()
+        self._clock.run_for(seconds)
+        screen = self.app.screen
+        if screen._layout_required or screen._dirty_widgets or screen._callbacks:
+            # Textual does these by itself, some time after; here they belong to this moment.
+            await self._pilot.pause()
+
+    async def settle(self) -> None:
+        """Wait until nothing moves any more; notices go meanwhile."""
+        await self._pilot.pause()
+        self._clock.run_for(NOTICE_S + CHARTS_S)
+        before: object = None
+        for _ in range(_MOST_TURNS):
+            await self._pilot.pause()
+            self._clock.run_for(CHARTS_S)
+            now = self.svg()
+            if now == before and self.app.frames.idle:
+                return
+            before = now
+
+    def sent(self) -> str:
+        """What was sent to the terminal since the last call."""
+        driver = self.app._driver
+        assert isinstance(driver, Paper)
+        sent, driver.sent = driver.sent, []
+        return "".join(sent)
+
+    def full(self) -> str:
+        """Everything that is on the screen, as it would be sent to a terminal that shows nothing yet."""
+        update = self.app.screen._compositor.render_full_update()
+        return update.render_segments(self.app.console)
+
+    def svg(self) -> str:
+        return svg(self.app)
+
+    def rows(self) -> list[str]:
+        return rows(self.app)
+
+
+@asynccontextmanager
+async def offscreen(source: Source, size: tuple[int, int], theme: str | None = None) -> AsyncIterator[Offscreen]:
+    """The app on ``source`` at ``size``; ``NO_COLOR`` and what the machine is busy with leave no trace in it."""
+    clocks: list[HandClock] = []
+
+    def scheduler() -> HandClock:
+        clocks.append(HandClock())
+        return clocks[0]
+
+    with _in_colour():
+        app = SpecTUIApp(source, theme=theme or DEFAULT_THEME, figures=FrameFigures(keep=0), scheduler=scheduler)
+    app.console._color_system = ColorSystem.TRUECOLOR
+    app.driver_class = Paper
+    async with app.run_test(size=size, headless=False) as pilot:
+        yield Offscreen(app, pilot, clocks[0])
+
+
+@contextmanager
+def _in_colour() -> Iterator[None]:
+    """Textual and rich ask the environment for colours once, when an app is made."""
+    kept = {name: os.environ.pop(name) for name in ("NO_COLOR", "FORCE_COLOR") if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)

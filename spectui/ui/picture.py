@@ -1,0 +1,50 @@
+"""What is on the screen as a picture or as text: the same bytes for the same screen."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from io import StringIO
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from textual.app import App
+
+TITLE = "SpecTUI"
+
+
+def svg(app: App[Any]) -> str:
+    """The screen as an SVG picture.
+
+    Textual derives the names in it from addresses of objects; here they come from what the picture shows, so that
+    several pictures can stand on one page.
+    """
+    drawn = re.sub(r"terminal-\d+-", "terminal-", app.export_screenshot(title=TITLE))
+    # Programs such as rsvg-convert take even the non-breaking blanks away otherwise.
+    drawn = drawn.replace("<svg ", '<svg xml:space="preserve" ', 1)
+    return drawn.replace("terminal-", f"terminal-{zlib.crc32(drawn.encode())}-")
+
+
+def rows(app: App[Any]) -> list[str]:
+    """The screen as text, without trailing blanks."""
+    return [strip.text.rstrip() for strip in app.screen._compositor.render_strips()]
+
+
+def save(app: App[Any]) -> str:
+    """Save the screen in the current folder, or give it to the browser that shows it; one sentence says where."""
+    drawn = svg(app)
+    if app.is_web:
+        app.deliver_text(StringIO(drawn), save_filename="spectui.svg", mime_type="image/svg+xml")
+        return "the picture of this screen goes to your browser's downloads"
+    for number in count(1):
+        path = Path(f"spectui-{number}.svg")
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(drawn)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            return f"no picture can be saved in {Path.cwd()}: {error.strerror or error}"
+        return f"saved {path.absolute()}"
+    raise AssertionError

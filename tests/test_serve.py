@@ -1,0 +1,179 @@
+"""The replay in a browser: what the page shows and obeys, who may see it, and that no engine is ever served."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from spectui.cli import main
+from spectui.runtime.serve import NO_ENGINE, allowed
+from tests.browser import PATIENCE_S, browsing, chromium
+from tests.trace.making import file_of, made_run
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    return file_of(tmp_path / "run.jsonl", made_run(7))
+
+
+@contextmanager
+def serving(trace: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """``spectui serve`` with its address, once it answers."""
+    command = [sys.executable, "-m", "spectui", "serve", str(trace), f"--port={free_port()}", *options]
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=trace.parent) as process:
+        try:
+            assert process.stdout is not None
+            found = re.fullmatch(r"run\.jsonl is on (http://\S+); Ctrl-C ends it\n", process.stdout.readline())
+            assert found is not None
+            yield found[1], process
+        finally:
+            process.kill()
+
+
+def gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+async def until_gone(visitors: list[psutil.Process]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not all(map(gone, visitors)):
+        assert time.monotonic() < end, visitors
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.skipif(chromium() is None, reason="Chromium is not installed")
+async def test_a_browser_shows_the_panes_and_space_pauses(trace: Path, tmp_path: Path) -> None:
+    with serving(trace, "--speed=0.5") as (address, server):
+        async with browsing(tmp_path / "profile") as page:
+            await page.open(address)
+            text = await page.wait_for(lambda text: "MTP" in text and "DFlash" in text and "tok/s" in text)
+            assert "synthetic" in text
+            assert "paused" not in text.splitlines()[0]
+            await page.press(" ")
+            await page.wait_for(lambda text: "paused" in text.splitlines()[0])
+            await page.press(" ")
+            await page.wait_for(lambda text: "paused" not in text.splitlines()[0])
+            await page.press("S")
+            await page.wait_for(lambda text: "your browser's downloads" in text)
+            assert not list(tmp_path.glob("*.svg"))
+            visitors = psutil.Process(server.pid).children()
+            assert len(visitors) == 1
+        # The browser is gone: so is what it was shown.
+        await until_gone(visitors)
+
+
+async def test_a_visitor_gets_a_replay_that_ends_with_the_server(trace: Path) -> None:
+    with serving(trace) as (address, server):
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"{address}/ws?width=80&height=24") as ws:
+            seen = b""
+            async with asyncio.timeout(PATIENCE_S):
+                while b"DFlash" not in seen:
+                    message = await ws.receive()
+                    assert message.type == aiohttp.WSMsgType.BINARY
+                    seen += message.data
+            visitors = psutil.Process(server.pid).children()
+            assert visitors
+            await ws.send_json(["stdin", "S"])
+            async with asyncio.timeout(PATIENCE_S):
+                while (message := await ws.receive()).type != aiohttp.WSMsgType.TEXT:
+                    pass
+            said, key = message.json()
+            assert said == "deliver_file_start"
+            async with session.get(f"{address}/download/{key}") as answer:
+                assert (await answer.text()).startswith("<svg ")
+            server.kill()
+            await until_gone(visitors)
+
+
+async def test_ctrl_c_ends_it(trace: Path) -> None:
+    with serving(trace) as (_, server):
+        server.send_signal(signal.SIGINT)
+        assert server.wait(PATIENCE_S) == 0
+
+
+async def test_only_its_own_page_is_answered_and_asks_nobody_else(trace: Path) -> None:
+    with serving(trace) as (address, _):
+        async with aiohttp.ClientSession() as session:
+            async with session.get(address) as answer:
+                page = await answer.text()
+                assert answer.status == 200
+                assert set(re.findall(r"(?:https?|wss?)://([^/\"]+)/", page)) <= {address[7:], "www.w3.org"}
+            for font in re.findall(r'url\("(/static/\S+)"\)', page):
+                async with session.get(address + font) as answer:
+                    assert answer.status == 200
+            for headers in ({"Host": "elsewhere.example"}, {"Origin": "http://elsewhere.example"}):
+                async with session.get(f"{address}/ws", headers=headers) as answer:
+                    assert answer.status == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "loopback", "answer"),
+    [
+        ("127.0.0.1:8000", None, True, True),
+        ("localhost:8000", "http://localhost:8000", True, True),
+        ("[::1]:8000", None, True, True),
+        ("127.0.0.1:8000", "http://elsewhere.example", True, False),
+        ("elsewhere.example", "http://elsewhere.example", True, False),
+        ("lab.example:8000", "http://lab.example:8000", False, True),
+        ("lab.example:8000", "null", False, False),
+    ],
+)
+def test_who_may_connect(host: str, origin: str | None, loopback: bool, answer: bool) -> None:
+    assert allowed(host, origin, loopback=loopback) is answer
+
+
+@pytest.mark.parametrize("words", [["--model", "x"], ["run.jsonl", "--lane", "mtp:k=3"], ["--engine-arg=a=1"]])
+def test_an_engine_is_not_served(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", *words]) == 2
+    assert capsys.readouterr().err == f"spectui serve: {NO_ENGINE}\n"
+
+
+def test_what_is_not_possible_is_one_line(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, code, said in [
+        ([], 2, "it takes a trace"),
+        (["nowhere.jsonl"], 1, "there is no file"),
+        ([str(trace), "--at=soon"], 2, "is no place"),
+        ([str(trace), "--theme=midnigt"], 2, "midnight"),
+    ]:
+        assert main(["serve", *words]) == code
+        [line] = capsys.readouterr().err.splitlines()
+        assert said in line
+
+
+def test_a_port_that_is_taken_is_one_line(trace: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        command = [sys.executable, "-m", "spectui", "serve", str(trace), f"--port={taken.getsockname()[1]}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode == 1
+    assert "choose another --port" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_textual_serve_it_says_what_to_install(
+    trace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "textual_serve.server", None)
+    assert main(["serve", str(trace)]) == 1
+    assert "pip install textual-serve" in capsys.readouterr().err
