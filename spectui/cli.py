@@ -12,7 +12,7 @@ from spectui.choices import did_you_mean
 from spectui.commands import MAX_CONCURRENCY, TUNE_BUDGET_S
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
-COMMANDS = ("run", "replay", "tune", "calibrate", "doctor")
+COMMANDS = ("run", "replay", "shot", "cast", "serve", "tune", "calibrate", "doctor")
 
 
 class UsageError(Exception):
@@ -79,6 +79,9 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_run(commands)
     _add_replay(commands)
+    _add_shot(commands)
+    _add_cast(commands)
+    _add_serve(commands)
     _add_tune(commands)
     _add_calibrate(commands)
     _add_doctor(commands)
@@ -98,6 +101,7 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--headless", action="store_true", help="plain lines and a summary, also in a terminal")
     run.add_argument("--rounds", type=_positive, default=1, metavar="N", help="prompts to race when headless (1)")
     run.add_argument("--json", action="store_true", help="headless; print the summary as JSON")
+    run.add_argument("--script", default=None, metavar="FILE", help="give the talk in this file, as demos/talk.toml is")
     run.add_argument(
         "--record", default=None, metavar="FILE", help="record the run as a trace; R does it at any moment"
     )
@@ -116,9 +120,61 @@ def _add_replay(commands: Any) -> None:
     replay.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="0.1 to 50 times (1)")
     replay.add_argument("--at", default=None, metavar="PLACE", help="a step such as 412, or lane time such as 12.5s")
     replay.add_argument("--loop", action="store_true", help="begin again at the end")
+    replay.add_argument("--script", default=None, metavar="FILE", help="give the talk in this file")
     replay.add_argument("--headless", action="store_true", help="print everything as plain lines, also in a terminal")
     replay.add_argument("--json", action="store_true", help="print the summary as JSON")
     replay.add_argument("--theme", default=None, metavar="NAME", help="colours")
+
+
+def _add_shot(commands: Any) -> None:
+    shot = commands.add_parser(
+        "shot",
+        help="a picture of the screen at a place of a trace",
+        description="Save the screen at one place of a trace as SVG, PNG or text: the same bytes each time.",
+    )
+    shot.set_defaults(command=_shot, name="shot", parser=shot)
+    _add_drawing(shot, "FILE.svg, .png or .txt; without it an SVG called like the trace")
+    shot.add_argument(
+        "--at", default=None, metavar="PLACE", help="a step such as 412, or lane time such as 12.5s (the end)"
+    )
+
+
+def _add_cast(commands: Any) -> None:
+    cast = commands.add_parser(
+        "cast",
+        help="the replay of a trace as a recording for web pages",
+        description="Save the replay as an asciinema recording, which a player on a web page shows.",
+    )
+    cast.set_defaults(command=_cast, name="cast", parser=cast)
+    _add_drawing(cast, "FILE.cast; without it a file called like the trace")
+    cast.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="0.1 to 50 times (1)")
+
+
+def _add_drawing(parser: argparse.ArgumentParser, output: str) -> None:
+    """What every command that draws a trace into a file takes."""
+    parser.add_argument("trace", metavar="TRACE", help="a file that --record or R has written")
+    parser.add_argument("-o", "--output", default=None, metavar="FILE", help=output)
+    parser.add_argument("--size", type=_size, default=(120, 36), metavar="COLSxROWS", help="cells (120x36)")
+    parser.add_argument("--theme", default=None, metavar="NAME", help="colours")
+
+
+def _add_serve(commands: Any) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="the replay of a trace in a browser",
+        description="Show the replay of a trace on a web page; each visitor has a replay of their own.",
+    )
+    serve.set_defaults(command=_serve, name="serve", parser=serve)
+    serve.add_argument("trace", nargs="?", default=None, metavar="TRACE", help="a file that --record or R has written")
+    serve.add_argument("--port", type=_port, default=8000, metavar="N", help="8000")
+    serve.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="127.0.0.1: this machine only")
+    serve.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="0.1 to 50 times (1)")
+    serve.add_argument("--at", default=None, metavar="PLACE", help="where it begins, in a pause")
+    serve.add_argument("--loop", action="store_true", help="begin again at the end")
+    serve.add_argument("--theme", default=None, metavar="NAME", help="colours")
+    # Known only to say why an engine is not served.
+    for option in ("--model", "--lane", "--prompt", "--prompts", "--engine-arg"):
+        serve.add_argument(option, action="append", dest="engine", help=argparse.SUPPRESS)
 
 
 def _add_tune(commands: Any) -> None:
@@ -234,6 +290,20 @@ def _speed(text: str) -> float:
     return number
 
 
+def _port(text: str) -> int:
+    number = _whole(text)
+    if not 1 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port from 1 to 65535")
+    return number
+
+
+def _size(text: str) -> tuple[int, int]:
+    cols, _, rows = text.partition("x")
+    if not (cols.isdecimal() and rows.isdecimal() and 40 <= int(cols) <= 1000 and 10 <= int(rows) <= 400):
+        raise argparse.ArgumentTypeError(f"'{text}' is no size from 40x10 to 1000x400, as in 160x45")
+    return int(cols), int(rows)
+
+
 def _key_value(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.isidentifier():
@@ -254,6 +324,24 @@ def _replay(options: argparse.Namespace) -> int:
     from spectui.runtime.replay import replay
 
     return replay(options)
+
+
+def _shot(options: argparse.Namespace) -> int:
+    from spectui.runtime.shot import shot
+
+    return shot(options)
+
+
+def _cast(options: argparse.Namespace) -> int:
+    from spectui.runtime.cast import cast
+
+    return cast(options)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from spectui.runtime.serve import serve
+
+    return serve(options)
 
 
 def _tune(options: argparse.Namespace) -> int:

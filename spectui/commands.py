@@ -82,6 +82,13 @@ class ChangeSpeed:
 
 
 @dataclass(frozen=True, slots=True)
+class SetSpeed:
+    """Of a replay: play ``speed`` times as fast as the engines were."""
+
+    speed: float
+
+
+@dataclass(frozen=True, slots=True)
 class SetK:
     """Let ``lane`` draft ``k`` tokens from its next step on; 0 is plain decoding."""
 
@@ -168,6 +175,7 @@ Command: TypeAlias = (
     | Seek
     | SeekTo
     | ChangeSpeed
+    | SetSpeed
     | SetK
     | Inspect
     | SetConcurrency

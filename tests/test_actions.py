@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from spectui import commands as cmd
 from spectui.playback import Playhead
 from spectui.sources.synthetic import SyntheticSource
 from spectui.sources.synthetic_race import demo_lanes
-from spectui.ui.actions import ACTIONS, Action, bindings, groups, keys_table
+from spectui.ui.actions import ACTIONS, TALK_GROUP, Action, bindings, groups, keys_table
 from spectui.ui.screens.costs import CostsScreen
 from spectui.ui.screens.help import HelpScreen
 from spectui.ui.screens.inspect import InspectScreen
@@ -87,6 +88,26 @@ async def hides_rejected(stage: Stage, key: str) -> None:
     assert not stream.hide_rejected  # type: ignore[attr-defined]
 
 
+async def presents(stage: Stage, key: str) -> None:
+    await stage.pilot.resize_terminal(120, 36)
+    await stage.settle()
+    assert "accepted per step" in stage.text
+    await stage.press(key)
+    assert "accepted per step" not in stage.text
+    await stage.press(key)
+    assert "accepted per step" in stage.text
+
+
+async def slows_down(stage: Stage, key: str) -> None:
+    await stage.press(key)
+    assert not stage.app.slow.on, "slow motion is a part of presenting"
+    await stage.press("p", key)
+    assert stage.app.slow.on
+    assert "slow motion" in stage.text
+    await stage.press(key)
+    assert not stage.app.slow.on
+
+
 async def changes_the_window(stage: Stage, key: str) -> None:
     await stage.pilot.resize_terminal(120, 36)
     await stage.settle()
@@ -115,6 +136,13 @@ async def scrolls(stage: Stage, key: str) -> None:
     before = stage.text
     await stage.press(key)
     assert stage.text != before
+
+
+async def saves_a_picture(stage: Stage, key: str) -> None:
+    await stage.press(key)
+    [picture] = Path.cwd().glob("*.svg")
+    assert "Fibonacci" in picture.read_text()
+    assert stage.view.notice == f"saved {picture}"
 
 
 async def quits(stage: Stage, key: str) -> None:
@@ -153,6 +181,8 @@ CHECKS: dict[str, Check] = {
     "program.record": sends(cmd.Record()),
     "view.machine": shows(MachineScreen),
     "view.inspect": inspects,
+    "view.present": presents,
+    "view.slow": slows_down,
     "view.costs": shows(CostsScreen),
     "view.rejected": hides_rejected,
     "view.window": changes_the_window,
@@ -165,6 +195,7 @@ CHECKS: dict[str, Check] = {
     "view.home": scrolls,
     "view.end": scrolls,
     "program.log": shows(LogScreen),
+    "program.shot": saves_a_picture,
     "program.theme": offers_themes,
     "program.help": shows(HelpScreen),
     "program.quit": quits,
@@ -188,7 +219,10 @@ async def shows_request(stage: Stage, key: str) -> None:
     ("action", "key"),
     [pytest.param(action, key, id=f"{action.id}-{key}") for action in ACTIONS for key in action.keys.split(",")],
 )
-async def test_every_key_does_what_the_registry_says(action: Action, key: str) -> None:
+async def test_every_key_does_what_the_registry_says(
+    action: Action, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     async with running((120, 20), log=FakeLog("a line"), concurrency=2) as stage:
         stage.source.send(cmd.SetK("mtp", 1))
         await stage.steps(120)
@@ -222,7 +256,7 @@ def test_help_and_readme_list_every_action() -> None:
         if not action.id.startswith("lane.focus_"):
             assert action.description in table
     assert "`1-9`" in table
-    assert set(groups()) == {"Race", "Replay", "Lanes", "View", "Program"}
+    assert set(groups()) == {"Race", "Replay", "Lanes", "View", "Program", TALK_GROUP}
 
 
 async def test_what_cannot_be_done_is_dimmed_and_does_nothing() -> None:

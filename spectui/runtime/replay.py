@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import select
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +19,12 @@ from spectui.core.state import RunState
 from spectui.runtime import logs
 from spectui.runtime.headless import describe, summary, table
 from spectui.runtime.run import check_theme, log_file
-from spectui.runtime.terminal import Terminal, finish, owned_terminal
+from spectui.runtime.talks import talk_of
+from spectui.runtime.terminal import Terminal, exit_now, finish, owned_terminal
 from spectui.trace.reader import Trace, TraceError
 
 if TYPE_CHECKING:
+    from spectui.core.talk import Talk
     from spectui.trace.index import Timeline
 
 STOP_S = 1.0
@@ -35,13 +39,16 @@ def replay(options: argparse.Namespace) -> int:
     """
     start = starting_place(options.at)
     trace = opened(options.trace)
+    if in_browser():
+        finish(_page(trace, start, options))
     on_screen = all(os.isatty(fd) for fd in (0, 1, 2)) and not (options.headless or options.json)
+    talk = talk_of(options.script, on_screen)
     if on_screen:
         check_theme(options.theme)
         path = log_file()
         with owned_terminal(path) as terminal:
             logs.configure(path)
-            finish(_screen(trace, start, options, terminal))
+            finish(_screen(trace, start, options, terminal, talk))
     return told(trace, sys.stdout, as_json=options.json)
 
 
@@ -78,6 +85,11 @@ def starting_place(text: str | None) -> Callable[[Timeline], int] | None:
     raise UsageError(f"--at {text} is no place: it is a step such as 412, or lane time such as 12.5s")
 
 
+def in_browser() -> bool:
+    """Whether textual-serve started this process: it has the other ends of the pipes, and there is no terminal."""
+    return "WebDriver" in os.environ.get("TEXTUAL_DRIVER", "") and not os.isatty(1)
+
+
 def told(trace: Trace, out: TextIO, *, as_json: bool) -> int:
     """Print the whole trace: a line a step and the table, or the summary as JSON."""
     state = RunState()
@@ -96,8 +108,34 @@ def _problems(trace: Trace) -> list[str]:
     return [problem.sentence for problem in trace.problems.kept]
 
 
+def _page(trace: Trace, start: Callable[[Timeline], int] | None, options: argparse.Namespace) -> int:
+    """The screen for a browser. A log is none of a visitor's business."""
+    from spectui.sources.replay import Replay
+    from spectui.trace.index import Timeline
+    from spectui.ui.app import SpecTUIApp
+
+    source = Replay(Timeline(trace), speed=options.speed, start=start, loop=options.loop, now=time.monotonic)
+    threading.Thread(target=_end_with_server, name="server watch", daemon=True).start()
+    app = SpecTUIApp(source, theme=options.theme)
+    app.run()
+    source.stop(STOP_S)
+    return app.return_code or DONE
+
+
+def _end_with_server() -> None:
+    """A server that was killed tells nobody; then the pipe is closed, and the replay would go on for nobody."""
+    pipe = select.poll()
+    pipe.register(0, 0)
+    pipe.poll()
+    exit_now(DONE)
+
+
 def _screen(
-    trace: Trace, start: Callable[[Timeline], int] | None, options: argparse.Namespace, terminal: Terminal
+    trace: Trace,
+    start: Callable[[Timeline], int] | None,
+    options: argparse.Namespace,
+    terminal: Terminal,
+    talk: Talk | None,
 ) -> int:
     from spectui.runtime.outcome import report
     from spectui.sources.replay import Replay
@@ -105,7 +143,7 @@ def _screen(
     from spectui.ui.app import SpecTUIApp
 
     source = Replay(Timeline(trace), speed=options.speed, start=start, loop=options.loop, now=time.monotonic)
-    app = SpecTUIApp(source, log_tail=logs.LogTail(terminal.log_path), theme=options.theme)
+    app = SpecTUIApp(source, log_tail=logs.LogTail(terminal.log_path), theme=options.theme, talk=talk)
     terminal.stop_with(lambda code: app.exit(return_code=code))
     app.run()
     terminal.restore_screen()

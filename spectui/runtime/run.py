@@ -9,12 +9,17 @@ import argparse
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spectui.cli import RunError, UsageError
 from spectui.runtime import logs
+from spectui.runtime.talks import talk_of
 from spectui.runtime.terminal import Terminal, finish, owned_terminal
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
 from spectui.sources.base import Source
+
+if TYPE_CHECKING:
+    from spectui.core.talk import Talk
 
 STOP_S = 2.0
 """How long the engine thread may take to finish its step and free the engines when the user quits."""
@@ -40,12 +45,13 @@ def run(options: argparse.Namespace) -> int:
     source = Recorded(with_telemetry(EngineHost(config)), record, trace_name)
     # Textual draws on descriptor 2, so that one must be the terminal too.
     headless = options.headless or options.json or not all(os.isatty(fd) for fd in (0, 1, 2))
+    talk = talk_of(options.script, on_screen=not headless)
     if not headless:
         check_theme(options.theme)
     log_path = log_file()
     with owned_terminal(log_path) as terminal:
         logs.configure(log_path)
-        finish(_headless(source, options, terminal) if headless else _screen(source, options, terminal))
+        finish(_headless(source, options, terminal) if headless else _screen(source, options, terminal, talk))
 
 
 def log_file() -> Path:
@@ -87,11 +93,11 @@ def _headless(source: Source, options: argparse.Namespace, terminal: Terminal) -
     return report(state, terminal, expected=True)
 
 
-def _screen(source: Source, options: argparse.Namespace, terminal: Terminal) -> int:
+def _screen(source: Source, options: argparse.Namespace, terminal: Terminal, talk: Talk | None) -> int:
     from spectui.runtime.outcome import report
     from spectui.ui.app import SpecTUIApp
 
-    app = SpecTUIApp(source, log_tail=logs.LogTail(terminal.log_path), theme=options.theme)
+    app = SpecTUIApp(source, log_tail=logs.LogTail(terminal.log_path), theme=options.theme, talk=talk)
 
     def stop(code: int) -> None:
         app.exit(return_code=code)

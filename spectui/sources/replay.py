@@ -15,7 +15,17 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from spectui import commands as cmd
 from spectui.core.jump import Jumped
 from spectui.core.state import RunState
-from spectui.events import Event, Inspected, Notice, Paused, RoundFinished, RoundStarted, RunStarted, Step
+from spectui.events import (
+    Event,
+    Inspected,
+    Notice,
+    Paused,
+    RequestFinished,
+    RoundFinished,
+    RoundStarted,
+    RunStarted,
+    Step,
+)
 from spectui.playback import PlaybackMarks, Playhead
 from spectui.sources.base import Sink
 from spectui.sources.frame_slot import FrameSlot
@@ -38,6 +48,9 @@ CROWD_S = 0.01
 BUCKETS = 120
 FINEST = 480
 """Places that marks are told apart by."""
+
+_ENDS = (RequestFinished, RoundFinished)
+"""Belong to the step before them."""
 
 NO_ENGINES = "this is a replay: there is no engine to ask"
 
@@ -146,7 +159,7 @@ class Replay:
         self._events: Iterator[tuple[int, Event]] = iter(())
         self._next: Event | None = None
         self._number = 0
-        self._paused = self._ending = self._single = False
+        self._paused = self._ending = self._single = self._stepped = False
         self._said_at = float("-inf")
         self._marked = (-1, False)
 
@@ -225,7 +238,8 @@ class Replay:
             self._sink.emit(event)
         self._number += 1
         self._fetch()
-        if isinstance(event, Step) and self._single:
+        self._stepped = self._stepped or isinstance(event, Step)
+        if self._single and self._stepped and not isinstance(self._next, _ENDS):
             self._single = False
             self._say(force=True)
         elif isinstance(event, RoundFinished):
@@ -295,7 +309,7 @@ class Replay:
                 self._resume()
             case cmd.StepOnce():
                 self._set_paused(True)
-                self._single = self._next is not None
+                self._single, self._stepped = self._next is not None, False
             case cmd.StepBack():
                 self._set_paused(True)
                 self._go(self._timeline.step_before(self._number))
@@ -305,12 +319,14 @@ class Replay:
             case cmd.SeekTo(share):
                 self._go(round(share * self._timeline.known))
             case cmd.Restart():
-                self._go(0)
+                self._go(self._this_round())
                 self._set_paused(False)
             case cmd.NextPrompt(by):
                 self._go(self._round(by))
             case cmd.ChangeSpeed(by):
                 self._change_speed(by)
+            case cmd.SetSpeed(speed):
+                self._set_speed(min(max(speed, SPEEDS[0]), SPEEDS[-1]))
             case cmd.Inspect(lane, slot, index):
                 self._sink.emit(Inspected(lane, slot, index, (), NO_ENGINES))
             case _:
@@ -323,6 +339,10 @@ class Replay:
             return next((number for number in rounds if number > self._number), self._timeline.known)
         before = [number for number in rounds if number <= self._number]
         return before[-2] if len(before) > 1 else 0
+
+    def _this_round(self) -> int:
+        """The beginning of the round that is played; of the trace before the first."""
+        return max((number for number in self._timeline.marks.rounds if number <= self._number), default=0)
 
     def _resume(self) -> None:
         if self._next is None:
@@ -338,9 +358,12 @@ class Replay:
             self._sink.emit(Paused(paused))
 
     def _change_speed(self, by: int) -> None:
-        self._playing.read()
         nearest = min(range(len(SPEEDS)), key=lambda place: abs(SPEEDS[place] - self._playing.speed))
-        self._playing.speed = SPEEDS[max(0, min(len(SPEEDS) - 1, nearest + by))]
+        self._set_speed(SPEEDS[max(0, min(len(SPEEDS) - 1, nearest + by))])
+
+    def _set_speed(self, speed: float) -> None:
+        self._playing.read()
+        self._playing.speed = speed
         self._say(force=True)
 
 

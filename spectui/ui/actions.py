@@ -240,6 +240,27 @@ ACTIONS: tuple[Action, ...] = (
         "Hidden, the text reads as the user of the model gets it.",
     ),
     Action(
+        "view.present",
+        "p",
+        "p",
+        "present",
+        "present",
+        "Show an audience what matters: large digits, more text, one sentence a lane; again ends it.",
+        "View",
+        10,
+    ),
+    Action(
+        "view.slow",
+        "m",
+        "m",
+        "slow",
+        "slow motion",
+        "While presenting: act every step out, draft, verdict and the target's own token; again goes on at true speed.",
+        "View",
+        2,
+        "r leaves it and races the same prompts again at true speed.",
+    ),
+    Action(
         "view.costs",
         "s",
         "s",
@@ -318,6 +339,7 @@ ACTIONS: tuple[Action, ...] = (
         "Record the run to a file, with what is still in memory; again ends it.",
         "Program",
     ),
+    Action("program.shot", "S", "S", "shot", "picture", "Save a picture of the screen as an SVG file.", "Program"),
     Action(
         "program.theme",
         "t",
@@ -339,6 +361,24 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("program.quit", "q,ctrl+c", "q", "quit", "quit", "End the program at once.", "Program", 2, palette=False),
 )
+
+
+TALK: tuple[tuple[str, str, str, str], ...] = (
+    ("space", "Space", "talk_pause", "Hold the talk and the race, or let both go on."),
+    ("enter,right", "Enter Right", "talk_next", "Begin the next scene at once."),
+    ("escape", "Esc", "talk_end", "End the talk: the race stays as it is, and these keys do again what they did."),
+)
+"""Keys, how they are written, action and description of what a talk takes the keys for while it is given."""
+
+TALK_GROUP = "While a talk is given"
+
+
+def talk_bindings() -> list[BindingType]:
+    """The talk's keys as bindings of the app, which come before those of any screen."""
+    return [
+        Binding(keys, call, description, show=False, priority=True, id=f"talk.{call.removeprefix('talk_')}")
+        for keys, _, call, description in TALK
+    ]
 
 
 def bindings() -> list[BindingType]:
@@ -366,6 +406,7 @@ def groups() -> dict[str, list[tuple[str, str]]]:
             lines.append((f"1-{MAX_LANE_KEYS}", "Focus the lane of that number."))
         elif not action.call.startswith("focus_lane"):
             lines.append((action.shown, action.description))
+    table[TALK_GROUP] = [(shown, description) for _, shown, _, description in TALK]
     return table
 
 

@@ -18,16 +18,20 @@ from spectui import events as ev
 from spectui.core.jump import Emitted, Jumped
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
+from spectui.core.talk import Talk
 from spectui.core.views import LaneView, RunView, Viewer
 from spectui.sources.base import Source
 from spectui.sources.mailbox import Mailbox
-from spectui.ui.actions import ACTIONS
+from spectui.ui.actions import ACTIONS, talk_bindings
 from spectui.ui.canvas import Canvas, paint
 from spectui.ui.frames import FrameFigures, FrameTimer, LoopScheduler, Scheduler
 from spectui.ui.palette import BrokenThemeError, Theme
 from spectui.ui.screens.controls import Choices, Controls
 from spectui.ui.screens.live import LiveScreen
 from spectui.ui.screens.message import NOTICE_S
+from spectui.ui.screens.panes import Panes
+from spectui.ui.slow_motion import SlowMotion
+from spectui.ui.talking import Talking
 from spectui.ui.themes import Themes
 
 DEFAULT_THEME, NO_COLOUR_THEME = "midnight", "mono"
@@ -66,12 +70,14 @@ class SpecTUIApp(App[None]):
         mailbox: Where the source puts events.
         figures: Where the cost of frames is kept.
         scheduler: Makes the clock; the asyncio loop's when None.
+        talk: Begins with the first round; None when none is given.
     """
 
     TITLE = "SpecTUI"
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True, id="program.quit_always"),
+        *talk_bindings(),
     ]
 
     def __init__(
@@ -83,6 +89,7 @@ class SpecTUIApp(App[None]):
         mailbox: Mailbox | None = None,
         figures: FrameFigures | None = None,
         scheduler: Callable[[], Scheduler] = LoopScheduler,
+        talk: Talk | None = None,
     ) -> None:
         super().__init__()
         self.source = source
@@ -94,7 +101,9 @@ class SpecTUIApp(App[None]):
         self._figures = figures or FrameFigures()
         self._make_scheduler = scheduler
         self._viewer = Viewer(self.state)
-        self._controls = Controls(self.choices, source.send, self._say)
+        self.slow = SlowMotion(source.send, lambda seconds, call: self._later(seconds, call), self.redraw)
+        self._controls = Controls(self.choices, self.slow, self._say)
+        self.talking = None if talk is None else Talking(self, talk, self._controls, self._say)
         self._loading: dict[str, tuple[float, float | None]] = {}
         self._asked: set[Canvas] = set()
         self._notice_at: float | None = None
@@ -108,7 +117,7 @@ class SpecTUIApp(App[None]):
         self._use_theme(self.themes.find(theme or default))
 
     def get_default_screen(self) -> Screen[Any]:
-        return LiveScreen(self._controls)
+        return LiveScreen(self._controls, Panes(self.choices, self.slow, self.loading_s))
 
     def on_mount(self) -> None:
         scheduler = self._make_scheduler()
@@ -145,6 +154,11 @@ class SpecTUIApp(App[None]):
     @property
     def view(self) -> RunView:
         """The run as it is known now."""
+        return self.slow.seen(self._source_view)
+
+    @property
+    def _source_view(self) -> RunView:
+        """The same as the source has it, which stands still in slow motion."""
         self._viewer.slot = self.choices.slot
         return self._viewer.read()
 
@@ -160,10 +174,14 @@ class SpecTUIApp(App[None]):
     def reduce(self, event: Emitted) -> None:
         """Fold one event into the state, and note when it came where the screen shows a time."""
         if isinstance(event, Jumped):
+            if not self.state.lanes:
+                self._controls.begin(tuple(lane.info for lane in event.state.lanes.values()))
             self.state = event.state
             self._viewer = Viewer(self.state)
+            self._told(event)
             return
         reduce(self.state, event)
+        self._told(event)
         match event:
             case ev.LaneStage(lane, stage):
                 self._note_stage(lane, stage)
@@ -180,6 +198,11 @@ class SpecTUIApp(App[None]):
                 if event.round == 0:
                     self._race_begins()
                 self.choices.slot = min(self.choices.slot, max(0, len(event.prompts) - 1))
+
+    def _told(self, event: Emitted) -> None:
+        self.slow.see(event, self.state, self.choices.slot)
+        if self.talking is not None:
+            self.talking.see(event)
 
     def _say(self, text: str) -> None:
         """What the source need not be asked about."""
@@ -221,10 +244,25 @@ class SpecTUIApp(App[None]):
         if slow:
             lag = self._figures.lag_p99
             self.lag_ms = None if lag is None else lag * 1000
+        self.slow.turn(self._source_view)
+        if self.talking is not None:
+            self.talking.turn(self.view)
         asked, self._asked = self._asked, set()
         if present := getattr(self.screen, "present", None):
             present(self.view, slow)
             paint(self.screen, [canvas for canvas in asked if canvas.screen is self.screen and canvas.redraw()])
+
+    def now(self) -> float:
+        """Seconds of a monotonic clock."""
+        return self._now()
+
+    def call_after(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Call ``callback`` later, between two messages."""
+
+        def due() -> None:
+            self.call_later(callback)
+
+        self._later(seconds, due)
 
     def into_next_frame(self, canvas: Canvas) -> None:
         """Draw ``canvas`` anew in the next frame."""
@@ -244,6 +282,11 @@ class SpecTUIApp(App[None]):
         if line is not None:
             line.put(text)
         return line is not None
+
+    def redraw(self) -> None:
+        """Something of the panes changed: draw it in a frame."""
+        if self._started:
+            self.frames.poke()
 
     def redraw_all(self) -> None:
         """Something concerns the charts too: draw them in the next frame, not in half a second."""
@@ -296,6 +339,23 @@ class SpecTUIApp(App[None]):
                 if action.palette and screen.check_action(*action.parsed):
                     yield SystemCommand(action.label, f"{action.description} ({action.shown})", screen.doing(action))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action.startswith("talk_"):
+            return self.talking is not None and self.talking.takes(action)
+        return super().check_action(action, parameters)
+
+    def action_talk_pause(self) -> None:
+        if self.talking is not None:
+            self.talking.player.pause()
+
+    def action_talk_next(self) -> None:
+        if self.talking is not None:
+            self.talking.player.next_scene()
+
+    def action_talk_end(self) -> None:
+        if self.talking is not None:
+            self.talking.player.end()
+
     def action_help(self) -> None:
         from spectui.ui.screens.help import HelpScreen
 
@@ -319,6 +379,11 @@ class SpecTUIApp(App[None]):
         leave = self._controls.look(self.view)
         self.push_screen(InspectScreen(self.view, self.choices.focus, self.source.send, leave))
         self.frames.poke(slow=True)
+
+    def action_shot(self) -> None:
+        from spectui.ui.picture import save
+
+        self._say(save(self))
 
     def action_log(self) -> None:
         from spectui.ui.screens.log import LogScreen

@@ -18,6 +18,14 @@ SIDE_CELLS = 30
 _CHART_CELLS = 38
 
 
+_AUDIENCE_DIGITS_HEIGHT = 20
+_AUDIENCE_CHART_HEIGHT = 44
+_AUDIENCE_CHART_ROWS = 8
+_SENTENCE_HEIGHT = 12
+_SENTENCE_CELLS = 68
+"""Width of a pane in which a sentence about a step needs one row."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrangement:
     """The parts of the live screen.
@@ -33,6 +41,7 @@ class Arrangement:
         telemetry: Whether there is a line for memory and bandwidth.
         tight: Whether even the blank row below the strip is needed for text.
         airy: Whether blank rows set the parts apart.
+        sentence: Rows of the sentence under a pane's text; 0 leaves it out.
     """
 
     panes: int
@@ -45,6 +54,7 @@ class Arrangement:
     telemetry: bool
     tight: bool
     airy: bool
+    sentence: int = 0
 
 
 # From this height on: rows of head, ledger and charts below. Chosen so that the text keeps most of what is added.
@@ -85,10 +95,35 @@ def arrange(width: int, height: int, lanes: int) -> Arrangement | None:
     )
 
 
-def arrange_above(rows: int, width: int, height: int, lanes: int) -> Arrangement | None:
+def arrange_for_audience(width: int, height: int, lanes: int) -> Arrangement | None:
+    """The same for presenter mode: large digits and text, no ledger, and a chart only where there is plenty of room."""
+    found = arrange(width, height, lanes)
+    if found is None:
+        return None
+    charts = height >= _AUDIENCE_CHART_HEIGHT
+    return replace(
+        found,
+        head=LARGE_ROWS if height >= _AUDIENCE_DIGITS_HEIGHT else found.head,
+        ledger=0,
+        charts="below" if charts else "none",
+        chart_count=int(charts),
+        chart_rows=_AUDIENCE_CHART_ROWS if charts else 0,
+        telemetry=False,
+        sentence=_sentence_rows(width // found.panes, height),
+    )
+
+
+def _sentence_rows(width: int, height: int) -> int:
+    if height < _SENTENCE_HEIGHT:
+        return 0
+    return 1 if width >= _SENTENCE_CELLS or height < _AUDIENCE_DIGITS_HEIGHT else 2
+
+
+def arrange_above(rows: int, width: int, height: int, lanes: int, audience: bool = False) -> Arrangement | None:
     """The arrangement while a list of ``rows`` stands below: the panes stay as they are if the charts can make room."""
-    whole = arrange(width, height, lanes)
-    less = arrange(width, max(min(height, MIN_HEIGHT), height - rows), lanes)
+    arranged = arrange_for_audience if audience else arrange
+    whole = arranged(width, height, lanes)
+    less = arranged(width, max(min(height, MIN_HEIGHT), height - rows), lanes)
     if whole is None or less is None or (whole.panes, whole.charts) == (less.panes, less.charts):
         return less
     return replace(whole, charts="none", chart_count=0, chart_rows=0) if whole.charts == "below" else less

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from spectui import commands as cmd
 from spectui.core.views import LaneView, RunView
 from spectui.events import LaneInfo
+from spectui.ui.slow_motion import SlowMotion
 
 if TYPE_CHECKING:
     from spectui.ui.screens.prompt import Question
@@ -26,6 +27,7 @@ class Choices:
     slot: int = 0
     windowed: bool = True
     hide_rejected: bool = False
+    presenting: bool = False
     wanted_k: dict[str, int] = field(default_factory=dict)
     wanted_pause: bool | None = None
 
@@ -36,11 +38,12 @@ LIVE_ONLY = frozenset({"ask", "next_category", "concurrency", "change_k", "tune"
 
 
 class Controls:
-    """Turns actions into commands and choices. ``send`` passes a command to the source, ``say`` tells the user."""
+    """Turns actions into commands and choices. ``slow`` passes commands to the source, ``say`` tells the user."""
 
-    def __init__(self, choices: Choices, send: Callable[[cmd.Command], None], say: Callable[[str], None]) -> None:
+    def __init__(self, choices: Choices, slow: SlowMotion, say: Callable[[str], None]) -> None:
         self._choices = choices
-        self._send = send
+        self._slow = slow
+        self._send = slow.send
         self._say = say
         self._earlier: dict[str, list[str]] = {}
 
@@ -63,6 +66,8 @@ class Controls:
 
     def paused(self, view: RunView) -> bool:
         """Whether the race stands still or is about to."""
+        if self._slow.on:
+            return not self._slow.moving
         wanted = self._choices.wanted_pause
         return view.paused if wanted is None else wanted
 
@@ -97,29 +102,55 @@ class Controls:
             case "change_k":
                 return begun and lane is not None and lane.failed is None and 0 <= self.k(lane) + by <= lane.info.k_max
             case "tune":
-                return begun and lane is not None and lane.failed is None and lane.info.k_max > 0
+                return begun and not self._slow.on and lane is not None and lane.failed is None and lane.info.k_max > 0
             case "costs":
                 return begun
+            case "slow":
+                return begun and self._choices.presenting
             case "inspect":
                 return begun and lane is not None and bool(lane.history)
             case "request":
                 return len(view.prompts) > 1
-            case "scroll_text" | "rejected" | "window":
+            case "scroll_text" | "rejected" | "window" | "present":
                 return lane is not None
         return True
 
     def pause(self, view: RunView) -> None:
+        if self._slow.on:
+            self._slow.toggle()
+            return
         paused = self.paused(view)
         self._choices.wanted_pause = not paused
         self._send(cmd.Resume() if paused else cmd.Pause())
 
     def step(self) -> None:
-        self._send(cmd.StepOnce())
+        if self._slow.on:
+            self._slow.step()
+        else:
+            self._send(cmd.StepOnce())
+
+    def present(self) -> None:
+        """Presenter mode on or off; slow motion is a part of it."""
+        self._choices.presenting = not self._choices.presenting
+        if self._slow.on and not self._choices.presenting:
+            self._slow.leave()
+
+    def slow(self, view: RunView) -> None:
+        """Slow motion on or off; of a round that is over again from its beginning."""
+        if self._slow.on:
+            if self._slow.leave():
+                self._say("at true speed from here; r plays it again from the beginning")
+        elif view.round_over:
+            self._slow.begin(going=True)
+            self._send(cmd.Restart())
+        else:
+            self._slow.begin(going=not self.paused(view))
 
     def record(self) -> None:
         self._send(cmd.Record())
 
     def step_back(self) -> None:
+        self._slow.stop()
         self._send(cmd.StepBack())
 
     def seek(self, seconds: float) -> None:
@@ -134,8 +165,12 @@ class Controls:
     def next_prompt(self, by: int) -> None:
         self._send(cmd.NextPrompt(by))
 
-    def restart(self) -> None:
-        self._send(cmd.Restart())
+    def restart(self, view: RunView) -> None:
+        """The same prompts again; out of slow motion at true speed."""
+        if self._slow.on:
+            self._slow.replay(view)
+        else:
+            self._send(cmd.Restart())
 
     def next_category(self) -> None:
         self._send(cmd.NextCategory())
@@ -190,6 +225,9 @@ class Controls:
         """Let the race stand still to look at a step; what is given back lets it go on if it ran."""
         if self.paused(view) or view.round_over:
             return lambda: None
+        if self._slow.on:
+            self._slow.stop()
+            return self._slow.toggle
         self._send(cmd.Pause())
         return lambda: self._send(cmd.Resume())
 

@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container, Horizontal
+from textual.containers import Container
 from textual.screen import Screen
 from textual.widget import Widget
 
-from spectui.core.views import LaneView, RunView
+from spectui.core.views import RunView
 from spectui.ui.actions import ACTIONS, Action, bindings
 from spectui.ui.canvas import paint
 from spectui.ui.rows import EMPTY, Row
-from spectui.ui.screens.arrangement import SIDE_CELLS, arrange_above, visible
+from spectui.ui.screens.arrangement import SIDE_CELLS, arrange_above
 from spectui.ui.screens.below import Below
 from spectui.ui.screens.charts import Charts
 from spectui.ui.screens.controls import LIVE_ONLY, REPLAY_ONLY, Controls
 from spectui.ui.screens.lines import KeysLine, MessageLine, asking_hints, hints
 from spectui.ui.screens.message import message
 from spectui.ui.screens.pane import LanePane
+from spectui.ui.screens.panes import Panes
 from spectui.ui.screens.strip import LaneStrip
-from spectui.ui.widgets.pane_head import PaneState
+from spectui.ui.widgets.caption_line import CaptionLine
 from spectui.ui.widgets.status import StatusLine, TooSmall
 from spectui.ui.widgets.timeline_bar import TimelineBar
 
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from spectui.ui.widgets.theme_list import ThemeList
 
 
+NOT_FOR_AUDIENCE = frozenset({"view.inspect", "view.rejected", "view.machine", "program.log"})
+"""Actions that leave the footer's room to those of presenter mode; their keys work all the same."""
+
+
 class LiveScreen(Screen[None]):
     """Arranges the parts and shows the view to those whose part of it moved."""
 
@@ -40,6 +45,7 @@ class LiveScreen(Screen[None]):
     LiveScreen {{ background: $background; layout: vertical; overflow: hidden; }}
     LiveScreen StatusLine, LiveScreen LaneStrip, LiveScreen Below {{ margin: 0 1; }}
     LiveScreen.airy Below {{ margin: 1 1 0 1; }}
+    LiveScreen.airy CaptionLine {{ margin: 1 1 0 1; }}
     LiveScreen.airy StatusLine {{ margin: 0 1 1 1; }}
     LiveScreen LaneStrip {{ display: none; margin: 0 1 1 1; }}
     LiveScreen.strip LaneStrip {{ display: block; }}
@@ -47,7 +53,7 @@ class LiveScreen(Screen[None]):
     LiveScreen #body {{ height: 1fr; layout: vertical; overflow: hidden; }}
     LiveScreen #panes {{ height: 1fr; width: 1fr; overflow: hidden; }}
     LiveScreen LanePane {{ width: 1fr; padding: 0 1; overflow: hidden; }}
-    LiveScreen LanePane Ledger {{ margin: 1 0 0 0; }}
+    LiveScreen LanePane Ledger, LiveScreen LanePane Sentence {{ margin: 1 0 0 0; }}
     LiveScreen Charts {{ height: auto; overflow: hidden; margin: 1 0 0 0; }}
     LiveScreen.beside #body {{ layout: horizontal; }}
     LiveScreen.beside Charts {{ layout: vertical; width: {SIDE_CELLS}; height: 1fr; margin: 0; }}
@@ -63,19 +69,19 @@ class LiveScreen(Screen[None]):
     # Textual would give the keys to the hidden prompt line when another screen closes.
     AUTO_FOCUS = ""
 
-    def __init__(self, controls: Controls) -> None:
+    def __init__(self, controls: Controls, panes: Panes) -> None:
         super().__init__()
         self._controls = controls
         self._status = StatusLine()
         self._strip = LaneStrip()
-        self._panes: list[LanePane] = []
+        self._panes = panes
         self._charts = Charts()
         self._below = Below()
+        self._caption = CaptionLine()
         self._message = MessageLine()
         self._keys = KeysLine(lambda action: self.doing(action)())
         self._prompt_line: PromptLine | None = None
         self._theme_list: ThemeList | None = None
-        self._first = 0
         self._asked: object = None
         self._laid_out: object = None
         self._keys_for: object = None
@@ -84,9 +90,10 @@ class LiveScreen(Screen[None]):
         yield self._status
         yield self._strip
         with Container(id="body"):
-            yield Horizontal(id="panes")
+            yield self._panes
             yield self._charts
         yield self._below
+        yield self._caption
         yield self._message
         yield self._keys
         yield TooSmall()
@@ -108,39 +115,36 @@ class LiveScreen(Screen[None]):
             dirty.add(self._status)
         if self._strip.display and self._strip.show(view.lanes, choices.focus):
             dirty.add(self._strip)
-        for index, (pane, lane) in enumerate(zip(self._panes, view.lanes, strict=False)):
-            if pane.display:
-                dirty |= pane.show(lane, self._pane_state(view, lane, index))
+        dirty |= self._panes.show(view)
         if slow:
             dirty |= self._charts.show(view.lanes, choices.focus, choices.windowed)
         dirty |= self._below.show(view, slow)
-        if self._message.show(message(view, self._app.notice_age_s, choices.slot)):
+        talking = self._app.talking
+        if talking is not None:
+            dirty |= talking.show(self._caption, self.size.width)
+        quiet = talking is not None and talking.player.running
+        if self._message.show(message(view, self._app.notice_age_s, choices.slot, self._app.slow.on, quiet)):
             dirty.add(self._message)
         if self._show_keys(view):
             dirty.add(self._keys)
         paint(self, dirty)
-
-    def _pane_state(self, view: RunView, lane: LaneView, index: int) -> PaneState:
-        return PaneState(
-            number=index + 1,
-            focused=index == self._app.choices.focus and len(view.lanes) > 1,
-            greedy=view.sampling.temperature <= 0,
-            paused=view.paused,
-            stopped=view.fault is not None,
-            elapsed_s=self._app.loading_s(lane),
-        )
 
     def _show_keys(self, view: RunView) -> bool:
         choices, instead = self._app.choices, self._hints_instead()
         failed = sum(lane.failed is not None for lane in view.lanes)
         replay = view.playhead is not None
         moment = (view.round, view.round_over, view.paused, view.fault, len(view.lanes), failed, replay)
-        key = (moment, choices.wanted_pause, choices.focus, instead)
+        key = (moment, choices.wanted_pause, choices.focus, choices.presenting, self._app.slow.on, instead)
         if key == self._keys_for:
             return False
         self._keys_for = key
-        labels = {"race.pause": "go on" if self._controls.paused(view) else "pause"}
-        return self._keys.show(self._disabled(), labels, instead, _not_for(replay))
+        labels = {
+            "race.pause": "go on" if self._controls.paused(view) else "pause",
+            "view.present": "end presenting" if choices.presenting else "present",
+            "view.slow": "true speed" if self._app.slow.on else "slow motion",
+        }
+        hidden = _not_for(replay) | (NOT_FOR_AUDIENCE if choices.presenting else {"view.slow"})
+        return self._keys.show(self._disabled(), labels, instead, hidden)
 
     def _hints_instead(self) -> Row:
         """What the keys do while something else than the race takes them."""
@@ -148,7 +152,7 @@ class LiveScreen(Screen[None]):
             return asking_hints(self.typing.question.does)
         if self.choosing is not None:
             return hints(("Enter", "keep"), ("Esc", f"back to {self.choosing.before}"), ("Up Down", "choose"))
-        return EMPTY
+        return EMPTY if self._app.talking is None else self._app.talking.hints
 
     def _disabled(self) -> frozenset[str]:
         """Actions of the footer that can do nothing now."""
@@ -160,41 +164,29 @@ class LiveScreen(Screen[None]):
         width, height = self.size
         list_rows = 0 if self.choosing is None else self.choosing.wanted_rows(height)
         replay = view.playhead is not None
-        asked = (width, height, list_rows, len(view.lanes), self._app.choices.focus, replay)
+        audience = self._app.choices.presenting
+        asked = (width, height, list_rows, len(view.lanes), self._app.choices.focus, replay, audience)
         if asked == self._asked:
             return
         self._asked = asked
-        found = arrange_above(list_rows, width, height, len(view.lanes))
-        if found is not None:
-            self._first = visible(self._app.choices.focus, found.panes, len(view.lanes), self._first)
-        key = (found, list_rows, len(view.lanes), self._first, replay)
+        found = arrange_above(list_rows, width, height, len(view.lanes), audience)
+        first = 0 if found is None else self._panes.first(found, len(view.lanes))
+        key = (found, list_rows, len(view.lanes), first, replay)
         if key == self._laid_out:
             return
         self._laid_out = key
         self.set_class(found is None, "too-small")
         if found is None:
             return
-        self._mount_panes(len(view.lanes))
         self.set_class(found.strip, "strip")
         self.set_class(found.charts == "beside", "beside")
         self.set_class(found.airy, "airy")
         self.set_class(found.tight, "tight")
-        for index, pane in enumerate(self._panes):
-            pane.display = self._first <= index < self._first + found.panes
-            pane.fit_to(found)
+        self._panes.fit_to(found, len(view.lanes))
         self._charts.fit_to(found, len(view.lanes))
         self._below.fit_to(found, replay)
         if self.choosing is not None:
             self.choosing.styles.height = list_rows
-
-    def _mount_panes(self, lanes: int) -> None:
-        place = self.query_one("#panes")
-        while len(self._panes) > lanes:
-            self._panes.pop().remove()
-        while len(self._panes) < lanes:
-            self._panes.append(LanePane(len(self._panes)))
-            place.mount(self._panes[-1])
-            self._panes[-1].stream.hide_rejected = self._app.choices.hide_rejected
 
     def on_resize(self) -> None:
         self._app.redraw_all()
@@ -247,7 +239,7 @@ class LiveScreen(Screen[None]):
         self._controls.next_category()
 
     def action_restart(self) -> None:
-        self._controls.restart()
+        self._controls.restart(self._view)
 
     def action_concurrency(self, by: int) -> None:
         self._controls.concurrency(self._view, by)
@@ -274,20 +266,18 @@ class LiveScreen(Screen[None]):
     def action_rejected(self) -> None:
         choices = self._app.choices
         choices.hide_rejected = not choices.hide_rejected
-        for pane in self._panes:
-            pane.stream.hide_rejected = choices.hide_rejected
+        self._panes.hide_rejected()
+
+    def action_present(self) -> None:
+        self._controls.present()
+        self._app.redraw_all()
+
+    def action_slow(self) -> None:
+        self._controls.slow(self._view)
+        self._app.redraw_all()
 
     def action_scroll_text(self, where: str) -> None:
-        stream = self._panes[self._app.choices.focus].stream
-        match where:
-            case "up" | "down":
-                stream.scroll_lines(-1 if where == "up" else 1)
-            case "page_up" | "page_down":
-                stream.page(-1 if where == "page_up" else 1)
-            case "home":
-                stream.home()
-            case "end":
-                stream.end()
+        self._panes.scroll(where)
 
     async def action_theme(self) -> None:
         from spectui.ui.widgets.theme_list import ThemeList
@@ -300,6 +290,9 @@ class LiveScreen(Screen[None]):
 
     def action_help(self) -> None:
         self._app.action_help()
+
+    def action_shot(self) -> None:
+        self._app.action_shot()
 
     def action_tune(self) -> None:
         self._controls.tune(self._view)

@@ -9,10 +9,11 @@ NOTICE_S = 6.0
 """Seconds that a notice stays."""
 
 
-def message(view: RunView, notice_age_s: float | None, slot: int = 0) -> Row:
+def message(view: RunView, notice_age_s: float | None, slot: int = 0, slow: bool = False, quiet: bool = False) -> Row:
     """The sentence for the moment: what is worst first.
 
-    ``notice_age_s`` is None when nothing was ever said; ``slot`` is the shown one of several requests.
+    ``notice_age_s`` is None when nothing was ever said; ``slot`` is the shown one of several requests; ``slow`` is
+    whether the race is in slow motion; ``quiet`` leaves out what is no news.
     """
     if view.fault is not None:
         return ((view.fault, "bad"), ("   l log   q quit", "muted"))
@@ -23,6 +24,10 @@ def message(view: RunView, notice_age_s: float | None, slot: int = 0) -> Row:
         return ((view.notice, "text"),)
     if view.round is None:
         return _starting(lanes)
+    if quiet:
+        return ()
+    if slow:
+        return _slow(view)
     if view.round_over:
         return (("finished: ", "good"), ("n next prompt, r restart", "text"), *_winner(lanes))
     if view.paused:
@@ -30,6 +35,14 @@ def message(view: RunView, notice_age_s: float | None, slot: int = 0) -> Row:
     if len(view.prompts) > 1:
         return ((f"request {slot + 1} of {len(view.prompts)}; < and > show another", "muted"),)
     return ()
+
+
+def _slow(view: RunView) -> Row:
+    if view.round_over:
+        return (("finished: ", "good"), ("r again at true speed, n next prompt", "text"))
+    if view.paused:
+        return (("slow motion, paused: ", "warn"), (". takes one step, Space goes on, r again at true speed", "text"))
+    return (("slow motion: ", "accent"), ("Space pauses, r again at true speed, m leaves it", "text"))
 
 
 def _starting(lanes: tuple[LaneView, ...]) -> Row:

@@ -1,6 +1,8 @@
-"""One lane's pane: head, text, ledger."""
+"""One lane's pane: head, text, ledger; or the sentence for an audience."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from textual import events
 from textual.app import ComposeResult
@@ -8,11 +10,31 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widget import Widget
 
+from spectui.core.tokens import Token
 from spectui.core.views import LaneView
 from spectui.ui.screens.arrangement import Arrangement
 from spectui.ui.widgets.ledger import Ledger
 from spectui.ui.widgets.pane_head import PaneHead, PaneState, lane_message
+from spectui.ui.widgets.sentence import Sentence
 from spectui.ui.widgets.token_stream import TokenStream
+
+
+@dataclass(frozen=True, slots=True)
+class PaneStage:
+    """What is told to an audience.
+
+    Attributes:
+        sentence: Stands under the text.
+        before: Tokens of the text that stand before ``tokens``.
+        tokens: Those of a step that is acted out, None when none is.
+    """
+
+    sentence: str = ""
+    before: int = 0
+    tokens: tuple[Token, ...] | None = None
+
+
+NO_STAGE = PaneStage()
 
 
 class LanePane(Vertical):
@@ -31,25 +53,30 @@ class LanePane(Vertical):
         self.head = PaneHead()
         self.stream = TokenStream()
         self.ledger = Ledger()
+        self.sentence = Sentence()
         self._shown: tuple[LaneView, PaneState] | None = None
+        self._stage = NO_STAGE
 
     def compose(self) -> ComposeResult:
         yield self.head
         yield self.stream
         yield self.ledger
+        yield self.sentence
 
     def fit_to(self, arrangement: Arrangement) -> None:
         """Give the parts their rows."""
         self.head.styles.height = arrangement.head
         self.ledger.styles.height = arrangement.ledger
         self.ledger.display = arrangement.ledger > 0
+        self.sentence.styles.height = arrangement.sentence
+        self.sentence.display = arrangement.sentence > 0
 
-    def show(self, lane: LaneView, state: PaneState) -> set[Widget]:
+    def show(self, lane: LaneView, state: PaneState, stage: PaneStage = NO_STAGE) -> set[Widget]:
         """Show ``lane``; the widgets that have something to paint."""
         before, self._shown = self._shown, (lane, state)
+        dirty = self._set(stage)
         if before is not None and before[0] is lane and before[1] == state:
-            return set()
-        dirty: set[Widget] = set()
+            return dirty
         if self.head.show(lane, state):
             dirty.add(self.head)
         # A view is also new when only AR's speed moved, which is no news for the text and the ledger.
@@ -58,6 +85,17 @@ class LanePane(Vertical):
                 dirty.add(self.stream)
             if self.ledger.show(lane):
                 dirty.add(self.ledger)
+        return dirty
+
+    def _set(self, stage: PaneStage) -> set[Widget]:
+        dirty: set[Widget] = set()
+        if stage == self._stage:
+            return dirty
+        self._stage = stage
+        if self.stream.stage(stage.before, stage.tokens):
+            dirty.add(self.stream)
+        if self.sentence.show(stage.sentence):
+            dirty.add(self.sentence)
         return dirty
 
     def on_click(self, event: events.Click) -> None:

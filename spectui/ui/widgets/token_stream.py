@@ -6,10 +6,11 @@ from typing import Any
 
 from textual import events
 
-from spectui.core.tokens import TokenLog
+from spectui.core.tokens import Token, TokenLog
 from spectui.core.views import StreamView
 from spectui.ui.rows import Row, Span, fit
 from spectui.ui.widgets.shifting import ShiftingCanvas
+from spectui.ui.widgets.staged_text import staged_log
 from spectui.ui.widgets.stream_layout import StreamLayout
 from spectui.ui.widgets.wrapping import wrapped
 
@@ -31,6 +32,7 @@ class TokenStream(ShiftingCanvas):
         self._row_cache: dict[int, Row] = {}
         self._top: int | None = None
         self._hide_rejected = False
+        self._staged: tuple[int, tuple[Token, ...]] | None = None
 
     def show(self, view: StreamView | None, message: tuple[Span, ...] = ()) -> bool:
         """Show a request, or the paragraphs of ``message`` in its place; True when there is something to paint.
@@ -42,6 +44,14 @@ class TokenStream(ShiftingCanvas):
             self._top = None
         self._view = view
         self._message = message
+        return self.redraw()
+
+    def stage(self, before: int, tokens: tuple[Token, ...] | None) -> bool:
+        """Show the first ``before`` tokens of the request and ``tokens`` behind them; None shows it as it is.
+
+        True when there is something to paint.
+        """
+        self._staged = None if tokens is None else (before, tokens)
         return self.redraw()
 
     @property
@@ -93,6 +103,10 @@ class TokenStream(ShiftingCanvas):
     def rows(self, width: int, height: int) -> list[Row]:
         if self._message or self._view is None:
             return wrapped(self._message, width)[:height]
+        if self._staged is not None:
+            before, tokens = self._staged
+            log = staged_log(self._view.log, before, tokens, width * height, self._hide_rejected)
+            return stream_rows(log, width, signs=bool(getattr(self.palette, "signs", False)))[-height:]
         self._lay_out(width)
         total = self._total()
         end = max(0, total - height)

@@ -1,0 +1,57 @@
+"""One sentence about a lane for people who never heard of speculative decoding."""
+
+from __future__ import annotations
+
+from spectui.core.staging import Phase
+from spectui.core.views import LaneView
+from spectui.events import Step
+
+LOOK = "for one look at the model"
+
+
+def lane_sentence(lane: LaneView) -> str:
+    """About the last step of the shown request, or about the whole round when the lane is done; empty before."""
+    if lane.requests and not lane.active:
+        return finished_sentence(lane.emitted, lane.round_s, lane.speedup if lane.info.k_max else None)
+    past = lane.history.at(lane.history.last) if lane.history else None
+    return step_sentence(past.step) if past else ""
+
+
+def step_sentence(step: Step) -> str:
+    """What came of a step."""
+    tokens = _count(len(step.emitted), "token")
+    ended = ", then the answer ended" if step.cut else ""
+    if not step.drafted:
+        return f"{tokens} {LOOK}{ended}"
+    guesses = len(step.drafted)
+    verb = "was" if 1 in (step.accepted, guesses) else "were"
+    return f"{step.accepted} of {guesses} guess{_es(guesses)} {verb} right: {tokens} {LOOK}{ended}"
+
+
+def staged_sentence(step: Step, phase: Phase) -> str:
+    """What goes on in a step that is shown in slow motion."""
+    guesses = len(step.drafted)
+    match phase:
+        case "draft":
+            return f"the drafter guesses {_count(guesses, 'token')} ahead"
+        case "verdict" if guesses == 1:
+            return "one look at the model checks the guess"
+        case "verdict":
+            return f"one look at the model checks all {guesses} guesses at once"
+        case "result":
+            return step_sentence(step)
+
+
+def finished_sentence(tokens: int, seconds: float, speedup: float | None) -> str:
+    """What the round took; ``speedup`` over AR is None for AR itself, and where AR was not raced."""
+    faster = "" if speedup is None else f", {speedup:.2f} times as fast as AR"
+    return f"{_count(tokens, 'token')} in {seconds:.2f} s{faster}"
+
+
+def _count(number: int, noun: str) -> str:
+    words = {0: "no", 1: "one"}
+    return f"{words.get(number, number)} {noun}{'' if number in words else 's'}"
+
+
+def _es(number: int) -> str:
+    return "" if number == 1 else "es"

@@ -1,0 +1,101 @@
+"""The panes side by side: which lanes are in sight, and what each pane is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.containers import Horizontal
+from textual.widget import Widget
+
+from spectui.core.captions import lane_sentence, staged_sentence
+from spectui.core.views import LaneView, RunView
+from spectui.ui.screens.arrangement import Arrangement, visible
+from spectui.ui.screens.controls import Choices
+from spectui.ui.screens.pane import NO_STAGE, LanePane, PaneStage
+from spectui.ui.slow_motion import SlowMotion
+from spectui.ui.widgets.pane_head import PaneState
+
+
+class Panes(Horizontal):
+    """Makes a pane for every lane and shows as many as there is room for, the focused one among them.
+
+    Args:
+        choices: What the user chose.
+        slow: The step that is acted out.
+        loading_s: Seconds since a lane began to load.
+    """
+
+    def __init__(self, choices: Choices, slow: SlowMotion, loading_s: Callable[[LaneView], float | None]) -> None:
+        super().__init__(id="panes")
+        self._choices = choices
+        self._slow = slow
+        self._loading_s = loading_s
+        self._panes: list[LanePane] = []
+        self._first = 0
+
+    def first(self, arrangement: Arrangement, lanes: int) -> int:
+        """The first lane in sight."""
+        self._first = visible(self._choices.focus, arrangement.panes, lanes, self._first)
+        return self._first
+
+    def fit_to(self, arrangement: Arrangement, lanes: int) -> None:
+        """Take the places of ``arrangement``."""
+        self._mount(lanes)
+        self._slow.in_sight = range(self._first, self._first + arrangement.panes)
+        for index, pane in enumerate(self._panes):
+            pane.display = index in self._slow.in_sight
+            pane.fit_to(arrangement)
+
+    def _mount(self, lanes: int) -> None:
+        while len(self._panes) > lanes:
+            self._panes.pop().remove()
+        while len(self._panes) < lanes:
+            self._panes.append(LanePane(len(self._panes)))
+            self.mount(self._panes[-1])
+            self.hide_rejected()
+
+    def show(self, view: RunView) -> set[Widget]:
+        """Show what moved; the widgets that have something to paint."""
+        self.hide_rejected()
+        dirty: set[Widget] = set()
+        for index, (pane, lane) in enumerate(zip(self._panes, view.lanes, strict=False)):
+            if pane.display:
+                dirty |= pane.show(lane, self._state(view, lane, index), self._stage(lane))
+        return dirty
+
+    def hide_rejected(self) -> None:
+        """Let every text hide refused drafts or show them; those that fell away in slow motion do not come back."""
+        for pane in self._panes:
+            pane.stream.hide_rejected = self._choices.hide_rejected or self._slow.on
+
+    def scroll(self, where: str) -> None:
+        """Scroll the focused lane's text."""
+        stream = self._panes[self._choices.focus].stream
+        match where:
+            case "up" | "down":
+                stream.scroll_lines(-1 if where == "up" else 1)
+            case "page_up" | "page_down":
+                stream.page(-1 if where == "page_up" else 1)
+            case "home":
+                stream.home()
+            case "end":
+                stream.end()
+
+    def _state(self, view: RunView, lane: LaneView, index: int) -> PaneState:
+        return PaneState(
+            number=index + 1,
+            focused=index == self._choices.focus and len(view.lanes) > 1,
+            greedy=view.sampling.temperature <= 0,
+            paused=view.paused,
+            stopped=view.fault is not None,
+            elapsed_s=self._loading_s(lane),
+        )
+
+    def _stage(self, lane: LaneView) -> PaneStage:
+        if not self._choices.presenting:
+            return NO_STAGE
+        staged = self._slow.staged
+        if staged is None or staged.lane != lane.info.name:
+            return PaneStage(lane_sentence(lane))
+        beat = staged.beat
+        return PaneStage(staged_sentence(staged.step, beat.phase), staged.before, beat.tokens)

@@ -1,0 +1,27 @@
+"""The end of a request's text with a step behind it that is still acted out, as a log of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from spectui.core.tokens import Role, Token, TokenLog
+
+
+def staged_log(log: TokenLog, before: int, tokens: Iterable[Token], cells: int, hide_rejected: bool) -> TokenLog:
+    """The last of the first ``before`` tokens of ``log``, enough to fill ``cells``, and then ``tokens``.
+
+    It begins at the beginning of a line, so that lines break where they break in the whole text. Of the text refused
+    drafts can be hidden; of ``tokens`` everything is shown.
+    """
+    first, room = before, cells
+    while first and (room > 0 or not log[first - 1][0].endswith("\n")):
+        first -= 1
+        room -= len(log[first][0])
+    staged = TokenLog()
+    for place in range(first, before):
+        text, role = log[place]
+        if role is not Role.REJECTED or not hide_rejected:
+            staged.append(text, role)
+    for text, role in tokens:
+        staged.append(text, role)
+    return staged
