@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from spectui.cli import build_parser
+from spectui.cli import COMMANDS, build_parser
 from spectui.sources.vllm.lane_spec import TITLES
 from spectui.ui.actions import keys_table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TAKE_A_TRACE = ("replay", "shot", "cast", "serve")
 
 
 def test_the_keys_are_the_registrys() -> None:
@@ -29,12 +30,12 @@ def test_every_command_and_method_that_it_names_exists() -> None:
     commands = re.findall(r"^### .*?`spectui (\w+)`", README, re.M)
     assert commands
     for command in commands:
-        options = build_parser().parse_args([command])
+        options = build_parser().parse_args([command, *(["TRACE"] if command in TAKE_A_TRACE else [])])
         assert options.name == command
     assert {"mtp", "dflash", "ngram"} <= TITLES.keys()
 
 
 def test_its_example_lines_parse() -> None:
-    lines = re.findall(r"^spectui( run| tune| calibrate| doctor)?((?: [^#<\n]+)?)", README, re.M)
+    lines = re.findall(rf"^spectui( (?:{'|'.join(COMMANDS)}))?((?: [^#<\n]+)?)", README, re.M)
     for command, rest in lines:
         build_parser().parse_args([(command or "run").strip(), *rest.split()])
