@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from textual.actions import parse
@@ -397,10 +397,10 @@ def bindings() -> list[BindingType]:
     ]
 
 
-def groups() -> dict[str, list[tuple[str, str]]]:
+def groups(actions: Sequence[Action] = ACTIONS) -> dict[str, list[tuple[str, str]]]:
     """(keys, description) of every action by group, as help and README list them; the lane numbers are one line."""
     table: dict[str, list[tuple[str, str]]] = {}
-    for action in ACTIONS:
+    for action in actions:
         lines = table.setdefault(action.group, [])
         if action.call == "focus_lane(1)":
             lines.append((f"1-{MAX_LANE_KEYS}", "Focus the lane of that number."))

@@ -15,6 +15,7 @@ from textual.screen import Screen
 
 from spectui import commands as cmd
 from spectui import events as ev
+from spectui.config import config_folder
 from spectui.core.jump import Emitted, Jumped
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
@@ -25,6 +26,8 @@ from spectui.sources.mailbox import Mailbox
 from spectui.ui.actions import ACTIONS, talk_bindings
 from spectui.ui.canvas import Canvas, paint
 from spectui.ui.frames import FrameFigures, FrameTimer, LoopScheduler, Scheduler
+from spectui.ui.keymap import FILE as KEYMAP_FILE
+from spectui.ui.keymap import read_keymap, with_keys
 from spectui.ui.palette import BrokenThemeError, Theme
 from spectui.ui.screens.controls import Choices, Controls
 from spectui.ui.screens.live import LiveScreen
@@ -113,15 +116,19 @@ class SpecTUIApp(App[None]):
         self._later: Callable[[float, Callable[[], None]], None]
         self.frames: FrameTimer
         self.themes = Themes()
+        self._own_keys = read_keymap(config_folder() / KEYMAP_FILE, ACTIONS)
+        self.actions = with_keys(ACTIONS, self._own_keys)
+        """What can be done, with the keys as the user has them."""
         default = NO_COLOUR_THEME if os.environ.get("NO_COLOR") else DEFAULT_THEME
         self._use_theme(self.themes.find(theme or default))
 
     def get_default_screen(self) -> Screen[Any]:
-        return LiveScreen(self._controls, Panes(self.choices, self.slow, self.loading_s))
+        return LiveScreen(self._controls, Panes(self.choices, self.slow, self.loading_s), self.actions)
 
     def on_mount(self) -> None:
         scheduler = self._make_scheduler()
         self._now, self._later = scheduler.now, scheduler.call_later
+        self.set_keymap(dict(self._own_keys.keys))
         self.frames = FrameTimer(self._mailbox, self.source.slot, self, scheduler, self._frame_failed, self._figures)
         self.call_after_refresh(self._start)
 
@@ -130,6 +137,8 @@ class SpecTUIApp(App[None]):
         self.frames.start()
         self.source.start(self._mailbox)
         self._name_broken_themes()
+        for fault in self._own_keys.faults:
+            self._say(fault)
         self._later(THEMES_S, self._look_at_themes)
         self.call_after_refresh(_warm_up)
 
@@ -335,7 +344,7 @@ class SpecTUIApp(App[None]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         if isinstance(screen, LiveScreen):
-            for action in ACTIONS:
+            for action in self.actions:
                 if action.palette and screen.check_action(*action.parsed):
                     yield SystemCommand(action.label, f"{action.description} ({action.shown})", screen.doing(action))
 
@@ -359,7 +368,7 @@ class SpecTUIApp(App[None]):
     def action_help(self) -> None:
         from spectui.ui.screens.help import HelpScreen
 
-        self.push_screen(HelpScreen())
+        self.push_screen(HelpScreen(self.actions))
 
     def action_costs(self) -> None:
         from spectui.ui.screens.costs import CostsScreen

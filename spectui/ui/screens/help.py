@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
 from spectui.core.tokens import Role
-from spectui.ui.actions import groups
+from spectui.ui.actions import ACTIONS, Action, groups
 from spectui.ui.palette import ROLE_STYLES
 from spectui.ui.rows import Row
 from spectui.ui.screens.scrolling import Reader, ReaderScreen, heading
@@ -44,13 +45,17 @@ FIGURES: tuple[tuple[str, str], ...] = (
 
 
 class HelpReader(Reader):
-    """All of the help."""
+    """All of the help, with the keys as the user has them."""
+
+    def __init__(self, actions: Sequence[Action]) -> None:
+        super().__init__()
+        self._actions = actions
 
     def content(self, width: int) -> list[Row]:
-        return help_rows(min(width, 110))
+        return help_rows(min(width, 110), self._actions)
 
 
-def help_rows(width: int) -> list[Row]:
+def help_rows(width: int, actions: Sequence[Action] = ACTIONS) -> list[Row]:
     """The help in rows of ``width`` cells."""
     rows: list[Row] = heading("Colours", width)[1:]
     names = max(len(name) for _, name, _ in ROLES) + 3
@@ -60,7 +65,7 @@ def help_rows(width: int) -> list[Row]:
     names = max(len(name) for name, _ in FIGURES) + 3
     for name, meaning in FIGURES:
         rows += _entry(name, "text", meaning, names, width)
-    for group, entries in groups().items():
+    for group, entries in groups(actions).items():
         rows += heading(group, width)
         for keys, description in entries:
             rows += _entry(keys, "key", description, 12, width)
@@ -78,5 +83,5 @@ class HelpScreen(ReaderScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "leave", show=False)]
 
-    def __init__(self) -> None:
-        super().__init__("SpecTUI", "speculative decoding, step by step", HelpReader())
+    def __init__(self, actions: Sequence[Action] = ACTIONS) -> None:
+        super().__init__("SpecTUI", "speculative decoding, step by step", HelpReader(actions))

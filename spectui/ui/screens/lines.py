@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from textual import events
 
@@ -57,9 +57,10 @@ class KeysLine(Canvas):
 
     DEFAULT_CSS = "KeysLine { height: 1; }"
 
-    def __init__(self, run: Callable[[Action], None]) -> None:
+    def __init__(self, run: Callable[[Action], None], actions: Sequence[Action] = ACTIONS) -> None:
         super().__init__()
         self._run = run
+        self._actions = actions
         self._labels: Mapping[str, str] = {}
         self._disabled: frozenset[str] = frozenset()
         self._hidden: frozenset[str] = frozenset()
@@ -100,7 +101,7 @@ class KeysLine(Canvas):
         return len(action.shown) + 1 + len(self._label(action)) + len(_gap(width))
 
     def _fitting(self, width: int) -> list[Action]:
-        footer = (action for action in ACTIONS if action.footer is not None and action.id not in self._hidden)
+        footer = (action for action in self._actions if action.footer is not None and action.id not in self._hidden)
         offered = sorted(footer, key=lambda a: a.footer or 0)
         room = width - 2 + len(_gap(width))
         kept: set[str] = set()
@@ -109,7 +110,7 @@ class KeysLine(Canvas):
             if room < 0:
                 break
             kept.add(action.id)
-        return [action for action in ACTIONS if action.id in kept]
+        return [action for action in self._actions if action.id in kept]
 
     def on_click(self, event: events.Click) -> None:
         if self._instead:

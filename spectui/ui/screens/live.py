@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
@@ -69,7 +69,7 @@ class LiveScreen(Screen[None]):
     # Textual would give the keys to the hidden prompt line when another screen closes.
     AUTO_FOCUS = ""
 
-    def __init__(self, controls: Controls, panes: Panes) -> None:
+    def __init__(self, controls: Controls, panes: Panes, actions: Sequence[Action] = ACTIONS) -> None:
         super().__init__()
         self._controls = controls
         self._status = StatusLine()
@@ -79,7 +79,7 @@ class LiveScreen(Screen[None]):
         self._below = Below()
         self._caption = CaptionLine()
         self._message = MessageLine()
-        self._keys = KeysLine(lambda action: self.doing(action)())
+        self._keys = KeysLine(lambda action: self.doing(action)(), actions)
         self._prompt_line: PromptLine | None = None
         self._theme_list: ThemeList | None = None
         self._asked: object = None

@@ -1,0 +1,120 @@
+"""The user's own keys: ``keys.toml`` in the folder for settings, an action's id and its key on each line.
+
+A line that cannot be followed is named and left out; the action keeps its key.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from textual.keys import Keys, _character_to_key, format_key
+
+from spectui.choices import did_you_mean
+from spectui.ui.actions import Action
+
+FILE = "keys.toml"
+_NAMED = frozenset(key.value for key in Keys) | {"space", "pageup", "pagedown", "enter", "tab", "escape"}
+_MODIFIERS = ("ctrl+", "shift+", "alt+")
+
+
+@dataclass(frozen=True, slots=True)
+class Keymap:
+    """Textual's name of the key of each action that the user moved, by the action's id; and what was left out."""
+
+    keys: Mapping[str, str]
+    faults: tuple[str, ...] = ()
+
+
+def read_keymap(path: Path, actions: Sequence[Action]) -> Keymap:
+    """The keymap in a file; an empty one where there is no file."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Keymap({})
+    except OSError as error:
+        return Keymap({}, (f"{path} cannot be read: {error.strerror or error}",))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return Keymap({}, (f"{path} is no TOML: {error}",))
+    return _checked(path, dict(_flat(data)), actions)
+
+
+def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """``race.pause = "p"`` is a table in a table for TOML; here it is one name."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield before + name, value
+
+
+def _checked(path: Path, wanted: Mapping[str, Any], actions: Sequence[Action]) -> Keymap:
+    ids = {action.id: action for action in actions}
+    keys: dict[str, str] = {}
+    faults: list[str] = []
+    for name, value in wanted.items():
+        if name not in ids:
+            faults.append(f"{path.name}: there is no action '{name}'{did_you_mean(name, ids)}")
+        elif (key := textual_key(value)) is None:
+            faults.append(f'{path.name}: {name} = {value!r} is no key: it is like "p", "f5" or "ctrl+o"')
+        else:
+            keys[name] = key
+    faults += _take_clashes(path, keys, actions)
+    return Keymap(keys, tuple(faults))
+
+
+def _take_clashes(path: Path, keys: dict[str, str], actions: Sequence[Action]) -> Iterator[str]:
+    """Leave out keys that another action has, and say so; actions that give a key up make room for others."""
+    while clash := _clash(keys, actions):
+        moved, other = clash
+        yield f"{path.name}: {moved} cannot have '{keys.pop(moved)}', which {other} has"
+
+
+def _clash(keys: Mapping[str, str], actions: Sequence[Action]) -> tuple[str, str] | None:
+    taken: dict[str, str] = {}
+    for action in sorted(actions, key=lambda action: action.id in keys):
+        for key in _keys(action, keys):
+            if key in taken:
+                return (action.id if action.id in keys else taken[key]), taken[key]
+            taken[key] = action.id
+    return None
+
+
+def _keys(action: Action, keys: Mapping[str, str]) -> list[str]:
+    """The action's keys, the first one as the user has it."""
+    first, *others = action.keys.split(",")
+    return [keys.get(action.id, first), *others]
+
+
+def textual_key(value: object) -> str | None:
+    """Textual's name of a key as people write it, None when it is none."""
+    if not isinstance(value, str) or not value:
+        return None
+    if len(value) == 1:
+        return _character_to_key(value) if value.isprintable() and value != " " else None
+    name = value.lower().replace("pgup", "pageup").replace("pgdn", "pagedown")
+    bare = name
+    for modifier in _MODIFIERS:
+        bare = bare.removeprefix(modifier)
+    return name if name in _NAMED or bare in _NAMED or (bare != name and len(bare) == 1) else None
+
+
+def with_keys(actions: Sequence[Action], keymap: Keymap) -> tuple[Action, ...]:
+    """The actions as the user has their keys, for footer, help and palette."""
+    return tuple(
+        replace(action, keys=",".join(_keys(action, keymap.keys)), shown=_shown(keymap.keys[action.id]))
+        if action.id in keymap.keys
+        else action
+        for action in actions
+    )
+
+
+def _shown(key: str) -> str:
+    """The key as people write it: ``p``, ``F5``, ``Ctrl+O``, ``%``."""
+    if len(key) == 1:
+        return key
+    sign = format_key(key)
+    return sign if len(sign) == 1 and "+" not in key else "+".join(part.capitalize() for part in key.split("+"))
