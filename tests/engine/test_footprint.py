@@ -58,8 +58,8 @@ def test_a_lane_without_a_drafter_model_holds_none(make_lane: LaneMaker) -> None
 
 def test_the_cache_is_what_was_asked_for(make_lane: LaneMaker) -> None:
     memory = make_lane("ar").memory()
-    # 30 layers x 3 heads x 64 numbers x key and value x 2 bytes.
-    assert memory.kv_token_bytes == 30 * 3 * 64 * 2 * 2
+    # 30 layers x 3 heads x 64 numbers x key and value.
+    assert memory.kv_token_bytes == 30 * 3 * 64 * 2 * BYTES_NOW
     asked = ENGINE_ARGS["kv_cache_memory_bytes"]
     block = memory.kv_token_bytes * memory.block_tokens
     assert memory.kv_reserved is not None
