@@ -135,8 +135,9 @@ class SetTemperature:
     temperature: float
 
 
-TUNE_BUDGET_S = 60
-"""Seconds of engine steps for one search: two lanes that draft, as the demo has, are tuned in two minutes."""
+TUNE_BUDGET_S = 75
+"""Seconds of engine steps for one search: two lanes that draft, as the demo has, are tuned in less than three minutes,
+the start of the engines included."""
 
 
 @dataclass(frozen=True, slots=True)
