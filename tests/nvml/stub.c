@@ -1,6 +1,6 @@
 /* A stand-in for libnvidia-ml.so.1 that plays the machine described in a text file.
  *
- * The file is named by SPECTUI_NVML_STUB and read anew at every call, a line each of `key value`. A key of one GPU has
+ * The file is named by SPECTUI_NVML_STUB and read anew when it has changed, a line each of `key value`. A key of one GPU has
  * the GPU's index before it (`1.power 200000`), a key of a MIG slice also the slice's (`0.mig2.power`); a GPU also has
  * what has no index before it. What is not in the file is not supported. For every function:
  *
@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,20 +32,43 @@ static Device devices[MAX_GPUS][MAX_SLICES + 1];
 
 /* --- the file --- */
 
-static int find_exactly(const char *key, char *value) {
+static char script[1 << 16];
+static pthread_mutex_t reading = PTHREAD_MUTEX_INITIALIZER;
+
+/* Read the file again only when it is another one, so that what is measured beside the stub is not its reading. */
+static void refresh(void) {
+    static struct stat before;
     const char *path = getenv("SPECTUI_NVML_STUB");
-    FILE *file = path ? fopen(path, "r") : NULL;
-    char line[LINE];
+    struct stat now;
+    if (!path || stat(path, &now)) {
+        script[0] = 0;
+        return;
+    }
+    if (now.st_ino == before.st_ino && now.st_size == before.st_size &&
+        now.st_mtim.tv_sec == before.st_mtim.tv_sec && now.st_mtim.tv_nsec == before.st_mtim.tv_nsec)
+        return;
+    FILE *file = fopen(path, "r");
+    script[file ? fread(script, 1, sizeof script - 1, file) : 0] = 0;
+    if (file) fclose(file);
+    before = now;
+}
+
+static int find_exactly(const char *key, char *value) {
     size_t length = strlen(key);
     int found = 0;
-    while (file && !found && fgets(line, sizeof line, file)) {
+    pthread_mutex_lock(&reading);
+    refresh();
+    for (char *line = script; *line; line += strcspn(line, "\n"), line += *line == '\n') {
         if (strncmp(line, key, length) == 0 && line[length] == ' ') {
-            line[strcspn(line, "\n")] = 0;
-            strcpy(value, line + length + 1);
+            size_t end = strcspn(line, "\n") - length - 1;
+            if (end >= LINE) end = LINE - 1;
+            memcpy(value, line + length + 1, end);
+            value[end] = 0;
             found = 1;
+            break;
         }
     }
-    if (file) fclose(file);
+    pthread_mutex_unlock(&reading);
     return found;
 }
 
