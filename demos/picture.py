@@ -23,9 +23,11 @@ async def take(path: Path) -> None:
     """Race until AR has emitted `TOKENS` tokens, pause, and save the screen as an SVG picture."""
     from spectui.runtime.setup import host_config
     from spectui.sources.vllm.host import EngineHost
+    from spectui.telemetry.source import with_telemetry
     from spectui.ui.app import SpecTUIApp
 
-    source = EngineHost(host_config(build_parser().parse_args(["run"]), gpu=has_nvidia_gpu()))
+    config = host_config(build_parser().parse_args(["run"]), gpu=has_nvidia_gpu())
+    source = with_telemetry(EngineHost(config))
     app = SpecTUIApp(source, log_tail=None)
     async with app.run_test(size=SIZE) as pilot:
         while not any(lane.info.method == "ar" and lane.emitted >= TOKENS for lane in app.view.lanes):
