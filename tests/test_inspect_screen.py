@@ -16,6 +16,7 @@ from spectui.ui.rows import plain, row_width
 from spectui.ui.screens.controls import Choices, Controls
 from spectui.ui.screens.inspect import InspectScreen
 from spectui.ui.screens.live import LiveScreen
+from spectui.ui.slow_motion import SlowMotion
 from spectui.ui.widgets.inspect_rows import inspect_rows
 from tests.stage import Stage, running
 
@@ -160,7 +161,8 @@ async def test_a_running_race_stands_still_while_one_looks() -> None:
     async with running((120, 36)) as stage:
         view = stage.view
     sent: list[cmd.Command] = []
-    controls = Controls(Choices(), sent.append, print)
+    slow = SlowMotion(sent.append, lambda seconds, call: None, lambda: None)
+    controls = Controls(Choices(), slow, print)
     controls.look(replace(view, paused=False))()
     assert sent == [cmd.Pause(), cmd.Resume()]
     controls.look(replace(view, paused=True))()

@@ -18,7 +18,8 @@ from spectui.core.views import Viewer
 from spectui.events import Event, Notice, Paused, RoundStarted, RunStarted, Step
 from spectui.playback import PlaybackMarks, Playhead
 from spectui.runtime.replay import opened, starting_place
-from spectui.sources.replay import NO_ENGINES, LaneClock, Playing, Replay
+from spectui.sources.lane_time import LaneClock, Playing
+from spectui.sources.replay import NO_ENGINES, Replay
 from spectui.trace.index import Timeline
 from spectui.trace.reader import Trace
 from tests.test_synthetic import FAILSAFE_S, Collector

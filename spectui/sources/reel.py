@@ -13,7 +13,8 @@ from spectui.events import Event, Paused, RoundFinished
 from spectui.playback import Playhead
 from spectui.sources.base import Sink
 from spectui.sources.frame_slot import FrameSlot
-from spectui.sources.replay import ROUND_GAP_S, SAY_S, LaneClock, marks
+from spectui.sources.lane_time import LaneClock
+from spectui.sources.replay import ROUND_GAP_S, SAY_S, marks
 from spectui.trace.index import Timeline
 
 

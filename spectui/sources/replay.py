@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 
 from spectui import commands as cmd
 from spectui.core.jump import Jumped
-from spectui.core.state import RunState
 from spectui.events import (
     Event,
     Inspected,
@@ -22,13 +21,12 @@ from spectui.events import (
     Paused,
     RequestFinished,
     RoundFinished,
-    RoundStarted,
-    RunStarted,
     Step,
 )
 from spectui.playback import PlaybackMarks, Playhead
 from spectui.sources.base import Sink
 from spectui.sources.frame_slot import FrameSlot
+from spectui.sources.lane_time import LaneClock, Playing
 from spectui.trace.index import Timeline
 from spectui.trace.reader import TraceError
 
@@ -53,76 +51,6 @@ _ENDS = (RequestFinished, RoundFinished)
 """Belong to the step before them."""
 
 NO_ENGINES = "this is a replay: there is no engine to ask"
-
-
-class LaneClock:
-    """Lane time of a trace: of the lane furthest ahead in each round, one round behind the other."""
-
-    def __init__(self) -> None:
-        self._base_ns = 0
-        self._clocks: dict[str, int] = {}
-        self._starts: dict[str, int] = {}
-        self.now_ns = 0
-
-    def see(self, event: Event) -> int:
-        """The lane time at which ``event`` happens."""
-        match event:
-            case RunStarted():
-                self._base_ns = self.now_ns
-                self._clocks, self._starts = {}, {}
-            case RoundStarted():
-                self._base_ns = self.now_ns
-                self._starts = dict(self._clocks)
-            case Step():
-                self._clocks[event.lane] = event.clock_ns
-                own_ns = self._base_ns + event.clock_ns - self._starts.get(event.lane, 0)
-                self.now_ns = max(self.now_ns, own_ns)
-        return self.now_ns
-
-    @classmethod
-    def of(cls, state: RunState, now_ns: int) -> LaneClock:
-        """The clock of a state that was gone to; ``now_ns`` is the lane time there."""
-        clock = cls()
-        clock._clocks = {name: lane.clock_ns for name, lane in state.lanes.items()}
-        clock._starts = {name: lane.round.start_ns for name, lane in state.lanes.items()}
-        ahead = max((lane.round.elapsed_ns for lane in state.lanes.values()), default=0)
-        clock._base_ns, clock.now_ns = now_ns - ahead, now_ns
-        return clock
-
-
-class Playing:
-    """How far lane time has come: it follows the wall clock at ``speed``, but never past what comes next."""
-
-    def __init__(self, now: Callable[[], float], speed: float) -> None:
-        self._now = now
-        self._wall = now()
-        self.speed = speed
-        self.running = True
-        self.lane_ns = 0.0
-        self.limit_ns = 0.0
-
-    def read(self) -> float:
-        """Lane time now, in nanoseconds."""
-        now = self._now()
-        if self.running and now > self._wall:
-            self.lane_ns = min(self.lane_ns + (now - self._wall) * 1e9 * self.speed, max(self.lane_ns, self.limit_ns))
-        self._wall = max(now, self._wall)
-        return self.lane_ns
-
-    def wait_s(self) -> float:
-        """Wall time until the limit is reached; not above zero when it is."""
-        held = self._wall - self._now()
-        return max(held, 0.0) + (self.limit_ns - self.read()) / 1e9 / self.speed
-
-    def hold(self, seconds: float) -> None:
-        """Let lane time stand still for so long."""
-        self.read()
-        self._wall += seconds
-
-    def set(self, lane_ns: float) -> None:
-        """Go on from there."""
-        self._wall = self._now()
-        self.lane_ns = lane_ns
 
 
 class Replay:
