@@ -25,3 +25,21 @@ def nvml_stub(nvml_library: Path, tmp_path: Path) -> Iterator[NvmlStub]:
     with NvmlStub(nvml_library, tmp_path / "nvml.txt").loaded() as stub:
         yield stub
         assert (stub.initialised, stub.samples_alive) == (0, 0)
+
+
+class Clock:
+    """Time that stands still but for `wait`."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+    def wait(self, seconds: float) -> None:
+        self.now_ns += round(seconds * 1e9)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()

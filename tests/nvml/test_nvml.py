@@ -14,28 +14,11 @@ import pytest
 from spectui.samples import GpuSample, Missing
 from spectui.telemetry.device import Code
 from spectui.telemetry.nvml import Nvml, NvmlUnavailableError
+from tests.nvml.conftest import Clock
 from tests.nvml.stub import GB, MB, NvmlStub
 
 FAILSAFE_S = 20
 NO_PERMISSION = pynvml.NVML_ERROR_NO_PERMISSION
-
-
-class Clock:
-    """Time that stands still but for `wait`."""
-
-    def __init__(self) -> None:
-        self.now_ns = 0
-
-    def __call__(self) -> int:
-        return self.now_ns
-
-    def wait(self, seconds: float) -> None:
-        self.now_ns += round(seconds * 1e9)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 Opener = Callable[[], Nvml]
