@@ -201,3 +201,26 @@ def test_no_wanted_frame_is_ever_forgotten() -> None:
         slot.drawn()
         thread.join(FAILSAFE_S)
     assert not thread.is_alive()
+
+
+def test_other_threads_of_a_source_stand_aside_while_a_frame_is_drawn() -> None:
+    slot = FrameSlot(bound_s=FAILSAFE_S)
+    slot.stand_aside()
+    slot.stepping(True)
+    granted = threading.Event()
+    assert slot.request(granted.set)
+    order: list[str] = []
+
+    def index() -> None:
+        slot.stand_aside()
+        order.append("index")
+
+    engine, other = threading.Thread(target=slot.offer), threading.Thread(target=index)
+    engine.start()
+    assert granted.wait(FAILSAFE_S)
+    other.start()
+    order.append("frame")
+    slot.drawn()
+    engine.join(FAILSAFE_S)
+    other.join(FAILSAFE_S)
+    assert order == ["frame", "index"]

@@ -117,6 +117,30 @@ def test_it_loses_nothing_when_the_screen_is_slow(trace: Path, events: list[Even
     assert known(sink.state) == known(folded(events))
 
 
+def test_frames_are_drawn_between_the_events_of_a_crowd(trace: Path) -> None:
+    class Crowd(Watcher):
+        """Has more waiting than it may, until it has drawn."""
+
+        drawn = 0
+
+        def __len__(self) -> int:
+            return 0 if self.drawn else 1_000_000
+
+        def draw(self) -> None:
+            self.drawn += 1
+            source.slot.drawn()
+
+    sink = Crowd()
+    source = Replay(Timeline(Trace.open(trace)), speed=FAST, now=quick)
+    source.start(sink)
+    while not source.slot.request(sink.draw):
+        assert not sink.drawn
+    sink.wait_until(ended)
+    assert source.stop(FAILSAFE_S)
+    assert sink.drawn == 1
+    assert not source.slot.busy
+
+
 @pytest.mark.parametrize("place", [0.0, 0.25, 0.5, 0.9, 1.0])
 def test_seeking_shows_what_going_forward_showed(trace: Path, events: list[Event], place: float) -> None:
     with playing(trace) as (source, sink):

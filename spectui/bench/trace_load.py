@@ -22,6 +22,7 @@ from pathlib import Path
 from spectui import __version__
 from spectui import events as ev
 from spectui.core.rates import percentile
+from spectui.runtime.replay import without_full_collections
 from spectui.sources.synthetic_race import SyntheticRace, demo_lanes
 from spectui.trace.codec import Header, decode, encode, encode_header
 from spectui.trace.index import Timeline
@@ -106,6 +107,7 @@ def write(path: Path, events: int) -> None:
 
 def measure(path: Path) -> TraceLoad:
     """Read and index the trace at ``path``."""
+    without_full_collections()
     began = time.perf_counter()
     trace = Trace.open(path)
     with closing(trace.read()) as reading:

@@ -1,6 +1,7 @@
-"""The app on a synthetic source that never tires, in a process of its own, for `spectui.bench.screen_load`.
+"""The app under load in a process of its own, for `spectui.bench.screen_load`.
 
-``python -m spectui.runtime.loaded REPORT TOKENS ROUND_TOKENS``
+``python -m spectui.runtime.loaded REPORT synthetic TOKENS ROUND_TOKENS`` draws a synthetic source that never tires;
+``python -m spectui.runtime.loaded REPORT replay TRACE SPEED EVENTS`` plays a trace, all of it if EVENTS is 0.
 """
 
 from __future__ import annotations
@@ -10,20 +11,49 @@ import os
 import sys
 import time
 from array import array
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from spectui.bench.screen_load import HELD_UP_S, TOKENS_S, WARM_TOKENS, Load
 from spectui.core.rates import percentile
+from spectui.core.state import RunState
 from spectui.events import Sampling
+from spectui.runtime.replay import without_full_collections
+from spectui.sources.base import Source
 from spectui.sources.mailbox import Mailbox
+from spectui.sources.replay import Replay
 from spectui.sources.synthetic import Pace, SyntheticSource
+from spectui.trace.index import Timeline
+from spectui.trace.reader import Trace
 from spectui.ui.app import SpecTUIApp
 from spectui.ui.frames import FrameFigures
 
 
-def run(tokens: int, round_tokens: int, report: Path) -> None:
-    """Run the app on this process's terminal until ``tokens`` are through, then write the figures to ``report``."""
+def synthetic(tokens: int, round_tokens: int) -> Load:
+    """Draw a synthetic source until ``tokens`` are through."""
+    sampling = Sampling(max_tokens=round_tokens or tokens, ignore_eos=True)
+    source = SyntheticSource(pace=Pace(tokens_s=TOKENS_S), sampling=sampling, rounds=1 + tokens)
+    return _drawn(source, lambda state: _emitted(state) >= tokens)
+
+
+def replay(trace: Path, speed: float, events: int) -> Load:
+    """Play a trace until so many of its events are through, or to its end."""
+
+    def done(state: RunState) -> bool:
+        head = state.playhead
+        return head is not None and (head.ended or (bool(events) and head.number >= events))
+
+    without_full_collections()
+    return _drawn(Replay(Timeline(Trace.open(trace)), speed=speed), done)
+
+
+def _emitted(state: RunState) -> int:
+    return sum(lane.emitted for lane in state.lanes.values())
+
+
+def _drawn(source: Source, done: Callable[[RunState], bool]) -> Load:
+    """Run the app on this process's terminal until it is ``done``."""
 
     class Measured(SpecTUIApp):
         """Notes the tokens and the memory at every frame, and ends by itself."""
@@ -31,18 +61,17 @@ def run(tokens: int, round_tokens: int, report: Path) -> None:
         tokens_at = array("L")
         rss_at = array("d")
         times = array("d")
+        first_paint_s = 0.0
 
         def present(self, slow: bool) -> None:
             super().present(slow)
-            done = sum(lane.emitted for lane in self.state.lanes.values())
-            self.tokens_at.append(done)
+            self.first_paint_s = self.first_paint_s or _age_s()
+            self.tokens_at.append(_emitted(self.state))
             self.rss_at.append(_rss_mb())
             self.times.append(time.monotonic())
-            if done >= tokens:
+            if done(self.state):
                 self.call_later(self.action_quit)
 
-    sampling = Sampling(max_tokens=round_tokens or tokens, ignore_eos=True)
-    source = SyntheticSource(pace=Pace(tokens_s=TOKENS_S), sampling=sampling, rounds=1 + tokens)
     mailbox = Mailbox()
     figures = FrameFigures(keep=None)
     app = Measured(source, mailbox=mailbox, figures=figures)
@@ -60,9 +89,10 @@ def run(tokens: int, round_tokens: int, report: Path) -> None:
         chosen = values if places is None else [values[place] for place in places if place < len(values)]
         return round((percentile(chosen, share) or 0.0) * 1e3, 2)
 
-    load = Load(
+    return Load(
         tokens=total,
         seconds=round(app.times[-1] - app.times[began], 2),
+        first_paint_s=round(app.first_paint_s, 2),
         frames=figures.frames,
         skipped=figures.skipped,
         frame_p50=ms(frames, 0.5),
@@ -81,8 +111,8 @@ def run(tokens: int, round_tokens: int, report: Path) -> None:
         dropped=mailbox.dropped,
         rss_warm=round(app.rss_at[warm], 1),
         rss_end=round(app.rss_at[-1], 1),
+        rss_max=round(max(app.rss_at), 1),
     )
-    report.write_text(json.dumps(asdict(load)), encoding="utf-8")
 
 
 def _rss_mb() -> float:
@@ -90,5 +120,21 @@ def _rss_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def _age_s() -> float:
+    """How long this process has been running, to a hundredth of a second."""
+    fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def main(report: str, mode: str, *arguments: str) -> None:
+    """Measure, and write the figures to the file ``report``."""
+    if mode == "replay":
+        trace, speed, events = arguments
+        load = replay(Path(trace), float(speed), int(events))
+    else:
+        load = synthetic(*map(int, arguments))
+    Path(report).write_text(json.dumps(asdict(load)), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    run(int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[1]))
+    main(*sys.argv[1:])

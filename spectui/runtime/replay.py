@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import select
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from spectui.trace.index import Timeline
 
 STOP_S = 1.0
+_NEVER = 1_000_000
 
 
 def replay(options: argparse.Namespace) -> int:
@@ -85,6 +87,16 @@ def starting_place(text: str | None) -> Callable[[Timeline], int] | None:
     raise UsageError(f"--at {text} is no place: it is a step such as 412, or lane time such as 12.5s")
 
 
+def without_full_collections() -> None:
+    """Let the collector look at young objects only.
+
+    A trace's steps are many and hold no cycles: going through all of them would stop the screen for a tenth of a second
+    each time, and find nothing.
+    """
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, _NEVER)
+
+
 def in_browser() -> bool:
     """Whether textual-serve started this process: it has the other ends of the pipes, and there is no terminal."""
     return "WebDriver" in os.environ.get("TEXTUAL_DRIVER", "") and not os.isatty(1)
@@ -114,6 +126,7 @@ def _page(trace: Trace, start: Callable[[Timeline], int] | None, options: argpar
     from spectui.trace.index import Timeline
     from spectui.ui.app import SpecTUIApp
 
+    without_full_collections()
     source = Replay(Timeline(trace), speed=options.speed, start=start, loop=options.loop, now=time.monotonic)
     threading.Thread(target=_end_with_server, name="server watch", daemon=True).start()
     app = SpecTUIApp(source, theme=options.theme)
@@ -142,6 +155,7 @@ def _screen(
     from spectui.trace.index import Timeline
     from spectui.ui.app import SpecTUIApp
 
+    without_full_collections()
     source = Replay(Timeline(trace), speed=options.speed, start=start, loop=options.loop, now=time.monotonic)
     app = SpecTUIApp(source, log_tail=logs.LogTail(terminal.log_path), theme=options.theme, talk=talk)
     terminal.stop_with(lambda code: app.exit(return_code=code))

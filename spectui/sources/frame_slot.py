@@ -19,6 +19,7 @@ class FrameSlot:
         self._bound_s = bound_s
         self._wanted: Callable[[], None] | None = None
         self._drawn = threading.Event()
+        self._drawn.set()
         self._stepping = False
         self.overruns = 0
         """Slots that the engine left because the frame took longer than the bound."""
@@ -39,6 +40,10 @@ class FrameSlot:
         wanted()
         if not self._drawn.wait(self._bound_s):
             self.overruns += 1
+
+    def stand_aside(self) -> None:
+        """Any other thread that needs the interpreter: wait while a granted frame is drawn."""
+        self._drawn.wait(self._bound_s)
 
     @property
     def busy(self) -> bool:

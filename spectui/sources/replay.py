@@ -39,10 +39,16 @@ ROUND_GAP_S = 1.5
 SAY_S = 0.1
 """Wall time between two words about where the replay is."""
 
-ENOUGH = 4_096
+ENOUGH = 1_024
 """Events that may wait for the screen before the replay waits too: it must lose none."""
 
 CROWD_S = 0.01
+BURST_EVENTS = 32
+"""Events that are played between two slots for a frame."""
+
+INDEX_REST_S = 0.004
+"""How long the index rests while the replay has much to play: three quarters of the processor are for what is shown."""
+
 BUCKETS = 120
 FINEST = 480
 """Places that marks are told apart by."""
@@ -90,6 +96,7 @@ class Replay:
         self._paused = self._ending = self._single = self._stepped = False
         self._said_at = float("-inf")
         self._marked = (-1, False)
+        timeline.breathe = self._let_index_breathe
 
     @property
     def slot(self) -> FrameSlot:
@@ -122,6 +129,11 @@ class Replay:
             logger.exception("the replay died")
             self._sink.emit(Notice(f"the replay died: {error}; the log has the details", level="error"))
 
+    def _let_index_breathe(self) -> None:
+        """Called on the index's thread, every millisecond of its work."""
+        time.sleep(INDEX_REST_S if self._slot.busy else 0.0)
+        self._slot.stand_aside()
+
     def _begin_at(self, start: Callable[[Timeline], int]) -> None:
         while not (self._timeline.wait(0.05) or self._ending):
             self._say()
@@ -139,12 +151,19 @@ class Replay:
         elif not self._single and (wait_s := self._playing.wait_s()) > 0:
             self._say()
             self._follow_for(min(wait_s, SAY_S))
-        elif self._crowded():
-            self._follow_for(CROWD_S)
         else:
+            self._burst()
+
+    def _burst(self) -> None:
+        """Play some of what is due, then let a waiting frame be drawn: no frame shares the interpreter."""
+        self._slot.stepping(True)
+        crowded = self._crowded()
+        for _ in range(0 if crowded else BURST_EVENTS):
+            if self._next is None or (self._paused and not self._single) or self._playing.wait_s() > 0:
+                break
             self._play_next(self._next)
-            if not self._commands.empty():
-                self._follow_for(0.0)
+        self._slot.offer()
+        self._follow_next(CROWD_S if crowded else 0.0)
 
     def _at_end(self) -> None:
         if not self._loop:
@@ -220,7 +239,11 @@ class Replay:
             self._sink.emit(marks(line))
 
     def _follow_for(self, seconds: float | None) -> None:
-        """Follow the command that comes within ``seconds``; None waits for one."""
+        """Let frames be drawn at any time, and follow the command that comes within ``seconds``; None waits for one."""
+        self._slot.stepping(False)
+        self._follow_next(seconds)
+
+    def _follow_next(self, seconds: float | None) -> None:
         try:
             command = self._commands.get(timeout=seconds) if seconds else self._commands.get(block=seconds is None)
         except queue.Empty:

@@ -38,8 +38,8 @@ SNAPSHOT_EVENTS = 2048
 """Events between two snapshots of a short trace; doubled whenever there are `MOST_SNAPSHOTS` of them."""
 
 MOST_SNAPSHOTS = 512
-BREATH_EVENTS = 64
-"""Events after which the index lets others run, two milliseconds of work."""
+BREATH_EVENTS = 24
+"""Events after which the index lets others run, a millisecond of work."""
 
 _NEAR = (1024, 64)
 """How far before a place that was gone to snapshots are taken too: the next step back needs one of them."""
@@ -154,7 +154,7 @@ class Timeline:
 
     def __init__(self, trace: Trace, breathe: Callable[[], None] = _let_others_run) -> None:
         self._trace = trace
-        self._breathe = breathe
+        self.breathe = breathe
         self._thread = threading.Thread(target=self._run, name="trace index", daemon=True)
         self._cancelled = threading.Event()
         self._rows = _Rows()
@@ -336,7 +336,7 @@ class Timeline:
             if not fold.number % self._row_spacing:
                 self._note(fold, counts)
             if not fold.number % BREATH_EVENTS:
-                self._breathe()
+                self.breathe()
                 if self._cancelled.is_set():
                     return
         self._note(fold, counts)
