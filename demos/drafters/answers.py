@@ -114,7 +114,7 @@ class _Run:
         rows = self._capture.take(self._engine_ids.pop(finished.name))
         if len(rows) != len(finished.ids) - 1:
             raise RuntimeError(f"prompt {finished.name}: {len(rows)} hidden rows for {len(finished.ids)} tokens")
-        hidden = torch.cat([rows, rows.new_zeros(1, rows.shape[1])])
+        hidden = torch.cat([rows, rows.new_zeros(1, rows.shape[1])]).to(torch.bfloat16)
         ids = torch.tensor(finished.ids)
         self._kept.append(Sequence(int(finished.name), ids, finished.prompt_length, hidden))
         self._new += len(finished.ids) - finished.prompt_length

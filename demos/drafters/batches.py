@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from demos.drafters.shards import Sequence, read_shard
+from demos.drafters.target import COMPUTE
 
 BATCH_TOKENS = 3072
 LONGEST_ANSWER = 160
@@ -26,7 +27,7 @@ class Batch:
 
     Attributes:
         ids: int64 [B, T].
-        hidden: bfloat16 [B, T, (layers + 1) * H]; zero where nothing is known.
+        hidden: `COMPUTE` [B, T, (layers + 1) * H]; zero where nothing is known.
         lengths: int64 [B], tokens of each sequence.
         prompt_lengths: int64 [B].
     """
@@ -44,7 +45,7 @@ class Batch:
 def collate(sequences: list[Sequence]) -> Batch:
     longest = max(len(s.ids) for s in sequences)
     ids = torch.zeros(len(sequences), longest, dtype=torch.int64)
-    hidden = torch.zeros(len(sequences), longest, sequences[0].hidden.shape[1], dtype=torch.bfloat16)
+    hidden = torch.zeros(len(sequences), longest, sequences[0].hidden.shape[1], dtype=COMPUTE)
     for row, sequence in enumerate(sequences):
         ids[row, : len(sequence.ids)] = sequence.ids
         hidden[row, : len(sequence.ids)] = sequence.hidden

@@ -12,7 +12,7 @@ from torch.nn import functional
 from demos.drafters.batches import Batch
 from demos.drafters.dflash import DFlash
 from demos.drafters.objective import Vocabulary, cross_entropy, labels
-from demos.drafters.target import Target
+from demos.drafters.target import COMPUTE, Target
 from demos.drafters.walk import Acceptance, walk
 
 MASKS = 7
@@ -108,7 +108,7 @@ class DFlashTask:
         output = self._predict(batch, anchors, torch.full_like(anchors, k), k)
         for row in range(len(batch.ids)):
             prompt, end = int(batch.prompt_lengths[row]), int(batch.lengths[row])
-            drafts = (output[row].to(torch.bfloat16) @ self.target.embedding.T).argmax(-1)
+            drafts = (output[row].to(COMPUTE) @ self.target.embedding.T).argmax(-1)
             right: list[list[bool]] = [[]]
             for known in range(1, end - prompt):
                 here = min(k, end - prompt - known)

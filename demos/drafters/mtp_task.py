@@ -11,7 +11,7 @@ from torch.nn import functional
 from demos.drafters.batches import Batch
 from demos.drafters.mtp import MtpHead
 from demos.drafters.objective import Vocabulary, cross_entropy, labels
-from demos.drafters.target import Target
+from demos.drafters.target import COMPUTE, Target
 from demos.drafters.walk import Acceptance, walk
 
 STEPS = 3
@@ -117,8 +117,7 @@ class MtpTask:
             prompt, end = int(batch.prompt_lengths[row]), int(batch.lengths[row])
             # With n answer tokens known, the first draft comes from slot prompt + n - 2.
             drafts = [
-                (out[row, prompt - 1 : end - 2].to(torch.bfloat16) @ self.target.embedding.T).argmax(-1)
-                for out in outputs
+                (out[row, prompt - 1 : end - 2].to(COMPUTE) @ self.target.embedding.T).argmax(-1) for out in outputs
             ]
             ids = batch.ids[row]
             right: list[list[bool]] = [[]]

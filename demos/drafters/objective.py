@@ -19,7 +19,7 @@ class Vocabulary:
 
     Attributes:
         ids: int64 [V'], token ids.
-        matrix: bfloat16 [V', H], their rows of the output matrix.
+        matrix: [V', H], their rows of the output matrix.
     """
 
     def __init__(self, ids: Tensor, embedding: Tensor) -> None:
@@ -30,7 +30,7 @@ class Vocabulary:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[N, H] to float32 [N, V']."""
-        return torch.matmul(hidden.to(torch.bfloat16), self.matrix.t()).float()
+        return torch.matmul(hidden.to(self.matrix.dtype), self.matrix.t()).float()
 
 
 def frequent_tokens(shards: list[Path], size: int) -> Tensor:

@@ -11,13 +11,17 @@ from safetensors import safe_open
 from torch import Tensor
 
 from demos.drafters.blocks import Shape
+from spectui.sources.machine import cpu_dtype
+
+COMPUTE: torch.dtype = getattr(torch, cpu_dtype())
+"""What matrices are multiplied in: the type in which this processor is fast."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """The target's weights by name, read when they are asked for.
 
-    ``embedding``: bfloat16 [V, H], which is the output matrix too (tied).
+    ``embedding``: `COMPUTE` [V, H], which is the output matrix too (tied).
     """
 
     directory: Path
@@ -53,4 +57,4 @@ def load_target(directory: Path) -> Target:
     )
     with safe_open(directory / "model.safetensors", "pt") as file:
         embedding = file.get_tensor("model.embed_tokens.weight")
-    return Target(directory, shape, config["num_hidden_layers"], embedding.to(torch.bfloat16))
+    return Target(directory, shape, config["num_hidden_layers"], embedding.to(COMPUTE))

@@ -1,4 +1,5 @@
-"""The training loop of both drafters: bf16 matrix products, float32 weights, an average of the weights to ship.
+"""The training loop of both drafters: float32 weights, an average of them to ship, and matrix products in the type in
+which the processor is fast.
 
 The average (EMA) stands in for a long decay of the learning rate, so that training may go on for as long as there is
 time and ship good weights at any moment.
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from demos.drafters.batches import Batch, epoch_batches
 from demos.drafters.pace import Pace
+from demos.drafters.target import COMPUTE
 from demos.drafters.walk import Acceptance
 
 CHECKPOINT_SECONDS = 120.0
@@ -153,7 +155,7 @@ class Trainer:
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.plan.rate_at(self.step)
-        with torch.autocast("cpu", torch.bfloat16):
+        with _multiplying():
             loss, accuracy = self.task.loss(batch, random.Random(f"{self.plan.seed}/{self.step}"))
         model.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -191,6 +193,11 @@ class Trainer:
         temporary.replace(self._file)
 
 
+def _multiplying() -> torch.autocast:
+    """Matrix products in `COMPUTE`."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=torch.bfloat16 == COMPUTE)
+
+
 def load_average(task: Task, directory: Path) -> int:
     """Put the averaged weights of the task's checkpoint into its model; the checkpoint's step."""
     saved = torch.load(directory / f"{task.name}.checkpoint", weights_only=True)
@@ -217,7 +224,7 @@ def predicted_acceptance(task: Task, model: nn.Module, batches: list[Batch], k: 
     task.model.load_state_dict(model.state_dict())
     try:
         total = Acceptance()
-        with torch.autocast("cpu", torch.bfloat16):
+        with _multiplying():
             for batch in batches:
                 total.merge(task.acceptance(batch, k))
     finally:
