@@ -7,20 +7,20 @@ picture before it is committed.
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 import pytest
 
+from spectui.runtime.replay import opened
+from spectui.runtime.shot import indexed
+from spectui.sources.reel import Reel
+from spectui.ui.offscreen import offscreen
+from spectui.ui.picture import svg
 from tests.stage import running
 
 FOLDER = Path(__file__).parent / "snapshots"
+TRACES = Path(__file__).parents[1] / "demos" / "traces"
 UPDATE = os.environ.get("SPECTUI_SNAPSHOTS") == "update"
-
-
-def stable(svg: str) -> str:
-    """Without the number that Textual makes up for each picture."""
-    return re.sub(r"terminal-\d+-", "terminal-", svg)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,10 @@ def stable(svg: str) -> str:
         ("race-200x50-paper", (200, 50), "paper", ()),
         ("help-120x36", (120, 36), "midnight", ("question_mark",)),
         ("themes-120x36", (120, 36), "midnight", ("t", "up")),
+        ("race-80x24-mono", (80, 24), "mono", ()),
+        ("inspector-120x36", (120, 36), "midnight", ("i",)),
+        ("step-costs-120x36-paper", (120, 36), "paper", ("s",)),
+        ("presenter-120x36-stage", (120, 36), "stage", ("p",)),
     ],
 )
 async def test_the_screen_looks_as_before(name: str, size: tuple[int, int], theme: str, keys: tuple[str, ...]) -> None:
@@ -38,7 +42,26 @@ async def test_the_screen_looks_as_before(name: str, size: tuple[int, int], them
         await stage.steps(60)
         for key in keys:
             await stage.press(key)
-        picture = stable(stage.app.export_screenshot(title=name))
+        compare(name, svg(stage.app))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "theme", "step"),
+    [
+        ("coding-200x50", (200, 50), "midnight", 150),
+        ("math-120x36-tritanopia", (120, 36), "tritanopia", 100),
+        ("roleplay-80x24-deuteranopia", (80, 24), "deuteranopia", 60),
+        ("h100-synthetic-200x50-stage", (200, 50), "stage", 120),
+    ],
+)
+async def test_a_recorded_step_looks_as_before(name: str, size: tuple[int, int], theme: str, step: int) -> None:
+    line = indexed(opened(str(TRACES / f"{name.rpartition(f'-{size[0]}x')[0]}.jsonl")))
+    async with offscreen(Reel(line, line.at_step(step)), size, theme) as screen:
+        await screen.settle()
+        compare(name, screen.svg())
+
+
+def compare(name: str, picture: str) -> None:
     path = FOLDER / f"{name}.svg"
     if UPDATE:
         path.parent.mkdir(exist_ok=True)
