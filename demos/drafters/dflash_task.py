@@ -12,7 +12,7 @@ from torch.nn import functional
 from demos.drafters.batches import Batch
 from demos.drafters.dflash import DFlash
 from demos.drafters.objective import Vocabulary, cross_entropy, labels
-from demos.drafters.target import COMPUTE, Target
+from demos.drafters.target import Target
 from demos.drafters.walk import Acceptance, walk
 
 MASKS = 7
@@ -31,10 +31,11 @@ class DFlashTask:
 
     name = "dflash"
 
-    def __init__(self, target: Target, vocabulary: Vocabulary, features: int) -> None:
+    def __init__(self, target: Target, vocabulary: Vocabulary, features: int, drafted: Vocabulary) -> None:
         self.target = target
         self.vocabulary = vocabulary
         self.features = features
+        self.drafted = drafted
         self.model = DFlash(target.shape, layers=DRAFTER_LAYERS, features=features)
 
     def initialise(self, batches: list[Batch]) -> None:
@@ -101,14 +102,14 @@ class DFlashTask:
 
     @torch.no_grad()
     def acceptance(self, batch: Batch, k: int) -> Acceptance:
-        """What vLLM would measure with K = ``k`` on these answers, over the whole vocabulary."""
+        """What vLLM would measure with K = ``k`` on these answers, over the tokens that can be drafted."""
         total = Acceptance()
         count = int((batch.lengths - batch.prompt_lengths).max()) - 1
         anchors = (batch.prompt_lengths.unsqueeze(1) + torch.arange(count)).clamp_max(batch.ids.shape[1] - 1)
         output = self._predict(batch, anchors, torch.full_like(anchors, k), k)
         for row in range(len(batch.ids)):
             prompt, end = int(batch.prompt_lengths[row]), int(batch.lengths[row])
-            drafts = (output[row].to(COMPUTE) @ self.target.embedding.T).argmax(-1)
+            drafts = self.drafted.ids[self.drafted.logits(output[row]).argmax(-1)]
             right: list[list[bool]] = [[]]
             for known in range(1, end - prompt):
                 here = min(k, end - prompt - known)

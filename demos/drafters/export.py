@@ -1,4 +1,8 @@
-"""The drafters as vLLM loads them: config, bf16 weights and a card, no copy of the target's embedding."""
+"""The drafters as vLLM loads them: config, bf16 weights and a card, no copy of the target's embedding.
+
+DFlash brings the rows of the output matrix that it drafts with: multiplying by all of the target's would take longer
+than the drafter itself (``DFlashQwen3ForCausalLM.compute_logits`` in ``vllm/model_executor/models/qwen3_dflash.py``).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from demos.drafters.blocks import Shape
+from demos.drafters.objective import Vocabulary
 
 WEIGHTS = "model.safetensors"
 MTP_PREFIX = "model.mtp_layers.0."
@@ -18,6 +23,7 @@ MASK_TOKEN = 0
 """``<|endoftext|>``, which is never the last token before a draft; its place in a block takes the trained mask
 embedding of ``mask_embedding.pt``."""
 MASK_FILE = "mask_embedding.pt"
+OUTPUT_ROWS, OUTPUT_MAP = "lm_head.weight", "d2t"
 
 
 def mtp_tensors(head: nn.Module) -> dict[str, Tensor]:
@@ -30,6 +36,11 @@ def dflash_tensors(drafter: nn.Module) -> tuple[dict[str, Tensor], Tensor]:
     state = {name: _shipped(tensor) for name, tensor in drafter.state_dict().items()}
     mask = state.pop("mask_embedding")
     return state, mask
+
+
+def output_tensors(drafted: Vocabulary) -> dict[str, Tensor]:
+    """The output matrix over the tokens that can be drafted, and how far each one's id lies behind its row."""
+    return {OUTPUT_ROWS: _shipped(drafted.matrix), OUTPUT_MAP: drafted.ids - torch.arange(len(drafted.ids))}
 
 
 def export_mtp(head: nn.Module, shape: Shape, directory: Path, card: str = "") -> None:
@@ -46,8 +57,18 @@ def export_mtp(head: nn.Module, shape: Shape, directory: Path, card: str = "") -
     _write(directory, config, mtp_tensors(head), card)
 
 
-def export_dflash(drafter: nn.Module, shape: Shape, layers: tuple[int, ...], directory: Path, card: str = "") -> None:
-    """Write a directory for ``{"method": "dflash", "model": directory}``."""
+def export_dflash(
+    drafter: nn.Module,
+    shape: Shape,
+    layers: tuple[int, ...],
+    directory: Path,
+    card: str = "",
+    drafted: Vocabulary | None = None,
+) -> None:
+    """Write a directory for ``{"method": "dflash", "model": directory}``.
+
+    ``drafted`` holds the tokens that it can draft; None for all, with the target's output matrix.
+    """
     tensors, mask = dflash_tensors(drafter)
     config = {
         **_common(shape),
@@ -59,6 +80,9 @@ def export_dflash(drafter: nn.Module, shape: Shape, layers: tuple[int, ...], dir
         "block_size": 8,
         "dflash_config": {"mask_token_id": MASK_TOKEN, "target_layer_ids": list(layers)},
     }
+    if drafted is not None:
+        config["draft_vocab_size"] = len(drafted.ids)
+        tensors |= output_tensors(drafted)
     _write(directory, config, tensors, card)
     torch.save({"embedding": mask, "mask_token_id": MASK_TOKEN}, directory / MASK_FILE)
 
@@ -66,6 +90,8 @@ def export_dflash(drafter: nn.Module, shape: Shape, layers: tuple[int, ...], dir
 def load_exported(name: str, directory: Path) -> dict[str, Tensor]:
     """The state of an exported drafter's model, in float32."""
     tensors = load_file(directory / WEIGHTS)
+    for own in (OUTPUT_ROWS, OUTPUT_MAP):
+        tensors.pop(own, None)
     if name == "dflash":
         tensors["mask_embedding"] = torch.load(directory / MASK_FILE, weights_only=True)["embedding"]
     return {key.removeprefix(MTP_PREFIX): tensor.float() for key, tensor in tensors.items()}

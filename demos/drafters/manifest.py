@@ -21,6 +21,23 @@ def record(root: Path, stage: str, *, seconds: float, **facts: Any) -> None:
     stages[stage] = {**facts, "seconds": round(before + seconds, 1)}
     content["machine"] = machine_name()
     content["software"] = dict(software_versions())
+    _write(path, content)
+
+
+def begin_with(root: Path, drafters: Path) -> None:
+    """Keep the manifest of the trained drafters that this training goes on from."""
+    content = read(root)
+    content["earlier"] = read(drafters)
+    _write(root / FILE, content)
+
+
+def total(content: dict[str, Any], stage: str, fact: str) -> int:
+    """The sum of a stage's fact over this training and those that it goes on from."""
+    here = int(content.get("stages", {}).get(stage, {}).get(fact, 0))
+    return here + (total(content["earlier"], stage, fact) if "earlier" in content else 0)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
     temporary = path.with_suffix(".partial")
     temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     temporary.replace(path)

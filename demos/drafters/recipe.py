@@ -22,6 +22,7 @@ class Size:
         own_rounds: Rounds of them, a file each, so that more can be added behind those that have answers.
         batch: Requests at once in vLLM; 192 was the fastest of 64, 192 and 384 on two cores.
         vocabulary: Frequent tokens that the loss is taken over.
+        drafted: Frequent tokens that DFlash can draft; so many that its file stays below 30 MB.
         mtp_steps: Batches of training; the learning rate falls to zero at the last one.
         dflash_steps: The same for DFlash.
         heldout: Held-out prompts per category that are evaluated.
@@ -32,6 +33,7 @@ class Size:
     own_rounds: int
     batch: int
     vocabulary: int
+    drafted: int
     mtp_steps: int
     dflash_steps: int
     heldout: int
@@ -43,6 +45,7 @@ DEFAULT = Size(
     own_rounds=4,
     batch=192,
     vocabulary=8192,
+    drafted=4608,
     mtp_steps=1500,
     dflash_steps=2000,
     heldout=10,
@@ -53,6 +56,7 @@ SMOKE = Size(
     own_rounds=1,
     batch=66,
     vocabulary=2048,
+    drafted=1024,
     mtp_steps=12,
     dflash_steps=12,
     heldout=1,

@@ -32,6 +32,7 @@ class Job:
         minutes: How long the stage may work before it stops at a checkpoint.
         k: Drafts per step in the evaluation; None for the drafter's usual one.
         steps: Batches of the training; None for the recipe's.
+        rate: The training's highest learning rate; None for the plan's own.
         muon: Train the matrices with Muon, else with AdamW; the same in every run of a training.
         compiled: Whether the report measures compiled engines too, which take minutes to load.
         seed: Of the prompts, of how they are asked, and of the training.
@@ -45,6 +46,7 @@ class Job:
     say: Say
     k: int | None = None
     steps: int | None = None
+    rate: float | None = None
     muon: bool = True
     compiled: bool = False
     seed: int = SEED
@@ -137,12 +139,14 @@ def train(job: Job, name: str) -> bool:
     from demos.drafters.batches import epoch_batches
     from demos.drafters.export import WEIGHTS, load_exported
     from demos.drafters.shards import shard_paths
-    from demos.drafters.train import Plan, Trainer, predicted_acceptance
+    from demos.drafters.train import RATE, Plan, Trainer, predicted_acceptance
 
     task = _task(job, name)
     steps = job.steps or (job.size.mtp_steps if name == "mtp" else job.size.dflash_steps)
-    plan = Plan(steps=steps, muon=job.muon, seed=job.seed)
+    plan = Plan(rate=job.rate or RATE, steps=steps, muon=job.muon, seed=job.seed)
     begin = load_exported(name, job.begin / name) if job.begin else None
+    if job.begin:
+        manifest.begin_with(job.place.root, job.begin)
     trainer = Trainer(task, shard_paths(job.place.answers), job.place.training, plan, begin)
     done = trainer.run(minutes=job.minutes, report=job.say)
     facts: dict[str, Any] = {}
@@ -177,7 +181,7 @@ def export(job: Job, name: str) -> bool:
     if name == "mtp":
         export_mtp(task.model, task.target.shape, directory, text)
     else:
-        export_dflash(task.model, task.target.shape, LAYERS, directory, text)
+        export_dflash(task.model, task.target.shape, LAYERS, directory, text, task.drafted)
     job.record(f"export {name}", step=step, sha256=manifest.sha256(directory / WEIGHTS))
     job.say(f"{name}: exported step {step} to {directory}")
     return True
@@ -240,13 +244,17 @@ def _task(job: Job, name: str) -> Any:
     from demos.drafters.answers import LAYERS
     from demos.drafters.dflash_task import DFlashTask
     from demos.drafters.mtp_task import MtpTask
-    from demos.drafters.objective import Vocabulary
+    from demos.drafters.objective import Vocabulary, frequent_tokens
+    from demos.drafters.shards import shard_paths
     from demos.drafters.target import load_target
 
     torch.manual_seed(job.seed)
     target = load_target(job.target)
     vocabulary = Vocabulary(torch.tensor(_vocabulary(job)), target.embedding)
-    return MtpTask(target, vocabulary) if name == "mtp" else DFlashTask(target, vocabulary, len(LAYERS))
+    if name == "mtp":
+        return MtpTask(target, vocabulary)
+    drafted = Vocabulary(frequent_tokens(shard_paths(job.place.answers), job.size.drafted), target.embedding)
+    return DFlashTask(target, vocabulary, len(LAYERS), drafted)
 
 
 def _vocabulary(job: Job) -> list[int]:

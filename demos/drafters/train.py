@@ -24,6 +24,7 @@ from demos.drafters.pace import Pace
 from demos.drafters.target import COMPUTE
 from demos.drafters.walk import Acceptance
 
+RATE = 1e-3
 CHECKPOINT_SECONDS = 120.0
 REPORT_STEPS = 25
 
@@ -49,7 +50,7 @@ class Plan:
     """How a drafter is trained. ``steps`` is where the learning rate has gone down to zero; 0 means never. ``muon``
     trains the matrices with Muon at AdamW's step size, the rest with AdamW."""
 
-    rate: float = 1e-3
+    rate: float = RATE
     muon: bool = True
     warmup: int = 100
     steps: int = 0
@@ -155,7 +156,7 @@ class Trainer:
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.plan.rate_at(self.step)
-        with _multiplying():
+        with multiplying():
             loss, accuracy = self.task.loss(batch, random.Random(f"{self.plan.seed}/{self.step}"))
         model.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -193,7 +194,7 @@ class Trainer:
         temporary.replace(self._file)
 
 
-def _multiplying() -> torch.autocast:
+def multiplying() -> torch.autocast:
     """Matrix products in `COMPUTE`."""
     return torch.autocast("cpu", torch.bfloat16, enabled=torch.bfloat16 == COMPUTE)
 
@@ -224,7 +225,7 @@ def predicted_acceptance(task: Task, model: nn.Module, batches: list[Batch], k: 
     task.model.load_state_dict(model.state_dict())
     try:
         total = Acceptance()
-        with _multiplying():
+        with multiplying():
             for batch in batches:
                 total.merge(task.acceptance(batch, k))
     finally:

@@ -12,6 +12,8 @@ from demos.drafters.blocks import Shape  # noqa: E402
 from demos.drafters.dflash import DFlash  # noqa: E402
 from demos.drafters.export import export_dflash, export_mtp, load_exported  # noqa: E402
 from demos.drafters.mtp import MtpHead  # noqa: E402
+from demos.drafters.objective import Vocabulary  # noqa: E402
+from demos.drafters.recipe import DEFAULT  # noqa: E402
 
 DEMO = Shape(
     hidden_size=576,
@@ -51,6 +53,25 @@ def test_the_dflash_drafter_has_vllms_names_and_is_small(tmp_path: Path) -> None
     assert config["dflash_config"]["target_layer_ids"] == list(layers)
     mask = torch.load(tmp_path / "mask_embedding.pt", weights_only=True)
     assert mask["embedding"].shape == (576,)
+
+
+def test_the_dflash_drafter_can_bring_the_rows_it_drafts_with(tmp_path: Path) -> None:
+    embedding = torch.randn(DEMO.vocab_size, DEMO.hidden_size)
+    drafted = Vocabulary(torch.tensor([2, 5, 49151]), embedding)
+    model = DFlash(DEMO, layers=1, features=1)
+    export_dflash(model, DEMO, (20,), tmp_path, drafted=drafted)
+    tensors = safetensors_torch.load_file(tmp_path / "model.safetensors")
+    ids = torch.arange(3) + tensors["d2t"]
+    assert ids.tolist() == [2, 5, 49151]
+    assert torch.equal(tensors["lm_head.weight"], embedding[ids].bfloat16())
+    assert json.loads((tmp_path / "config.json").read_text())["draft_vocab_size"] == 3
+    assert load_exported("dflash", tmp_path).keys() == model.state_dict().keys()
+
+
+def test_the_recipes_dflash_drafter_stays_below_the_limit(tmp_path: Path) -> None:
+    drafted = Vocabulary(torch.arange(DEFAULT.drafted), torch.zeros(DEMO.vocab_size, DEMO.hidden_size))
+    export_dflash(DFlash(DEMO, layers=3, features=5), DEMO, (5, 13, 20, 25, 28), tmp_path, drafted=drafted)
+    assert (tmp_path / "model.safetensors").stat().st_size < LIMIT
 
 
 def test_an_exported_drafter_can_be_trained_on(tmp_path: Path) -> None:

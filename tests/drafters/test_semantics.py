@@ -17,8 +17,8 @@ from demos.drafters.dflash import DFlash
 from demos.drafters.mtp import MtpHead
 from demos.drafters.objective import Vocabulary, cross_entropy, labels
 from demos.drafters.shards import Sequence, answered, read_shard, write_shard
-from demos.drafters.target import Target
-from demos.drafters.train import Task
+from demos.drafters.target import COMPUTE, Target
+from demos.drafters.train import Task, multiplying
 from demos.drafters.walk import walk
 
 M = TypeVar("M", bound=nn.Module)
@@ -113,7 +113,7 @@ def test_a_dflash_block_equals_the_plain_reading(generator: torch.Generator) -> 
 
 
 def test_labels_are_distributions_around_the_best_token(generator: torch.Generator) -> None:
-    embedding = torch.randn(50, 24, generator=generator).to(torch.bfloat16)
+    embedding = torch.randn(50, 24, generator=generator).to(COMPUTE)
     vocabulary = Vocabulary(torch.arange(0, 50, 2), embedding)
     label = labels(vocabulary, torch.randn(5, 24, generator=generator), hard_share=0.5)
     torch.testing.assert_close(label.sum(-1), torch.ones(5))
@@ -121,7 +121,7 @@ def test_labels_are_distributions_around_the_best_token(generator: torch.Generat
 
 
 def test_cross_entropy_is_least_where_the_drafter_says_what_the_target_says(generator: torch.Generator) -> None:
-    embedding = torch.randn(50, 24, generator=generator).to(torch.bfloat16)
+    embedding = torch.randn(50, 24, generator=generator).to(COMPUTE)
     vocabulary = Vocabulary(torch.arange(50), embedding)
     hidden = torch.randn(5, 24, generator=generator)
     label = labels(vocabulary, hidden, hard_share=0.0)
@@ -139,7 +139,7 @@ def test_the_walk_counts_steps_as_verification_does() -> None:
 
 
 def test_a_shard_gives_back_its_sequences(tmp_path: Path, generator: torch.Generator) -> None:
-    rows = torch.randn(9, 12, generator=generator).to(torch.bfloat16)
+    rows = torch.randn(9, 12, generator=generator).to(COMPUTE)
     sequences = [Sequence(4, torch.arange(5), 2, rows[:5]), Sequence(7, torch.arange(4), 3, rows[5:])]
     write_shard(tmp_path / "00000.safetensors", sequences)
     back = list(read_shard(tmp_path / "00000.safetensors"))
@@ -152,14 +152,14 @@ def tiny_batch(features: int) -> Batch:
     torch.manual_seed(3)
     return collate(
         [
-            Sequence(n, torch.randint(50, (length,)), 3, torch.randn(length, (features + 1) * 24).to(torch.bfloat16))
+            Sequence(n, torch.randint(50, (length,)), 3, torch.randn(length, (features + 1) * 24).to(COMPUTE))
             for n, length in enumerate((12, 9))
         ]
     )
 
 
 def acceptance_length(task: Task, batch: Batch) -> float:
-    with torch.autocast("cpu", torch.bfloat16):
+    with multiplying():
         return task.acceptance(batch, 3).length
 
 
@@ -167,7 +167,7 @@ def learned(task: Task, batch: Batch, steps: int = 60) -> list[float]:
     optimizer = torch.optim.AdamW(task.model.parameters(), lr=1e-2)
     losses = []
     for step in range(steps):
-        with torch.autocast("cpu", torch.bfloat16):
+        with multiplying():
             loss, _ = task.loss(batch, random.Random(step % 3))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -181,9 +181,9 @@ def test_both_drafters_learn_a_batch_by_heart() -> None:
     from demos.drafters.mtp_task import MtpTask
 
     torch.manual_seed(0)
-    target = Target(Path(), SHAPE, 4, torch.randn(50, 24).to(torch.bfloat16))
+    target = Target(Path(), SHAPE, 4, torch.randn(50, 24).to(COMPUTE))
     vocabulary = Vocabulary(torch.arange(50), target.embedding)
-    tasks: list[Task] = [MtpTask(target, vocabulary), DFlashTask(target, vocabulary, 2)]
+    tasks: list[Task] = [MtpTask(target, vocabulary), DFlashTask(target, vocabulary, 2, vocabulary)]
     for task in tasks:
         batch = tiny_batch(2)
         size = SHAPE.hidden_size

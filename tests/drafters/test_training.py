@@ -15,7 +15,7 @@ from demos.drafters.mtp_task import MtpTask
 from demos.drafters.objective import Vocabulary
 from demos.drafters.pace import Pace
 from demos.drafters.shards import Sequence, shard_paths, write_shard
-from demos.drafters.target import Target
+from demos.drafters.target import COMPUTE, Target
 from demos.drafters.train import Plan, Trainer, load_average
 
 SHAPE = Shape(
@@ -34,7 +34,7 @@ def shards(tmp_path: Path) -> list[Path]:
         sequences = []
         for index in range(20):
             length = int(torch.randint(6, 14, (1,), generator=generator))
-            hidden = torch.randn(length, 2 * 16, generator=generator).to(torch.bfloat16)
+            hidden = torch.randn(length, 2 * 16, generator=generator).to(COMPUTE)
             ids = torch.randint(40, (length,), generator=generator)
             sequences.append(Sequence(20 * number + index, ids, 3, hidden))
         write_shard(tmp_path / f"{number:05}.safetensors", sequences)
@@ -49,7 +49,7 @@ def task(monkeypatch: pytest.MonkeyPatch) -> MtpTask:
 
 def fresh_task() -> MtpTask:
     torch.manual_seed(0)
-    target = Target(Path(), SHAPE, 2, torch.randn(40, 16).to(torch.bfloat16))
+    target = Target(Path(), SHAPE, 2, torch.randn(40, 16).to(COMPUTE))
     return MtpTask(target, Vocabulary(torch.arange(40), target.embedding))
 
 
