@@ -19,8 +19,8 @@ K_RANGES = {"mtp": range(1, 5), "dflash": range(1, 8), "ngram": range(5, 6)}
 SCREENED = {"mtp": range(1, 4), "dflash": range(2, 6)}
 """What may be worth showing: timed shortly, to choose what is timed at length."""
 SCREENING_CATEGORIES = ("coding", "math", "qa", "writing")
-WORTH_SHOWING = 2
-"""K of each drafter that are timed at length."""
+WORTH_SHOWING = 1
+"""K of each drafter that are timed at length: on two cores all of it shall take half an hour."""
 TOGETHER = ("coding", "math")
 PROMPTS_PER_CATEGORY = 2
 REPETITIONS = 3

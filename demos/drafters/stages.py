@@ -168,14 +168,19 @@ def train(job: Job, name: str) -> bool:
 
 
 def export(job: Job, name: str) -> bool:
-    """Write the averaged weights in vLLM's form."""
+    """Write the averaged weights in vLLM's form; without a training, the weights that it would go on from."""
     from demos.drafters.answers import LAYERS
     from demos.drafters.card import card
-    from demos.drafters.export import WEIGHTS, export_dflash, export_mtp
-    from demos.drafters.train import load_average
+    from demos.drafters.export import WEIGHTS, export_dflash, export_mtp, load_exported
+    from demos.drafters.train import checkpoint, load_average
 
     task = _task(job, name)
-    step = load_average(task, job.place.training)
+    step = 0
+    if job.begin and not checkpoint(task, job.place.training).exists():
+        task.model.load_state_dict(load_exported(name, job.begin / name))
+        manifest.begin_with(job.place.root, job.begin)
+    else:
+        step = load_average(task, job.place.training)
     directory = job.place.drafter(name)
     text = card(name, manifest.read(job.place.root))
     if name == "mtp":

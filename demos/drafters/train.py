@@ -81,7 +81,7 @@ class Trainer:
     ) -> None:
         self.task = task
         self.plan = plan
-        self._file = directory / f"{task.name}.checkpoint"
+        self._file = checkpoint(task, directory)
         directory.mkdir(parents=True, exist_ok=True)
         self.step = self.tokens = self.epoch = self.batch = 0
         self.seconds = 0.0
@@ -199,9 +199,14 @@ def multiplying() -> torch.autocast:
     return torch.autocast("cpu", torch.bfloat16, enabled=torch.bfloat16 == COMPUTE)
 
 
+def checkpoint(task: Task, directory: Path) -> Path:
+    """Where the task's training is kept."""
+    return directory / f"{task.name}.checkpoint"
+
+
 def load_average(task: Task, directory: Path) -> int:
     """Put the averaged weights of the task's checkpoint into its model; the checkpoint's step."""
-    saved = torch.load(directory / f"{task.name}.checkpoint", weights_only=True)
+    saved = torch.load(checkpoint(task, directory), weights_only=True)
     task.model.load_state_dict(saved["average"])
     return int(saved["place"][0])
 
