@@ -18,12 +18,12 @@ from spectui.sources.vllm.rounds import chat_ids
 MAX_TOKENS = 128
 
 
-def measured_acceptance(target: Path, spec: LaneSpec, prompts: list[Prompt], batch: int = 64) -> list[Acceptance]:
+def measured_acceptance(target: Path, spec: LaneSpec, prompts: list[Prompt], batch: int = 128) -> list[Acceptance]:
     """Acceptance of a drafter in vLLM, greedy, over the steps that had a draft, for each prompt."""
     engine = batch_engine(
         target,
         batch=batch,
-        kv_bytes=2 << 30,
+        kv_bytes=3 << 30,
         speculative_config=spec.drafting(str(target)),
         per_request_spec_decode_metrics="detailed",
         **spec.target_arguments(),

@@ -15,17 +15,23 @@ from spectui.sources.vllm.lane_spec import TITLES
 
 Rows = list[list[str]]
 
+_ROUNDING = (
+    "A lane verifies several tokens in one forward pass, which rounds otherwise than AR's one by one; where the "
+    "target's two best tokens are a rounding step apart, either may come. "
+)
+
 
 def report_text(evaluation: Evaluation, manifest: dict[str, Any], environment: dict[str, Any]) -> str:
     """The whole report."""
     prompts = evaluation.timing.prompts
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
     settings = ", ".join(f"{k}={v.rpartition('/')[2]}" for k, v in environment["settings"].items() if v)
-    count = len(CATEGORIES) * 10
+    count, dtype = len(CATEGORIES) * 10, environment["dtype"]
     parts = [
         "# The demo drafters, measured",
         "Written by `python -m demos.drafters report`; measured on "
-        f"{environment['machine']}, with {versions} ({settings}). Greedy, {MAX_TOKENS} new tokens, EOS ignored.",
+        f"{environment['machine']}, with {versions} ({settings}). Greedy, {MAX_TOKENS} new tokens, EOS ignored, "
+        f"{dtype}.",
         "## Acceptance",
         f"All {count} held-out prompts, batched, in vLLM. Acceptance at a position is unconditional: the share of the "
         "steps that had a draft in which the draft up to there was accepted. Length is 1 + accepted tokens per step.",
@@ -41,9 +47,8 @@ def report_text(evaluation: Evaluation, manifest: dict[str, Any], environment: d
         "Speed-up by category (median):",
         _speed_by_category(evaluation.timing),
         "## The same text as AR's",
-        f"Of {len(prompts)} answers in bfloat16. A lane verifies several tokens in one forward pass, which rounds "
-        "otherwise than AR's one by one; where the target's two best tokens are a rounding step apart, either may "
-        "come. In float32 all lanes give AR's tokens (`tests/engine/test_demo_drafters.py`).",
+        f"Of {len(prompts)} answers in {dtype}. {_ROUNDING if dtype == 'bfloat16' else ''}In float32 all lanes give "
+        "AR's tokens (`tests/engine/test_demo_drafters.py`).",
         _equality(evaluation.timing),
     ]
     if evaluation.compiled is not None:
@@ -89,7 +94,7 @@ def _by_category(evaluation: Evaluation) -> str:
 def _prediction(evaluation: Evaluation, manifest: dict[str, Any]) -> str:
     lines = []
     for name, k in BAR_K.items():
-        said = manifest.get("stages", {}).get(f"train {name}", {}).get(f"predicted at K={k}")
+        said = manifest.get("stages", {}).get(f"export {name}", {}).get(f"predicted at K={k}")
         if said is not None:
             measured = evaluation.acceptance[f"{name}:k={k}"]["all"]
             lines.append(f"- {TITLES[name]} K={k}: predicted {said}; measured {measured}.")

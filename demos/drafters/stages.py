@@ -135,11 +135,10 @@ def chosen_heldout(size: Size) -> list[Prompt]:
 
 
 def train(job: Job, name: str) -> bool:
-    """Train a drafter, then say what acceptance it predicts on the held-out answers."""
-    from demos.drafters.batches import epoch_batches
+    """Train a drafter."""
     from demos.drafters.export import WEIGHTS, load_exported
     from demos.drafters.shards import shard_paths
-    from demos.drafters.train import RATE, Plan, Trainer, predicted_acceptance
+    from demos.drafters.train import RATE, Plan, Trainer
 
     task = _task(job, name)
     steps = job.steps or (job.size.mtp_steps if name == "mtp" else job.size.dflash_steps)
@@ -149,12 +148,6 @@ def train(job: Job, name: str) -> bool:
         manifest.begin_with(job.place.root, job.begin)
     trainer = Trainer(task, shard_paths(job.place.answers), job.place.training, plan, begin)
     done = trainer.run(minutes=job.minutes, report=job.say)
-    facts: dict[str, Any] = {}
-    if shards := shard_paths(job.place.heldout):
-        k = BAR_K[name]
-        acceptance = predicted_acceptance(task, trainer.average, list(epoch_batches(shards, job.seed, 0)), k)
-        job.say(f"{name}: predicted at K={k} on held-out prompts after step {trainer.step}: {acceptance}")
-        facts = {f"predicted at K={k}": str(acceptance)}
     job.record(
         f"train {name}",
         steps=trainer.step,
@@ -162,13 +155,15 @@ def train(job: Job, name: str) -> bool:
         tokens_seen=trainer.tokens,
         plan=asdict(trainer.plan),
         begin=manifest.sha256(job.begin / name / WEIGHTS) if job.begin else "the target's last layers",
-        **facts,
     )
     return done
 
 
 def export(job: Job, name: str) -> bool:
-    """Write the averaged weights in vLLM's form; without a training, the weights that it would go on from."""
+    """Write the averaged weights in vLLM's form, and say what acceptance they shall have on the held-out prompts.
+
+    Without a training, the weights are those that it would go on from.
+    """
     from demos.drafters.answers import LAYERS
     from demos.drafters.card import card
     from demos.drafters.export import WEIGHTS, export_dflash, export_mtp, load_exported
@@ -187,9 +182,23 @@ def export(job: Job, name: str) -> bool:
         export_mtp(task.model, task.target.shape, directory, text)
     else:
         export_dflash(task.model, task.target.shape, LAYERS, directory, text, task.drafted)
-    job.record(f"export {name}", step=step, sha256=manifest.sha256(directory / WEIGHTS))
-    job.say(f"{name}: exported step {step} to {directory}")
+    facts = _predicted(job, task)
+    job.record(f"export {name}", step=step, sha256=manifest.sha256(directory / WEIGHTS), **facts)
+    job.say(f"{name}: exported step {step} to {directory} {facts or ''}")
     return True
+
+
+def _predicted(job: Job, task: Any) -> dict[str, str]:
+    """What the task's model shall reach in vLLM on the held-out prompts, as far as they have been answered."""
+    from demos.drafters.batches import epoch_batches
+    from demos.drafters.shards import shard_paths
+    from demos.drafters.train import predicted_acceptance
+
+    shards = shard_paths(job.place.heldout)
+    if not shards:
+        return {}
+    k = BAR_K[task.name]
+    return {f"predicted at K={k}": str(predicted_acceptance(task, list(epoch_batches(shards, job.seed, 0)), k))}
 
 
 def evaluate(job: Job, name: str) -> bool:
@@ -221,13 +230,15 @@ def report(job: Job) -> bool:
     from demos.drafters.report import Evaluator
     from demos.drafters.report_text import report_text
     from spectui.bench.harness import environment
+    from spectui.sources.machine import cpu_dtype
 
     evaluator = Evaluator(job.target, job.place.drafter, job.place.report, job.say)
     evaluation = evaluator.evaluate(chosen_heldout(job.size), compiled=job.compiled)
     facts = {f"{name} all": str(found["all"]) for name, found in evaluation.acceptance.items()}
     job.record("report", lanes=list(evaluation.timing.lanes), **facts)
     known = manifest.read(job.place.root)
-    (job.place.root / "report.md").write_text(report_text(evaluation, known, environment()), encoding="utf-8")
+    text = report_text(evaluation, known, {**environment(), "dtype": cpu_dtype()})
+    (job.place.root / "report.md").write_text(text, encoding="utf-8")
     for name in BAR_K:
         (job.place.drafter(name) / "README.md").write_text(card(name, known), encoding="utf-8")
     return True

@@ -224,15 +224,10 @@ def _optimizers(model: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]:
 
 
 @torch.no_grad()
-def predicted_acceptance(task: Task, model: nn.Module, batches: list[Batch], k: int) -> Acceptance:
-    """What vLLM would measure with ``model``'s weights on held-out answers."""
-    trained = copy.deepcopy(task.model.state_dict())
-    task.model.load_state_dict(model.state_dict())
-    try:
-        total = Acceptance()
-        with multiplying():
-            for batch in batches:
-                total.merge(task.acceptance(batch, k))
-    finally:
-        task.model.load_state_dict(trained)
+def predicted_acceptance(task: Task, batches: list[Batch], k: int) -> Acceptance:
+    """What vLLM would measure with the weights of the task's model on held-out answers."""
+    total = Acceptance()
+    with multiplying():
+        for batch in batches:
+            total.merge(task.acceptance(batch, k))
     return total

@@ -75,8 +75,9 @@ def test_the_report_says_every_figure() -> None:
         text: {name: Acceptance(steps, list(counts)) for name in (*CATEGORIES, "all")}
         for text, (steps, counts) in acceptance.items()
     }
-    stages = {"train mtp": {"predicted at K=3": "length 1.800"}}
+    stages = {"export mtp": {"predicted at K=3": "length 1.800"}}
     environment = {
+        "dtype": "bfloat16",
         "machine": "a machine",
         "versions": {"vllm": "1"},
         "settings": {"LD_PRELOAD": "/x/lib.so", "A": None},
