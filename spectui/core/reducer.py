@@ -101,16 +101,21 @@ def _compare(state: RunState, lane: LaneState, request: RequestState) -> None:
         for other in state.lanes.values():
             waiting = other.round.requests.get(request.slot)
             if other is not reference and waiting is not None and waiting.comparison is not None:
-                before = waiting.comparison.position
-                if waiting.comparison.update() != before:
-                    other.revision += 1
+                other.revision += _went_apart(state, waiting.comparison)
         return
     if request.comparison is None:
         original = reference.round.requests.get(request.slot)
         if original is None:
             return
         request.comparison = Comparison(original.ids, request.ids)
-    request.comparison.update()
+    _went_apart(state, request.comparison)
+
+
+def _went_apart(state: RunState, comparison: Comparison) -> bool:
+    """Whether the lane left AR's path just now."""
+    apart = comparison.position is None and comparison.update() is not None
+    state.divergences += apart
+    return apart
 
 
 def _request_finished(state: RunState, event: ev.RequestFinished) -> None:

@@ -142,6 +142,7 @@ class RunState:
     marks: PlaybackMarks | None = None
     recording: str | None = None
     lost: int = 0
+    divergences: int = 0
     events: int = 0
     revision: int = 0
 

@@ -327,4 +327,10 @@ def marks(line: Timeline) -> PlaybackMarks:
         return tuple(sorted({round(number / total * FINEST) / FINEST for number in numbers}))
 
     found = line.marks
-    return PlaybackMarks(shares(found.rounds), shares(found.ends), shares(found.k_changes), line.rejections(BUCKETS))
+    return PlaybackMarks(
+        shares(found.rounds),
+        shares(found.ends),
+        shares(found.k_changes),
+        shares(found.divergences),
+        line.rejections(BUCKETS),
+    )

@@ -60,6 +60,8 @@ class Marks:
     ends: array[int] = field(default_factory=lambda: array("Q"))
     """A request ended."""
     k_changes: array[int] = field(default_factory=lambda: array("Q"))
+    divergences: array[int] = field(default_factory=lambda: array("Q"))
+    """A greedy lane left AR's path."""
 
 
 class _Rows:
@@ -331,7 +333,10 @@ class Timeline:
             if type(event) is RoundStarted or type(event) is RunStarted:
                 self._round_ns.append(self.lane_time(fold.number - 1, fold.state))
                 self._round_number.append(fold.number)
+            together = fold.state.divergences
             fold.fold(event)
+            if fold.state.divergences != together:
+                self.marks.divergences.append(fold.number)
             self._count(event, fold.number, counts)
             if not fold.number % self._row_spacing:
                 self._note(fold, counts)

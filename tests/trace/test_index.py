@@ -195,6 +195,28 @@ def test_marks_stand_where_something_happened(tmp_path: Path) -> None:
         assert numbers
 
 
+def test_a_mark_stands_where_a_lane_left_ars_path(tmp_path: Path) -> None:
+    """Once for each request that does, at the event with which the difference can be known."""
+    for seed in range(20, 24):
+        events = made_run(seed)
+        state, expected = RunState(), []
+        apart: set[tuple[int, str, int]] = set()
+        for number, event in enumerate(events, 1):
+            reduce(state, event)
+            now = {
+                (state.round, name, slot)
+                for name, lane in state.lanes.items()
+                for slot, request in lane.round.requests.items()
+                if request.comparison is not None and request.comparison.position is not None
+            }
+            expected += [number] if now - apart else []
+            apart |= now
+        assert list(indexed(tmp_path, events).marks.divergences) == expected
+        if expected:
+            return
+    raise AssertionError("no run diverged")
+
+
 def test_rejections_are_summed_up_in_parts(tmp_path: Path) -> None:
     events = made_run(10)
     timeline = indexed(tmp_path, events)

@@ -13,7 +13,8 @@ from spectui.ui.canvas import Canvas
 from spectui.ui.rows import Row, Span, row_width
 
 PLAYED, AHEAD, HEAD = "━", "─", "●"
-ROUND, END, K_CHANGE = "┃", "╵", "K"
+ROUND, END, K_CHANGE, DIVERGENCE = "┃", "╵", "K", "≠"
+_STYLES = {ROUND: "text", DIVERGENCE: "warn"}
 LEAST_BAR = 12
 DENSE = 0.75
 """Share of refused drafts from which a part of the bar is drawn in the colour of rejections."""
@@ -84,7 +85,13 @@ def _bar(head: Playhead, marks: PlaybackMarks | None, cells: int) -> Row:
     at = round(head.share * (cells - 1))
     signs = ["" for _ in range(cells)]
     if marks is not None:
-        for shares, sign in ((marks.ends, END), (marks.k_changes, K_CHANGE), (marks.rounds, ROUND)):
+        found = (
+            (marks.ends, END),
+            (marks.k_changes, K_CHANGE),
+            (marks.divergences, DIVERGENCE),
+            (marks.rounds, ROUND),
+        )
+        for shares, sign in found:
             for share in shares:
                 signs[min(cells - 1, round(share * (cells - 1)))] = sign
     row: list[Span] = []
@@ -92,7 +99,7 @@ def _bar(head: Playhead, marks: PlaybackMarks | None, cells: int) -> Row:
         text = signs[cell] or (PLAYED if cell < at else AHEAD)
         style = "accent" if cell < at else "faint"
         if signs[cell]:
-            style = "text" if signs[cell] == ROUND else "muted"
+            style = _STYLES.get(signs[cell], "muted")
         elif _dense(marks, cell, cells):
             style = "role.rejected" if cell < at else "faint"
         if cell == at:
