@@ -19,7 +19,8 @@ class Playhead:
         lane_ns: Lane time played, all rounds in a row.
         total_ns: Lane time of the trace as far as it is known.
         known: How much of the file has been looked through, from 0 to 1; beyond that nothing can be sought.
-        speed: Lane time over wall time.
+        speed: Lane time over wall time, as asked for.
+        reached: The same as it is, where the machine cannot keep up; None where it can.
         ended: Whether the last event has been played.
     """
 
@@ -29,6 +30,7 @@ class Playhead:
     total_ns: int
     known: float
     speed: float
+    reached: float | None = None
     ended: bool = False
 
     @property

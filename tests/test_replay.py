@@ -117,6 +117,26 @@ def test_it_loses_nothing_when_the_screen_is_slow(trace: Path, events: list[Even
     assert known(sink.state) == known(folded(events))
 
 
+def test_a_replay_that_cannot_keep_up_says_how_fast_it_is(trace: Path) -> None:
+    class Full(Watcher):
+        """Has more waiting than it may until the replay has said so."""
+
+        def __len__(self) -> int:
+            said = any(isinstance(event, Playhead) and event.reached is not None for event in self.events)
+            return 0 if said else 1_000_000
+
+    sink = Full()
+    source = Replay(Timeline(Trace.open(trace)), speed=FAST, now=quick)
+    source.start(sink)
+    sink.wait_until(ended)
+    assert source.stop(FAILSAFE_S)
+    heads = [event for event in sink.events if isinstance(event, Playhead)]
+    behind = [head.reached for head in heads if head.reached is not None]
+    assert behind
+    assert all(reached < FAST for reached in behind)
+    assert heads[-1].reached is None
+
+
 def test_frames_are_drawn_between_the_events_of_a_crowd(trace: Path) -> None:
     class Crowd(Watcher):
         """Has more waiting than it may, until it has drawn."""

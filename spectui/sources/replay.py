@@ -95,6 +95,8 @@ class Replay:
         self._number = 0
         self._paused = self._ending = self._single = self._stepped = False
         self._said_at = float("-inf")
+        self._said_ns = 0.0
+        self._held_up = False
         self._marked = (-1, False)
         timeline.breathe = self._let_index_breathe
 
@@ -158,10 +160,12 @@ class Replay:
         """Play some of what is due, then let a waiting frame be drawn: no frame shares the interpreter."""
         self._slot.stepping(True)
         crowded = self._crowded()
+        self._held_up = self._held_up or crowded
         for _ in range(0 if crowded else BURST_EVENTS):
             if self._next is None or (self._paused and not self._single) or self._playing.wait_s() > 0:
                 break
             self._play_next(self._next)
+        self._say()
         self._slot.offer()
         self._follow_next(CROWD_S if crowded else 0.0)
 
@@ -214,6 +218,7 @@ class Replay:
         self._playing.set(lane_ns)
         self._sink.emit(Jumped(state))
         self._marked = (-1, False)
+        self._held_up = False
         self._play_from(number)
         self._say(force=True)
 
@@ -221,8 +226,11 @@ class Replay:
         now = self._now()
         if not force and now - self._said_at < SAY_S:
             return
-        self._said_at = now
         line, lane_ns = self._timeline, int(self._playing.read())
+        reached = None
+        if self._held_up and now > self._said_at:
+            reached = (lane_ns - self._said_ns) / 1e9 / (now - self._said_at)
+        self._said_at, self._said_ns, self._held_up = now, lane_ns, False
         self._sink.emit(
             Playhead(
                 number=self._number,
@@ -231,6 +239,7 @@ class Replay:
                 total_ns=max(line.lane_ns, lane_ns),
                 known=line.progress,
                 speed=self._playing.speed,
+                reached=reached,
                 ended=self._next is None,
             )
         )

@@ -72,7 +72,8 @@ def bar_place(run: RunView, head: Playhead, width: int) -> tuple[int, int]:
 
 def _left(run: RunView, head: Playhead) -> Row:
     state = "end" if head.ended else "paused" if run.paused else "replay"
-    return ((f"{state:<7}", "warn" if state == "paused" else "accent"), (f"{head.speed:g}x".ljust(6), "text"))
+    shown: Row = ((f"{state:<7}", "warn" if state == "paused" else "accent"), (f"{head.speed:g}x".ljust(6), "text"))
+    return shown if head.reached is None else (*shown, (f"reaches {head.reached:.1f}x  ", "warn"))
 
 
 def _right(head: Playhead) -> Row:
