@@ -230,6 +230,21 @@ async def test_every_key_does_what_the_registry_says(
         await CHECKS[action.id](stage, key)
 
 
+@pytest.mark.parametrize("key", ["question_mark", "i", "s", "g", "l"])
+async def test_every_screen_can_be_saved_as_a_picture(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with running((120, 36), log=FakeLog("a line")) as stage:
+        await stage.steps(60)
+        await stage.press(key, "S")
+        [picture] = tmp_path.glob("*.svg")
+        title = stage.text.split("\n")[0].split()[0]
+        assert f">{title}" in picture.read_text()
+        await stage.press("escape")
+        assert f"saved {picture}" in stage.text
+
+
 def test_ids_and_keys_are_unique_and_every_action_is_checked() -> None:
     ids = [action.id for action in ACTIONS]
     keys = [key for action in ACTIONS for key in action.keys.split(",")]

@@ -80,6 +80,7 @@ class SpecTUIApp(App[None]):
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True, id="program.quit_always"),
+        Binding("S", "shot", show=False, id="program.shot"),
         *talk_bindings(),
     ]
 
