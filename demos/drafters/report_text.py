@@ -17,7 +17,8 @@ Rows = list[list[str]]
 
 _ROUNDING = (
     "A lane verifies several tokens in one forward pass, which rounds otherwise than AR's one by one; where the "
-    "target's two best tokens are a rounding step apart, either may come. "
+    "target's two best tokens are a rounding step apart, either may come. In float32 all lanes give AR's tokens "
+    "(`tests/engine/test_demo_drafters.py`)."
 )
 
 
@@ -47,8 +48,7 @@ def report_text(evaluation: Evaluation, manifest: dict[str, Any], environment: d
         "Speed-up by category (median):",
         _speed_by_category(evaluation.timing),
         "## The same text as AR's",
-        f"Of {len(prompts)} answers in {dtype}. {_ROUNDING if dtype == 'bfloat16' else ''}In float32 all lanes give "
-        "AR's tokens (`tests/engine/test_demo_drafters.py`).",
+        f"Of {len(prompts)} answers in {dtype}. {_ROUNDING if dtype == 'bfloat16' else ''}".rstrip(),
         _equality(evaluation.timing),
     ]
     if evaluation.compiled is not None:
