@@ -246,6 +246,24 @@ def test_lane_time_runs_at_the_speed_asked_for_and_stands_in_a_pause() -> None:
     assert playhead.read() == pytest.approx(10e9), "never past what comes next"
 
 
+def test_what_a_late_event_overslept_counts_for_the_next_ones() -> None:
+    wall = [100.0]
+    playing = Playing(lambda: wall[0], 2.0)
+    for _ in range(1000):
+        playing.limit_ns += 1e6
+        wall[0] += max(0.0, playing.wait_s()) + 0.0001
+        assert playing.wait_s() <= 0
+        playing.reach()
+    assert wall[0] - 100.0 == pytest.approx(0.5, abs=0.01), "1 s of lane time at twice its speed"
+    assert not playing.behind
+    playing.limit_ns += 1e6
+    wall[0] += 60
+    playing.reach()
+    assert playing.behind
+    playing.limit_ns += 1e9
+    assert playing.wait_s() == pytest.approx(0.4), "no more than a tenth of a second is made good"
+
+
 def test_lane_time_never_goes_back_and_goes_on_from_round_to_round(events: list[Event]) -> None:
     clock, seen = LaneClock(), [0]
     for event in events:

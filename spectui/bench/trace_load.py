@@ -89,6 +89,7 @@ def made(events: int) -> Iterator[ev.Event]:
 
     def endless() -> Iterator[ev.Event]:
         yield ev.RunStarted("made-up target", tuple(lane.info for lane in lanes), sampling, REQUESTS, synthetic=True)
+        yield from (ev.LaneStage(lane.info.name, "ready") for lane in lanes)
         yield from race.begin(prompts, sampling)
         while (turn := race.furthest_behind()) is not None:
             yield from race.step(turn)

@@ -43,8 +43,15 @@ class LaneClock:
         return clock
 
 
+MOST_OWED_S = 0.1
+"""Wall time that came too late for one event and still counts for the next ones. Who owes more cannot keep up."""
+
+
 class Playing:
-    """How far lane time has come: it follows the wall clock at ``speed``, but never past what comes next."""
+    """How far lane time has come: it follows the wall clock at ``speed``, but never past what comes next.
+
+    Threads wake up late, and events a tenth of a millisecond apart would add that up: what is overslept is made good.
+    """
 
     def __init__(self, now: Callable[[], float], speed: float) -> None:
         self._now = now
@@ -53,26 +60,40 @@ class Playing:
         self.running = True
         self.lane_ns = 0.0
         self.limit_ns = 0.0
+        self._owed_ns = 0.0
 
     def read(self) -> float:
         """Lane time now, in nanoseconds."""
         now = self._now()
         if self.running and now > self._wall:
-            self.lane_ns = min(self.lane_ns + (now - self._wall) * 1e9 * self.speed, max(self.lane_ns, self.limit_ns))
+            due_ns = self.lane_ns + self._owed_ns + (now - self._wall) * 1e9 * self.speed
+            self.lane_ns = min(due_ns, max(self.lane_ns, self.limit_ns))
+            self._owed_ns = min(due_ns - self.lane_ns, MOST_OWED_S * 1e9 * self.speed)
         self._wall = max(now, self._wall)
         return self.lane_ns
 
     def wait_s(self) -> float:
         """Wall time until the limit is reached; not above zero when it is."""
         held = self._wall - self._now()
-        return max(held, 0.0) + (self.limit_ns - self.read()) / 1e9 / self.speed
+        return max(held, 0.0) + (self.limit_ns - self.read() - self._owed_ns) / 1e9 / self.speed
+
+    @property
+    def behind(self) -> bool:
+        """Whether lane time is as late as it may be."""
+        return self._owed_ns >= MOST_OWED_S * 1e9 * self.speed
+
+    def reach(self) -> None:
+        """What comes next happens now, be it due or not."""
+        self.lane_ns = max(self.read(), self.limit_ns)
 
     def hold(self, seconds: float) -> None:
         """Let lane time stand still for so long."""
         self.read()
         self._wall += seconds
+        self._owed_ns = 0.0
 
     def set(self, lane_ns: float) -> None:
         """Go on from there."""
         self._wall = self._now()
         self.lane_ns = lane_ns
+        self._owed_ns = 0.0

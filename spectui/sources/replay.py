@@ -96,7 +96,6 @@ class Replay:
         self._paused = self._ending = self._single = self._stepped = False
         self._said_at = float("-inf")
         self._said_ns = 0.0
-        self._held_up = False
         self._marked = (-1, False)
         timeline.breathe = self._let_index_breathe
 
@@ -160,7 +159,6 @@ class Replay:
         """Play some of what is due, then let a waiting frame be drawn: no frame shares the interpreter."""
         self._slot.stepping(True)
         crowded = self._crowded()
-        self._held_up = self._held_up or crowded
         for _ in range(0 if crowded else BURST_EVENTS):
             if self._next is None or (self._paused and not self._single) or self._playing.wait_s() > 0:
                 break
@@ -183,7 +181,7 @@ class Replay:
         return isinstance(self._sink, Sized) and len(self._sink) > ENOUGH
 
     def _play_next(self, event: Event) -> None:
-        self._playing.set(max(self._playing.lane_ns, self._playing.limit_ns))
+        self._playing.reach()
         # A pause of the recording is none of the replay.
         if not isinstance(event, Paused):
             self._sink.emit(event)
@@ -218,7 +216,6 @@ class Replay:
         self._playing.set(lane_ns)
         self._sink.emit(Jumped(state))
         self._marked = (-1, False)
-        self._held_up = False
         self._play_from(number)
         self._say(force=True)
 
@@ -228,9 +225,9 @@ class Replay:
             return
         line, lane_ns = self._timeline, int(self._playing.read())
         reached = None
-        if self._held_up and now > self._said_at:
+        if self._playing.behind and now > self._said_at:
             reached = (lane_ns - self._said_ns) / 1e9 / (now - self._said_at)
-        self._said_at, self._said_ns, self._held_up = now, lane_ns, False
+        self._said_at, self._said_ns = now, lane_ns
         self._sink.emit(
             Playhead(
                 number=self._number,
@@ -311,7 +308,7 @@ class Replay:
 
     def _set_paused(self, paused: bool) -> None:
         self._single = False
-        self._playing.read()
+        self._playing.hold(0.0)
         self._playing.running = not paused
         if paused != self._paused:
             self._paused = paused
