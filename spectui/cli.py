@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from spectui import option_values as values
 from spectui.choices import did_you_mean
-from spectui.commands import MAX_CONCURRENCY, TUNE_BUDGET_S
+from spectui.commands import TUNE_BUDGET_S
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 COMMANDS = ("run", "replay", "shot", "cast", "serve", "tune", "calibrate", "doctor")
@@ -99,7 +99,7 @@ def _add_run(commands: Any) -> None:
     run.set_defaults(command=_run, name="run", parser=run)
     add_engine_options(run)
     run.add_argument("--headless", action="store_true", help="plain lines and a summary, also in a terminal")
-    run.add_argument("--rounds", type=_positive, default=1, metavar="N", help="prompts to race when headless (1)")
+    run.add_argument("--rounds", type=values.positive, default=1, metavar="N", help="prompts to race when headless (1)")
     run.add_argument("--json", action="store_true", help="headless; print the summary as JSON")
     run.add_argument("--script", default=None, metavar="FILE", help="give the talk in this file, as demos/talk.toml is")
     run.add_argument(
@@ -117,7 +117,7 @@ def _add_replay(commands: Any) -> None:
     )
     replay.set_defaults(command=_replay, name="replay", parser=replay)
     replay.add_argument("trace", metavar="TRACE", help="a file that --record or R has written")
-    replay.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="0.1 to 50 times (1)")
+    replay.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help="0.1 to 50 times (1)")
     replay.add_argument("--at", default=None, metavar="PLACE", help="a step such as 412, or lane time such as 12.5s")
     replay.add_argument("--loop", action="store_true", help="begin again at the end")
     replay.add_argument("--script", default=None, metavar="FILE", help="give the talk in this file")
@@ -147,14 +147,14 @@ def _add_cast(commands: Any) -> None:
     )
     cast.set_defaults(command=_cast, name="cast", parser=cast)
     _add_drawing(cast, "FILE.cast; without it a file called like the trace")
-    cast.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="0.1 to 50 times (1)")
+    cast.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help="0.1 to 50 times (1)")
 
 
 def _add_drawing(parser: argparse.ArgumentParser, output: str) -> None:
     """What every command that draws a trace into a file takes."""
     parser.add_argument("trace", metavar="TRACE", help="a file that --record or R has written")
     parser.add_argument("-o", "--output", default=None, metavar="FILE", help=output)
-    parser.add_argument("--size", type=_size, default=(120, 36), metavar="COLSxROWS", help="cells (120x36)")
+    parser.add_argument("--size", type=values.size, default=(120, 36), metavar="COLSxROWS", help="cells (120x36)")
     parser.add_argument("--theme", default=None, metavar="NAME", help="colours")
 
 
@@ -166,15 +166,16 @@ def _add_serve(commands: Any) -> None:
     )
     serve.set_defaults(command=_serve, name="serve", parser=serve)
     serve.add_argument("trace", nargs="?", default=None, metavar="TRACE", help="a file that --record or R has written")
-    serve.add_argument("--port", type=_port, default=8000, metavar="N", help="8000")
+    serve.add_argument("--port", type=values.port, default=8000, metavar="N", help="8000")
     serve.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="127.0.0.1: this machine only")
-    serve.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="0.1 to 50 times (1)")
+    serve.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help="0.1 to 50 times (1)")
     serve.add_argument("--at", default=None, metavar="PLACE", help="where it begins, in a pause")
     serve.add_argument("--loop", action="store_true", help="begin again at the end")
     serve.add_argument("--theme", default=None, metavar="NAME", help="colours")
     # Known only to say why an engine is not served.
-    for option in ("--model", "--lane", "--prompt", "--prompts", "--engine-arg"):
-        serve.add_argument(option, action="append", dest="engine", help=argparse.SUPPRESS)
+    engines = ("model", "lane", "prompt", "prompts", "category", "concurrency", "max-tokens", "engine-arg", "record")
+    for option in engines:
+        serve.add_argument(f"--{option}", action="append", dest="engine", help=argparse.SUPPRESS)
 
 
 def _add_tune(commands: Any) -> None:
@@ -188,7 +189,11 @@ def _add_tune(commands: Any) -> None:
     add_engine_options(tune, several=True)
     tune.add_argument("--k", default=None, metavar="RANGE", help="K to try, such as 0..7 or 0,2,4")
     tune.add_argument(
-        "--budget", type=_positive, default=TUNE_BUDGET_S, metavar="S", help=f"seconds for a search ({TUNE_BUDGET_S})"
+        "--budget",
+        type=values.positive,
+        default=TUNE_BUDGET_S,
+        metavar="S",
+        help=f"seconds for a search ({TUNE_BUDGET_S})",
     )
     tune.add_argument("--by-category", action="store_true", help="search for each category of prompts too")
     tune.add_argument("--check", action="store_true", help="then hold the result against a sweep over every K")
@@ -204,7 +209,9 @@ def _add_calibrate(commands: Any) -> None:
     )
     calibrate.set_defaults(command=_calibrate, name="calibrate", parser=calibrate)
     add_engine_options(calibrate)
-    calibrate.add_argument("--repetitions", type=_positive, default=5, metavar="N", help="interleaved repetitions (5)")
+    calibrate.add_argument(
+        "--repetitions", type=values.positive, default=5, metavar="N", help="interleaved repetitions (5)"
+    )
     calibrate.add_argument("--only", default=None, metavar="PARTS", help="some of tap,screen,race,telemetry")
     calibrate.add_argument("--json", action="store_true", help="print the figures as JSON")
 
@@ -230,88 +237,25 @@ def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False
     parser.add_argument("--prompts", default=None, metavar="FILE", help="prompts: JSON lines, or one a line")
     parser.add_argument("--category", default=None, metavar="NAME", help="only prompts of this category")
     if several:
-        parser.add_argument("--concurrency", type=_list, default=(1,), metavar="LIST", help="such as 1,4 (1)")
+        parser.add_argument(
+            "--concurrency", type=values.concurrencies, default=(1,), metavar="LIST", help="such as 1,4 (1)"
+        )
     else:
         parser.add_argument(
-            "--concurrency", type=_whole, default=1, metavar="N", help="requests in flight, 1 to 16 (1)"
+            "--concurrency", type=values.whole, default=1, metavar="N", help="requests in flight, 1 to 16 (1)"
         )
-    parser.add_argument("--max-tokens", type=_positive, default=256, metavar="N", help="tokens per answer (256)")
-    parser.add_argument("--temperature", type=_temperature, default=0.0, metavar="T", help="0 is greedy (0)")
-    parser.add_argument("--seed", type=_whole, default=0, metavar="N", help="seed for sampling (0)")
+    parser.add_argument("--max-tokens", type=values.positive, default=256, metavar="N", help="tokens per answer (256)")
+    parser.add_argument("--temperature", type=values.temperature, default=0.0, metavar="T", help="0 is greedy (0)")
+    parser.add_argument("--seed", type=values.whole, default=0, metavar="N", help="seed for sampling (0)")
     parser.add_argument("--ignore-eos", action="store_true", help="always generate --max-tokens tokens")
     parser.add_argument(
         "--engine-arg",
         action="append",
         default=[],
-        type=_key_value,
+        type=values.key_value,
         metavar="KEY=VALUE",
         help="any vLLM engine argument for every lane, such as quantization=fp8; repeat",
     )
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
-
-
-def _list(text: str) -> tuple[int, ...]:
-    numbers = tuple(sorted({_whole(part) for part in text.split(",")}))
-    if not 1 <= numbers[0] <= numbers[-1] <= MAX_CONCURRENCY:
-        raise argparse.ArgumentTypeError(f"'{text}' is not possible, requests in flight go from 1 to {MAX_CONCURRENCY}")
-    return numbers
-
-
-def _positive(text: str) -> int:
-    number = _whole(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number
-
-
-def _temperature(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 10:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a temperature from 0 to 10")
-    return number
-
-
-def _speed(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0.1 <= number <= 50:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a speed from 0.1 to 50")
-    return number
-
-
-def _port(text: str) -> int:
-    number = _whole(text)
-    if not 1 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{text} is not a port from 1 to 65535")
-    return number
-
-
-def _size(text: str) -> tuple[int, int]:
-    cols, _, rows = text.partition("x")
-    if not (cols.isdecimal() and rows.isdecimal() and 40 <= int(cols) <= 1000 and 10 <= int(rows) <= 400):
-        raise argparse.ArgumentTypeError(f"'{text}' is no size from 40x10 to 1000x400, as in 160x45")
-    return int(cols), int(rows)
-
-
-def _key_value(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.isidentifier():
-        raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE, as in max_model_len=4096")
-    try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, {"true": True, "false": False, "none": None}.get(value.lower(), value)
 
 
 def _run(options: argparse.Namespace) -> int:

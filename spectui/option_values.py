@@ -1,0 +1,85 @@
+"""What the values of the command line's options must be. Each reader takes the text and gives the value.
+
+Raises `argparse.ArgumentTypeError`, whose message is the end of one line of wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from spectui.commands import MAX_CONCURRENCY
+
+
+def whole(text: str) -> int:
+    """A whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+
+
+def concurrencies(text: str) -> tuple[int, ...]:
+    """Numbers of requests in flight, such as ``1,4``: in order, each once."""
+    numbers = tuple(sorted({whole(part) for part in text.split(",")}))
+    if not 1 <= numbers[0] <= numbers[-1] <= MAX_CONCURRENCY:
+        raise argparse.ArgumentTypeError(f"'{text}' is not possible, requests in flight go from 1 to {MAX_CONCURRENCY}")
+    return numbers
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    number = whole(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+def temperature(text: str) -> float:
+    """A temperature from 0 to 10."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 10:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a temperature from 0 to 10")
+    return number
+
+
+def speed(text: str) -> float:
+    """A speed of a replay, from 0.1 to 50."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0.1 <= number <= 50:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a speed from 0.1 to 50")
+    return number
+
+
+def port(text: str) -> int:
+    """A port."""
+    number = whole(text)
+    if not 1 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port from 1 to 65535")
+    return number
+
+
+def size(text: str) -> tuple[int, int]:
+    """Columns and rows of a screen, such as ``160x45``."""
+    cols, _, rows = text.partition("x")
+    if not (cols.isdecimal() and rows.isdecimal() and 40 <= int(cols) <= 1000 and 10 <= int(rows) <= 400):
+        raise argparse.ArgumentTypeError(f"'{text}' is no size from 40x10 to 1000x400, as in 160x45")
+    return int(cols), int(rows)
+
+
+def key_value(text: str) -> tuple[str, Any]:
+    """``KEY=VALUE``; the value is JSON where it can be, else a truth value, None or the text itself."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.isidentifier():
+        raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE, as in max_model_len=4096")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, {"true": True, "false": False, "none": None}.get(value.lower(), value)
