@@ -37,9 +37,14 @@ def shoot(trace: Path) -> Shoot:
     return shoot
 
 
-def test_the_same_trace_gives_the_same_bytes_whatever_the_machine_says(trace: Path, shoot: Shoot) -> None:
+def test_the_same_trace_gives_the_same_bytes_whatever_the_machine_says(
+    trace: Path, shoot: Shoot, tmp_path: Path
+) -> None:
     first = shoot("first.svg", "--at", "60").read_bytes()
-    elsewhere = {**os.environ, "NO_COLOR": "1", "TERM": "dumb", "PYTHONHASHSEED": "7", "COLUMNS": "91"}
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "keys.toml").write_text('race.next = "f5"')
+    own = {"SPECTUI_CONFIG_DIR": str(tmp_path / "config")}
+    elsewhere = {**os.environ, **own, "NO_COLOR": "1", "TERM": "dumb", "PYTHONHASHSEED": "7", "COLUMNS": "91"}
     command = [sys.executable, "-m", "spectui", "shot", str(trace), "-o", "second.svg", "--at", "60"]
     subprocess.run(command, env=elsewhere, check=True, capture_output=True)
     assert Path("second.svg").read_bytes() == first

@@ -141,16 +141,16 @@ def main() -> None:
 def _screen(source: Source, orders: TextIO, answers: TextIO) -> None:
     from spectui.ui.app import SpecTUIApp
     from spectui.ui.frames import FrameFigures
-    from spectui.ui.screens.live import LiveScreen
+    from spectui.ui.screens.race_keys import RaceKeys
 
     handled: list[int] = []
-    original = LiveScreen.action_window
+    original = RaceKeys.action_window
 
-    def action_window(self: LiveScreen) -> None:
+    def action_window(self: RaceKeys) -> None:
         handled.append(time.monotonic_ns())
         original(self)
 
-    LiveScreen.action_window = action_window  # type: ignore[method-assign]
+    RaceKeys.action_window = action_window  # type: ignore[method-assign]
     figures = FrameFigures(keep=None)
     watch = Stopwatch(answers, screen=True)
     app = SpecTUIApp(source, mailbox=watch, figures=figures)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Protocol
 
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
@@ -21,23 +20,23 @@ from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.core.talk import Talk
 from spectui.core.views import LaneView, RunView, Viewer
+from spectui.playback import Playhead
 from spectui.sources.base import Source
 from spectui.sources.mailbox import Mailbox
 from spectui.ui.actions import ACTIONS, talk_bindings
 from spectui.ui.canvas import Canvas, paint
 from spectui.ui.frames import FrameFigures, FrameTimer, LoopScheduler, Scheduler
 from spectui.ui.keymap import FILE as KEYMAP_FILE
-from spectui.ui.keymap import read_keymap, with_keys
-from spectui.ui.palette import BrokenThemeError, Theme
+from spectui.ui.keymap import Keymap, read_keymap, with_keys
+from spectui.ui.loading_times import LoadingTimes
 from spectui.ui.screens.controls import Choices, Controls
 from spectui.ui.screens.live import LiveScreen
 from spectui.ui.screens.message import NOTICE_S
 from spectui.ui.screens.panes import Panes
 from spectui.ui.slow_motion import SlowMotion
 from spectui.ui.talking import Talking
-from spectui.ui.themes import Themes
+from spectui.ui.themed_app import ThemedApp
 
-DEFAULT_THEME, NO_COLOUR_THEME = "midnight", "mono"
 THEMES_S = 1.0
 """Time between two looks at the theme files."""
 LOG_LINES = 5_000
@@ -49,20 +48,13 @@ def _warm_up() -> None:
     import plotext  # type: ignore[import-untyped]  # noqa: F401
 
 
-def _broken_themes(broken: list[BrokenThemeError]) -> str:
-    """All names come before what is wrong with the first, because the line may end early."""
-    names = ", ".join(error.path.name for error in broken)
-    first = f"{broken[0].path.name} {broken[0].why}"
-    return f"theme skipped: {first}" if len(broken) == 1 else f"themes skipped: {names}; {first}"
-
-
 class LogTail(Protocol):
     """New lines of the engine's log."""
 
     def poll(self) -> list[str]: ...
 
 
-class SpecTUIApp(App[None]):
+class SpecTUIApp(ThemedApp):
     """The live race on the screen.
 
     Args:
@@ -74,6 +66,7 @@ class SpecTUIApp(App[None]):
         figures: Where the cost of frames is kept.
         scheduler: Makes the clock; the asyncio loop's when None.
         talk: Begins with the first round; None when none is given.
+        own_keys: The user's keys; None reads the file of them.
     """
 
     TITLE = "SpecTUI"
@@ -94,8 +87,9 @@ class SpecTUIApp(App[None]):
         figures: FrameFigures | None = None,
         scheduler: Callable[[], Scheduler] = LoopScheduler,
         talk: Talk | None = None,
+        own_keys: Keymap | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(theme)
         self.source = source
         self.log_tail = log_tail
         self.choices = Choices()
@@ -108,7 +102,7 @@ class SpecTUIApp(App[None]):
         self.slow = SlowMotion(source.send, lambda seconds, call: self._later(seconds, call), self.redraw)
         self._controls = Controls(self.choices, self.slow, self._say)
         self.talking = None if talk is None else Talking(self, talk, self._controls, self._say)
-        self._loading: dict[str, tuple[float, float | None]] = {}
+        self._loading = LoadingTimes()
         self._asked: set[Canvas] = set()
         self._notice_at: float | None = None
         self._log_lines: deque[str] = deque(maxlen=LOG_LINES)
@@ -116,15 +110,12 @@ class SpecTUIApp(App[None]):
         self._now: Callable[[], float] = lambda: 0.0
         self._later: Callable[[float, Callable[[], None]], None]
         self.frames: FrameTimer
-        self.themes = Themes()
-        self._own_keys = read_keymap(config_folder() / KEYMAP_FILE, ACTIONS)
+        self._own_keys = own_keys or read_keymap(config_folder() / KEYMAP_FILE, ACTIONS)
         self.actions = with_keys(ACTIONS, self._own_keys)
         """What can be done, with the keys as the user has them."""
-        default = NO_COLOUR_THEME if os.environ.get("NO_COLOR") else DEFAULT_THEME
-        self._use_theme(self.themes.find(theme or default))
 
     def get_default_screen(self) -> Screen[Any]:
-        return LiveScreen(self._controls, Panes(self.choices, self.slow, self.loading_s), self.actions)
+        return LiveScreen(self._controls, Panes(self.choices, self.slow, self._loading_s), self.actions)
 
     def on_mount(self) -> None:
         scheduler = self._make_scheduler()
@@ -174,8 +165,7 @@ class SpecTUIApp(App[None]):
 
     @property
     def clocked(self) -> bool:
-        loading = any(end is None for _, end in self._loading.values())
-        return loading or self._showing_log or (self.notice_age_s or NOTICE_S + 1) < NOTICE_S + 1
+        return self._loading.going_on or self._showing_log or (self.notice_age_s or NOTICE_S + 1) < NOTICE_S + 1
 
     @property
     def _showing_log(self) -> bool:
@@ -188,17 +178,21 @@ class SpecTUIApp(App[None]):
                 self._controls.begin(tuple(lane.info for lane in event.state.lanes.values()))
             self.state = event.state
             self._viewer = Viewer(self.state)
+            self._keep_slot_in(event.state.prompts)
             self._told(event)
             return
+        standing = self._standing
         reduce(self.state, event)
         self._told(event)
         match event:
             case ev.LaneStage(lane, stage):
-                self._note_stage(lane, stage)
+                self._loading.note(lane, stage, self._now())
             case ev.Notice():
                 self._notice_at = self._now()
                 self._controls.answered()
             case ev.KChanged() | ev.Paused():
+                self._controls.answered()
+            case Playhead() if standing != self._standing:
                 self._controls.answered()
             case ev.TuneTurn(turn=0):
                 self.call_later(self._show_tuning)
@@ -207,7 +201,15 @@ class SpecTUIApp(App[None]):
             case ev.RoundStarted():
                 if event.round == 0:
                     self._race_begins()
-                self.choices.slot = min(self.choices.slot, max(0, len(event.prompts) - 1))
+                self._keep_slot_in(event.prompts)
+
+    @property
+    def _standing(self) -> bool:
+        """Whether a replay stands still."""
+        return self.state.playhead is not None and self.state.playhead.paused
+
+    def _keep_slot_in(self, prompts: tuple[ev.Prompt, ...]) -> None:
+        self.choices.slot = min(self.choices.slot, max(0, len(prompts) - 1))
 
     def _told(self, event: Emitted) -> None:
         self.slow.see(event, self.state, self.choices.slot)
@@ -232,17 +234,8 @@ class SpecTUIApp(App[None]):
             self.push_screen(TuneScreen(self.view, self._controls.stop_tuning))
             self.frames.poke(slow=True)
 
-    def _note_stage(self, lane: str, stage: ev.StageName) -> None:
-        began, ended = self._loading.get(lane, (self._now(), None))
-        if stage in ("ready", "failed"):
-            ended = self._now()
-        if stage != "waiting":
-            self._loading[lane] = (began, ended)
-
-    def loading_s(self, lane: LaneView) -> float | None:
-        """Whole seconds since the lane began to load, None unless it is loading."""
-        began, ended = self._loading.get(lane.info.name, (None, None))
-        return None if began is None or ended is not None else float(int(self._now() - began))
+    def _loading_s(self, lane: LaneView) -> float | None:
+        return self._loading.seconds(lane.info.name, self._now())
 
     @property
     def notice_age_s(self) -> float | None:
@@ -303,45 +296,18 @@ class SpecTUIApp(App[None]):
         if self._started:
             self.frames.poke(slow=True)
 
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        return {}
-
-    def _use_theme(self, theme: Theme) -> None:
-        self.shown_theme = theme
-        self.palette = theme.palette
-        self.register_theme(theme.textual_theme())
-        again = self.theme == theme.name
-        self.theme = theme.name
-        if again:
-            # To Textual the same name is no change, whatever is behind it now.
-            self.mutate_reactive(App.theme)
-
-    def show_theme(self, theme: Theme) -> None:
-        """Draw everything in ``theme`` from now on."""
-        self._use_theme(theme)
-        self._restyle()
-
-    def _restyle(self) -> None:
-        for screen in self.screen_stack:
-            for canvas in screen.query(Canvas):
-                canvas.restyle()
-
     def _look_at_themes(self) -> None:
         """Show what changed in the theme files. Once a second and not a frame's work: it takes a few file dates."""
         if self._ended:
             return
         self._later(THEMES_S, self._look_at_themes)
-        if self.themes.look():
-            theme = self.themes.by_name.get(self.theme, self.shown_theme)
-            if theme is not self.shown_theme:
-                self._use_theme(theme)
-            self._restyle()
+        if self.follow_theme_files():
             self._name_broken_themes()
             self.redraw_all()
 
     def _name_broken_themes(self) -> None:
-        if broken := self.themes.take_broken():
-            self._say(_broken_themes(broken))
+        if fault := self.take_theme_fault():
+            self._say(fault)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         if isinstance(screen, LiveScreen):

@@ -18,10 +18,12 @@ from textual.drivers.headless_driver import HeadlessDriver
 from textual.pilot import Pilot
 
 from spectui.sources.base import Source
-from spectui.ui.app import DEFAULT_THEME, SpecTUIApp
+from spectui.ui.app import SpecTUIApp
 from spectui.ui.frames import CHARTS_S, FrameFigures
+from spectui.ui.keymap import Keymap
 from spectui.ui.picture import rows, svg
 from spectui.ui.screens.message import NOTICE_S
+from spectui.ui.themed_app import DEFAULT_THEME
 
 _MOST_TURNS = 50
 """A screen that changes more often than this without any news would change for ever."""
@@ -127,7 +129,8 @@ class Offscreen:
 
 @asynccontextmanager
 async def offscreen(source: Source, size: tuple[int, int], theme: str | None = None) -> AsyncIterator[Offscreen]:
-    """The app on ``source`` at ``size``; ``NO_COLOR`` and what the machine is busy with leave no trace in it."""
+    """The app on ``source`` at ``size``; ``NO_COLOR``, the user's keys and what the machine is busy
+    with leave no trace in it."""
     clocks: list[HandClock] = []
 
     def scheduler() -> HandClock:
@@ -135,7 +138,13 @@ async def offscreen(source: Source, size: tuple[int, int], theme: str | None = N
         return clocks[0]
 
     with _in_colour():
-        app = SpecTUIApp(source, theme=theme or DEFAULT_THEME, figures=FrameFigures(keep=0), scheduler=scheduler)
+        app = SpecTUIApp(
+            source,
+            theme=theme or DEFAULT_THEME,
+            figures=FrameFigures(keep=0),
+            scheduler=scheduler,
+            own_keys=Keymap({}),
+        )
     app.console._color_system = ColorSystem.TRUECOLOR
     app.driver_class = Paper
     async with app.run_test(size=size, headless=False) as pilot:
