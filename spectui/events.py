@@ -334,18 +334,21 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One sentence for the user; ``lane`` is None when it concerns the run."""
+    """One sentence for the user; ``lane`` is None when it concerns the run, ``refused`` says that the round that was
+    asked for does not begin."""
 
     text: str
     lane: str | None = None
     level: Literal["info", "warning", "error"] = "info"
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """``lost`` events are missing here."""
+    """``lost`` events are missing here. Where they are the beginning, ``clocks`` are the lane clocks behind them."""
 
     lost: int
+    clocks: tuple[tuple[str, int], ...] = ()
 
 
 Event: TypeAlias = (

@@ -21,6 +21,7 @@ class Playhead:
         known: How much of the file has been looked through, from 0 to 1; beyond that nothing can be sought.
         speed: Lane time over wall time, as asked for.
         reached: The same as it is, where the machine cannot keep up; None where it can.
+        paused: Whether the replay stands still; pauses of the recorded run are no matter of its own.
         ended: Whether the last event has been played.
     """
 
@@ -31,6 +32,7 @@ class Playhead:
     known: float
     speed: float
     reached: float | None = None
+    paused: bool = False
     ended: bool = False
 
     @property

@@ -32,7 +32,7 @@ from spectui.runtime.outcome import failures, report
 LANES = tuple(LaneInfo(name, name, title, k, name) for name, title, k in (("ar", "AR", 0), ("ngram", "n-gram", 5)))
 STARTED = RunStarted("demo", LANES, Sampling(), 1, "machine", ())
 STEP = Step("ar", "0.0", 0, 0, 0, (), 0, (7,), (), "bonus", None, ("x",), (), 1, 1_000_000, 1_000_000, None, None)
-REFUSED = Notice("the prompt has 9999 tokens, the lanes take at most 2047", level="warning")
+REFUSED = Notice("the prompt has 9999 tokens, the lanes take at most 2047", level="warning", refused=True)
 BEGUN = RoundStarted(0, (Prompt("Count."),), Sampling())
 
 
@@ -111,6 +111,16 @@ def test_headless_goes_on_behind_a_prompt_that_is_too_long(tmp_path: Path) -> No
     assert source.commands == [cmd.NextPrompt()]
     assert REFUSED.text in out.getvalue()
     assert failures(state) == []
+
+
+def test_headless_goes_on_where_a_recording_ends() -> None:
+    full = Notice("recording to x has ended: No space left on device", level="warning")
+    source = Script((STARTED, BEGUN, full, STEP, RoundFinished(0)))
+    out = io.StringIO()
+    state = run_headless(source, 1, out, as_json=False)
+    assert full.text in out.getvalue()
+    assert state.lanes["ar"].emitted
+    assert source.commands == []
 
 
 def test_headless_ends_when_nothing_more_can_come() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from spectui.cli import UsageError
 from spectui.core.state import RunState
 from spectui.events import Gap, LaneStage, Notice, RoundFinished, RoundStarted, RunStarted, Step
 from spectui.playback import Recording
-from spectui.runtime.recording import Memory, Recorded, writable_trace
+from spectui.runtime.headless import run_headless
+from spectui.runtime.recording import Memory, Recorded, trace_name, writable_trace
+from spectui.sources.lane_time import LaneClock
 from spectui.sources.synthetic import SyntheticSource
 from spectui.trace.reader import Trace
 from tests.test_synthetic import FAILSAFE_S, FAST, Collector, run
@@ -80,6 +83,44 @@ def test_memory_is_bounded_and_keeps_what_a_trace_needs() -> None:
     assert kept[-50:] == events[-50:]
     stamps = [stamp for stamp, _ in memory.events()]
     assert stamps == sorted(stamps)
+
+
+def test_a_trace_that_begins_in_the_middle_counts_from_there() -> None:
+    events = run()
+    memory = Memory(most=50)
+    for stamp, event in enumerate(events):
+        memory.add(stamp, event)
+    kept = [event for _, event in memory.events()]
+    state, whole = folded(kept), folded(events)
+    assert state.lost > 0
+    clock, times = LaneClock(), list[int]()
+    for event in kept:
+        times.append(clock.see(event))
+    assert times[len(kept) - 51] == 0, "nothing has been raced before the first step that is kept"
+    for name, lane in state.lanes.items():
+        assert lane.clock_ns == whole.lanes[name].clock_ns
+        steps = [event for event in kept if isinstance(event, Step) and event.lane == name]
+        own_ns = {step.clock_ns: step.wall_ns for step in steps}
+        assert lane.seen_ns == lane.round.elapsed_ns == sum(own_ns.values())
+        assert lane.emitted == lane.round.emitted == sum(len(step.emitted) for step in steps)
+        for request in lane.round.requests.values():
+            assert request.comparison is None, "ids that are missing must not look like another path"
+        assert sum(len(r.ids) for r in lane.round.requests.values()) == lane.emitted
+    assert state.divergences == 0
+
+
+def test_a_recording_that_failed_is_known_after_the_end() -> None:
+    source = Recorded(SyntheticSource(pace=FAST), Path("/dev/full"), trace_name)
+    run_headless(source, 1, StringIO(), as_json=False)
+    assert "No space left on device" in source.fault
+
+
+def test_a_new_recording_never_takes_the_place_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("time.strftime", lambda form: "spectui-now")
+    assert [trace_name().name for _ in range(3)] == ["spectui-now.jsonl", "spectui-now-2.jsonl", "spectui-now-3.jsonl"]
+    monkeypatch.chdir("/proc")
+    assert trace_name().name == "spectui-now.jsonl"
 
 
 def test_a_short_run_is_in_memory_as_a_whole() -> None:

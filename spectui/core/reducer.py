@@ -95,7 +95,7 @@ def _step(state: RunState, event: ev.Step) -> None:
 def _compare(state: RunState, lane: LaneState, request: RequestState) -> None:
     """Hold the request's ids against AR's; when it is AR that moved, every other lane is held against it."""
     reference = state.reference
-    if reference is None or state.sampling.temperature > 0:
+    if reference is None or state.sampling.temperature > 0 or lane.round.gap:
         return
     if lane is reference:
         for other in state.lanes.values():
@@ -223,6 +223,16 @@ def _notice(state: RunState, event: ev.Notice) -> None:
 def _gap(state: RunState, event: ev.Gap) -> None:
     state.lost += event.lost
     state.revision += 1
+    for name, clock_ns in event.clocks:
+        if lane := state.lanes.get(name):
+            lane.clock_ns = lane.unseen_ns = clock_ns
+            lane.round.start_ns = lane.round.clock_ns = clock_ns
+    for lane in state.lanes.values():
+        lane.revision += 1
+        lane.round.gap = True
+        # Ids that are missing would look like another path.
+        for request in lane.round.requests.values():
+            request.comparison = None
 
 
 _HANDLERS: dict[type, Callable[[RunState, Any], None]] = {

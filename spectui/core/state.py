@@ -66,7 +66,8 @@ class RequestState:
 class RoundTotals:
     """A lane's sums since the round began; ``start_ns`` is the lane clock at that moment.
 
-    ``k`` is that of the last step, None before the first; ``k_changes`` are (lane time of the round in ns, new K).
+    ``k`` is that of the last step, None before the first; ``k_changes`` are (lane time of the round in ns, new K);
+    ``gap`` says that steps of the round are missing.
     """
 
     start_ns: int = 0
@@ -78,6 +79,7 @@ class RoundTotals:
     recent: SlidingRate = field(default_factory=SlidingRate)
     series: RateSeries = field(default_factory=RateSeries)
     traffic: TrafficMeter = field(default_factory=TrafficMeter)
+    gap: bool = False
     k: int | None = None
     k_changes: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=K_CHANGES))
     requests: dict[int, RequestState] = field(default_factory=dict)
@@ -90,13 +92,15 @@ class RoundTotals:
 @dataclass(slots=True)
 class LaneState:
     """Everything about a lane. ``revision`` moves with every change, so that unchanged views are not built again;
-    ``memory`` is None until the lane's engine stands."""
+    ``memory`` is None until the lane's engine stands; ``unseen_ns`` is how much of the lane clock ran before what is
+    known here."""
 
     info: LaneInfo
     k: int
     stage: LaneStage
     revision: int = 0
     clock_ns: int = 0
+    unseen_ns: int = 0
     emitted: int = 0
     preemptions: int = 0
     batch: int = 0
@@ -107,6 +111,11 @@ class LaneState:
     ledger: deque[LedgerRow] = field(default_factory=lambda: deque(maxlen=LEDGER_STEPS))
     costs: StepCosts = field(default_factory=StepCosts)
     round: RoundTotals = field(default_factory=RoundTotals)
+
+    @property
+    def seen_ns(self) -> int:
+        """Lane time that belongs to what was counted."""
+        return self.clock_ns - self.unseen_ns
 
     @property
     def running(self) -> bool:
@@ -121,6 +130,7 @@ class RunState:
     ``notices`` counts them, so that the same sentence said twice is news twice; ``fault`` is why the source as a whole
     gave up, None while it lives; ``tuning`` is where the last search for a best K stands, or how it ended;
     ``inspected`` is the step that was looked at last; ``machine`` is what the telemetry says;
+    ``paused`` is the run's own pause, also in a replay, whose pause is the playhead's;
     ``playhead`` and ``marks`` are a replay's, None of a live run;
     ``recording`` is the file that the run is recorded to.
     """

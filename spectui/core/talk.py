@@ -40,10 +40,11 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """``caption`` stands on the screen as long as the scene lasts."""
+    """``caption`` stands on the screen as long as the scene lasts; ``live`` leaves the scene out in a replay."""
 
     caption: str
     acts: tuple[Do | Wait, ...]
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ _Reader: TypeAlias = Callable[[_Place, str, Any], Any]
 
 
 def _scene(place: _Place, data: Mapping[str, Any], known: Mapping[str, _Reader]) -> Scene:
-    caption, acts = "", list[Do | Wait]()
+    caption, live, acts = "", False, list[Do | Wait]()
     for key, value in data.items():
         if key not in known:
             near = did_you_mean(key, known)
@@ -112,19 +113,22 @@ def _scene(place: _Place, data: Mapping[str, Any], known: Mapping[str, _Reader])
         read = known[key](place, key, value)
         if key == "caption":
             caption = read
+        elif key == "live":
+            live = read
         elif key == "wait":
             acts.append(Wait(read))
         else:
             acts.append(Do(key, read))
     if not any(isinstance(act, Wait) for act in acts):
         acts.append(Wait("key"))
-    return Scene(caption, tuple(acts))
+    return Scene(caption, tuple(acts), live)
 
 
 def _readers(keys: Collection[str], themes: Collection[str]) -> dict[str, _Reader]:
     """What may stand in a scene, and how it is checked."""
     return {
         "caption": _text,
+        "live": _only_true,
         "present": _truth,
         "slow": _truth,
         "prompt": _text,

@@ -159,7 +159,7 @@ class Viewer:
             prompts=state.prompts,
             sampling=state.sampling,
             round_over=state.round_over,
-            paused=state.paused,
+            paused=state.paused if state.playhead is None else state.playhead.paused,
             notice=state.notice,
             lost=state.lost,
             lane_time_s=max((lane.round_s for lane in lanes), default=0.0),

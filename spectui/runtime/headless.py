@@ -62,7 +62,7 @@ def run_headless(source: Source, rounds: int, out: TextIO, *, as_json: bool) -> 
 
 def _refused(event: Event) -> bool:
     """Whether a round did not begin, because its prompt is too long."""
-    return isinstance(event, Notice) and event.level == "warning" and event.lane is None
+    return isinstance(event, Notice) and event.refused
 
 
 def _over(state: RunState, event: Event) -> bool:
@@ -102,14 +102,14 @@ def _step_line(step: Step) -> str:
 def lane_summary(lane: LaneState, reference: LaneState | None) -> dict[str, Any]:
     """A lane's figures over the whole run. None is unknown or not applicable, never 0."""
     acceptance = lane.acceptance.read()
-    tok_s = per_second(lane.emitted, lane.clock_ns) if lane.emitted else None
-    ar_tok_s = per_second(reference.emitted, reference.clock_ns) if reference and reference.emitted else None
+    tok_s = per_second(lane.emitted, lane.seen_ns) if lane.emitted else None
+    ar_tok_s = per_second(reference.emitted, reference.seen_ns) if reference and reference.emitted else None
     return {
         "lane": lane.info.name,
         "method": lane.info.method,
         "k": lane.k if lane.info.k_max else None,
         "tokens": lane.emitted,
-        "lane_time_s": lane.clock_ns / 1e9,
+        "lane_time_s": lane.seen_ns / 1e9,
         "tok_s": tok_s,
         "speedup": tok_s / ar_tok_s if tok_s and ar_tok_s else None,
         "acceptance_length": acceptance.length,

@@ -18,14 +18,17 @@ def failures(state: RunState) -> list[str]:
     return said + [f"{lane.info.title} failed: {lane.failed}" for lane in failed]
 
 
-def report(state: RunState, terminal: Terminal, *, expected: bool = False) -> int:
+def report(state: RunState, terminal: Terminal, *, expected: bool = False, recording: str = "") -> int:
     """Say what failed on the real standard error, once the screen is gone; returns the exit code.
 
     ``expected`` takes a race without a single token for a failure too; a user may quit before the first one.
+    ``recording`` is why a recording is not complete.
     """
     sentences = failures(state)
     if expected and not sentences and not any(lane.emitted for lane in state.lanes.values()):
         sentences = [f"nothing was raced: {state.notice}"]
+    if recording:
+        sentences.append(recording)
     for sentence in sentences:
         terminal.tell(sentence.removesuffix(_SEE_LOG).rstrip("."))
     return FAILED if sentences else DONE

@@ -6,12 +6,24 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 from spectui import commands as cmd
 from spectui.cli import UsageError
 from spectui.core.jump import Emitted, Jumped
-from spectui.events import Event, Gap, KChanged, LaneStage, Notice, RoundStarted, RunStarted
+from spectui.events import (
+    Event,
+    Gap,
+    KChanged,
+    LaneStage,
+    Notice,
+    RequestFinished,
+    RequestStarted,
+    RoundStarted,
+    RunStarted,
+    Step,
+)
 from spectui.playback import PlaybackMarks, Playhead, Recording
 from spectui.samples import LaneMemory, TelemetryStarted
 from spectui.sources.base import Sink, Source
@@ -24,6 +36,7 @@ MEMORY_EVENTS = 20_000
 CLOSE_S = 2.0
 
 _Stamped = tuple[int, Event]
+_OF_ROUND = (RequestStarted, RequestFinished)
 
 
 class Memory:
@@ -33,6 +46,7 @@ class Memory:
         self._most = most
         self._standing: dict[object, _Stamped] = {}
         self._recent: deque[_Stamped] = deque()
+        self._clocks: dict[str, int] = {}
         self._forgotten = 0
         self._forgotten_ns = 0
 
@@ -44,19 +58,27 @@ class Memory:
 
     def _forget(self, stamp: int, event: Event) -> None:
         match event:
-            case RunStarted() | TelemetryStarted() | RoundStarted():
+            case RunStarted() | TelemetryStarted():
                 self._standing[type(event)] = (stamp, event)
+            case RoundStarted():
+                self._standing[type(event)] = (stamp, event)
+                for key in [key for key in self._standing if isinstance(key, tuple) and key[0] in _OF_ROUND]:
+                    del self._standing[key]
             case LaneStage() | LaneMemory() | KChanged():
                 self._standing[type(event), event.lane] = (stamp, event)
+            case RequestStarted() | RequestFinished():
+                self._standing[type(event), event.lane, event.slot] = (stamp, event)
             case _:
+                if isinstance(event, Step):
+                    self._clocks[event.lane] = event.clock_ns
                 self._forgotten += 1
                 self._forgotten_ns = stamp
 
     def events(self) -> list[_Stamped]:
         """What a trace begins with; a `Gap` counts what was forgotten."""
         standing = sorted(self._standing.values(), key=lambda kept: kept[0])
-        gap: list[_Stamped] = [(self._forgotten_ns, Gap(self._forgotten))] if self._forgotten else []
-        return [*standing, *gap, *self._recent]
+        gap = Gap(self._forgotten, tuple(self._clocks.items()))
+        return [*standing, *([(self._forgotten_ns, gap)] if self._forgotten else []), *self._recent]
 
 
 class Recorded:
@@ -85,6 +107,8 @@ class Recorded:
         self._memory = Memory()
         self._recorder: Recorder | None = None
         self._sink: Sink
+        self.fault = ""
+        """One sentence why the last recording is not complete."""
 
     @property
     def slot(self) -> FrameSlot:
@@ -104,8 +128,8 @@ class Recorded:
 
     def stop(self, timeout_s: float) -> bool:
         stopped = self._source.stop(timeout_s)
-        if (recorder := self._recorder) is not None:
-            recorder.close(CLOSE_S)
+        if (recorder := self._recorder) is not None and not recorder.close(CLOSE_S):
+            self.fault = f"{recorder.path} lacks its end: the disk was too slow"
         return stopped
 
     def emit(self, event: Emitted) -> None:
@@ -126,6 +150,7 @@ class Recorded:
             self._end()
 
     def _begin(self, path: Path) -> None:
+        self.fault = ""
         with self._lock:
             recorder = Recorder(path, self._failed, earlier=self._memory.events(), now_ns=self._now_ns)
             self._recorder = recorder
@@ -138,19 +163,32 @@ class Recorded:
         if recorder is None:
             return
         done = recorder.close(CLOSE_S)
+        if recorder.failed:
+            return
         self._sink.emit(Recording(None))
         said = f"{recorder.written} events recorded: spectui replay {recorder.path}"
         self._sink.emit(Notice(said if done else f"{recorder.path} is still being written"))
 
     def _failed(self, sentence: str) -> None:
         self._recorder = None
+        self.fault = sentence
         self._sink.emit(Recording(None))
         self._sink.emit(Notice(sentence, level="warning"))
 
 
 def trace_name() -> Path:
-    """A file in the current folder that is not there yet."""
-    return Path(time.strftime("spectui-%Y%m%d-%H%M%S.jsonl"))
+    """A new file in the current folder; where none can be made, the name that it would have."""
+    stem = time.strftime("spectui-%Y%m%d-%H%M%S")
+    for number in count(1):
+        path = Path(f"{stem}.jsonl" if number == 1 else f"{stem}-{number}.jsonl")
+        try:
+            path.open("x").close()
+        except FileExistsError:
+            continue
+        except OSError:
+            return path
+        return path
+    raise AssertionError
 
 
 def writable_trace(path: Path) -> Path:

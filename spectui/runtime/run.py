@@ -16,10 +16,10 @@ from spectui.runtime import logs
 from spectui.runtime.talks import talk_of
 from spectui.runtime.terminal import Terminal, finish, owned_terminal
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
-from spectui.sources.base import Source
 
 if TYPE_CHECKING:
     from spectui.core.talk import Talk
+    from spectui.runtime.recording import Recorded
 
 STOP_S = 2.0
 """How long the engine thread may take to finish its step and free the engines when the user quits."""
@@ -80,7 +80,7 @@ def check_theme(name: str | None) -> None:
         raise UsageError(f"--theme: {error}") from error
 
 
-def _headless(source: Source, options: argparse.Namespace, terminal: Terminal) -> int:
+def _headless(source: Recorded, options: argparse.Namespace, terminal: Terminal) -> int:
     from spectui.runtime.headless import run_headless
     from spectui.runtime.outcome import report
 
@@ -90,10 +90,10 @@ def _headless(source: Source, options: argparse.Namespace, terminal: Terminal) -
     except BrokenPipeError:
         # Whoever read it has seen enough (`| head`), which is no failure and needs no words.
         return PIPE_CLOSED
-    return report(state, terminal, expected=True)
+    return report(state, terminal, expected=True, recording=source.fault)
 
 
-def _screen(source: Source, options: argparse.Namespace, terminal: Terminal, talk: Talk | None) -> int:
+def _screen(source: Recorded, options: argparse.Namespace, terminal: Terminal, talk: Talk | None) -> int:
     from spectui.runtime.outcome import report
     from spectui.ui.app import SpecTUIApp
 
@@ -106,4 +106,4 @@ def _screen(source: Source, options: argparse.Namespace, terminal: Terminal, tal
     app.run()
     terminal.restore_screen()
     source.stop(STOP_S)
-    return app.return_code or report(app.state, terminal)
+    return app.return_code or report(app.state, terminal, recording=source.fault)

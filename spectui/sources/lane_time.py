@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from spectui.core.state import RunState
-from spectui.events import Event, RoundStarted, RunStarted, Step
+from spectui.events import Event, Gap, RoundStarted, RunStarted, Step
 
 
 class LaneClock:
@@ -26,6 +26,9 @@ class LaneClock:
             case RoundStarted():
                 self._base_ns = self.now_ns
                 self._starts = dict(self._clocks)
+            case Gap():
+                self._clocks.update(event.clocks)
+                self._starts.update(event.clocks)
             case Step():
                 self._clocks[event.lane] = event.clock_ns
                 own_ns = self._base_ns + event.clock_ns - self._starts.get(event.lane, 0)

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -142,6 +143,17 @@ class Trace:
             return cls(path, size, Header(SCHEMA_VERSION, ""), Place(0, 0, 0), problems)
         return cls(path, size, header, Place(0, len(raw), 1), problems)
 
+    def complaints(self) -> list[str]:
+        """One sentence about each sort of thing that was wrong, as far as it has been read."""
+        problems, said = self.problems, [self.warning] if self.warning else []
+        if problems.count == 1:
+            said.append(f"{self.path.name}: {problems.kept[0].sentence}")
+        elif problems.count:
+            said.append(f"{self.path.name} has {problems.count:,} damaged lines; {problems.kept[0].sentence}")
+        if problems.unknown and not self.warning:
+            said.append(f"{self.path.name}: {problems.unknown:,} events of unknown kinds are left out")
+        return said
+
     def __iter__(self) -> Iterator[tuple[int, Event]]:
         """Every event with its time in nanoseconds since the recording began; times never go backwards."""
         with closing(self.read()) as reading:
@@ -233,12 +245,13 @@ class Reading(Iterator[tuple[int, Event]]):
         """The first event: the header's own, should the line that says it again be missing."""
         self._opening = None
         start = self.place
-        first = next(self, None)
-        if first is not None and isinstance(first[1], RunStarted):
-            return first
+        said_again = any(isinstance(event, RunStarted) for _, event in islice(self, _PEEKED_LINES))
         self._file.seek(start.offset)
         self._next_offset, self._line, self._time_ns = start.offset, start.line, start.time_ns
-        self.number = start.number + 1
+        self.number = start.number
+        if said_again and (first := next(self, None)):
+            return first
+        self.number += 1
         return self._time_ns, run
 
     def _next_line(self) -> bytes:

@@ -79,6 +79,11 @@ class Recorder:
         return self._path
 
     @property
+    def failed(self) -> bool:
+        """Whether the recording ended because the file cannot be written; the fault has been said."""
+        return self._ended
+
+    @property
     def recording(self) -> bool:
         """Whether what is emitted now will be in the file."""
         return not (self._closing or self._ended)
@@ -147,8 +152,8 @@ class Recorder:
     def _write(self, file: int, events: Sequence[_Stamped]) -> None:
         lines: list[str] = []
         if not self._headed:
-            first = events[0][1]
-            lines.append(encode_header(Header(SCHEMA_VERSION, __version__, _run_of(first))))
+            run = next((event for _, event in events if isinstance(event, RunStarted)), None)
+            lines.append(encode_header(Header(SCHEMA_VERSION, __version__, run)))
             self._headed = True
         lines.extend(map(self._line, events))
         _write_fully(file, ("\n".join(lines) + "\n").encode("ascii"))
@@ -175,10 +180,6 @@ class Recorder:
         if self.written:
             return f"recording to {self._path} has ended: {why}; what was written so far can be replayed"
         return f"nothing can be recorded to {self._path}: {why}; record to another place"
-
-
-def _run_of(event: Event) -> RunStarted | None:
-    return event if isinstance(event, RunStarted) else None
 
 
 def _write_fully(file: int, data: bytes) -> None:

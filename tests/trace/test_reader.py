@@ -13,7 +13,8 @@ from spectui import events as ev
 from spectui.trace import reader
 from spectui.trace.codec import encode
 from spectui.trace.reader import KEPT_PROBLEMS, Trace, TraceError
-from tests.trace.making import file_of, made_run
+from spectui.trace.writer import Recorder
+from tests.trace.making import FAILSAFE_S, file_of, made_run
 
 EVENTS = made_run(3, max_tokens=6, rounds=1, slots=1)
 
@@ -170,6 +171,19 @@ def test_the_header_stands_in_for_the_line_that_says_the_same(path: Path) -> Non
     trace = edited(path, edit)
     assert events_of(trace) == EVENTS
     assert [problem.line for problem in trace.problems.kept] == [2]
+
+
+def test_a_run_that_is_not_the_first_event_is_not_said_twice(tmp_path: Path) -> None:
+    first, *rest = made_run(1, rounds=1)
+    events = [ev.Notice("the telemetry is up"), first, *rest]
+    recorder = Recorder(tmp_path / "run.jsonl", on_fault=pytest.fail)
+    for event in events:
+        recorder.emit(event)
+    recorder.start()
+    assert recorder.close(FAILSAFE_S)
+    trace = Trace.open(tmp_path / "run.jsonl")
+    assert trace.header.run == first
+    assert events_of(trace) == events
 
 
 def test_without_its_header_a_trace_is_read_all_the_same(path: Path) -> None:

@@ -116,7 +116,7 @@ class EngineHost:
         try:
             self._emit_all(self._race.begin(prompts, self._sampling))
         except PromptTooLongError as error:
-            self._emit(Notice(str(error), level="warning"))
+            self._emit(Notice(str(error), level="warning", refused=True))
 
     def _turn(self) -> None:
         """One step of the search or of the race, or a wait for the next command."""
