@@ -12,7 +12,7 @@ from spectui import events as ev
 from spectui.core.rates import percentile
 from spectui.sources.frame_slot import FrameSlot
 from spectui.sources.mailbox import Mailbox
-from spectui.ui.frames import BUDGET_S, CHARTS_S, FRAME_S, PATIENCE_S, FrameTimer
+from spectui.ui.frames import BUDGET_S, CHARTS_S, FRAME_S, PATIENCE_S, SLOW_BUDGET_S, FrameTimer
 
 
 class FakeScheduler:
@@ -191,7 +191,12 @@ def test_a_frame_stops_reducing_when_its_budget_is_spent_and_the_next_goes_on() 
     before = len(bench.presenter.reduced)
     bench.scheduler.run_for(FRAME_S)
     first = len(bench.presenter.reduced) - before
-    assert BUDGET_S / 0.0001 <= first < 200
+    assert bench.presenter.frames[-1][1], "it drew what changes slowly too"
+    assert SLOW_BUDGET_S / 0.0001 <= first < BUDGET_S / 0.0001
+    bench.scheduler.run_for(FRAME_S)
+    second = len(bench.presenter.reduced) - before - first
+    assert not bench.presenter.frames[-1][1]
+    assert BUDGET_S / 0.0001 <= second < 200
     bench.scheduler.run_for(1.0)
     assert len(bench.presenter.reduced) - before == 1000
     assert max(bench.timer.figures.frame_s) < 0.020

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,13 +16,15 @@ from spectui.core.jump import Emitted, Jumped
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.core.views import Viewer
-from spectui.events import Event, Notice, Paused, RoundStarted, RunStarted, Step
+from spectui.events import Event, Notice, Paused, RequestFinished, RoundStarted, RunStarted, Step
 from spectui.playback import PlaybackMarks, Playhead
 from spectui.runtime.replay import opened, starting_place
+from spectui.samples import TelemetrySample
 from spectui.sources.lane_time import LaneClock, Playing
-from spectui.sources.replay import NO_ENGINES, Replay
+from spectui.sources.replay import NO_ENGINES, NOT_KNOWN_YET, Replay
 from spectui.trace.index import Timeline
 from spectui.trace.reader import Trace
+from tests.making_machines import HOST, MEMORIES
 from tests.test_synthetic import FAILSAFE_S, Collector
 from tests.trace.making import file_of, folded, made_run, picture
 
@@ -71,18 +74,26 @@ def playing(path: Path, **options: object) -> Iterator[tuple[Replay, Watcher]]:
 def known(state: RunState) -> object:
     """A state without what only a replay has in it."""
     state.playhead = state.marks = None
-    state.paused = False
     state.events = state.revision = 0
     return picture(Viewer(state).read())
 
 
 def ended(state: RunState) -> bool:
-    return state.playhead is not None and state.playhead.ended and state.paused
+    return state.playhead is not None and state.playhead.ended and state.playhead.paused
 
 
 @pytest.fixture(scope="module")
 def events() -> list[Event]:
-    return made_run(7)
+    """A run whose memory is sampled now and then, in a pause too."""
+    sample = TelemetrySample(1, HOST)
+    events: list[Event] = []
+    for number, event in enumerate(made_run(7)):
+        if isinstance(event, RoundStarted):
+            events += MEMORIES
+        events.append(event)
+        if number % 40 == 39:
+            events += [sample, Paused(True), sample, Paused(False)]
+    return events
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +104,7 @@ def trace(events: list[Event], tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_it_plays_every_event_in_order_and_ends_as_the_run_did(trace: Path, events: list[Event]) -> None:
     with playing(trace) as (_, sink):
         sink.wait_until(ended)
-        played = [e for e in sink.events if not isinstance(e, Playhead | PlaybackMarks | Paused)]
-        assert played == [e for e in events if not isinstance(e, Paused)]
+        assert [e for e in sink.events if not isinstance(e, Playhead | PlaybackMarks)] == events
         assert sink.number == len(events)
         assert known(sink.state) == known(folded(events))
 
@@ -179,9 +189,13 @@ def test_steps_forward_and_back(trace: Path, events: list[Event]) -> None:
             source.send(cmd.StepBack())
             sink.wait_until(lambda state, at=step: state.playhead is not None and state.playhead.number == at)  # type: ignore[misc]
             assert known(sink.state) == known(folded(events[:step]))
-        source.send(cmd.StepOnce())
-        sink.wait_until(lambda state: state.playhead is not None and state.playhead.number == steps[-5] + 1)
-        assert known(sink.state) == known(folded(events[: steps[-5] + 1]))
+        for step in steps[-5:-1]:
+            source.send(cmd.StepOnce())
+            behind = step + 1
+            while isinstance(events[behind], RequestFinished):
+                behind += 1
+            sink.wait_until(lambda state, at=behind: state.playhead is not None and state.playhead.number == at)  # type: ignore[misc]
+            assert known(sink.state) == known(folded(events[:behind]))
 
 
 def test_rounds_restart_and_going_on_from_the_end(trace: Path, events: list[Event]) -> None:
@@ -195,7 +209,7 @@ def test_rounds_restart_and_going_on_from_the_end(trace: Path, events: list[Even
         source.send(cmd.Restart())
         sink.wait_until(ended)
         source.send(cmd.Resume())
-        sink.wait_until(lambda state: not state.paused)
+        sink.wait_until(lambda state: state.playhead is not None and not state.playhead.paused)
         sink.wait_until(ended)
         assert known(sink.state) == known(folded(events))
 
@@ -203,8 +217,83 @@ def test_rounds_restart_and_going_on_from_the_end(trace: Path, events: list[Even
 def test_it_begins_at_a_place_in_a_pause(trace: Path, events: list[Event]) -> None:
     start = starting_place("20")
     with playing(trace, start=start) as (_, sink):
-        sink.wait_until(lambda state: state.playhead is not None and state.playhead.number > 5 and state.paused)
+        sink.wait_until(lambda state: state.playhead is not None and state.playhead.number > 5)
+        assert sink.state.playhead is not None
+        assert sink.state.playhead.paused
         assert sum(isinstance(event, Step) for event in events[: sink.number]) == 20
+
+
+class Held(Replay):
+    """Its index waits at some place until it is let go."""
+
+    def __init__(self, timeline: Timeline, at: int, **options: object) -> None:
+        super().__init__(timeline, speed=FAST, now=quick, **options)  # type: ignore[arg-type]
+        self.line, self.at, self.free = timeline, at, threading.Event()
+
+    def _let_index_breathe(self) -> None:
+        if self.line.known > self.at:
+            assert self.free.wait(FAILSAFE_S)
+
+
+def test_nothing_is_played_that_could_not_be_found_again(trace: Path, events: list[Event]) -> None:
+    source, sink = Held(Timeline(Trace.open(trace)), 100), Watcher()
+    source.start(sink)
+    sink.wait_until(lambda state: state.playhead is not None and state.playhead.number > 100)
+    source.send(cmd.Seek(1e6))
+    sink.wait_for(lambda seen: any(isinstance(e, Notice) and e.text == NOT_KNOWN_YET for e in seen))
+    assert not any(isinstance(event, Jumped) for event in sink.events)
+    assert sink.number <= source.line.known < len(events)
+    source.free.set()
+    sink.wait_until(ended)
+    assert source.stop(FAILSAFE_S)
+    said = Notice(NOT_KNOWN_YET, level="warning")
+    assert [e for e in sink.events if e != said and not isinstance(e, Playhead | PlaybackMarks)] == events
+
+
+def test_a_place_to_begin_at_is_gone_to_as_soon_as_it_is_known(trace: Path, events: list[Event]) -> None:
+    source, sink = Held(Timeline(Trace.open(trace)), 100, start=starting_place("20")), Watcher()
+    source.start(sink)
+    sink.wait_until(lambda state: state.playhead is not None and state.playhead.number > 5)
+    assert not source.line.complete
+    assert sum(isinstance(event, Step) for event in events[: sink.number]) == 20
+    source.free.set()
+    assert source.stop(FAILSAFE_S)
+
+
+def test_who_goes_elsewhere_is_not_called_back_to_where_it_should_have_begun(trace: Path) -> None:
+    source, sink = Held(Timeline(Trace.open(trace)), 100, start=starting_place("300")), Watcher()
+    source.start(sink)
+    sink.wait_until(lambda state: state.playhead is not None and state.playhead.paused)
+    source.send(cmd.SeekTo(0.5))
+    sink.wait_for(lambda seen: any(isinstance(event, Jumped) for event in seen))
+    source.free.set()
+    sink.wait_until(lambda state: state.playhead is not None and state.playhead.known == 1)
+    assert source.stop(FAILSAFE_S)
+    assert sum(isinstance(event, Jumped) for event in sink.events) == 1
+
+
+def test_one_step_of_a_lane_plays_up_to_that_lane_s_step(trace: Path, events: list[Event]) -> None:
+    with playing(trace, start=starting_place("20")) as (source, sink):
+        sink.wait_until(lambda state: state.playhead is not None and state.playhead.number > 5)
+        source.send(cmd.StepOnce("dflash"))
+        begun = next(place for place, event in enumerate(sink.events) if isinstance(event, Jumped))
+        sink.wait_for(lambda seen: any(isinstance(e, Step) and e.lane == "dflash" for e in seen[begun:]))
+        source.send(cmd.SetSpeed(1.0))
+        sink.wait_until(lambda state: state.playhead is not None and state.playhead.speed == 1.0)
+        lanes = [event.lane for event in sink.events[begun:] if isinstance(event, Step)]
+        assert lanes[-1] == "dflash"
+        assert "dflash" not in lanes[:-1]
+
+
+def test_what_is_wrong_in_a_trace_is_said_once(trace: Path, tmp_path: Path) -> None:
+    lines = trace.read_text().splitlines()
+    lines[40] = lines[40][:30]
+    lines[50] = "x"
+    (tmp_path / "damaged.jsonl").write_text("\n".join(lines) + "\n")
+    with playing(tmp_path / "damaged.jsonl", loop=True) as (_, sink):
+        sink.wait_for(lambda seen: sum(isinstance(event, RunStarted) for event in seen) >= 2)
+        said = [e.text for e in sink.events if isinstance(e, Notice) and "damaged" in e.text]
+    assert said == ["damaged.jsonl has 2 damaged lines; line 41 is broken: it is no JSON; it is left out"]
 
 
 def test_a_loop_begins_again(trace: Path, events: list[Event]) -> None:
@@ -273,7 +362,7 @@ def test_lane_time_never_goes_back_and_goes_on_from_round_to_round(events: list[
     assert LaneClock.of(state, seen[-1]).now_ns == seen[-1]
 
 
-@pytest.mark.parametrize("text", ["", "x", "-3", "-1s", "s", "1.5"])
+@pytest.mark.parametrize("text", ["", "x", "-3", "-1s", "s", "1.5", "infs", "1e999s", "nans"])
 def test_a_place_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"it is a step such as 412, or lane time such as 12\.5s"):
         starting_place(text)

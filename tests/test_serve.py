@@ -142,7 +142,10 @@ def test_who_may_connect(host: str, origin: str | None, loopback: bool, answer: 
     assert allowed(host, origin, loopback=loopback) is answer
 
 
-@pytest.mark.parametrize("words", [["--model", "x"], ["run.jsonl", "--lane", "mtp:k=3"], ["--engine-arg=a=1"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--model", "x"], ["run.jsonl", "--lane", "mtp:k=3"], ["--engine-arg=a=1"], ["run.jsonl", "--concurrency=4"]],
+)
 def test_an_engine_is_not_served(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", *words]) == 2
     assert capsys.readouterr().err == f"spectui serve: {NO_ENGINE}\n"

@@ -13,6 +13,9 @@ from spectui.ui.widgets.timeline_bar import timeline_rows
 
 HEAD = Playhead(number=50, total=100, lane_ns=5_000_000_000, total_ns=10_000_000_000, known=1.0, speed=20.0)
 MARKS = PlaybackMarks(rounds=(0.0,), ends=(0.2,), k_changes=(0.4,), divergences=(0.8,), rejections=())
+REFUSED = PlaybackMarks(
+    rounds=(), ends=(), k_changes=(), divergences=(), rejections=(0.5, None, 0.9, 0.5, 0.5, 0.5, 0.8, 0.5, 0.5, 0.4)
+)
 
 
 def run(head: Playhead, marks: PlaybackMarks | None = None) -> RunView:
@@ -29,6 +32,8 @@ def text(view: RunView, width: int = 60) -> str:
     [
         (HEAD, None, "replay 20x   ━━━━━━━━━━━━━━●───────────────  5.00 of 10.00 s"),
         (HEAD, MARKS, "replay 20x   ┃━━━━━╵━━━━━K━●────────≠──────  5.00 of 10.00 s"),
+        (HEAD, REFUSED, "replay 20x   ━━━━━━╍╍╍━━━━━●───╌╌╌─────────  5.00 of 10.00 s"),
+        (HEAD, dataclasses.replace(REFUSED, rejections=(0.9,) * 10), "━━━━━━━━━━━━━━●───────────────  5.00 of 10.00 s"),
         (dataclasses.replace(HEAD, reached=6.13), None, "replay 20x   reaches 6.1x  ━━━━━━━━●───────  5.00 of 10.00 s"),
         (dataclasses.replace(HEAD, ended=True, number=100), None, "end"),
         (dataclasses.replace(HEAD, known=0.25), None, "5.00 of 10.00 s  indexing 25%"),

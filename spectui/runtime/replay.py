@@ -10,7 +10,6 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -26,7 +25,7 @@ from spectui.trace.reader import Trace, TraceError
 
 if TYPE_CHECKING:
     from spectui.core.talk import Talk
-    from spectui.trace.index import Timeline
+    from spectui.sources.replay import Start
 
 STOP_S = 1.0
 _NEVER = 1_000_000
@@ -66,8 +65,8 @@ def opened(path: str) -> Trace:
         raise RunError(str(error)) from error
 
 
-def starting_place(text: str | None) -> Callable[[Timeline], int] | None:
-    """``--at``: a step such as ``412``, or lane time such as ``12.5s``.
+def starting_place(text: str | None) -> Start | None:
+    """``--at``: a step such as ``412``, or lane time such as ``12.5s``. What it gives is None until that is known.
 
     Raises:
         UsageError: It is neither.
@@ -78,11 +77,11 @@ def starting_place(text: str | None) -> Callable[[Timeline], int] | None:
         if text.endswith("s"):
             lane_ns = round(float(text[:-1]) * 1e9)
             if lane_ns >= 0:
-                return lambda timeline: timeline.at_lane_time(lane_ns)
+                return lambda line: line.at_lane_time(lane_ns) if line.settled or line.lane_ns >= lane_ns else None
         steps = int(text)
         if steps >= 0:
-            return lambda timeline: timeline.at_step(steps)
-    except ValueError:
+            return lambda line: line.at_step(steps) if line.settled or line.steps >= steps else None
+    except (ValueError, OverflowError):
         pass
     raise UsageError(f"--at {text} is no place: it is a step such as 412, or lane time such as 12.5s")
 
@@ -105,10 +104,13 @@ def in_browser() -> bool:
 def told(trace: Trace, out: TextIO, *, as_json: bool) -> int:
     """Print the whole trace: a line a step and the table, or the summary as JSON."""
     state = RunState()
-    for at_ns, event in trace:
-        reduce(state, event)
-        if not as_json and (line := describe(event, at_ns / 1e9)):
-            print(line, file=out)
+    try:
+        for at_ns, event in trace:
+            reduce(state, event)
+            if not as_json and (line := describe(event, at_ns / 1e9)):
+                print(line, file=out)
+    except TraceError as error:
+        raise RunError(str(error)) from error
     if as_json:
         print(json.dumps(summary(state) | {"problems": trace.problems.count}, indent=2), file=out)
     else:
@@ -117,10 +119,11 @@ def told(trace: Trace, out: TextIO, *, as_json: bool) -> int:
 
 
 def _problems(trace: Trace) -> list[str]:
-    return [problem.sentence for problem in trace.problems.kept]
+    """What was wrong, and the lines that were first."""
+    return [*trace.complaints(), *(problem.sentence for problem in trace.problems.kept[1:])]
 
 
-def _page(trace: Trace, start: Callable[[Timeline], int] | None, options: argparse.Namespace) -> int:
+def _page(trace: Trace, start: Start | None, options: argparse.Namespace) -> int:
     """The screen for a browser. A log is none of a visitor's business."""
     from spectui.sources.replay import Replay
     from spectui.trace.index import Timeline
@@ -145,7 +148,7 @@ def _end_with_server() -> None:
 
 def _screen(
     trace: Trace,
-    start: Callable[[Timeline], int] | None,
+    start: Start | None,
     options: argparse.Namespace,
     terminal: Terminal,
     talk: Talk | None,

@@ -35,7 +35,8 @@ def shot(options: argparse.Namespace) -> int:
 
     def made() -> bytes:
         line = indexed(trace)
-        number = line.known if start is None else min(start(line), line.known)
+        place = None if start is None else start(line)
+        number = line.known if place is None else min(place, line.known)
         svg, text = asyncio.run(_drawn(Reel(line, number), options.size, options.theme))
         match path.suffix:
             case ".txt":
@@ -73,7 +74,7 @@ def output(asked: str | None, trace: Path, endings: tuple[str, ...]) -> Path:
 
 
 def indexed(trace: Trace) -> Timeline:
-    """The complete index of ``trace``.
+    """The complete index of ``trace``; what is wrong in the trace is said on standard error.
 
     Raises:
         RunError: It cannot be read to its end.
@@ -84,6 +85,8 @@ def indexed(trace: Trace) -> Timeline:
         pass
     if line.fault:
         raise RunError(line.fault)
+    for sentence in trace.complaints():
+        print(f"spectui: {sentence}", file=sys.stderr)
     return line
 
 

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 
 from spectui.commands import Command
 from spectui.core.jump import Jumped
-from spectui.events import Event, Paused, RoundFinished
+from spectui.events import Event, RoundFinished
 from spectui.playback import Playhead
 from spectui.sources.base import Sink
 from spectui.sources.frame_slot import FrameSlot
 from spectui.sources.lane_time import LaneClock
-from spectui.sources.replay import ROUND_GAP_S, SAY_S, marks
+from spectui.sources.replay import ROUND_GAP_S
+from spectui.sources.whereabouts import SAY_S, marks
 from spectui.trace.index import Timeline
 
 
@@ -54,7 +55,6 @@ class Reel:
         self._sink = sink
         line = self._timeline
         state = line.state_at(self._number)
-        state.paused = self._paused
         self._lane_ns = line.lane_time(self._number, state)
         self._clock = LaneClock.of(state, self._lane_ns)
         self._events = line.events(self._number)
@@ -83,9 +83,7 @@ class Reel:
             self._say()
 
     def _pass(self, event: Event) -> None:
-        # A pause of the recording is none of the replay.
-        if not isinstance(event, Paused):
-            self._sink.emit(event)
+        self._sink.emit(event)
         self._number += 1
         if isinstance(event, RoundFinished):
             self._hold_s = ROUND_GAP_S
@@ -108,6 +106,7 @@ class Reel:
                 total_ns=line.lane_ns,
                 known=1.0,
                 speed=self._speed,
+                paused=self._paused,
                 ended=self._next is None,
             )
         )

@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterator, Sized
 
 from spectui import commands as cmd
 from spectui.core.jump import Jumped
@@ -18,15 +18,14 @@ from spectui.events import (
     Event,
     Inspected,
     Notice,
-    Paused,
     RequestFinished,
     RoundFinished,
     Step,
 )
-from spectui.playback import PlaybackMarks, Playhead
 from spectui.sources.base import Sink
 from spectui.sources.frame_slot import FrameSlot
 from spectui.sources.lane_time import LaneClock, Playing
+from spectui.sources.whereabouts import SAY_S, Whereabouts
 from spectui.trace.index import Timeline
 from spectui.trace.reader import TraceError
 
@@ -35,9 +34,6 @@ logger = logging.getLogger(__name__)
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 ROUND_GAP_S = 1.5
 """Wall time for which the end of a round stays before the next one begins."""
-
-SAY_S = 0.1
-"""Wall time between two words about where the replay is."""
 
 ENOUGH = 1_024
 """Events that may wait for the screen before the replay waits too: it must lose none."""
@@ -49,14 +45,18 @@ BURST_EVENTS = 32
 INDEX_REST_S = 0.004
 """How long the index rests while the replay has much to play: three quarters of the processor are for what is shown."""
 
-BUCKETS = 120
-FINEST = 480
-"""Places that marks are told apart by."""
+INDEX_AHEAD = 2_048
+"""Events that the index keeps ahead of what is played, before it rests."""
 
 _ENDS = (RequestFinished, RoundFinished)
 """Belong to the step before them."""
 
 NO_ENGINES = "this is a replay: there is no engine to ask"
+NOT_ASKED = "nobody asked the target about this step while it was recorded, and a replay has no engine to ask"
+NOT_KNOWN_YET = "that place is not known yet: the trace is still being looked through"
+
+Start = Callable[[Timeline], int | None]
+"""Gives the place to begin at, None as long as the index does not reach so far."""
 
 
 class Replay:
@@ -67,7 +67,7 @@ class Replay:
         timeline: Timeline,
         *,
         speed: float = 1.0,
-        start: Callable[[Timeline], int] | None = None,
+        start: Start | None = None,
         loop: bool = False,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -76,7 +76,7 @@ class Replay:
         Args:
             timeline: The trace's index, not yet started.
             speed: Lane time over wall time.
-            start: Gives the place to begin at, in a pause, once the index is complete; None begins at the beginning.
+            start: Where to begin, in a pause; None begins at the beginning and plays.
             loop: Begin again at the end.
             now: The wall clock in seconds.
         """
@@ -88,15 +88,14 @@ class Replay:
         self._slot = FrameSlot()
         self._thread = threading.Thread(target=self._run, name="replay", daemon=True)
         self._sink: Sink
+        self._whereabouts: Whereabouts
         self._playing = Playing(now, speed)
         self._clock = LaneClock()
         self._events: Iterator[tuple[int, Event]] = iter(())
         self._next: Event | None = None
         self._number = 0
-        self._paused = self._ending = self._single = self._stepped = False
-        self._said_at = float("-inf")
-        self._said_ns = 0.0
-        self._marked = (-1, False)
+        self._paused = self._ending = self._stepped = self._went = False
+        self._single: cmd.StepOnce | None = None
         timeline.breathe = self._let_index_breathe
 
     @property
@@ -105,6 +104,7 @@ class Replay:
 
     def start(self, sink: Sink) -> None:
         self._sink = sink
+        self._whereabouts = Whereabouts(sink, self._timeline, self._playing, self._now)
         self._timeline.start()
         self._thread.start()
 
@@ -132,21 +132,27 @@ class Replay:
 
     def _let_index_breathe(self) -> None:
         """Called on the index's thread, every millisecond of its work."""
-        time.sleep(INDEX_REST_S if self._slot.busy else 0.0)
+        ahead = self._timeline.known > self._number + INDEX_AHEAD
+        time.sleep(INDEX_REST_S if ahead and self._slot.busy else 0.0)
         self._slot.stand_aside()
 
-    def _begin_at(self, start: Callable[[Timeline], int]) -> None:
-        while not (self._timeline.wait(0.05) or self._ending):
-            self._say()
-            self._follow_for(0.0)
+    def _begin_at(self, start: Start) -> None:
+        """Go there as soon as the place is known, unless the user went elsewhere meanwhile."""
         self._set_paused(True)
-        self._go(start(self._timeline))
+        while self._paused and not (self._went or self._ending):
+            settled = self._timeline.settled
+            number = start(self._timeline)
+            if number is not None or settled:
+                self._go(self._timeline.known if number is None else number)
+            else:
+                self._say()
+                self._follow_for(SAY_S)
 
     def _turn(self) -> None:
         """Play what is due, or wait for it or for a command."""
         if self._paused and not self._single:
             self._say(force=True)
-            self._follow_for(None if self._timeline.complete else SAY_S)
+            self._follow_for(None if self._timeline.settled else SAY_S)
         elif self._next is None:
             self._at_end()
         elif not self._single and (wait_s := self._playing.wait_s()) > 0:
@@ -160,12 +166,17 @@ class Replay:
         self._slot.stepping(True)
         crowded = self._crowded()
         for _ in range(0 if crowded else BURST_EVENTS):
-            if self._next is None or (self._paused and not self._single) or self._playing.wait_s() > 0:
+            if self._next is None or not self._due or (crowded := self._late):
                 break
             self._play_next(self._next)
         self._say()
         self._slot.offer()
         self._follow_next(CROWD_S if crowded else 0.0)
+
+    @property
+    def _due(self) -> bool:
+        """Whether the next event happens now: its time has come, or somebody takes a single step."""
+        return self._single is not None or (not self._paused and self._playing.wait_s() <= 0)
 
     def _at_end(self) -> None:
         if not self._loop:
@@ -180,17 +191,21 @@ class Replay:
         """Whether the screen has enough to do: a replay must lose nothing, and can wait."""
         return isinstance(self._sink, Sized) and len(self._sink) > ENOUGH
 
+    @property
+    def _late(self) -> bool:
+        """Whether the index has to catch up first: every place that was shown can be gone to."""
+        return self._number >= self._timeline.known and not self._timeline.settled
+
     def _play_next(self, event: Event) -> None:
         self._playing.reach()
-        # A pause of the recording is none of the replay.
-        if not isinstance(event, Paused):
-            self._sink.emit(event)
+        self._sink.emit(event)
         self._number += 1
         self._fetch()
-        self._stepped = self._stepped or isinstance(event, Step)
-        if self._single and self._stepped and not isinstance(self._next, _ENDS):
-            self._single = False
-            self._say(force=True)
+        if self._single is not None:
+            self._stepped |= isinstance(event, Step) and self._single.lane in (None, event.lane)
+            if self._stepped and not isinstance(self._next, _ENDS):
+                self._single = None
+                self._say(force=True)
         elif isinstance(event, RoundFinished):
             self._playing.hold(ROUND_GAP_S)
         self._say()
@@ -208,41 +223,20 @@ class Replay:
 
     def _go(self, number: int) -> None:
         """Show the place ``number``, and go on from there."""
+        self._went = True
         number = max(0, min(number, self._timeline.known))
         state = self._timeline.state_at(number)
-        state.paused = self._paused
         lane_ns = self._timeline.lane_time(number, state)
         self._clock = LaneClock.of(state, lane_ns)
         self._playing.set(lane_ns)
-        self._sink.emit(Jumped(state))
-        self._marked = (-1, False)
         self._play_from(number)
+        state.playhead = self._whereabouts.playhead(number, self._next is None)
+        self._sink.emit(Jumped(state))
+        self._whereabouts.forget_marks()
         self._say(force=True)
 
     def _say(self, force: bool = False) -> None:
-        now = self._now()
-        if not force and now - self._said_at < SAY_S:
-            return
-        line, lane_ns = self._timeline, int(self._playing.read())
-        reached = None
-        if self._playing.behind and now > self._said_at:
-            reached = (lane_ns - self._said_ns) / 1e9 / (now - self._said_at)
-        self._said_at, self._said_ns = now, lane_ns
-        self._sink.emit(
-            Playhead(
-                number=self._number,
-                total=max(line.known, self._number),
-                lane_ns=lane_ns,
-                total_ns=max(line.lane_ns, lane_ns),
-                known=line.progress,
-                speed=self._playing.speed,
-                reached=reached,
-                ended=self._next is None,
-            )
-        )
-        if (marked := (line.known, line.complete)) != self._marked:
-            self._marked = marked
-            self._sink.emit(marks(line))
+        self._whereabouts.say(self._number, self._next is None, force=force)
 
     def _follow_for(self, seconds: float | None) -> None:
         """Let frames be drawn at any time, and follow the command that comes within ``seconds``; None waits for one."""
@@ -250,11 +244,19 @@ class Replay:
         self._follow_next(seconds)
 
     def _follow_next(self, seconds: float | None) -> None:
+        command = self._command(seconds)
+        while command is not None:
+            later = self._command(0.0) if isinstance(command, cmd.SeekTo) else None
+            # Of the places that somebody drags over only the last one is worth going to.
+            if not isinstance(later, cmd.SeekTo):
+                self._follow(command)
+            command = later
+
+    def _command(self, seconds: float | None) -> cmd.Command | None:
         try:
-            command = self._commands.get(timeout=seconds) if seconds else self._commands.get(block=seconds is None)
+            return self._commands.get(timeout=seconds) if seconds else self._commands.get(block=seconds is None)
         except queue.Empty:
-            return
-        self._follow(command)
+            return None
 
     def _follow(self, command: cmd.Command) -> None:
         match command:
@@ -266,35 +268,51 @@ class Replay:
                 self._resume()
             case cmd.StepOnce():
                 self._set_paused(True)
-                self._single, self._stepped = self._next is not None, False
+                self._single, self._stepped = command if self._next is not None else None, False
             case cmd.StepBack():
                 self._set_paused(True)
                 self._go(self._timeline.step_before(self._number))
             case cmd.Seek(seconds):
-                lane_ns = self._playing.read() + seconds * 1e9
-                self._go(self._timeline.at_lane_time(max(0, round(lane_ns))))
+                self._seek(seconds)
             case cmd.SeekTo(share):
                 self._go(round(share * self._timeline.known))
             case cmd.Restart():
                 self._go(self._this_round())
                 self._set_paused(False)
             case cmd.NextPrompt(by):
-                self._go(self._round(by))
+                if by > 0:
+                    self._next_round()
+                else:
+                    self._go(self._round_before())
             case cmd.ChangeSpeed(by):
                 self._change_speed(by)
             case cmd.SetSpeed(speed):
                 self._set_speed(min(max(speed, SPEEDS[0]), SPEEDS[-1]))
             case cmd.Inspect(lane, slot, index):
-                self._sink.emit(Inspected(lane, slot, index, (), NO_ENGINES))
+                known = self._timeline.inspection(self._number, lane, slot, index)
+                self._sink.emit(known or Inspected(lane, slot, index, (), NOT_ASKED))
             case _:
                 self._sink.emit(Notice(NO_ENGINES, level="warning"))
 
-    def _round(self, by: int) -> int:
-        """The beginning of the next round, or of the one before this."""
-        rounds = list(self._timeline.marks.rounds)
-        if by > 0:
-            return next((number for number in rounds if number > self._number), self._timeline.known)
-        before = [number for number in rounds if number <= self._number]
+    def _seek(self, seconds: float) -> None:
+        lane_ns = max(0, round(self._playing.read() + seconds * 1e9))
+        if lane_ns > self._timeline.lane_ns and not self._timeline.settled:
+            self._sink.emit(Notice(NOT_KNOWN_YET, level="warning"))
+        else:
+            self._go(self._timeline.at_lane_time(lane_ns))
+
+    def _next_round(self) -> None:
+        """Go to the beginning of the next round, or to the end behind the last one."""
+        after = (number for number in list(self._timeline.marks.rounds) if number > self._number)
+        number = next(after, self._timeline.known if self._timeline.settled else None)
+        if number is None:
+            self._sink.emit(Notice(NOT_KNOWN_YET, level="warning"))
+        else:
+            self._go(number)
+
+    def _round_before(self) -> int:
+        """The beginning of the round before this one."""
+        before = [number for number in self._timeline.marks.rounds if number <= self._number]
         return before[-2] if len(before) > 1 else 0
 
     def _this_round(self) -> int:
@@ -307,12 +325,12 @@ class Replay:
         self._set_paused(False)
 
     def _set_paused(self, paused: bool) -> None:
-        self._single = False
+        self._single = None
         self._playing.hold(0.0)
         self._playing.running = not paused
         if paused != self._paused:
             self._paused = paused
-            self._sink.emit(Paused(paused))
+            self._say(force=True)
 
     def _change_speed(self, by: int) -> None:
         nearest = min(range(len(SPEEDS)), key=lambda place: abs(SPEEDS[place] - self._playing.speed))
@@ -322,21 +340,3 @@ class Replay:
         self._playing.read()
         self._playing.speed = speed
         self._say(force=True)
-
-
-def marks(line: Timeline) -> PlaybackMarks:
-    """What is known of the trace as shares of it."""
-    total = max(1, line.known)
-
-    def shares(numbers: Iterable[int]) -> tuple[float, ...]:
-        # Neighbours that fall into one cell of any bar are one.
-        return tuple(sorted({round(number / total * FINEST) / FINEST for number in numbers}))
-
-    found = line.marks
-    return PlaybackMarks(
-        shares(found.rounds),
-        shares(found.ends),
-        shares(found.k_changes),
-        shares(found.divergences),
-        line.rejections(BUCKETS),
-    )

@@ -15,23 +15,27 @@ from __future__ import annotations
 import threading
 import time
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
-from spectui.events import Event, KChanged, RequestFinished, RequestStarted, RoundStarted, RunStarted, Step
+from spectui.events import Event, Inspected, KChanged, RequestFinished, RequestStarted, RoundStarted, RunStarted, Step
 from spectui.trace.growing import FoldedHistory, RecalledHistory
 from spectui.trace.reader import Place, Reading, Trace, TraceError
+from spectui.trace.rows import Marks, Rows
 from spectui.trace.snapshot import Snapshot, requests
 
 ROW_EVENTS = 4
 """Events between two rows of a short trace; doubled whenever there are `MOST_ROWS` of them."""
+
+MOST_NS = 2**63 - 1
+"""Lane time beyond this is none: clocks of damaged lines must not break columns of numbers."""
 
 MOST_ROWS = 16_384
 SNAPSHOT_EVENTS = 2048
@@ -50,50 +54,6 @@ _MOST_NEAR = 8
 
 def _let_others_run() -> None:
     time.sleep(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """Event numbers at which something happened that a timeline shows, in order."""
-
-    rounds: array[int] = field(default_factory=lambda: array("Q"))
-    ends: array[int] = field(default_factory=lambda: array("Q"))
-    """A request ended."""
-    k_changes: array[int] = field(default_factory=lambda: array("Q"))
-    divergences: array[int] = field(default_factory=lambda: array("Q"))
-    """A greedy lane left AR's path."""
-
-
-class _Rows:
-    """What is known of some places, in order; the sums count from the beginning of the trace.
-
-    A row is there for other threads once its number is.
-    """
-
-    def __init__(self) -> None:
-        self.offset, self.line, self.time_ns, self.lane_ns = (array("Q") for _ in range(4))
-        self.steps, self.drafted, self.accepted = (array("Q") for _ in range(3))
-        self.number = array("Q")
-
-    def append(self, place: Place, lane_ns: int, counts: Sequence[int]) -> None:
-        row = (place.offset, place.line, place.time_ns, lane_ns, *counts, place.number)
-        for column, value in zip(vars(self).values(), row, strict=True):
-            column.append(value)
-
-    def every(self, spacing: int) -> _Rows:
-        """The rows whose numbers are multiples of ``spacing``."""
-        rows = _Rows()
-        kept = [row for row, number in enumerate(self.number) if not number % spacing]
-        for name, column in vars(self).items():
-            setattr(rows, name, array("Q", [column[row] for row in kept]))
-        return rows
-
-    def place(self, row: int) -> Place:
-        return Place(self.number[row], self.offset[row], self.line[row], self.time_ns[row])
-
-    def before(self, column: array[int], value: int) -> int:
-        """The last row whose ``column`` is below ``value``; the first one where there is none."""
-        return max(0, bisect_left(column, value, hi=len(self.number)) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +119,7 @@ class Timeline:
         self.breathe = breathe
         self._thread = threading.Thread(target=self._run, name="trace index", daemon=True)
         self._cancelled = threading.Event()
-        self._rows = _Rows()
+        self._rows = Rows()
         self._row_spacing = ROW_EVENTS
         self._stops: list[_Stop] = []
         self._stop_spacing = SNAPSHOT_EVENTS
@@ -167,6 +127,7 @@ class Timeline:
         self._near_to: _Stop | None = None
         self._round_ns, self._round_number = array("Q"), array("Q")
         self._read = 0
+        self._inspections: dict[tuple[int, str, int, int], int] = {}
         self.marks = Marks()
         self.known = 0
         """Events that can be reached."""
@@ -193,6 +154,20 @@ class Timeline:
         return not self._thread.is_alive()
 
     @property
+    def settled(self) -> bool:
+        """Whether nothing more will be known, be that all of the trace or not."""
+        return self.complete or (self._thread.ident is not None and not self._thread.is_alive())
+
+    @property
+    def steps(self) -> int:
+        """Verification steps of all lanes together that are known."""
+        return self._rows.steps[-1] if self.known else 0
+
+    def complaints(self) -> list[str]:
+        """One sentence about each sort of thing that was wrong in what was read."""
+        return [*self._trace.complaints(), *([self.fault] if self.fault else [])]
+
+    @property
     def progress(self) -> float:
         """How much of the file is known, from 0 to 1."""
         return 1.0 if self.complete else min(1.0, self._read / self._trace.size)
@@ -216,6 +191,16 @@ class Timeline:
             if isinstance(request.history, FoldedHistory):
                 request.history = RecalledHistory(self._trace.events_at, request.history.places())
         return fold.state
+
+    def inspection(self, number: int, lane: str, slot: int, index: int) -> Inspected | None:
+        """What the target said about a step of the round there, if it was asked while the trace was recorded."""
+        offset = self._inspections.get((self._round_at(number), lane, slot, index))
+        found = [] if offset is None else self._trace.events_at([offset])
+        return found[0] if found and isinstance(found[0], Inspected) else None
+
+    def _round_at(self, number: int) -> int:
+        """Rounds that have begun at that place."""
+        return bisect_right(self.marks.rounds, number)
 
     def events(self, number: int) -> Iterator[tuple[int, Event]]:
         """The events behind that place, with their times."""
@@ -259,7 +244,7 @@ class Timeline:
     def lane_time(self, number: int, state: RunState) -> int:
         """The lane time at that place, where ``state`` is: of the lane furthest ahead, all rounds in a row."""
         rounds = bisect_right(self._round_number, number)
-        return _furthest_ns(state) + (self._round_ns[rounds - 1] if rounds else 0)
+        return min(MOST_NS, _furthest_ns(state) + (self._round_ns[rounds - 1] if rounds else 0))
 
     def step_before(self, number: int) -> int:
         """The place before the last step that has been taken at ``number``; the beginning where there was none."""
@@ -301,11 +286,11 @@ class Timeline:
             pass
         return reading
 
-    def _row(self, rows: _Rows, number: int) -> int:
+    def _row(self, rows: Rows, number: int) -> int:
         """The last row that is not behind that place."""
         return rows.before(rows.number, number + 1)
 
-    def _number(self, rows: _Rows, row: int) -> int:
+    def _number(self, rows: Rows, row: int) -> int:
         return rows.number[row] if row else 0
 
     def _nearest(self, number: int) -> _Stop | None:
@@ -337,7 +322,7 @@ class Timeline:
             fold.fold(event)
             if fold.state.divergences != together:
                 self.marks.divergences.append(fold.number)
-            self._count(event, fold.number, counts)
+            self._count(event, fold.reading, counts)
             if not fold.number % self._row_spacing:
                 self._note(fold, counts)
             if not fold.number % BREATH_EVENTS:
@@ -347,8 +332,9 @@ class Timeline:
         self._note(fold, counts)
         self.complete = True
 
-    def _count(self, event: Event, number: int, counts: list[int]) -> None:
-        """Count steps, drafted and accepted tokens, and mark what a timeline shows."""
+    def _count(self, event: Event, reading: Reading, counts: list[int]) -> None:
+        """Count steps, drafted and accepted tokens, and mark what a timeline shows or a replay is asked for."""
+        number = reading.number
         match event:
             case Step():
                 counts[0] += 1
@@ -360,6 +346,8 @@ class Timeline:
                 self.marks.ends.append(number)
             case KChanged():
                 self.marks.k_changes.append(number)
+            case Inspected(lane, slot, index, places) if places:
+                self._inspections[self._round_at(number), lane, slot, index] = reading.offset
 
     def _note(self, fold: _Fold, counts: Sequence[int]) -> None:
         """Make the place known that has been reached."""

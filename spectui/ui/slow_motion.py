@@ -16,6 +16,7 @@ from spectui.core.staging import BEAT_S, Beat, beats
 from spectui.core.state import RunState
 from spectui.core.views import RunView
 from spectui.events import Step
+from spectui.playback import Playhead
 
 PATIENCE_S = 10.0
 """An engine step may say nothing, as in the middle of a long prompt: after this long another one is asked for."""
@@ -168,9 +169,11 @@ class SlowMotion:
         match event:
             case Step() if self._waiting:
                 self._came = True
-                if event.slot == slot and list(state.lanes).index(event.lane) in self.in_sight:
+                if event.slot == slot and _place(event.lane, state) in self.in_sight:
                     self._found = _staged(event, state)
-            case ev.Paused():
+            case ev.Paused() if state.playhead is None:
+                self._pausing = False
+            case Playhead(paused=True):
                 self._pausing = False
             case ev.LaneStage(stage="failed"):
                 self._came = self._waiting
@@ -249,6 +252,11 @@ class SlowMotion:
         self._timer += 1
         if not keep_singles:
             self._singles = 0
+
+
+def _place(lane: str, state: RunState) -> int | None:
+    """Where the lane stands among the others; None where a damaged trace names one that is not there."""
+    return list(state.lanes).index(lane) if lane in state.lanes else None
 
 
 def _over(view: RunView) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from spectui import events as ev
-from spectui.core.jump import Emitted
+from spectui.core.jump import Emitted, Jumped
 from spectui.core.talk import Do, Scene, Talk, Wait
 from spectui.core.views import RunView
 from spectui.playback import Playhead
@@ -17,6 +17,10 @@ from spectui.playback import Playhead
 
 class Stage(Protocol):
     """What a talk is given on."""
+
+    @property
+    def live(self) -> bool:
+        """Whether engines race, and not a trace."""
 
     def do(self, act: Do) -> bool:
         """Do one thing; True when a round begins with it."""
@@ -81,6 +85,10 @@ class TalkPlayer:
     def see(self, event: Emitted) -> None:
         """Take note of an event."""
         match event:
+            case Jumped():
+                # A replay goes to behind the beginning of the round.
+                self._round_is_due, self._round_is_over = False, event.state.round_over
+                self._at_end = event.state.playhead is not None and event.state.playhead.ended
             case ev.RoundStarted():
                 self._round_is_due = self._round_is_over = False
             case ev.RoundFinished():
@@ -134,6 +142,8 @@ class TalkPlayer:
     def _begin(self, number: int) -> None:
         self._timer += 1
         self._waits = None
+        while number < len(self._talk.scenes) and self._talk.scenes[number].live and not self._stage.live:
+            number += 1
         if number == len(self._talk.scenes):
             self.end()
         else:

@@ -41,8 +41,8 @@ class TalkStage:
         return self._app.view
 
     @property
-    def _replay(self) -> bool:
-        return self._view.playhead is not None
+    def live(self) -> bool:
+        return self._view.playhead is None
 
     def settled(self) -> bool:
         self._look_for_category()
@@ -64,11 +64,11 @@ class TalkStage:
 
     def round_over(self) -> None:
         # A replay would begin the next round by itself, under the words about this one.
-        if self._replay:
+        if not self.live:
             self._slow.send(cmd.Pause())
 
     def do(self, act: Do) -> bool:
-        if act.what in (LIVE_ONLY if self._replay else REPLAY_ONLY):
+        if act.what in (LIVE_ONLY if not self.live else REPLAY_ONLY):
             return False
         match act.what, act.value:
             case "prompt", text:
@@ -124,7 +124,7 @@ class TalkStage:
         self._slow.send(command)
         if self._slow.on:
             self._slow.go()
-        elif self._replay:
+        elif not self.live:
             self._slow.send(cmd.Resume())
         return True
 

@@ -74,9 +74,10 @@ class Controls:
     def possible(self, action: str, parameters: tuple[object, ...], view: RunView) -> bool:
         """Whether the action would do anything now."""
         lane = self.focused(view)
-        alive = view.fault is None and any(one.failed is None for one in view.lanes)
-        begun = alive and view.round is not None
         replay = view.playhead is not None
+        # What has died can still be looked at.
+        alive = replay or (view.fault is None and any(one.failed is None for one in view.lanes))
+        begun = alive and view.round is not None
         if action in REPLAY_ONLY:
             return replay
         if replay and action in LIVE_ONLY:

@@ -13,15 +13,16 @@ from spectui.ui.canvas import Canvas
 from spectui.ui.rows import Row, Span, row_width
 
 PLAYED, AHEAD, HEAD = "━", "─", "●"
+REFUSED_PLAYED, REFUSED_AHEAD = "╍", "╌"
 ROUND, END, K_CHANGE, DIVERGENCE = "┃", "╵", "K", "≠"
 _STYLES = {ROUND: "text", DIVERGENCE: "warn"}
 LEAST_BAR = 12
-DENSE = 0.75
-"""Share of refused drafts from which a part of the bar is drawn in the colour of rejections."""
+DENSE = 0.8
+"""Share of the parts of a trace in which fewer drafts were refused than in those that are marked."""
 
 
 class TimelineBar(Canvas):
-    """One row; a click goes there."""
+    """One row; a click goes there, and dragging goes along."""
 
     DEFAULT_CSS = "TimelineBar { height: 1; }"
 
@@ -35,6 +36,7 @@ class TimelineBar(Canvas):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._run: RunView | None = None
+        self._asked: float | None = None
 
     def show(self, run: RunView) -> bool:
         """Show ``run``; True when there is something to paint."""
@@ -44,12 +46,30 @@ class TimelineBar(Canvas):
     def rows(self, width: int, height: int) -> list[Row]:
         return [] if self._run is None else timeline_rows(self._run, width)
 
-    def on_click(self, event: events.Click) -> None:
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        if self._ask(event.x, beyond=False):
+            self.capture_mouse()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._asked is not None:
+            self._ask(event.x, beyond=True)
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        self.release_mouse()
+        self._asked = None
+
+    def _ask(self, x: int, *, beyond: bool) -> bool:
+        """Ask for the place at ``x``, once; ``beyond`` an end of the bar means that end."""
         if self._run is None or (head := self._run.playhead) is None:
-            return
+            return False
         start, cells = bar_place(self._run, head, self.size.width)
-        if start <= event.x < start + cells:
-            self.post_message(self.Chosen((event.x - start) / max(1, cells - 1)))
+        if not (beyond or start <= x < start + cells):
+            return False
+        share = min(1.0, max(0.0, (x - start) / max(1, cells - 1)))
+        if share != self._asked:
+            self._asked = share
+            self.post_message(self.Chosen(share))
+        return True
 
 
 def timeline_rows(run: RunView, width: int) -> list[Row]:
@@ -95,14 +115,15 @@ def _bar(head: Playhead, marks: PlaybackMarks | None, cells: int) -> Row:
         for shares, sign in found:
             for share in shares:
                 signs[min(cells - 1, round(share * (cells - 1)))] = sign
+    refused = _refused(marks)
     row: list[Span] = []
     for cell in range(cells):
-        text = signs[cell] or (PLAYED if cell < at else AHEAD)
-        style = "accent" if cell < at else "faint"
+        played = cell < at
+        text, style = (PLAYED, "accent") if played else (AHEAD, "faint")
         if signs[cell]:
-            style = _STYLES.get(signs[cell], "muted")
-        elif _dense(marks, cell, cells):
-            style = "role.rejected" if cell < at else "faint"
+            text, style = signs[cell], _STYLES.get(signs[cell], "muted")
+        elif refused and refused[cell * len(refused) // cells]:
+            text, style = REFUSED_PLAYED if played else REFUSED_AHEAD, "role.rejected"
         if cell == at:
             text, style = HEAD, "strong"
         if row and row[-1][1] == style:
@@ -112,8 +133,11 @@ def _bar(head: Playhead, marks: PlaybackMarks | None, cells: int) -> Row:
     return tuple(row)
 
 
-def _dense(marks: PlaybackMarks | None, cell: int, cells: int) -> bool:
-    if marks is None or not marks.rejections:
-        return False
-    share = marks.rejections[min(len(marks.rejections) - 1, cell * len(marks.rejections) // cells)]
-    return share is not None and share >= DENSE
+def _refused(marks: PlaybackMarks | None) -> list[bool]:
+    """The parts of the trace in which most drafts were refused: more than in most others, and than in its middle."""
+    shares = marks.rejections if marks is not None else ()
+    known = sorted(share for share in shares if share is not None)
+    if not known:
+        return []
+    many, middle = known[int(DENSE * (len(known) - 1))], known[len(known) // 2]
+    return [share is not None and share >= many and share > middle for share in shares]

@@ -1,0 +1,54 @@
+"""What is noted of places of a trace, in columns of numbers: they are many, and must stay small."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from spectui.trace.reader import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Event numbers at which something happened that a timeline shows, in order."""
+
+    rounds: array[int] = field(default_factory=lambda: array("Q"))
+    ends: array[int] = field(default_factory=lambda: array("Q"))
+    """A request ended."""
+    k_changes: array[int] = field(default_factory=lambda: array("Q"))
+    divergences: array[int] = field(default_factory=lambda: array("Q"))
+    """A greedy lane left AR's path."""
+
+
+class Rows:
+    """What is known of some places, in order; the sums count from the beginning of the trace.
+
+    A row is there for other threads once its number is.
+    """
+
+    def __init__(self) -> None:
+        self.offset, self.line, self.time_ns, self.lane_ns = (array("Q") for _ in range(4))
+        self.steps, self.drafted, self.accepted = (array("Q") for _ in range(3))
+        self.number = array("Q")
+
+    def append(self, place: Place, lane_ns: int, counts: Sequence[int]) -> None:
+        row = (place.offset, place.line, place.time_ns, lane_ns, *counts, place.number)
+        for column, value in zip(vars(self).values(), row, strict=True):
+            column.append(value)
+
+    def every(self, spacing: int) -> Rows:
+        """The rows whose numbers are multiples of ``spacing``."""
+        rows = Rows()
+        kept = [row for row, number in enumerate(self.number) if not number % spacing]
+        for name, column in vars(self).items():
+            setattr(rows, name, array("Q", [column[row] for row in kept]))
+        return rows
+
+    def place(self, row: int) -> Place:
+        return Place(self.number[row], self.offset[row], self.line[row], self.time_ns[row])
+
+    def before(self, column: array[int], value: int) -> int:
+        """The last row whose ``column`` is below ``value``; the first one where there is none."""
+        return max(0, bisect_left(column, value, hi=len(self.number)) - 1)
