@@ -66,7 +66,7 @@ def test_a_talk_is_done_in_the_order_in_which_it_is_written() -> None:
         ("scene = 3", "t.toml: there is no scene in it"),
         ("[[scenes]]\n", "t.toml: there is no 'scenes' in a talk: did you mean 'scene'?"),
         ("[[scene]]\nwait=1\n[[scene]]\nrestrat = true", "t.toml, scene 2: there is no 'restrat' in a scene: did you"),
-        ("[[scene]]\nxyzzy = 1", "t.toml, scene 1: there is no 'xyzzy' in a scene, there are caption, present"),
+        ("[[scene]]\nxyzzy = 1", "t.toml, scene 1: there is no 'xyzzy' in a scene, there are caption, live, present"),
         ("[[scene]]\ncaption = 3", 't.toml, scene 1: caption = 3 is not possible: it is words in quotes, such as "so'),
         ("[[scene]]\nprompt = ' '", "t.toml, scene 1: prompt = ' ' is not possible: it is words in quotes"),
         ("[[scene]]\npresent = 'yes'", "t.toml, scene 1: present = 'yes' is not possible: it is true or false"),

@@ -71,7 +71,7 @@ def test_a_recording_may_begin_in_the_middle(tmp_path: Path) -> None:
     recorder.emit(made_run(0)[0])
     assert recorder.close(FAILSAFE_S)
     trace = Trace.open(recorder.path)
-    assert trace.header.run is None
+    assert trace.header.run == made_run(0)[0]
     assert [type(event) for _, event in trace] == [ev.Step, ev.RunStarted]
 
 
