@@ -136,7 +136,7 @@ class Hand:
 
     def __init__(self) -> None:
         self.done: list[str] = []
-        self.ready = True
+        self.ready = self.live = True
         self.frozen: list[bool] = []
 
     def do(self, act: Do) -> bool:
@@ -378,6 +378,28 @@ async def test_space_holds_talk_and_race_and_escape_gives_the_keys_back() -> Non
         await stage.until(lambda: not stage.view.paused)
         assert talking.player.over
         assert "look" not in stage.text
+
+
+@pytest.mark.parametrize("key", ["enter", "right"])
+async def test_a_key_begins_the_next_scene(key: str) -> None:
+    given = parse_talk("[[scene]]\ncaption='the first'\n[[scene]]\ncaption='the second'", "t.toml")
+    async with running((120, 36), talk=given) as stage:
+        await stage.settle(lambda: "the first" in stage.text)
+        await stage.press(key)
+        assert "the second" in stage.text
+
+
+def test_a_scene_of_a_live_talk_is_left_out_in_a_replay() -> None:
+    text = "[[scene]]\ncaption='a'\n[[scene]]\nlive=true\ncaption='b'\n[[scene]]\ncaption='c'"
+    for live, captions in ((True, ["a", "b", "c"]), (False, ["a", "c"])):
+        given, hand, _ = player(text)
+        hand.live = live
+        given.turn(view())
+        seen = []
+        while given.running:
+            seen.append(given.caption)
+            given.next_scene()
+        assert seen == captions
 
 
 async def test_the_talk_s_keys_are_the_prompt_line_s_while_that_is_open() -> None:
