@@ -17,6 +17,7 @@ JUNK = "\N{SKULL AND CROSSBONES}"
 """A character that the program never draws."""
 
 _LAG = re.compile(r"lag +[\d.]+ ms| REC ")
+_SAMPLED = re.compile(r"\s*memory\s+\d")
 _STEP = re.compile(r"\s*#(\d+) +(\d+ token|no draft|(\d+)/(\d+))")
 
 
@@ -33,8 +34,8 @@ def place_in_set(rows: list[str]) -> int | None:
 
 
 def figures(rows: list[str]) -> list[str]:
-    """The screen without what moves in a pause too: the event loop's lag."""
-    return [" ".join(_LAG.sub("", row).split()) for row in rows]
+    """The screen without what moves in a pause too: the event loop's lag, and what is sampled of the machine."""
+    return [" ".join(_LAG.sub("", row).split()) for row in rows if not _SAMPLED.match(row)]
 
 
 def panes(rows: list[str]) -> dict[str, list[str]]:
@@ -105,7 +106,7 @@ def pause(session: PtySession) -> list[str]:
 
 
 def still(session: PtySession, seconds: float = 0.7) -> list[str]:
-    """The screen after it has not changed for a while, but for the event loop's lag."""
+    """The screen after it has not changed for a while, but for what moves in a pause too."""
     seen = figures(session.rows())
     since = time.monotonic()
 
