@@ -46,6 +46,7 @@ class LaneInfo:
         method: vLLM's name of the method (``"ar"`` for none).
         title: The field's spelling, for headings: ``"AR"``, ``"MTP"``, ``"DFlash"``.
         k_max: Drafted tokens that the lane was built for; 0 when it cannot draft.
+        k_start: Drafted tokens that it begins with; None for ``k_max``.
         spec: The lane spec as the user would type it.
         note: One sentence that the audience should know, or an empty string.
     """
@@ -56,6 +57,12 @@ class LaneInfo:
     k_max: int
     spec: str
     note: str = ""
+    k_start: int | None = None
+
+    @property
+    def k_first(self) -> int:
+        """The K that the lane begins with."""
+        return self.k_max if self.k_start is None else self.k_start
 
 
 @dataclass(frozen=True, slots=True)

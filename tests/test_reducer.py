@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -200,6 +201,13 @@ def test_events_about_unknown_lanes_are_ignored() -> None:
 def test_what_concerns_the_run() -> None:
     run = view([*header(), ev.Paused(True), ev.KChanged("mtp", 1), ev.Preempted("mtp", "0"), ev.Gap(3), ev.Gap(4)])
     assert (run.paused, run.lost, lane(run, "mtp").k, lane(run, "mtp").preemptions) == (True, 7, 1, 1)
+
+
+def test_a_lane_begins_with_its_first_k() -> None:
+    state = RunState()
+    lanes = (MTP, replace(MTP, name="mtp-2", k_start=1))
+    reduce(state, ev.RunStarted("x", lanes, ev.Sampling()))
+    assert [lane.k for lane in state.lanes.values()] == [3, 1]
 
 
 def test_only_an_error_of_the_whole_run_is_a_fault() -> None:

@@ -302,7 +302,7 @@ async def test_the_demo_s_talk_from_beginning_to_end(size: tuple[int, int]) -> N
         assert isinstance(stage.app.screen, LiveScreen)
         assert not stage.app.screen.query_one(CaptionLine).display
         assert stage.view.notice == ""
-        assert cmd.SetK("mtp", 1) in stage.source.commands
+        assert cmd.SetK("dflash", 5) in stage.source.commands
         await stage.press("space", "p")
         check_screen(stage)
 

@@ -104,7 +104,7 @@ def tuned_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
     if not drafting:
         raise UsageError("there is nothing to tune: name a lane that drafts, as in --lane mtp:k=4")
     if options.k is None:
-        return tuple(replace(spec, k_max=max(spec.k_max, DEFAULT_KS)) for spec in drafting)
+        return tuple(replace(spec, k_max=max(spec.k_max, DEFAULT_KS), k_start=None) for spec in drafting)
     most = k_values(options.k)[-1]
     if not most:
         raise UsageError("--k 0 leaves nothing to choose: it is like 0..7")
@@ -113,7 +113,7 @@ def tuned_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
             raise UsageError(
                 f"--k {options.k} is not possible: lane '{spec.text}' goes from 0 to {spec.k_max}; leave its k out"
             )
-    return tuple(replace(spec, k_max=most) for spec in drafting)
+    return tuple(replace(spec, k_max=most, k_start=None) for spec in drafting)
 
 
 def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool) -> tuple[list[Found], dict[str, str]]:

@@ -24,7 +24,8 @@ def _run_started(state: RunState, event: ev.RunStarted) -> None:
     state.started = event
     state.sampling = event.sampling
     state.lanes = {
-        info.name: LaneState(info=info, k=info.k_max, stage=ev.LaneStage(info.name, "waiting")) for info in event.lanes
+        info.name: LaneState(info=info, k=info.k_first, stage=ev.LaneStage(info.name, "waiting"))
+        for info in event.lanes
     }
     state.revision += 1
 

@@ -209,7 +209,9 @@ def _nonsense_step(step: ev.Step) -> str | None:
 
 
 def _nonsense_lane(info: ev.LaneInfo) -> str | None:
-    return None if 0 <= info.k_max <= MOST_DRAFTED else f"K of a lane is {info.k_max}"
+    if not 0 <= info.k_max <= MOST_DRAFTED:
+        return f"K of a lane is {info.k_max}"
+    return None if 0 <= info.k_first <= info.k_max else f"a lane of K up to {info.k_max} begins with {info.k_first}"
 
 
 def _nonsense_memory(memory: samples.LaneMemory) -> str | None:

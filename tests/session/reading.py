@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from functools import partial
 
 from spectui.runtime.setup import DEMO_LANES
-from spectui.sources.vllm.lane_spec import parse_lane_spec
+from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
 from tests.terminal import PtySession
 
 TITLES = ("AR", "MTP", "DFlash")
-DEMO_K = {spec.title: spec.k_max for spec in map(partial(parse_lane_spec, demo=True), DEMO_LANES)}
+DEMO_INFOS = {info.title: info for info in lane_infos([parse_lane_spec(lane, demo=True) for lane in DEMO_LANES])}
 RESTART_STEPS = 40
 JUNK = "\N{SKULL AND CROSSBONES}"
 """A character that the program never draws."""

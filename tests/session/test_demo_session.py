@@ -15,7 +15,7 @@ import pytest
 from tests.session.conftest import DemoProgram
 from tests.session.program import PROMPT_END_S, PROMPT_S, START_S, ends, log_of, on_a_terminal
 from tests.session.reading import (
-    DEMO_K,
+    DEMO_INFOS,
     JUNK,
     TITLES,
     drafted,
@@ -107,8 +107,10 @@ def fault(shown: list[str], cols: int, rows: int) -> str | None:
 def test_k_changes_while_generating(demo: DemoProgram) -> None:
     session = demo.racing()
     session.send("3")
-    full = DEMO_K["DFlash"]
-    session.send("-" * (full - 1))
+    full, first = DEMO_INFOS["DFlash"].k_max, DEMO_INFOS["DFlash"].k_first
+    assert 1 < first < full
+    session.wait_for(f"K={first} of {full}", PROMPT_S)
+    session.send("-" * (first - 1))
     session.wait_for(f"K=1 of {full}", PROMPT_S)
     session.wait_for(lambda rows: drafted(rows, "DFlash") == 1, PROMPT_S)
     session.send("-")

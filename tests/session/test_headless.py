@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.session.program import SPECTUI, START_S, environment, log_of, without_a_terminal
-from tests.session.reading import DEMO_K
+from tests.session.reading import DEMO_INFOS
 
 SHORT = ("--max-tokens", "24", "--ignore-eos")
 LANES = ("ar", "mtp", "dflash")
@@ -44,8 +44,8 @@ def test_lines_and_a_table(folder: Path) -> None:
     assert [row.split()[0] for row in rows] == list(LANES)
     assert [row.split()[1:3] for row in rows] == [
         ["—", "24"],
-        [str(DEMO_K["MTP"]), "24"],
-        [str(DEMO_K["DFlash"]), "24"],
+        [str(DEMO_INFOS["MTP"].k_first), "24"],
+        [str(DEMO_INFOS["DFlash"].k_first), "24"],
     ]
     assert "Starting to load model" in log_of(folder)
 

@@ -18,6 +18,7 @@ from spectui.runtime.setup import host_config
         ("--lane draft", r"unknown lane method 'draft': did you mean 'draft_model'\? .*"),
         ("--lane xyz", r"unknown lane method 'xyz': valid are ar, .*\."),
         ("--lane ngram:k=99", r"lane 'ngram:k=99': k=99 is not possible, K is a whole number from 1 to 64\."),
+        ("--lane ngram:k=3,start=4", r"lane 'ngram:k=3,start=4': start=4 is not possible, it goes from 0 to k=3\."),
         ("--lane ngram:k=0", r"lane 'ngram:k=0': k=0 is not possible, .*"),
         ("--lane ngram:kk=3", r"lane 'ngram:kk=3': unknown option 'kk': did you mean 'k'\?"),
         ("--lane ngram:max=x", r"lane 'ngram:max=x': max and min are whole numbers, .*"),

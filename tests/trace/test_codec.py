@@ -62,7 +62,7 @@ def records(record: type) -> st.SearchStrategy[Any]:
     hints = get_type_hints(record)
     parts = {field.name: values(hints[field.name]) for field in fields(record)}
     if record is ev.LaneInfo:
-        parts["k_max"] = st.integers(0, MOST_DRAFTED)
+        parts |= {"k_max": st.integers(8, MOST_DRAFTED), "k_start": st.none() | st.integers(0, 8)}
     if record is samples.LaneMemory:
         parts |= {"experts": st.just(8), "experts_active": st.integers(0, 8), "block_tokens": st.integers(1, 64)}
     return st.builds(record, **parts)
@@ -175,6 +175,11 @@ def memory(**fields_of_memory: Any) -> str:
             '{"t":1,"e":"RunStarted","target":"m","sampling":{},"lanes":'
             '[{"name":"a","method":"a","title":"A","k_max":1000000000,"spec":"a"}]}',
             "K of a lane is 1000000000",
+        ),
+        (
+            '{"t":0,"e":"RunStarted","target":"x","sampling":{},"lanes":'
+            '[{"name":"a","method":"a","title":"A","k_max":2,"k_start":3,"spec":"a"}]}',
+            "a lane of K up to 2 begins with 3",
         ),
         (memory(experts=2, experts_active=3), "3 of 2 experts"),
         (memory(block_tokens=0), "0 tokens"),

@@ -90,6 +90,8 @@ class Lane:
             **{**engine_args, **spec.target_arguments(engine_args.get("hf_overrides"))},
         )
         self._tap = compat.scheduler_of(self._engine)
+        if info.k_max:
+            self._tap.k = info.k_first
         self._timers = compat.StepTimers(self._engine)
         self.tokenizer = self._engine.get_tokenizer()
         self.max_model_len = int(self._engine.vllm_config.model_config.max_model_len)

@@ -35,6 +35,8 @@ NEEDS_MODEL = frozenset({"dflash", "eagle", "eagle3", "medusa", "draft_model", "
 _SHORT_KEYS = {"k": "num_speculative_tokens"}
 _NGRAM_KEYS = {"max": "prompt_lookup_max", "min": "prompt_lookup_min"}
 K_LIMIT = 64
+START = "start"
+"""The K that a lane begins with, where it is not all that it is built for. None of vLLM's options."""
 
 TEACHING_NOTE = "a perfect drafter that costs as much as the target"
 
@@ -52,12 +54,14 @@ class LaneSpec:
         k_max: Drafted tokens that the lane is built for; 0 for ``ar``.
         options: Further entries of vLLM's ``speculative_config``.
         text: What the user typed.
+        k_start: Drafted tokens that it begins with; None for ``k_max``.
     """
 
     method: str
     k_max: int
     options: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""
+    k_start: int | None = None
 
     @property
     def title(self) -> str:
@@ -117,8 +121,12 @@ def parse_lane_spec(text: str, *, demo: bool = False) -> LaneSpec:
         return LaneSpec("ar", 0, {}, text)
     if demo and method in drafters.METHODS:
         options.setdefault("model", str(drafters.demo_drafter(method)))
+    start = options.pop(START, None)
     _check_names(text, method, options)
-    return LaneSpec(method, _k(text, method, options), _checked(text, method, options), text)
+    k_max = _k(text, method, options)
+    if start is not None and (not isinstance(start, int) or isinstance(start, bool) or not 0 <= start <= k_max):
+        raise LaneSpecError(f"lane '{text}': {START}={start} is not possible, it goes from 0 to k={k_max}.")
+    return LaneSpec(method, k_max, _checked(text, method, options), text, start)
 
 
 def _option_name(method: str, key: str) -> str:
@@ -134,7 +142,7 @@ def _check_names(text: str, method: str, options: Mapping[str, Any]) -> None:
     known = accepted.draft_options() if unusual else frozenset()
     for name in sorted(unusual):
         if known and name not in known:
-            guess = did_you_mean(name, ["model", *short, *sorted(known)])
+            guess = did_you_mean(name, ["model", START, *short, *sorted(known)])
             raise LaneSpecError(f"lane '{text}': unknown option '{name}'{guess or ', vLLM has none of that name.'}")
 
 
@@ -177,6 +185,7 @@ def lane_infos(specs: Sequence[LaneSpec]) -> tuple[LaneInfo, ...]:
                 k_max=spec.k_max,
                 spec=spec.text,
                 note=TEACHING_NOTE if spec.options.get("model") == "target" else "",
+                k_start=spec.k_start,
             )
         )
     return tuple(infos)
