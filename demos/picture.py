@@ -25,10 +25,12 @@ async def take(path: Path) -> None:
     from spectui.sources.vllm.host import EngineHost
     from spectui.telemetry.source import with_telemetry
     from spectui.ui.app import SpecTUIApp
+    from spectui.ui.keymap import Keymap
+    from spectui.ui.picture import svg
 
     config = host_config(build_parser().parse_args(["run"]), gpu=has_nvidia_gpu())
     source = with_telemetry(EngineHost(config))
-    app = SpecTUIApp(source, log_tail=None)
+    app = SpecTUIApp(source, log_tail=None, own_keys=Keymap({}))
     async with app.run_test(size=SIZE) as pilot:
         while not any(lane.info.method == "ar" and lane.emitted >= TOKENS for lane in app.view.lanes):
             await asyncio.sleep(0.1)
@@ -38,7 +40,7 @@ async def take(path: Path) -> None:
         await asyncio.sleep(1)
         await pilot.pause()
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(app.export_screenshot(title="SpecTUI"), encoding="utf-8")
+        path.write_text(svg(app), encoding="utf-8")
     source.stop(10)
 
 
