@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from spectui import commands as cmd
 from spectui import events as ev
 from spectui.core.staging import BEAT_S, beats
 from spectui.core.tokens import Role
+from spectui.core.views import Viewer
 from spectui.playback import Playhead
 from spectui.sources.synthetic import Pace
 from spectui.ui.screens.arrangement import MAX_PANES, arrange_for_audience
@@ -16,6 +19,7 @@ from spectui.ui.screens.panes import Panes
 from spectui.ui.slow_motion import PATIENCE_S, SlowMotion
 from tests.stage import SIZES, Stage, running
 from tests.test_app import check_screen, panes
+from tests.trace.making import folded, made_run
 
 
 async def act_out(stage: Stage) -> None:
@@ -257,6 +261,25 @@ async def test_a_resize_and_other_screens_in_slow_motion() -> None:
         assert not stage.app.slow.moving
         await stage.pilot.press("escape")
         await stage.until(lambda: taken(stage) > steps)
+
+
+def test_a_step_of_a_lane_that_is_not_there_is_not_acted_out() -> None:
+    """One damaged line of a trace says no more than that."""
+    events = made_run(1, rounds=1, slots=1)
+    state = folded(events)
+    state.playhead = Playhead(number=5, total=10, lane_ns=5, total_ns=10, known=1.0, speed=1.0, paused=True)
+    sent: list[cmd.Command] = []
+    slow = SlowMotion(sent.append, lambda _, __: None, lambda: None)
+    slow.in_sight = range(3)
+    slow.begin(going=True)
+    begun = folded(events[: events.index(next(event for event in events if isinstance(event, ev.Step)))])
+    begun.playhead = state.playhead
+    slow.turn(Viewer(begun).read())
+    assert sent[-1] == cmd.StepOnce()
+    step = next(event for event in events if isinstance(event, ev.Step))
+    slow.see(replace(step, lane="mt"), state, 0)
+    slow.turn(Viewer(begun).read())
+    assert slow.staged is None
 
 
 def test_slow_motion_without_a_run_asks_for_nothing() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from spectui import commands as cmd
 from spectui.core.jump import Jumped
-from spectui.events import Inspected, Likely, Place, RoundFinished, Step
+from spectui.events import Inspected, Likely, Notice, Place, RoundFinished, Step
 from spectui.playback import Playhead
 from spectui.runtime.talks import talk_of
 from spectui.sources.replay import NOT_ASKED, Replay
@@ -126,3 +126,12 @@ async def test_home_and_end_are_those_of_the_trace(key: str) -> None:
         stage.app.reduce(Playhead(number=5, total=10, lane_ns=5, total_ns=10, known=1.0, speed=1.0))
         await stage.press(key)
         assert stage.source.commands[-1] == cmd.SeekTo(key == "end")
+
+
+async def test_a_run_that_died_can_be_looked_through_all_the_same() -> None:
+    async with running((120, 36)) as stage:
+        stage.app.reduce(Playhead(number=5, total=10, lane_ns=5, total_ns=10, known=1.0, speed=1.0, paused=True))
+        stage.app.reduce(Notice("the engine thread died: out of memory", level="error"))
+        before = len(stage.source.commands)
+        await stage.press("space", "full_stop", "comma", "n")
+        assert stage.source.commands[before:] == [cmd.Resume(), cmd.StepOnce(), cmd.StepBack(), cmd.NextPrompt(1)]
