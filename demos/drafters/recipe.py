@@ -51,14 +51,14 @@ DEFAULT = Size(
     heldout=10,
 )
 SMOKE = Size(
-    template_prompts=44,
-    own_prompts=22,
+    template_prompts=22,
+    own_prompts=11,
     own_rounds=1,
-    batch=66,
+    batch=33,
     vocabulary=2048,
     drafted=1024,
-    mtp_steps=12,
-    dflash_steps=12,
+    mtp_steps=4,
+    dflash_steps=4,
     heldout=1,
 )
 
