@@ -1,4 +1,4 @@
-"""What the keys of the live screen do, and when they can do nothing."""
+"""Turns the actions of the live screen into commands and choices, and knows when they can do nothing."""
 
 from __future__ import annotations
 
