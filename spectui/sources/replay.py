@@ -277,13 +277,13 @@ class Replay:
             case cmd.SeekTo(share):
                 self._go(round(share * self._timeline.known))
             case cmd.Restart():
-                self._go(self._this_round())
+                self._go(self._timeline.marks.round_at(self._number))
                 self._set_paused(False)
             case cmd.NextPrompt(by):
                 if by > 0:
                     self._next_round()
                 else:
-                    self._go(self._round_before())
+                    self._go(self._timeline.marks.round_before(self._number))
             case cmd.ChangeSpeed(by):
                 self._change_speed(by)
             case cmd.SetSpeed(speed):
@@ -303,21 +303,12 @@ class Replay:
 
     def _next_round(self) -> None:
         """Go to the beginning of the next round, or to the end behind the last one."""
-        after = (number for number in list(self._timeline.marks.rounds) if number > self._number)
-        number = next(after, self._timeline.known if self._timeline.settled else None)
+        end = self._timeline.known if self._timeline.settled else None
+        number = self._timeline.marks.round_after(self._number) or end
         if number is None:
             self._sink.emit(Notice(NOT_KNOWN_YET, level="warning"))
         else:
             self._go(number)
-
-    def _round_before(self) -> int:
-        """The beginning of the round before this one."""
-        before = [number for number in self._timeline.marks.rounds if number <= self._number]
-        return before[-2] if len(before) > 1 else 0
-
-    def _this_round(self) -> int:
-        """The beginning of the round that is played; of the trace before the first."""
-        return max((number for number in self._timeline.marks.rounds if number <= self._number), default=0)
 
     def _resume(self) -> None:
         if self._next is None:

@@ -194,13 +194,9 @@ class Timeline:
 
     def inspection(self, number: int, lane: str, slot: int, index: int) -> Inspected | None:
         """What the target said about a step of the round there, if it was asked while the trace was recorded."""
-        offset = self._inspections.get((self._round_at(number), lane, slot, index))
+        offset = self._inspections.get((self.marks.rounds_at(number), lane, slot, index))
         found = [] if offset is None else self._trace.events_at([offset])
         return found[0] if found and isinstance(found[0], Inspected) else None
-
-    def _round_at(self, number: int) -> int:
-        """Rounds that have begun at that place."""
-        return bisect_right(self.marks.rounds, number)
 
     def events(self, number: int) -> Iterator[tuple[int, Event]]:
         """The events behind that place, with their times."""
@@ -347,7 +343,7 @@ class Timeline:
             case KChanged():
                 self.marks.k_changes.append(number)
             case Inspected(lane, slot, index, places) if places:
-                self._inspections[self._round_at(number), lane, slot, index] = reading.offset
+                self._inspections[self.marks.rounds_at(number), lane, slot, index] = reading.offset
 
     def _note(self, fold: _Fold, counts: Sequence[int]) -> None:
         """Make the place known that has been reached."""

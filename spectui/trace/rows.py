@@ -1,9 +1,9 @@
-"""What is noted of places of a trace, in columns of numbers: they are many, and must stay small."""
+"""What is noted of places of a trace: rows in columns of numbers, and marks. They are many, and must stay small."""
 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +20,25 @@ class Marks:
     k_changes: array[int] = field(default_factory=lambda: array("Q"))
     divergences: array[int] = field(default_factory=lambda: array("Q"))
     """A greedy lane left AR's path."""
+
+    def rounds_at(self, number: int) -> int:
+        """Rounds that have begun at that place."""
+        return bisect_right(self.rounds, number)
+
+    def round_at(self, number: int) -> int:
+        """Where the round at that place begins; the beginning of the trace before the first one."""
+        begun = self.rounds_at(number)
+        return self.rounds[begun - 1] if begun else 0
+
+    def round_before(self, number: int) -> int:
+        """Where the round before that one begins; the beginning of the trace where there is none."""
+        begun = self.rounds_at(number)
+        return self.rounds[begun - 2] if begun > 1 else 0
+
+    def round_after(self, number: int) -> int | None:
+        """Where the next round begins, None where none is known."""
+        begun = self.rounds_at(number)
+        return self.rounds[begun] if begun < len(self.rounds) else None
 
 
 class Rows:
