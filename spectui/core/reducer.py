@@ -34,6 +34,8 @@ def _lane_stage(state: RunState, event: ev.LaneStage) -> None:
     if lane := state.lanes.get(event.lane):
         lane.stage = event
         lane.failed = event.detail if event.stage == "failed" else None
+        if lane.failed is not None:
+            lane.memory = None
         lane.revision += 1
 
 

@@ -73,6 +73,7 @@ class SyntheticSource:
         self._slot = FrameSlot()
         self._commands: queue.SimpleQueue[cmd.Command] = queue.SimpleQueue()
         self._hurry = threading.Event()
+        self._shutdown = threading.Event()
         self._thread = threading.Thread(target=self._guarded, name="synthetic source", daemon=True)
         self._sink: Sink | None = None
         self._due = 0.0
@@ -87,6 +88,8 @@ class SyntheticSource:
         self._thread.start()
 
     def send(self, command: cmd.Command) -> None:
+        if isinstance(command, cmd.Shutdown):
+            self._shutdown.set()
         self._commands.put(command)
         self._hurry.set()
 
@@ -135,7 +138,8 @@ class SyntheticSource:
             name = lane.info.name
             for stage in LOADING:
                 self._emit([ev.LaneStage(name, stage)])
-                if not self._wait(self._pace.load_s / len(LOADING)):
+                # Other commands wait in their queue until there is a race to follow them in.
+                if self._shutdown.wait(self._pace.load_s / len(LOADING)):
                     return False
                 if stage == lane.fails_at:
                     self._emit([ev.LaneStage(name, "failed", f"{lane.info.title} does not fit this target")])
@@ -143,22 +147,6 @@ class SyntheticSource:
             else:
                 self._race.ready(name)
                 self._emit([ev.LaneStage(name, "ready")])
-        return True
-
-    def _wait(self, seconds: float) -> bool:
-        """Stand still while loading; commands other than `Shutdown` must wait. False on `Shutdown`."""
-        end = time.monotonic() + seconds
-        waiting: list[cmd.Command] = []
-        try:
-            while (left := end - time.monotonic()) > 0:
-                command = self._commands.get(timeout=left)
-                if isinstance(command, cmd.Shutdown):
-                    return False
-                waiting.append(command)
-        except queue.Empty:
-            pass
-        for command in waiting:
-            self._commands.put(command)
         return True
 
     def _begin(self) -> None:
@@ -225,7 +213,9 @@ class SyntheticSource:
             case cmd.StepOnce(lane):
                 self._set_paused(True)
                 turn = lane or self._race.furthest_behind()
-                if turn is not None:
+                if turn is None or not self._race.runs(turn):
+                    self._refuse("there is no step to take: the round is over", lane)
+                else:
                     self._emit(self._race.step(turn))
             case cmd.Restart():
                 self._restart()
@@ -237,22 +227,32 @@ class SyntheticSource:
                 self._restart()
             case cmd.SetK(lane, k):
                 self._emit([self._race.set_k(lane, k)])
+            case cmd.Abort(lane) if lane is not None and lane not in self._race.lanes:
+                self._refuse("there is no such lane", lane)
             case cmd.Abort(lane):
                 self._emit(self._race.abort(lane))
             case cmd.Inspect(lane, slot, index):
                 self._emit([ev.Inspected(lane, slot, index, (), "a synthetic race has no target to ask")])
-            case cmd.Record():
-                self._emit([ev.Notice("a synthetic race is not recorded", level="warning")])
-            case cmd.Tune():
-                self._emit([ev.Notice("a synthetic race has nothing to tune", level="warning")])
             case cmd.SetConcurrency(requests) if not 1 <= requests <= cmd.MAX_CONCURRENCY:
-                self._emit([ev.Notice(f"requests in flight go from 1 to {cmd.MAX_CONCURRENCY}", level="warning")])
+                self._refuse(f"requests in flight go from 1 to {cmd.MAX_CONCURRENCY}")
             case cmd.SetConcurrency(requests):
                 self._concurrency = requests
                 self._restart()
+            case cmd.SetTemperature(temperature) if not 0 <= temperature <= cmd.MAX_TEMPERATURE:
+                self._refuse(f"temperatures go from 0 to {cmd.MAX_TEMPERATURE:g}")
             case cmd.SetTemperature(temperature):
-                self._sampling = replace(self._sampling, temperature=max(0.0, temperature))
+                self._sampling = replace(self._sampling, temperature=temperature)
                 self._restart()
+            case cmd.Record():
+                self._refuse("a synthetic race is not recorded")
+            case cmd.Tune() | cmd.StopTuning():
+                self._refuse("a synthetic race has nothing to tune")
+            case _:
+                self._refuse("only a replay can do that")
+
+    def _refuse(self, why: str, lane: str | None = None) -> None:
+        """Answer a command that cannot be followed."""
+        self._emit([ev.Notice(why, lane, "warning")])
 
     def _set_paused(self, paused: bool) -> None:
         if paused != self._paused:

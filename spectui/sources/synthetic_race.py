@@ -141,6 +141,15 @@ class SyntheticRace:
         running = [(run.clock_ns - run.start_ns, order) for order, run in enumerate(self._runs.values()) if run.running]
         return list(self._runs)[min(running)[1]] if running else None
 
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """The names of the lanes, failed ones included."""
+        return tuple(self._runs)
+
+    def runs(self, lane: str) -> bool:
+        """Whether the lane has an unfinished request."""
+        return lane in self._runs and bool(self._runs[lane].running)
+
     def step(self, lane: str) -> Iterator[ev.Event]:
         """One engine step of ``lane``: a `Step` for each of its running requests."""
         run = self._runs[lane]

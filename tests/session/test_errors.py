@@ -88,7 +88,7 @@ def test_failing_lanes_leave_the_others_racing(demo_model: Path, tmp_path: Path)
         "draft_model:model=/nowhere,k=4": "drafter '/nowhere' was not found: there is no such folder, check the path",
         "mtp:k=2": "the target has no MTP head of its own: name one, as in mtp:model=PATH_OR_ID,k=2",
         f"mtp:model={pairs},k=3": "K=3 is not possible: this drafter predicts 2 tokens at once, so try k=2 or k=4",
-        "custom_class:model=tests.session.failing_drafter.Drafter,k=1": "its engine died in a step: the drafter lost "
+        "custom_class:model=tests.session.failing_drafter.Drafter,k=1": "its engine died: the drafter lost "
         "its thread; the log has the details",
         "ngram:k=5": None,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +12,10 @@ from typing import Any
 
 from spectui.events import Sampling
 
+logger = logging.getLogger(__name__)
+
 _alive: set[int] = set()
+"""Engines that were built and not closed, by identity."""
 
 
 def keep_process_groups() -> None:
@@ -107,11 +111,30 @@ def build_engine(**engine_args: Any) -> Any:
 
 
 def close_engine(engine: Any) -> None:
-    """Free an engine; the last one takes the process groups with it."""
+    """End an engine, also one that died; the last one takes the process groups with it. Closing twice does nothing.
+
+    Its memory comes back with `reclaim`, once nothing refers to it any more.
+    """
+    if id(engine) not in _alive:
+        return
     _alive.discard(id(engine))
-    engine.engine_core.shutdown()
-    # An engine is a web of cycles, and frozen: the next search for garbage is to find its weights and cache.
+    try:
+        engine.engine_core.shutdown()
+    except Exception:
+        logger.exception("an engine could not be shut down")
+
+
+def reclaim() -> None:
+    """Give back the memory of engines that were closed or never came to be.
+
+    An engine is a web of cycles, and it is frozen: only a search of everything finds its weights and its cache.
+    """
     gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    torch: Any = importlib.import_module("torch")
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def scheduler_of(engine: Any) -> Any:

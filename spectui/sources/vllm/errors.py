@@ -31,8 +31,8 @@ def explain(error: BaseException, spec: LaneSpec, target: str) -> str:
 
 
 def explain_death(error: BaseException) -> str:
-    """One sentence about why a lane's engine died in a step."""
-    return f"its engine died in a step: {first_line(error)}; the log has the details"
+    """One sentence about why a lane's engine died."""
+    return f"its engine died: {first_line(error)}; the log has the details"
 
 
 def explain_target(error: BaseException) -> str:

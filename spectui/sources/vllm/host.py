@@ -5,20 +5,21 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections import deque
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from spectui import commands as cmd
 from spectui.core.serve_line import serve_line
-from spectui.events import Event, Inspected, KChanged, LaneStage, Notice, Paused, Place, RunStarted, TuneWhy
+from spectui.events import Event, Inspected, KChanged, Notice, Paused, Place, RunStarted, TuneWhy
 from spectui.sources.base import ENGINE_THREAD, Sink
 from spectui.sources.frame_slot import FrameSlot
 from spectui.sources.machine import machine_name, software_versions
 from spectui.sources.vllm import compat
 from spectui.sources.vllm.config import HostConfig
-from spectui.sources.vllm.errors import explain_death, first_line
-from spectui.sources.vllm.lane import Lane
+from spectui.sources.vllm.errors import first_line
+from spectui.sources.vllm.lane import Lane, ProbeDiedError
 from spectui.sources.vllm.lane_spec import lane_infos
 from spectui.sources.vllm.loading import Loader
 from spectui.sources.vllm.race import PromptTooLongError, Race
@@ -46,8 +47,8 @@ class EngineHost:
         self._sampling = config.sampling
         self._concurrency = config.concurrency
         self._paused = config.paused
-        self._ending = False
-        self._single: str | None = None
+        self._shutdown = threading.Event()
+        self._singles: deque[str | None] = deque()
         self._tuning: Tuning | None = None
 
     @property
@@ -59,6 +60,8 @@ class EngineHost:
         self._thread.start()
 
     def send(self, command: cmd.Command) -> None:
+        if isinstance(command, cmd.Shutdown):
+            self._shutdown.set()
         self._commands.put(command)
 
     def stop(self, timeout_s: float) -> bool:
@@ -76,19 +79,20 @@ class EngineHost:
     def _run(self) -> None:
         try:
             with compat.without_collections():
-                lanes = self._load()
-            self._race = Race(lanes)
-            if lanes and not self._ending:
+                self._race = Race(self._load())
+            if self._race.lanes and not self._shutdown.is_set():
                 self._begin()
-            while not self._ending:
+            while not self._shutdown.is_set():
                 self._turn()
-            for lane in self._race.lanes:
-                lane.close()
+                if self._race.lost:
+                    self._race.lost = False
+                    compat.reclaim()
         except Exception as error:
             logger.exception("the engine thread died")
             self._emit(Notice(f"the engine thread died: {first_line(error)}; the log has the details", level="error"))
         finally:
             self._slot.stepping(False)
+            self._race.close()
 
     def _load(self) -> list[Lane]:
         config = self._config
@@ -103,12 +107,16 @@ class EngineHost:
             )
         )
         lanes: list[Lane] = []
+        told = False
         for lane in self._loader.load():
             if lane is not None:
                 lanes.append(lane)
-            self._follow_waiting()
-            if self._ending:
+            if self._shutdown.is_set():
                 break
+            # Commands wait in their queue until there is a race to follow them in.
+            if not told and not self._commands.empty():
+                told = True
+                self._emit(Notice("the lanes are still loading: what you asked for follows when they are ready"))
         return lanes
 
     def _begin(self) -> None:
@@ -117,6 +125,9 @@ class EngineHost:
             self._emit_all(self._race.begin(prompts, self._sampling))
         except PromptTooLongError as error:
             self._emit(Notice(str(error), level="warning", refused=True))
+        except Exception as error:
+            logger.exception("the round could not begin")
+            self._emit(Notice(f"the prompt cannot be raced: {first_line(error)}", level="warning", refused=True))
 
     def _turn(self) -> None:
         """One step of the search or of the race, or a wait for the next command."""
@@ -124,20 +135,35 @@ class EngineHost:
             self._slot.stepping(True)
             self._tune(self._tuning)
             self._slot.offer()
-            self._follow_waiting()
-            return
-        lane = self._race.next_lane()
-        if lane is None and self._race.open:
-            self._emit_all(self._race.finish())
-        if lane is None or (self._paused and self._single is None):
-            self._single = None
-            self._slot.stepping(False)
-            self._follow(self._commands.get())
-        else:
+        elif (lane := self._next_lane()) is not None:
             self._slot.stepping(True)
-            self._step(self._asked_for() or lane)
+            self._step(lane)
             self._slot.offer()
+        else:
+            self._rest()
         self._follow_waiting()
+
+    def _next_lane(self) -> Lane | None:
+        """The lane to step: in a pause that of a `StepOnce`, which is used up by it."""
+        if self._tuning is not None:
+            return None
+        ahead = self._race.next_lane()
+        if not self._paused:
+            return ahead
+        while self._singles:
+            name = self._singles.popleft()
+            lane = ahead if name is None else self._race.lane(name)
+            if lane is not None and lane.running:
+                return lane
+            self._refuse("there is no step to take: the round is over", name)
+        return None
+
+    def _rest(self) -> None:
+        """End a round that is over, and wait for a command."""
+        if self._tuning is None and self._race.open and self._race.next_lane() is None:
+            self._emit_all(self._race.finish())
+        self._slot.stepping(False)
+        self._follow(self._commands.get())
 
     def _tune(self, tuning: Tuning) -> None:
         if (why := tuning.ended) is not None:
@@ -146,27 +172,28 @@ class EngineHost:
         try:
             turn = tuning.step()
         except Exception as error:
-            logger.exception("lane %s died while it was tuned", tuning.lane.info.name)
             self._tuning = None
-            self._race.drop(tuning.lane)
-            self._emit(LaneStage(tuning.lane.info.name, "failed", explain_death(error)))
+            self._emit(self._race.lose(tuning.lane, error))
             self._begin()
             return
         if turn is not None:
             self._emit(turn)
 
     def _begin_tuning(self, name: str, budget_s: float) -> None:
-        lane = next((lane for lane in self._race.lanes if lane.info.name == name), None)
+        lane = self._race.lane(name)
         if lane is None or not lane.info.k_max:
-            self._emit(Notice("there is nothing to tune: the lane has no drafter", name, "warning"))
+            why = "the lane is not running" if lane is None else "the lane has no drafter"
+            self._refuse(f"there is nothing to tune: {why}", name)
             return
         ids = [chat_ids(lane.tokenizer, prompt.text) for prompt in self._deck.all()]
         fitting = [prompt for prompt in ids if len(prompt) + PIECE_TOKENS < lane.max_model_len]
         if not fitting:
-            self._emit(Notice("there is nothing to tune on: no prompt of the set is short enough", name, "warning"))
+            self._refuse("there is nothing to tune on: no prompt of the set is short enough", name)
             return
         for running in self._race.lanes:
-            self._emit_all(running.abort())
+            self._emit_all(self._race.abort(running))
+        if lane not in self._race.lanes:
+            return
         self._tuning = Tuning(
             lane,
             range(lane.info.k_max + 1),
@@ -190,18 +217,11 @@ class EngineHost:
         target, hf_overrides = self._loader.target, self._config.engine_args.get("hf_overrides")
         return serve_line(target, lane.spec.drafting(target), best, **lane.spec.target_arguments(hf_overrides))
 
-    def _asked_for(self) -> Lane | None:
-        """The lane of a `StepOnce`, which is used up by it."""
-        name, self._single = self._single, None
-        return next((lane for lane in self._race.lanes if lane.info.name == name and lane.running), None)
-
     def _step(self, lane: Lane) -> None:
         try:
             self._emit_all(lane.step())
         except Exception as error:
-            logger.exception("lane %s died", lane.info.name)
-            self._race.drop(lane)
-            self._emit(LaneStage(lane.info.name, "failed", explain_death(error)))
+            self._emit(self._race.lose(lane, error))
             return
         for counts in lane.disagreements:
             self._emit(
@@ -223,19 +243,27 @@ class EngineHost:
             self._follow(command)
 
     def _follow(self, command: cmd.Command) -> None:
+        try:
+            self._obey(command)
+        except Exception as error:
+            logger.exception("%r could not be followed", command)
+            self._refuse(f"that could not be done: {first_line(error)}; the log has the details")
+
+    def _obey(self, command: cmd.Command) -> None:
         if self._tuning is not None and not isinstance(command, _WHILE_TUNING):
-            self._emit(Notice("a lane is being tuned: Esc ends that with what is known", level="warning"))
+            self._refuse("a lane is being tuned: Esc ends that with what is known")
             return
         match command:
             case cmd.Shutdown():
-                self._ending = True
+                pass  # The loop has its flag.
             case cmd.Pause():
                 self._set_paused(True)
             case cmd.Resume():
                 self._set_paused(False)
             case cmd.StepOnce(lane):
-                self._set_paused(True)
-                self._single = lane or ""
+                if not self._paused:
+                    self._set_paused(True)
+                self._singles.append(lane)
             case cmd.SetK(lane, k):
                 self._set_k(lane, k)
             case cmd.Inspect():
@@ -243,8 +271,7 @@ class EngineHost:
             case cmd.SetConcurrency(requests):
                 self._set_concurrency(requests)
             case cmd.SetTemperature(temperature):
-                self._sampling = replace(self._sampling, temperature=max(0.0, temperature))
-                self._restart()
+                self._set_temperature(temperature)
             case cmd.SetPrompt(text):
                 self._deck.put_first(text)
                 self._restart()
@@ -258,39 +285,56 @@ class EngineHost:
                 self._restart()
             case cmd.Tune(lane, budget_s):
                 self._begin_tuning(lane, budget_s)
-            case cmd.StopTuning():
+            case cmd.StopTuning() if self._tuning is not None:
                 self._end_tuning("cancelled")
-            case cmd.Abort(lane):
-                for running in self._race.lanes:
-                    if lane in (None, running.info.name):
-                        self._emit_all(running.abort())
+            case cmd.StopTuning():
+                self._refuse("no lane is being tuned")
+            case cmd.Abort(name):
+                self._abort(name)
+            case _:
+                self._refuse("only a replay can do that: this race is live")
+
+    def _refuse(self, why: str, lane: str | None = None) -> None:
+        """Answer a command that cannot be followed."""
+        self._emit(Notice(why, lane, "warning"))
 
     def _restart(self) -> None:
         if self._race.lanes:
             self._set_paused(False)
             self._begin()
+        else:
+            self._refuse("no lane is running: start again without what failed")
+
+    def _abort(self, name: str | None) -> None:
+        lanes = self._race.lanes if name is None else (self._race.lane(name),)
+        for lane in lanes:
+            if lane is None:
+                self._refuse("the lane is not running", name)
+            else:
+                self._emit_all(self._race.abort(lane))
 
     def _set_paused(self, paused: bool) -> None:
+        self._singles.clear()
         if paused != self._paused:
             self._paused = paused
             self._emit(Paused(paused))
 
     def _set_k(self, name: str, k: int) -> None:
         info = next((info for info in self._infos if info.name == name), None)
-        lane = next((lane for lane in self._race.lanes if lane.info.name == name), None)
+        lane = self._race.lane(name)
         if info is None or lane is None:
-            known = ", ".join(lane.info.name for lane in self._race.lanes) or "none yet"
-            self._emit(Notice(f"no lane '{name}' is running; running are {known}", level="warning"))
+            known = ", ".join(lane.info.name for lane in self._race.lanes) or "none"
+            self._refuse(f"lane '{name}' is not running; running: {known}")
         elif not info.k_max:
-            self._emit(Notice(f"{info.title} has no drafter, so it has no K", name, "warning"))
+            self._refuse(f"{info.title} has no drafter, so it has no K", name)
         elif not 0 <= k <= info.k_max:
-            self._emit(Notice(f"{info.title} was built for K from 0 to {info.k_max}", name, "warning"))
+            self._refuse(f"{info.title} was built for K from 0 to {info.k_max}", name)
         else:
             lane.k = k
             self._emit(KChanged(name, k))
 
     def _inspect(self, asked: cmd.Inspect) -> None:
-        lane = next((lane for lane in self._race.lanes if lane.info.name == asked.lane), None)
+        lane = self._race.lane(asked.lane)
         places: tuple[Place, ...] = ()
         why = "" if lane is not None else "the lane is not running"
         if lane is not None:
@@ -299,11 +343,20 @@ class EngineHost:
             except Exception as error:
                 logger.exception("step %d of lane %s could not be inspected", asked.index, asked.lane)
                 why = first_line(error)
+                if isinstance(error, ProbeDiedError):
+                    self._emit(self._race.lose(lane, error))
         self._emit(Inspected(asked.lane, asked.slot, asked.index, places, why))
 
     def _set_concurrency(self, requests: int) -> None:
         if not 1 <= requests <= cmd.MAX_CONCURRENCY:
-            self._emit(Notice(f"requests in flight go from 1 to {cmd.MAX_CONCURRENCY}", level="warning"))
+            self._refuse(f"requests in flight go from 1 to {cmd.MAX_CONCURRENCY}")
             return
         self._concurrency = requests
+        self._restart()
+
+    def _set_temperature(self, temperature: float) -> None:
+        if not 0 <= temperature <= cmd.MAX_TEMPERATURE:
+            self._refuse(f"temperatures go from 0 to {cmd.MAX_TEMPERATURE:g}")
+            return
+        self._sampling = replace(self._sampling, temperature=temperature)
         self._restart()

@@ -34,6 +34,10 @@ class TapMismatchError(RuntimeError):
     """The tap and the engine's output disagree about what was emitted; the message says where."""
 
 
+class ProbeDiedError(RuntimeError):
+    """The engine died while it was asked about the target's choices; the message is the engine's own."""
+
+
 @dataclass(slots=True)
 class LaneRequest:
     """A request in flight. ``ids`` are its emitted tokens, ``accepted`` and ``drafted`` our own totals."""
@@ -89,13 +93,11 @@ class Lane:
             **(metered if speculative else {}),
             **{**engine_args, **spec.target_arguments(engine_args.get("hf_overrides"))},
         )
-        self._tap = compat.scheduler_of(self._engine)
-        if info.k_max:
-            self._tap.k = info.k_first
-        self._timers = compat.StepTimers(self._engine)
-        self.tokenizer = self._engine.get_tokenizer()
-        self.max_model_len = int(self._engine.vllm_config.model_config.max_model_len)
-        self._table = TokenTable(self.tokenizer)
+        try:
+            self._look_into_engine()
+        except Exception:
+            self.close()
+            raise
         self._by_request: dict[str, LaneRequest] = {}
         self._by_engine_id: dict[str, LaneRequest] = {}
         self._by_slot: dict[int, LaneRequest] = {}
@@ -103,6 +105,15 @@ class Lane:
         self.own_ns = 0
         self.disagreements: list[EngineCounts] = []
         self.checked = 0
+
+    def _look_into_engine(self) -> None:
+        self._tap = compat.scheduler_of(self._engine)
+        if self.info.k_max:
+            self._tap.k = self.info.k_first
+        self._timers = compat.StepTimers(self._engine)
+        self.tokenizer = self._engine.get_tokenizer()
+        self.max_model_len = int(self._engine.vllm_config.model_config.max_model_len)
+        self._table = TokenTable(self.tokenizer)
 
     @property
     def running(self) -> bool:
@@ -125,15 +136,14 @@ class Lane:
         self._by_request[request] = self._by_engine_id[engine_id] = self._by_slot[slot] = lane_request
         return lane_request
 
-    def abort(self) -> Iterator[Event]:
-        """End what is unfinished; the engine sends no last output for it."""
+    def abort(self) -> list[Event]:
+        """End what is unfinished, and say so; the engine sends no last output for it."""
         requests = list(self._by_request.values())
-        self._engine.abort_request([r.request for r in requests])
         self._by_request.clear()
         self._by_engine_id.clear()
+        self._engine.abort_request([r.request for r in requests])
         self._tap.take()
-        for r in requests:
-            yield RequestFinished(self.info.name, r.request, r.slot, "abort", len(r.ids))
+        return [RequestFinished(self.info.name, r.request, r.slot, "abort", len(r.ids)) for r in requests]
 
     def step(self) -> list[Event]:
         """One engine step, and what happened in it.
@@ -228,7 +238,11 @@ class Lane:
             )
 
     def top_two_margin(self, ids: Sequence[int]) -> float:
-        """The target's margin, in nats, between its two likeliest tokens after ``ids``; off the lane clock."""
+        """The target's margin, in nats, between its two likeliest tokens after ``ids``; off the lane clock.
+
+        Raises:
+            ProbeDiedError: The engine died over it.
+        """
         (after,) = self._probe(ids, 2).outputs[0].logprobs
         likeliest = sorted((entry.logprob for entry in after.values()), reverse=True)
         return float(likeliest[0] - likeliest[1])
@@ -240,6 +254,7 @@ class Lane:
 
         Raises:
             KeyError: The slot has had no request.
+            ProbeDiedError: The engine died over it.
         """
         request = self._by_slot[slot]
         context = request.prompt_ids + request.ids[:before].tolist()
@@ -258,10 +273,13 @@ class Lane:
         """The engine's output for ``ids`` with the log-probabilities of all of them and of what follows."""
         with self._tap.alone():
             self._engine.add_request(PROBE, {"prompt_token_ids": list(ids)}, compat.probing_params(likeliest))
-            while True:
-                for output in self._engine.step():
-                    if output.finished:
-                        return output
+            try:
+                while True:
+                    for output in self._engine.step():
+                        if output.finished:
+                            return output
+            except Exception as error:
+                raise ProbeDiedError(str(error)) from error
 
     @contextmanager
     def untapped(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> Iterator[Callable[[], Any]]:
@@ -294,7 +312,7 @@ class Lane:
         return lane_memory(self.info.name, self._engine)
 
     def close(self) -> None:
-        """Free the engine."""
+        """End the engine; `compat.reclaim` gives its memory back once nothing refers to the lane."""
         compat.close_engine(self._engine)
 
 

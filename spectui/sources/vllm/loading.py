@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import logging
 from collections.abc import Callable, Iterator
 
 from spectui.events import Event, LaneInfo, LaneStage, StageName
+from spectui.sources.vllm import compat
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import explain, explain_import, explain_target
 from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
 from spectui.sources.vllm.lane_spec import LaneSpec
 
 logger = logging.getLogger(__name__)
+
+ENGINE_ROOM = "spectui.sources.vllm.tap"
+"""The module that imports vLLM and torch."""
 
 
 class Loader:
@@ -48,7 +51,7 @@ class Loader:
     def _import_engine(self) -> bool:
         self._stage_everywhere("importing", "vLLM and torch")
         try:
-            importlib.import_module("spectui.sources.vllm.tap")
+            importlib.import_module(ENGINE_ROOM)
         except Exception as error:
             logger.exception("vLLM could not be imported")
             self._stage_everywhere("failed", explain_import(error))
@@ -65,10 +68,11 @@ class Loader:
         except Exception as error:
             logger.exception("lane %s could not be built", info.name)
             self._emit(LaneStage(info.name, "failed", explain(error, spec, self.target)))
-            lane = None
+            if lane is not None:
+                lane.close()
+                lane = None
         if lane is None:
-            # A failed engine's weights are garbage now; behind the next freeze nobody would find them.
-            gc.collect()
+            compat.reclaim()
         else:
             self._say_memory(lane)
             self._emit(LaneStage(info.name, "ready"))

@@ -166,8 +166,7 @@ class Tuning:
 
     def end(self, why: TuneWhy, serve: Callable[[dict[int, int]], str] = lambda best: "") -> TuneEnded:
         """Leave the lane idle at the best K; ``serve`` makes a line to paste of the best K at the concurrency."""
-        for _ in self.lane.abort():
-            pass
+        self.lane.abort()
         self._queue.clear()
         self.lane.k = self.best
         return TuneEnded(self.lane.info.name, why, self.turn(), serve({self._requests: self.best}))

@@ -1,0 +1,225 @@
+"""The engine thread with lanes that can be made to fail: no command is lost, and one lane's failure is one lane's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from spectui import commands as cmd
+from spectui.events import Inspected, LaneStage, Margin, Notice, Paused, RoundFinished, RoundStarted, Step
+from spectui.sources.synthetic import Pace, SyntheticSource
+from spectui.sources.vllm.lane import ProbeDiedError
+from tests.fake_lanes import FakeLane, fake_host
+from tests.loading_commands import all_followed
+from tests.test_synthetic import FAILSAFE_S, Collector
+
+LANES = ("ar", "ngram:k=3", "ngram:k=5")
+NAMES = ("ar", "ngram", "ngram-2")
+
+
+@pytest.mark.parametrize("first", range(0, 200, 50))
+def test_commands_sent_while_lanes_load_are_followed_in_order(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(first, first + 50):
+        all_followed(lambda: fake_host(monkeypatch, *LANES), "ngram", 3, len(LANES), seed)
+
+
+def test_commands_sent_while_the_synthetic_source_loads_are_followed_in_order() -> None:
+    for seed in range(200):
+        all_followed(lambda: SyntheticSource(pace=Pace(load_s=0.001)), "mtp", 2, 3, seed)
+
+
+def test_who_asks_while_lanes_load_is_told_once_that_it_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, sink = fake_host(monkeypatch, *LANES), Collector()
+    for _ in range(3):
+        host.send(cmd.Restart())
+    host.start(sink)
+    sink.wait_for_kind(RoundFinished)
+    assert host.stop(FAILSAFE_S)
+    assert [event.text for event in sink.of(Notice)] == [  # type: ignore[attr-defined]
+        "the lanes are still loading: what you asked for follows when they are ready"
+    ]
+    assert len(sink.of(RoundStarted)) == 4
+
+
+def test_a_shutdown_while_lanes_load_is_not_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, sink = fake_host(monkeypatch, *LANES), Collector()
+    host.send(cmd.Restart())
+    host.send(cmd.Shutdown())
+    host.start(sink)
+    assert host.stop(FAILSAFE_S)
+    assert FakeLane.closed == ["ar"]
+    assert not sink.of(RoundStarted)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        cmd.StepBack(),
+        cmd.Seek(1.0),
+        cmd.SeekTo(0.5),
+        cmd.ChangeSpeed(1),
+        cmd.SetSpeed(2.0),
+        cmd.Record(),
+        cmd.StopTuning(),
+        cmd.StepOnce("nobody"),
+        cmd.StepOnce("ar"),
+        cmd.Abort("nobody"),
+        cmd.SetK("nobody", 1),
+        cmd.SetK("ar", 1),
+        cmd.SetK("ngram", 9),
+        cmd.Tune("ar"),
+        cmd.Tune("nobody"),
+        cmd.SetConcurrency(0),
+        cmd.SetTemperature(float("nan")),
+        cmd.SetTemperature(-1.0),
+    ],
+    ids=repr,
+)
+def test_what_cannot_be_followed_is_answered(command: cmd.Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    host, sink = fake_host(monkeypatch, *LANES), Collector()
+    host.start(sink)
+    sink.wait_for_kind(RoundFinished)
+    host.send(command)
+    sink.wait_for_kind(Notice)
+    host.send(cmd.Restart())
+    sink.wait_for_kind(RoundFinished, 2)
+    assert host.stop(FAILSAFE_S)
+    assert len(sink.of(Notice)) == 1
+
+
+def test_each_single_step_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, sink = fake_host(monkeypatch, *LANES, paused=True), Collector()
+    host.start(sink)
+    sink.wait_for_kind(RoundStarted)
+    for _ in range(5):
+        host.send(cmd.StepOnce("ngram"))
+    host.send(cmd.StepOnce())
+    sink.wait_for_kind(Step, 6)
+    host.send(cmd.SetK("ngram", 1))
+    sink.wait_for(lambda events: any(type(event).__name__ == "KChanged" for event in events))
+    assert host.stop(FAILSAFE_S)
+    assert [event.lane for event in sink.of(Step)] == ["ngram"] * 5 + ["ar"]  # type: ignore[attr-defined]
+    assert not sink.of(Paused)
+
+
+def failed(sink: Collector) -> dict[str, str]:
+    return {event.lane: event.detail for event in sink.of(LaneStage) if event.stage == "failed"}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "troubles",
+    [
+        {("ar", "build"): 0},
+        {("ngram", "warm-up"): 0},
+        {("ar", "step"): 4},
+        {("ngram", "abort"): 0},
+        {("ngram-2", "abort"): 1},
+        {("ngram", "step"): 12, ("ngram", "abort"): 0},
+    ],
+    ids=str,
+)
+def test_a_lane_that_fails_is_closed_and_the_others_go_on(
+    troubles: Mapping[tuple[str, str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ((name, where), *_) = troubles
+    host, sink = fake_host(monkeypatch, *LANES, troubles=troubles), Collector()
+    host.start(sink)
+    for rounds in range(1, 4):
+        sink.wait_for_kind(RoundFinished, rounds)
+        host.send(cmd.Restart())
+    sink.wait_for_kind(RoundFinished, 4)
+    living = [name for name in NAMES if name not in failed(sink)]
+    assert list(failed(sink)) == [name]
+    assert FakeLane.closed == ([name] if where != "build" else [])
+    assert {event.lane for event in sink.events[-12:] if isinstance(event, Step)} <= set(living)
+    assert host.stop(FAILSAFE_S)
+    assert sorted(FakeLane.closed) == sorted(NAMES) if where != "build" else sorted(living)
+
+
+def test_the_memory_of_a_lane_that_died_is_not_kept_by_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    import gc
+
+    from spectui.sources.vllm import compat, race
+
+    host, sink = fake_host(monkeypatch, *LANES, troubles={("ngram", "step"): 4}), Collector()
+    # pytest keeps what is logged, and with it the frames in which the lane was.
+    monkeypatch.setattr(race.logger, "error", lambda *args, **kwargs: None)
+    left: list[set[str]] = []
+
+    def reclaim() -> None:
+        gc.collect()
+        left.append({lane.info.name for lane in FakeLane.made})
+
+    monkeypatch.setattr(compat, "reclaim", reclaim)
+    host.start(sink)
+    sink.wait_for_kind(RoundFinished)
+    assert host.stop(FAILSAFE_S)
+    assert left == [{"ar", "ngram-2"}]
+
+
+def test_a_refused_prompt_costs_its_lane_the_round_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, sink = fake_host(monkeypatch, *LANES, troubles={("ngram", "add"): 1}, concurrency=2), Collector()
+    host.start(sink)
+    sink.wait_for_kind(RoundFinished)
+    assert host.stop(FAILSAFE_S)
+    assert {event.lane for event in sink.of(Step)} == {"ar", "ngram-2"}  # type: ignore[attr-defined]
+    (notice,) = sink.of(Notice)
+    assert notice == Notice("the engine refused the prompt: add was told to fail", "ngram", "warning")
+    assert not failed(sink)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_margin_that_cannot_be_had_is_left_out(dies: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    host, sink = fake_host(monkeypatch, *LANES, troubles={("ar", "margin"): 0}), Collector()
+    if dies:
+
+        def top_two_margin(self: FakeLane, ids: object) -> float:
+            raise ProbeDiedError("the device is gone")
+
+        monkeypatch.setattr(FakeLane, "top_two_margin", top_two_margin)
+    host.start(sink)
+    sink.wait_for_kind(RoundFinished)
+    host.send(cmd.Restart())
+    sink.wait_for_kind(RoundFinished, 2)
+    assert host.stop(FAILSAFE_S)
+    assert not sink.of(Margin)
+    assert failed(sink) == ({"ar": "its engine died: the device is gone; the log has the details"} if dies else {})
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_an_inspection_that_fails_says_why(dies: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    host, sink = fake_host(monkeypatch, *LANES, troubles={("ngram", "inspect"): 0}), Collector()
+    if dies:
+
+        def inspect(self: FakeLane, slot: int, before: int, tokens: object) -> tuple[()]:
+            raise ProbeDiedError("the device is gone")
+
+        monkeypatch.setattr(FakeLane, "inspect", inspect)
+    host.start(sink)
+    sink.wait_for_kind(RoundFinished)
+    host.send(cmd.Inspect("ngram", 0, 0, 0, (1,)))
+    sink.wait_for_kind(Inspected)
+    host.send(cmd.Restart())
+    sink.wait_for_kind(RoundFinished, 2)
+    assert host.stop(FAILSAFE_S)
+    (inspected,) = sink.of(Inspected)
+    assert inspected.why == ("the device is gone" if dies else "inspect was told to fail")  # type: ignore[attr-defined]
+    assert list(failed(sink)) == (["ngram"] if dies else [])
+
+
+def test_a_prompt_that_ends_in_an_error_ends_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, sink = fake_host(monkeypatch, *LANES), Collector()
+    with monkeypatch.context() as patched:
+        patched.setattr("spectui.sources.vllm.race.chat_ids", _failing_template)
+        host.start(sink)
+        sink.wait_for_kind(Notice)
+    host.send(cmd.SetPrompt("works"))
+    sink.wait_for_kind(RoundFinished)
+    assert host.stop(FAILSAFE_S)
+    (notice,) = sink.of(Notice)
+    assert notice == Notice("the prompt cannot be raced: there is no template for that", level="warning", refused=True)
+
+
+def _failing_template(tokenizer: object, text: str) -> list[int]:
+    raise ValueError("there is no template for that")
