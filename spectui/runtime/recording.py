@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections import deque
@@ -106,6 +107,8 @@ class Recorded:
         self._lock = threading.Lock()
         self._memory = Memory()
         self._recorder: Recorder | None = None
+        self._presses: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._keeper = threading.Thread(target=self._follow_presses, name="recording", daemon=True)
         self._sink: Sink
         self.fault = ""
         """One sentence why the last recording is not complete."""
@@ -118,19 +121,28 @@ class Recorded:
         self._sink = sink
         if self._path is not None:
             self._begin(self._path)
+        self._keeper.start()
         self._source.start(self)
 
     def send(self, command: cmd.Command) -> None:
         if isinstance(command, cmd.Record):
-            self._toggle()
+            self._presses.put(True)
         else:
             self._source.send(command)
 
     def stop(self, timeout_s: float) -> bool:
         stopped = self._source.stop(timeout_s)
+        self._presses.put(False)
+        if self._keeper.ident is not None:
+            self._keeper.join(CLOSE_S)
         if (recorder := self._recorder) is not None and not recorder.close(CLOSE_S):
             self.fault = f"{recorder.path} lacks its end: the disk was too slow"
         return stopped
+
+    def _follow_presses(self) -> None:
+        """Begin and end recordings, on a thread of its own: a slow disk must not hold up whoever pressed the key."""
+        while self._presses.get():
+            self._toggle()
 
     def emit(self, event: Emitted) -> None:
         """Pass an event on, and keep it."""
@@ -151,15 +163,20 @@ class Recorded:
 
     def _begin(self, path: Path) -> None:
         self.fault = ""
+
+        def failed(sentence: str) -> None:
+            self._failed(recorder, sentence)
+
         with self._lock:
-            recorder = Recorder(path, self._failed, earlier=self._memory.events(), now_ns=self._now_ns)
+            recorder = Recorder(path, failed, earlier=self._memory.events(), now_ns=self._now_ns)
             self._recorder = recorder
         # Said before it begins: where nothing can be written, the recorder's thread takes it back at once.
         self._sink.emit(Recording(str(path)))
         recorder.start()
 
     def _end(self) -> None:
-        recorder, self._recorder = self._recorder, None
+        with self._lock:
+            recorder, self._recorder = self._recorder, None
         if recorder is None:
             return
         done = recorder.close(CLOSE_S)
@@ -169,10 +186,15 @@ class Recorded:
         said = f"{recorder.written} events recorded: spectui replay {recorder.path}"
         self._sink.emit(Notice(said if done else f"{recorder.path} is still being written"))
 
-    def _failed(self, sentence: str) -> None:
-        self._recorder = None
+    def _failed(self, recorder: Recorder, sentence: str) -> None:
+        """Say why ``recorder`` ended; one that was begun after it goes on."""
         self.fault = sentence
-        self._sink.emit(Recording(None))
+        with self._lock:
+            current = self._recorder is recorder
+            if current:
+                self._recorder = None
+        if current:
+            self._sink.emit(Recording(None))
         self._sink.emit(Notice(sentence, level="warning"))
 
 
