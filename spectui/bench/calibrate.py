@@ -114,9 +114,11 @@ def _latency(screen: Child) -> dict[str, Any]:
 
     presser = threading.Thread(target=press)
     presser.start()
-    screen.race()
-    over.set()
-    presser.join()
+    try:
+        screen.race()
+    finally:
+        over.set()
+        presser.join()
     time.sleep(0.3)
     figures = screen.figures()
     return {

@@ -5,10 +5,12 @@ See `spectui.runtime.measured` for their side.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
 import termios
@@ -19,11 +21,18 @@ from typing import Any
 
 from spectui.bench.harness import Sample
 
+PROGRAM = (sys.executable, "-m", "spectui.runtime.measured")
 COLUMNS, LINES = 120, 36
+
+SILENCE_S = 900.0
+"""How long a child may say nothing while it loads a lane or races: more than the largest models take."""
+
+CLOSE_S = 15.0
+"""How long a child may take to end by itself."""
 
 
 class ChildFailedError(RuntimeError):
-    """A child ended or could not start its lanes; the message says which and why."""
+    """A child ended, could not start its lanes or did not answer; the message says which and why."""
 
 
 class Child:
@@ -41,15 +50,13 @@ class Child:
         self.mode = mode
         self.started_ns = time.monotonic_ns()
         self.first_frame_ns: int | None = None
-        self.ready_ns: int | None = None
         order_read, order_write = os.pipe()
         answer_read, answer_write = os.pipe()
         self._terminal, terminal = pty.openpty()
         fcntl.ioctl(
             terminal, termios.TIOCSWINSZ, LINES.to_bytes(2, "little") + COLUMNS.to_bytes(2, "little") + bytes(4)
         )
-        command = [sys.executable, "-m", "spectui.runtime.measured", "--mode", mode]
-        command += ["--orders", str(order_read), "--answers", str(answer_write), *arguments]
+        command = [*PROGRAM, "--mode", mode, "--orders", str(order_read), "--answers", str(answer_write), *arguments]
         self._process = subprocess.Popen(
             command,
             stdin=terminal,
@@ -62,10 +69,15 @@ class Child:
         for fd in (terminal, order_read, answer_write):
             os.close(fd)
         self._orders = os.fdopen(order_write, "w")
-        self._answers = os.fdopen(answer_read)
+        self._answers = Answers(answer_read)
+        self._stage = "its first lane"
         threading.Thread(target=self._drain, daemon=True).start()
-        for _ in range(lanes):
-            self.ready_ns = self._answer()["at_ns"]
+        try:
+            for _ in range(lanes):
+                self._answer()
+        except ChildFailedError:
+            self.close()
+            raise
 
     def _drain(self) -> None:
         """Read what the terminal shows, as a fast terminal would, and note when the first frame came."""
@@ -81,21 +93,34 @@ class Child:
                     self.first_frame_ns = time.monotonic_ns()
 
     def _answer(self) -> dict[str, Any]:
-        line = self._answers.readline()
-        if not line:
-            raise ChildFailedError(f"the {self.mode} process ended with exit code {self._process.wait()}")
-        answer: dict[str, Any] = json.loads(line)
-        if "failed" in answer:
-            raise ChildFailedError(f"the {self.mode} process could not run lane {answer['failed']}")
-        return answer
+        """The next answer that is more than a sign of life."""
+        while True:
+            try:
+                line = self._answers.line(SILENCE_S)
+            except TimeoutError:
+                raise ChildFailedError(
+                    f"the {self.mode} process did not answer for {SILENCE_S:g} s (waiting for {self._stage})"
+                ) from None
+            if not line:
+                raise ChildFailedError(
+                    f"the {self.mode} process ended with exit code {self._process.wait()} (waiting for {self._stage})"
+                )
+            answer: dict[str, Any] = json.loads(line)
+            if "failed" in answer:
+                raise ChildFailedError(f"the {self.mode} process: {answer['failed']}")
+            if "stage" not in answer:
+                return answer
+            self._stage = answer["stage"]
 
-    def _ask(self, order: str) -> dict[str, Any]:
-        print(order, file=self._orders, flush=True)
+    def _ask(self, order: str, stage: str) -> dict[str, Any]:
+        self._stage = stage
+        with contextlib.suppress(BrokenPipeError):
+            print(order, file=self._orders, flush=True)
         return self._answer()
 
     def race(self) -> dict[str, Any]:
         """One round: ``lanes`` maps names to (tokens, lane time in ns), ``wall_ns`` is the round's wall time."""
-        return self._ask("round")
+        return self._ask("round", "the end of a round")
 
     def samples(self) -> dict[str, Sample]:
         """One round as samples: all lanes by lane clock, all by wall clock, and each lane by its clock."""
@@ -111,7 +136,7 @@ class Child:
 
     def figures(self) -> dict[str, Any]:
         """Event-loop lag, frame times and key handling since the last call; a screen only."""
-        return self._ask("figures")
+        return self._ask("figures", "its figures")
 
     def press(self, key: str) -> int:
         """Type a key; returns the moment."""
@@ -120,12 +145,42 @@ class Child:
         return moment
 
     def close(self) -> None:
-        """End the process."""
-        self._orders.close()
-        if self.mode == "screen":
-            self.press("q")
+        """End the process, whatever it does."""
+        with contextlib.suppress(OSError):
+            self._orders.close()
+            if self.mode == "screen":
+                self.press("q")
         try:
-            self._process.wait(15)
+            self._process.wait(CLOSE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
+            self._process.wait()
+        self._answers.close()
         os.close(self._terminal)
+
+
+class Answers:
+    """Lines that come out of a pipe."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._rest = b""
+
+    def line(self, timeout_s: float) -> str:
+        """The next line, empty at the end of the pipe.
+
+        Raises:
+            TimeoutError: Nothing came for ``timeout_s``.
+        """
+        while b"\n" not in self._rest:
+            if not select.select([self._fd], [], [], timeout_s)[0]:
+                raise TimeoutError
+            data = os.read(self._fd, 1 << 16)
+            if not data:
+                return ""
+            self._rest += data
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line.decode()
+
+    def close(self) -> None:
+        os.close(self._fd)

@@ -1,6 +1,7 @@
 """The real program under a conductor's orders, for `spectui calibrate`: ``python -m spectui.runtime.measured``.
 
-Reads orders, one a line, from a pipe, and answers each with a line of JSON on another:
+Says on a pipe how far the lanes are, one line of JSON a stage, and what failed. Reads orders, one a line, from another
+pipe, and answers each with a line:
 
 * ``round``: race the prompt once; answers tokens and lane time of every lane, and the wall time of the round.
 * ``figures``: answers event-loop lag, frame times, the moments when the key ``w`` reached its handler and when a K
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from spectui.cli import add_engine_options
 from spectui.commands import Restart
 from spectui.core.jump import Emitted
-from spectui.events import KChanged, LaneStage, RoundFinished, RoundStarted, Step
+from spectui.events import KChanged, LaneStage, Notice, RoundFinished, RoundStarted, Step
 from spectui.runtime import logs
 from spectui.runtime.terminal import finish, owned_terminal
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
@@ -63,9 +64,13 @@ class Stopwatch(Mailbox):
                 self._measuring = False
                 self.answer({"lanes": self._lanes, "wall_ns": self._ended - self._began, "first_ns": self._first})
             case LaneStage(stage="failed"):
-                self.answer({"failed": f"{event.lane}: {event.detail}"})
+                self.answer({"failed": f"lane {event.lane} failed: {event.detail}"})
             case LaneStage(stage="ready"):
-                self.answer({"ready": event.lane, "at_ns": time.monotonic_ns()})
+                self.answer({"ready": event.lane})
+            case LaneStage():
+                self.answer({"stage": f"lane {event.lane} ({event.stage})"})
+            case Notice() if event.refused or (event.level == "error" and event.lane is None):
+                self.answer({"failed": event.text})
 
     def _count(self, step: Step) -> None:
         self._ended = time.monotonic_ns()
