@@ -129,6 +129,8 @@ class Replay:
         except Exception as error:
             logger.exception("the replay died")
             self._sink.emit(Notice(f"the replay died: {error}; the log has the details", level="error"))
+        finally:
+            self._slot.stepping(False)
 
     def _let_index_breathe(self) -> None:
         """Called on the index's thread, every millisecond of its work."""

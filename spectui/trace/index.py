@@ -12,6 +12,7 @@ that their memory is bounded.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from array import array
@@ -30,6 +31,8 @@ from spectui.trace.growing import FoldedHistory, RecalledHistory
 from spectui.trace.reader import Place, Reading, Trace, TraceError
 from spectui.trace.rows import Marks, Rows
 from spectui.trace.snapshot import Snapshot, requests
+
+logger = logging.getLogger(__name__)
 
 ROW_EVENTS = 4
 """Events between two rows of a short trace; doubled whenever there are `MOST_ROWS` of them."""
@@ -306,6 +309,9 @@ class Timeline:
                 self._pass(fold)
         except TraceError as error:
             self.fault = str(error)
+        except Exception as error:
+            logger.exception("the index ended at event %d", self.known)
+            self.fault = f"the trace could not be read on: {error}; the log has the details"
 
     def _pass(self, fold: _Fold) -> None:
         counts = [0, 0, 0]
