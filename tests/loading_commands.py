@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from spectui import commands as cmd
 from spectui import events as ev
 from spectui.sources.base import Source
-from tests.test_synthetic import Collector
+from tests.test_synthetic import FAILSAFE_S, Collector
 
 Answer = Callable[[ev.Event], bool]
 LAST = "the last prompt"
@@ -68,8 +68,10 @@ def _random_command(dice: random.Random, lane: str, k_max: int, number: int) -> 
 class Sender(Collector):
     """A sink that sends commands at random moments between the first event and the last lane's "ready"."""
 
-    def __init__(self, source: Source, asked: Sequence[Asked], lanes: int, dice: random.Random) -> None:
-        super().__init__()
+    def __init__(
+        self, source: Source, asked: Sequence[Asked], lanes: int, dice: random.Random, patience_s: float
+    ) -> None:
+        super().__init__(patience_s)
         self._source = source
         self._asked = list(asked)
         self._lanes = lanes
@@ -93,7 +95,9 @@ class Sender(Collector):
         super().emit(event)
 
 
-def all_followed(make: Callable[[], Source], lane: str, k_max: int, lanes: int, seed: int) -> None:
+def all_followed(
+    make: Callable[[], Source], lane: str, k_max: int, lanes: int, seed: int, patience_s: float = FAILSAFE_S
+) -> None:
     """Start a source, send random commands while its lanes load, and see each of them answered, in order.
 
     The last ones are a prompt, a pause and three single steps: just those are taken.
@@ -101,12 +105,12 @@ def all_followed(make: Callable[[], Source], lane: str, k_max: int, lanes: int, 
     dice = random.Random(seed)
     source = make()
     asked = random_commands(dice, lane, k_max, dice.randint(1, 12))
-    sink = Sender(source, asked, lanes, dice)
+    sink = Sender(source, asked, lanes, dice, patience_s)
     source.start(sink)
     try:
         sink.wait_for(_stepped)
     finally:
-        assert source.stop(20.0)
+        assert source.stop(patience_s)
     events = iter(sink.events)
     for one in asked:
         assert any(one.answer(event) for event in events), (seed, one.command, [a.command for a in asked])

@@ -113,7 +113,7 @@ def test_a_child_that_cannot_start_says_why(
 
 def test_a_child_that_ends_in_a_round_says_so(monkeypatch: pytest.MonkeyPatch, started: list[int]) -> None:
     one = child(monkeypatch, READY, "orders.readline(); sys.exit(4)")
-    with pytest.raises(ChildFailedError, match="exit code 4 .waiting for the end of a round"):
+    with pytest.raises(ChildFailedError, match=r"exit code 4 .waiting for the end of a round"):
         one.race()
     one.close()
     assert gone(*started)

@@ -26,7 +26,21 @@ from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.core.views import MachineView, RunView, Viewer
 from spectui.samples import GpuSample, LaneMemory, Missing, TelemetryStarted
-from tests.making_machines import AR, DEMO, DENSE, DFLASH, GB, H100, H100_PEAK, HOST, MTP, MadeRace, demo_race, sample
+from tests.making_machines import (
+    AR,
+    DEMO,
+    DENSE,
+    DFLASH,
+    GB,
+    H100,
+    H100_PEAK,
+    HOST,
+    MEMORIES,
+    MTP,
+    MadeRace,
+    demo_race,
+    sample,
+)
 
 BUS = TelemetryStarted((H100_PEAK,), "bus")
 PROBE = TelemetryStarted((21.1e9,), "probe", (Missing("GPU", "there is none"),))
@@ -291,6 +305,16 @@ def test_lanes_of_unknown_weights_have_no_part_in_the_estimate() -> None:
     race.tell(PROBE, sample())
     assert telemetry(race.view).bandwidth == (None,)
     assert [lane.traffic for lane in race.view.lanes] == [None, None]
+
+
+def test_a_lane_that_failed_holds_nothing() -> None:
+    race = MadeRace(AR, DFLASH)
+    race.tell(*MEMORIES, PROBE, sample())
+    held = race.view.memory.holdings
+    race.tell(ev.LaneStage("dflash", "failed", "its engine died"))
+    left = race.view.memory.holdings
+    assert {holding.owner for holding in held} == {"AR", "DFlash"}
+    assert left == tuple(holding for holding in held if holding.owner == "AR")
 
 
 def test_the_past_is_bounded() -> None:

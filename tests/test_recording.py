@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from io import StringIO
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from spectui.runtime.recording import Memory, Recorded, trace_name, writable_tra
 from spectui.sources.lane_time import LaneClock
 from spectui.sources.synthetic import SyntheticSource
 from spectui.trace.reader import Trace
+from spectui.trace.writer import Recorder
 from tests.test_synthetic import FAILSAFE_S, FAST, Collector, run
 from tests.trace.making import folded, picture
 
@@ -136,3 +138,38 @@ def test_record_is_checked_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--record .*nowhere.* is not possible: No such file or directory"):
         writable_trace(tmp_path / "nowhere" / "x")
     assert writable_trace(tmp_path / "x") == tmp_path / "x"
+
+
+def test_who_presses_the_key_does_not_wait_for_the_disk(tmp_path: Path) -> None:
+    disk = threading.Event()
+
+    def slow() -> Path:
+        assert disk.wait(FAILSAFE_S)
+        return tmp_path / "slow.jsonl"
+
+    sink = Collector()
+    source = Recorded(SyntheticSource(pace=FAST), None, slow)
+    source.start(sink)
+    for _ in range(2):
+        source.send(cmd.Record())
+    source.send(cmd.NextPrompt())
+    sink.wait_for_kind(RoundFinished, 2)
+    assert not sink.of(Recording)
+    disk.set()
+    assert source.stop(FAILSAFE_S)
+    assert [event.path for event in sink.of(Recording)] == [str(tmp_path / "slow.jsonl"), None]  # type: ignore[attr-defined]
+
+
+def test_a_recording_that_fails_late_leaves_a_newer_one_alone(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    sink = Collector()
+    source = Recorded(SyntheticSource(pace=FAST), None, lambda: path)
+    source.start(sink)
+    sink.wait_for_kind(RoundFinished)
+    source.send(cmd.Record())
+    sink.wait_for_kind(Recording)
+    source._failed(Recorder(tmp_path / "older.jsonl", lambda fault: None), "the disk is full")
+    source.send(cmd.NextPrompt())
+    sink.wait_for_kind(RoundFinished, 2)
+    assert source.stop(FAILSAFE_S)
+    assert sum(isinstance(event, RoundFinished) for _, event in Trace.open(path)) == 2

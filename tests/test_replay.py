@@ -23,7 +23,7 @@ from spectui.samples import TelemetrySample
 from spectui.sources.lane_time import LaneClock, Playing
 from spectui.sources.replay import NO_ENGINES, NOT_KNOWN_YET, Replay
 from spectui.trace.index import Timeline
-from spectui.trace.reader import Trace
+from spectui.trace.reader import Trace, TraceError
 from tests.making_machines import HOST, MEMORIES
 from tests.test_synthetic import FAILSAFE_S, Collector
 from tests.trace.making import file_of, folded, made_run, picture
@@ -294,6 +294,23 @@ def test_what_is_wrong_in_a_trace_is_said_once(trace: Path, tmp_path: Path) -> N
         sink.wait_for(lambda seen: sum(isinstance(event, RunStarted) for event in seen) >= 2)
         said = [e.text for e in sink.events if isinstance(e, Notice) and "damaged" in e.text]
     assert said == ["damaged.jsonl has 2 damaged lines; line 41 is broken: it is no JSON; it is left out"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), TraceError("gone")])
+def test_a_replay_that_dies_keeps_no_frame_waiting(
+    trace: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, sink = Replay(Timeline(Trace.open(trace)), speed=FAST, now=quick), Watcher()
+
+    def die(event: Event) -> None:
+        source.slot.stepping(True)
+        raise error
+
+    monkeypatch.setattr(source, "_play_next", die)
+    source.start(sink)
+    sink.wait_until(lambda state: state.fault is not None)
+    assert source.stop(FAILSAFE_S)
+    assert not source.slot.busy
 
 
 def test_a_loop_begins_again(trace: Path, events: list[Event]) -> None:

@@ -27,8 +27,9 @@ SLOW = Pace(real_time=0.05)
 class Collector:
     """A sink that lets a test wait for an event."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float = FAILSAFE_S) -> None:
         self.events: list[ev.Event] = []
+        self._patience_s = patience_s
         self._more = threading.Condition()
 
     def emit(self, event: ev.Event) -> None:
@@ -38,7 +39,7 @@ class Collector:
 
     def wait_for(self, found: Callable[[list[ev.Event]], bool]) -> None:
         with self._more:
-            assert self._more.wait_for(lambda: found(self.events), FAILSAFE_S), self.events[-3:]
+            assert self._more.wait_for(lambda: found(self.events), self._patience_s), self.events[-3:]
 
     def wait_for_kind(self, kind: type[ev.Event], count: int = 1) -> None:
         self.wait_for(lambda events: sum(isinstance(event, kind) for event in events) >= count)
