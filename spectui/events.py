@@ -69,12 +69,13 @@ class LaneInfo:
 class Sampling:
     """How every lane samples.
 
-    ``temperature`` 0 is greedy; ``seed`` None leaves the choice to the engine; ``json_schema`` is a JSON schema as
-    text that the output must follow, None for free text.
+    ``temperature`` 0 is greedy; ``top_k`` 0 leaves every token in the choice; ``seed`` None leaves the choice to the
+    engine; ``json_schema`` is a JSON schema as text that the output must follow, None for free text.
     """
 
     temperature: float = 0.0
     top_p: float = 1.0
+    top_k: int = 0
     seed: int | None = None
     max_tokens: int = 256
     ignore_eos: bool = False
@@ -82,14 +83,49 @@ class Sampling:
     json_schema: str | None = None
 
 
+Role: TypeAlias = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation."""
+
+    role: Role
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One prompt of a prompt set: ``text`` is the user's message, ``index`` counts from 0 within ``count``."""
+    """One prompt of a prompt set: what is answered, and what stands before it.
+
+    Attributes:
+        text: The user's message that is answered.
+        category: What kind of prompt it is.
+        index: Its place in the set, from 0.
+        count: How many the set has.
+        before: The conversation up to here as the set has it: a system message, earlier turns with their answers.
+        asked: The user's earlier turns of a conversation that is raced turn by turn; behind each stands the lane's own
+            answer, which differs from lane to lane.
+        later: The user's turns that follow once this one is answered.
+    """
 
     text: str
     category: str = "prompt"
     index: int = 0
     count: int = 1
+    before: tuple[Message, ...] = ()
+    asked: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+
+    @property
+    def turn(self) -> int:
+        """Which turn of its conversation this is, from 0."""
+        return len(self.asked)
+
+    @property
+    def turns(self) -> int:
+        """How many turns its conversation has."""
+        return len(self.asked) + 1 + len(self.later)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,21 +154,31 @@ class LaneStage:
 
 @dataclass(frozen=True, slots=True)
 class RoundStarted:
-    """All ready lanes start the same prompts at once; lane clocks of the round count from here."""
+    """All ready lanes start the same prompts at once; lane clocks of the round count from here.
+
+    ``absent`` are the slots of prompts that are not raced in this round: their conversation has no such turn, or they
+    were refused.
+    """
 
     round: int
     prompts: tuple[Prompt, ...]
     sampling: Sampling
+    absent: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RequestStarted:
-    """``slot`` is the request's place in its round, the same in every lane; the first prompt has slot 0."""
+    """``slot`` is the request's place in its round, the same in every lane; the first prompt has slot 0.
+
+    ``as_ar`` is False where its prompt is not, token for token, that of the first AR lane, because the two gave other
+    answers to an earlier turn: what follows cannot be compared.
+    """
 
     lane: str
     request: str
     slot: int
     prompt_tokens: int
+    as_ar: bool = True
 
 
 @dataclass(frozen=True, slots=True)

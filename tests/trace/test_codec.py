@@ -205,6 +205,22 @@ def test_a_broken_line_says_what_is_wrong_with_it(line: str, said: str) -> None:
     assert str(found.value).startswith(("is broken: ", "makes no sense: "))
 
 
+def test_an_older_trace_knows_no_conversations() -> None:
+    line = '{"t":1,"e":"RoundStarted","round":0,"prompts":[{"text":"a"}],"sampling":{"top_p":0.9}}'
+    assert decode(line) == (1, ev.RoundStarted(0, (ev.Prompt("a"),), ev.Sampling(top_p=0.9)))
+    assert encode(1, ev.RoundStarted(0, (ev.Prompt("a"),), ev.Sampling(top_p=0.9))) == line
+    line = '{"t":1,"e":"RequestStarted","lane":"mtp","request":"0.0","slot":0,"prompt_tokens":9}'
+    assert decode(line) == (1, ev.RequestStarted("mtp", "0.0", 0, 9, as_ar=True))
+
+
+def test_a_conversation_comes_back_whole() -> None:
+    said = (ev.Message("system", "Be."), ev.Message("user", "a"), ev.Message("assistant", "b"))
+    prompt = ev.Prompt("d", "stem", 3, 9, said, asked=("c",), later=("e", "f"))
+    event = ev.RoundStarted(1, (prompt, ev.Prompt("x")), ev.Sampling(top_k=40), absent=(1,))
+    assert decode(encode(1, event)) == (1, event)
+    assert (prompt.turn, prompt.turns) == (1, 4)
+
+
 def test_unknown_kinds_and_fields_are_no_errors() -> None:
     assert decode('{"t":4,"e":"Teleported","lane":"ar"}') == (4, None)
     assert decode('{"t":4,"e":"Paused","paused":true,"why":{"deep":[1e5]}}') == (4, ev.Paused(True))
