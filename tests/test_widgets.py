@@ -507,6 +507,29 @@ def test_the_status_line() -> None:
     assert status(view, 20) == "SpecTUI" + " " * 13
 
 
+def test_the_status_line_counts_the_turns_of_a_conversation() -> None:
+    run = Race(AR, requests=2)
+    done = ev.Prompt("p", "coding", 2, 20)
+    run.tell(ev.RoundStarted(1, (done, ev.Prompt("q", "stem", 3, 20, asked=("p",), later=("r",))), ev.Sampling(), (0,)))
+    assert "coding 3/20   turn 2/3   greedy   2 requests" in status(run.view, 120)
+    assert "turn" not in status(race().view, 120)
+
+
+def test_the_status_line_says_how_lanes_sample() -> None:
+    run = Race(AR)
+    run.tell(ev.RoundStarted(1, (ev.Prompt("p"),), ev.Sampling(0.7, top_p=0.9, top_k=40)))
+    assert "T=0.7 top-p 0.9 top-k 40" in status(run.view, 120)
+
+
+def test_a_request_that_sits_the_round_out_says_so_in_place_of_its_text() -> None:
+    run = Race(AR, requests=2)
+    prompts = (ev.Prompt("p"), ev.Prompt("q", asked=("p",)))
+    run.tell(ev.RoundStarted(1, prompts, ev.Sampling(), absent=(0,)))
+    run.tell(ev.RequestStarted("ar", "1.1", 1, 10))
+    (span,) = lane_message(run.lane(AR), PaneState(1))
+    assert span[0] == "this request sits the round out: its conversation is over, or it was refused"
+
+
 def test_the_status_line_says_what_is_wrong() -> None:
     run = Race(AR, requests=4, temperature=0.7)
     run.tell(ev.Paused(True))

@@ -42,6 +42,7 @@ def _lane_stage(state: RunState, event: ev.LaneStage) -> None:
 def _round_started(state: RunState, event: ev.RoundStarted) -> None:
     state.round = event.round
     state.prompts = event.prompts
+    state.absent = event.absent
     state.sampling = event.sampling
     state.round_over = False
     state.inspected = None
@@ -53,7 +54,7 @@ def _round_started(state: RunState, event: ev.RoundStarted) -> None:
 
 def _request_started(state: RunState, event: ev.RequestStarted) -> None:
     if lane := state.lanes.get(event.lane):
-        lane.round.requests[event.slot] = RequestState(event.request, event.slot, event.prompt_tokens)
+        lane.round.requests[event.slot] = RequestState(event.request, event.slot, event.prompt_tokens, event.as_ar)
         lane.revision += 1
 
 
@@ -108,7 +109,7 @@ def _compare(state: RunState, lane: LaneState, request: RequestState) -> None:
         return
     if request.comparison is None:
         original = reference.round.requests.get(request.slot)
-        if original is None:
+        if original is None or not request.as_ar:
             return
         request.comparison = Comparison(original.ids, request.ids)
     _went_apart(state, request.comparison)
@@ -145,7 +146,7 @@ def _margin(state: RunState, event: ev.Margin) -> None:
 
 
 def _round_finished(state: RunState, event: ev.RoundFinished) -> None:
-    state.round_over = event.round == state.round
+    state.round_over = event.round == state.round and not state.goes_on
     state.revision += 1
 
 
@@ -220,6 +221,9 @@ def _notice(state: RunState, event: ev.Notice) -> None:
     state.notices += 1
     if event.level == "error" and event.lane is None:
         state.fault = event.text
+    if event.refused and state.round is not None:
+        # The next turn does not begin, so that the last one was the end.
+        state.round_over = not any(lane.running for lane in state.lanes.values())
     state.revision += 1
 
 

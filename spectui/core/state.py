@@ -42,11 +42,13 @@ K_CHANGES = 8
 
 @dataclass(slots=True)
 class RequestState:
-    """One request of one lane. ``comparison`` is None for the reference lane itself and where sampling is random."""
+    """One request of one lane. ``as_ar`` is whether it began where AR's did; ``comparison`` is None where it did not,
+    for the reference lane itself, and where sampling is random."""
 
     request: str
     slot: int
     prompt_tokens: int
+    as_ar: bool = True
     ids: array[int] = field(default_factory=lambda: array("l"))
     log: TokenLog = field(default_factory=TokenLog)
     history: History = field(default_factory=History)
@@ -127,6 +129,7 @@ class LaneState:
 class RunState:
     """The whole run. ``revision`` moves with what concerns no single lane.
 
+    ``absent`` are the slots that sit the round out;
     ``notices`` counts them, so that the same sentence said twice is news twice; ``fault`` is why the source as a whole
     gave up, None while it lives; ``tuning`` is where the last search for a best K stands, or how it ended;
     ``inspected`` is the step that was looked at last; ``machine`` is what the telemetry says;
@@ -139,6 +142,7 @@ class RunState:
     lanes: dict[str, LaneState] = field(default_factory=dict)
     round: int | None = None
     prompts: tuple[Prompt, ...] = ()
+    absent: tuple[int, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
     round_over: bool = False
     paused: bool = False
@@ -155,6 +159,11 @@ class RunState:
     divergences: int = 0
     events: int = 0
     revision: int = 0
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a conversation of the round has another turn, which begins by itself when this one is over."""
+        return any(prompt.later for slot, prompt in enumerate(self.prompts) if slot not in self.absent)
 
     @property
     def reference(self) -> LaneState | None:

@@ -93,6 +93,8 @@ class LaneView:
 class RunView:
     """The whole screen. ``lane_time_s`` is the furthest lane clock of the round.
 
+    ``goes_on`` is whether a conversation of the round has another turn, which begins by itself: the round is not over
+    before the last one is.
     ``notices`` counts the notices so far, of which ``notice`` is the last; ``fault`` is why the source as a whole gave
     up, None while it lives; ``tuning`` is where the last search for a best K stands, or how it ended;
     ``inspected`` is the step that was looked at last; ``telemetry`` is what the machine says, None before its
@@ -122,6 +124,7 @@ class RunView:
     playhead: Playhead | None = None
     marks: PlaybackMarks | None = None
     recording: str | None = None
+    goes_on: bool = False
 
 
 class Viewer:
@@ -159,6 +162,7 @@ class Viewer:
             prompts=state.prompts,
             sampling=state.sampling,
             round_over=state.round_over,
+            goes_on=state.goes_on,
             paused=state.paused if state.playhead is None else state.playhead.paused,
             notice=state.notice,
             lost=state.lost,

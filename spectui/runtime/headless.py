@@ -14,7 +14,17 @@ from spectui.core.jump import Emitted, Jumped
 from spectui.core.rates import per_second
 from spectui.core.reducer import reduce
 from spectui.core.state import LaneState, RunState
-from spectui.events import Event, LaneStage, Margin, Notice, RequestFinished, RoundFinished, RoundStarted, Step
+from spectui.events import (
+    Event,
+    LaneStage,
+    Margin,
+    Notice,
+    Prompt,
+    RequestFinished,
+    RoundFinished,
+    RoundStarted,
+    Step,
+)
 from spectui.sources.base import Source
 
 DASH = "—"
@@ -31,7 +41,7 @@ class _Queue:
 
 
 def run_headless(source: Source, rounds: int, out: TextIO, *, as_json: bool) -> RunState:
-    """Race ``rounds`` prompts and report on ``out``; returns everything that is known about the run."""
+    """Race ``rounds`` prompts, each conversation whole, and report on ``out``; returns what is known about the run."""
     sink = _Queue()
     state = RunState()
     say: Callable[[str], None] = (lambda line: None) if as_json else (lambda line: print(line, file=out, flush=True))
@@ -46,7 +56,7 @@ def run_headless(source: Source, rounds: int, out: TextIO, *, as_json: bool) -> 
         reduce(state, event)
         if line := describe(event, time.monotonic() - started):
             say(line)
-        if isinstance(event, RoundFinished) or _refused(event):
+        if (isinstance(event, RoundFinished) and not state.goes_on) or _refused(event):
             raced += 1
             if raced < rounds:
                 source.send(NextPrompt())
@@ -61,7 +71,7 @@ def run_headless(source: Source, rounds: int, out: TextIO, *, as_json: bool) -> 
 
 
 def _refused(event: Event) -> bool:
-    """Whether a round did not begin, because its prompt is too long."""
+    """Whether a round did not begin, because its prompt is too long or the chat template does not take it."""
     return isinstance(event, Notice) and event.refused
 
 
@@ -79,8 +89,8 @@ def describe(event: Event, elapsed_s: float) -> str | None:
         case LaneStage(lane, stage, detail):
             progress = f" {event.done * 100 // event.total} %" if event.done is not None and event.total else ""
             return f"{lane:<12} {stage}{' ' + detail if detail else ''}{progress} ({elapsed_s:.1f} s)"
-        case RoundStarted(number, prompts):
-            return f"round {number}: " + " | ".join(" ".join(p.text.split())[:100] for p in prompts)
+        case RoundStarted(number, prompts, _, absent):
+            return f"round {number}: " + " | ".join(_prompt_line(p) for s, p in enumerate(prompts) if s not in absent)
         case RequestFinished(lane, request, _, reason, emitted):
             return f"{lane:<12} request {request} finished ({reason}), {emitted} tokens"
         case Margin(lane, slot, position, margin):
@@ -88,6 +98,11 @@ def describe(event: Event, elapsed_s: float) -> str | None:
         case Notice(text, lane):
             return f"{lane or 'note':<12} {text}"
     return None
+
+
+def _prompt_line(prompt: Prompt) -> str:
+    turn = f"(turn {prompt.turn + 1} of {prompt.turns}) " if prompt.turns > 1 else ""
+    return turn + " ".join(prompt.text.split())[:100]
 
 
 def _step_line(step: Step) -> str:

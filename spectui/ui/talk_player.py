@@ -169,7 +169,8 @@ class TalkPlayer:
             self._round_is_due, self._round_is_over, self._at_end = True, False, False
 
     def _ended(self, view: RunView) -> bool:
-        return view.fault is not None or self._at_end or (not self._round_is_due and self._round_is_over)
+        over = not self._round_is_due and self._round_is_over
+        return view.fault is not None or self._at_end or (over and (view.round_over or not view.goes_on))
 
     def _wait(self, seconds: float) -> None:
         self._timer += 1

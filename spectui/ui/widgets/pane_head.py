@@ -147,6 +147,8 @@ def lane_message(lane: LaneView, state: PaneState) -> tuple[Span, ...]:
         return ((lane.failed or "The lane failed; the log says more.", "bad"),)
     if lane.stage.stage != "ready" and lane.stage.detail:
         return ((lane.stage.detail, "muted"),)
+    if lane.stream is None and lane.requests:
+        return (("this request sits the round out: its conversation is over, or it was refused", "muted"),)
     if lane.stream is None and lane.info.note:
         return ((lane.info.note, "muted"),)
     return ()

@@ -60,11 +60,22 @@ def _left(run: RunView) -> list[_Item]:
     if run.prompts:
         prompt = run.prompts[0]
         items.append((6, (f"{safe(prompt.category)} {prompt.index + 1}/{prompt.count}", "text")))
-    temperature = run.sampling.temperature
-    items.append((7, (f"T={temperature:g}" if temperature > 0 else "greedy", "muted")))
+        # Those with fewer turns sit the later ones out.
+        furthest = max(run.prompts, key=lambda prompt: (prompt.turn, prompt.turns))
+        if furthest.turns > 1:
+            items.append((6, (f"turn {furthest.turn + 1}/{furthest.turns}", "text")))
+    items.append((7, (_sampling(run), "muted")))
     if count := len(run.prompts):
         items.append((9, (f"{count} request{'s' if count > 1 else ''}", "muted")))
     return items
+
+
+def _sampling(run: RunView) -> str:
+    sampling = run.sampling
+    if sampling.temperature <= 0:
+        return "greedy"
+    top_p = f" top-p {sampling.top_p:g}" if sampling.top_p < 1 else ""
+    return f"T={sampling.temperature:g}{top_p}" + (f" top-k {sampling.top_k}" if sampling.top_k else "")
 
 
 def _right(run: RunView, lag_ms: float | None, dropped: int) -> list[_Item]:
