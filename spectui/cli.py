@@ -173,7 +173,18 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument("--loop", action="store_true", help="begin again at the end")
     serve.add_argument("--theme", default=None, metavar="NAME", help="colours")
     # Known only to say why an engine is not served.
-    engines = ("model", "lane", "prompt", "prompts", "category", "concurrency", "max-tokens", "engine-arg", "record")
+    engines = (
+        "model",
+        "lane",
+        "prompt",
+        "prompts",
+        "category",
+        "system",
+        "concurrency",
+        "max-tokens",
+        "engine-arg",
+        "record",
+    )
     for option in engines:
         serve.add_argument(f"--{option}", action="append", dest="engine", help=argparse.SUPPRESS)
 
@@ -234,8 +245,25 @@ def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False
         "--lane", action="append", default=[], metavar="SPEC", help="a lane, such as ar, mtp:k=4 or ngram:k=5; repeat"
     )
     parser.add_argument("--prompt", default=None, metavar="TEXT", help="race this prompt")
-    parser.add_argument("--prompts", default=None, metavar="FILE", help="prompts: JSON lines, or one a line")
+    parser.add_argument(
+        "--prompts",
+        default=None,
+        metavar="FILE",
+        help="prompts: lines, JSON lines, ShareGPT, a batch; - is standard input",
+    )
     parser.add_argument("--category", default=None, metavar="NAME", help="only prompts of this category")
+    parser.add_argument("--system", default=None, metavar="TEXT", help="a system message for prompts that have none")
+    parser.add_argument(
+        "--chat-template-arg",
+        action="append",
+        default=[],
+        type=values.template_argument,
+        metavar="KEY=VALUE",
+        help="what the model's chat template is told, such as enable_thinking=false; repeat",
+    )
+    parser.add_argument(
+        "--raw", action="store_true", help="give prompts to the model as they are, without its template"
+    )
     if several:
         parser.add_argument(
             "--concurrency", type=values.concurrencies, default=(1,), metavar="LIST", help="such as 1,4 (1)"
@@ -246,6 +274,8 @@ def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False
         )
     parser.add_argument("--max-tokens", type=values.positive, default=256, metavar="N", help="tokens per answer (256)")
     parser.add_argument("--temperature", type=values.temperature, default=0.0, metavar="T", help="0 is greedy (0)")
+    parser.add_argument("--top-p", type=values.top_p, default=1.0, metavar="P", help="sample from this share (1)")
+    parser.add_argument("--top-k", type=values.top_k, default=0, metavar="N", help="sample from so many tokens (all)")
     parser.add_argument("--seed", type=values.whole, default=0, metavar="N", help="seed for sampling (0)")
     parser.add_argument("--ignore-eos", action="store_true", help="always generate --max-tokens tokens")
     parser.add_argument(

@@ -47,6 +47,25 @@ def temperature(text: str) -> float:
     return number
 
 
+def top_p(text: str) -> float:
+    """A share of the probability, above 0 and at most 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a share above 0 and at most 1")
+    return number
+
+
+def top_k(text: str) -> int:
+    """How many of the likeliest tokens; 0 and, as in vLLM, -1 mean all of them."""
+    number = whole(text)
+    if not -1 <= number < 2**31:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of tokens: 0 is all of them")
+    return max(0, number)
+
+
 def speed(text: str) -> float:
     """A speed of a replay, from 0.1 to 50."""
     try:
@@ -79,7 +98,36 @@ def key_value(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.isidentifier():
         raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE, as in max_model_len=4096")
+    return key, _json_or_text(value)
+
+
+def template_argument(text: str) -> tuple[str, Any]:
+    """``KEY=VALUE`` for a chat template; the value likewise."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.isidentifier():
+        raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE, as in enable_thinking=false")
+    if key in _OF_THE_PROMPT:
+        raise argparse.ArgumentTypeError(f"'{key}' is not possible: it comes from the prompt")
+    return key, _json_or_text(value)
+
+
+_OF_THE_PROMPT = frozenset(
+    {
+        "add_generation_prompt",
+        "chat_template",
+        "continue_final_message",
+        "conversation",
+        "messages",
+        "return_dict",
+        "return_tensors",
+        "tokenize",
+        "tools",
+    }
+)
+
+
+def _json_or_text(value: str) -> Any:
     try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, {"true": True, "false": False, "none": None}.get(value.lower(), value)
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return {"true": True, "false": False, "none": None}.get(value.lower(), value)

@@ -52,6 +52,7 @@ class FakeLane:
         self.clock_ns = self.own_ns = 0
         self.disagreements: list[Any] = []
         self.k = info.k_first
+        self.rendered: list[list[tuple[str, str]]] = []
         self._sampling = Sampling()
         self._requests: dict[str, FakeRequest] = {}
         self._token = sum(map(ord, info.name))
@@ -65,6 +66,17 @@ class FakeLane:
     @property
     def running(self) -> bool:
         return bool(self._requests)
+
+    def render(self, messages: list[dict[str, str]], template: str | None, arguments: Mapping[str, Any]) -> list[int]:
+        self._count("render")
+        self.rendered.append([(message["role"], message["content"]) for message in messages])
+        return [ord(c) for message in messages for c in message["content"]]
+
+    def unknown_arguments(self, template: str, arguments: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+        return {}
+
+    def answer(self, request: FakeRequest) -> str:
+        return f"{self.info.name} {len(request.ids)}"
 
     def add(self, request: str, slot: int, prompt_ids: Sequence[int], sampling: Sampling) -> FakeRequest:
         self._count("add")

@@ -211,7 +211,7 @@ def test_an_inspection_that_fails_says_why(dies: bool, monkeypatch: pytest.Monke
 def test_a_prompt_that_ends_in_an_error_ends_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     host, sink = fake_host(monkeypatch, *LANES), Collector()
     with monkeypatch.context() as patched:
-        patched.setattr("spectui.sources.vllm.race.chat_ids", _failing_template)
+        patched.setattr("spectui.sources.vllm.race.prompt_ids", _failing_template)
         host.start(sink)
         sink.wait_for_kind(Notice)
     host.send(cmd.SetPrompt("works"))
@@ -221,5 +221,5 @@ def test_a_prompt_that_ends_in_an_error_ends_no_engine(monkeypatch: pytest.Monke
     assert notice == Notice("the prompt cannot be raced: there is no template for that", level="warning", refused=True)
 
 
-def _failing_template(tokenizer: object, text: str) -> list[int]:
+def _failing_template(*_: object) -> list[int]:
     raise ValueError("there is no template for that")

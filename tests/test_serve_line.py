@@ -13,6 +13,14 @@ from spectui.core.serve_line import serve_line
 DRAFTING = {"method": "mtp", "num_speculative_tokens": 7, "model": "a head's folder"}
 
 
+def test_what_the_chat_template_was_told_is_part_of_it() -> None:
+    line = serve_line("some/model", DRAFTING, {1: 0}, template_arguments={"enable_thinking": False})
+    words = shlex.split(line)
+    assert words[:4] == ["vllm", "serve", "some/model", "--default-chat-template-kwargs"]
+    assert json.loads(words[4]) == {"enable_thinking": False}
+    assert "--default" not in serve_line("some/model", DRAFTING, {1: 0}, template_arguments={})
+
+
 @pytest.mark.parametrize(
     ("best", "k", "table"),
     [

@@ -13,7 +13,7 @@ from demos.drafters.walk import Acceptance
 from spectui.events import Prompt
 from spectui.sources.vllm import compat
 from spectui.sources.vllm.lane_spec import LaneSpec
-from spectui.sources.vllm.rounds import chat_ids
+from spectui.sources.vllm.prompting import chat_ids
 
 MAX_TOKENS = 128
 

@@ -14,7 +14,7 @@ from demos.drafters.engine import Batcher, batch_engine
 from demos.drafters.pace import Pace
 from demos.drafters.prompts import heldout_prompts, openings
 from demos.drafters.questions import read_rows, write_rows
-from spectui.sources.vllm.rounds import chat_ids
+from spectui.sources.vllm.prompting import chat_ids
 
 MARK = "MESSAGE"
 LONGEST_TOKENS = 120

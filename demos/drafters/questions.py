@@ -10,7 +10,7 @@ from typing import Any
 
 from demos.drafters.answers import Question
 from demos.drafters.prompts import training_prompts
-from spectui.sources.vllm.rounds import chat_ids
+from spectui.sources.vllm.prompting import chat_ids
 
 SAMPLED_SHARE = 0.25
 TEMPERATURES = (0.6, 0.8, 1.0)

@@ -117,7 +117,7 @@ def heldout(job: Job) -> bool:
 
     from demos.drafters.answers import Question, answer
     from demos.drafters.evaluate import MAX_TOKENS
-    from spectui.sources.vllm.rounds import chat_ids
+    from spectui.sources.vllm.prompting import chat_ids
 
     tokenizer: Any = AutoTokenizer.from_pretrained(job.target)
     questions = [

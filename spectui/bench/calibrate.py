@@ -14,17 +14,20 @@ import random
 import sys
 import threading
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from itertools import cycle
 from typing import Any
 
 from spectui.bench.children import Child
 from spectui.bench.harness import Case, Measurement, Sample, Spread, environment, interleave
+from spectui.bench.prompts import first_turn, kept_for_children
 from spectui.bench.report import calibration_lines
-from spectui.bench.workload import race_once, tapped_once, untapped_once
+from spectui.bench.workload import Work, race_once, tapped_once, untapped_once
+from spectui.core.prompt_files import PromptError
 from spectui.core.rates import percentile
 from spectui.sources.mailbox import Mailbox
+from spectui.sources.vllm.prompting import PromptRefusedError
 
 PARTS = ("tap", "screen", "race", "telemetry")
 TOKENS = 128
@@ -41,7 +44,7 @@ KEY_PAUSE_S = (0.06, 0.18)
 
 def calibrate(options: argparse.Namespace) -> int:
     """Measure the chosen parts and print them; returns the exit code."""
-    from spectui.cli import UsageError
+    from spectui.cli import RunError, UsageError
 
     chosen = tuple(part.strip() for part in (options.only or ",".join(PARTS)).split(","))
     if unknown := set(chosen) - set(PARTS):
@@ -57,10 +60,16 @@ def calibrate(options: argparse.Namespace) -> int:
         "piece_tokens": PIECE_TOKENS,
         "pieces": PIECES,
     }
-    if "screen" in chosen:
-        result |= _screen(options)
-    if {"tap", "race", "telemetry"} & set(chosen):
-        result |= _engines(options, chosen, gpu=gpu)
+    try:
+        with kept_for_children(options.prompts) as options.prompts:
+            if "screen" in chosen:
+                result |= _screen(options)
+            if {"tap", "race", "telemetry"} & set(chosen):
+                result |= _engines(options, chosen, gpu=gpu)
+    except PromptError as error:
+        raise UsageError(str(error)) from error
+    except PromptRefusedError as error:
+        raise RunError(str(error)) from error
     print(json.dumps(result, indent=2) if options.json else "\n".join(calibration_lines(result)))
     return 0
 
@@ -145,7 +154,7 @@ def _engines(options: argparse.Namespace, chosen: tuple[str, ...], *, gpu: bool)
     from spectui.sources.vllm.lane_spec import lane_infos
 
     config = host_config(options, gpu=gpu)
-    prompts = tuple(replace(prompt, index=0, count=1) for prompt in config.prompts[: config.concurrency])
+    work = Work(tuple(first_turn(prompt) for prompt in config.prompts[: config.concurrency]), config.chat)
     mailbox = Mailbox()
     result: dict[str, Any] = {}
     with quiet_output():
@@ -157,25 +166,25 @@ def _engines(options: argparse.Namespace, chosen: tuple[str, ...], *, gpu: bool)
                 lanes.append(Lane(info, spec, target, config.engine_args))
                 lanes[-1].warm_up(WARM_UP_IDS)
         if "tap" in chosen:
-            result["tap"] = _tap(lanes, prompts, mailbox, options.repetitions)
+            result["tap"] = _tap(lanes, work, mailbox, options.repetitions)
         if "race" in chosen:
-            result["race"] = _race(lanes, prompts, options.repetitions)
+            result["race"] = _race(lanes, work, options.repetitions)
             result["own_share"] = {lane.info.name: lane.own_ns / (lane.clock_ns + lane.own_ns) for lane in lanes}
         if "telemetry" in chosen:
-            result["telemetry"] = _telemetry(lanes, prompts, mailbox, options.repetitions)
+            result["telemetry"] = _telemetry(lanes, work, mailbox, options.repetitions)
     return result
 
 
-def _tap(lanes: list[Any], prompts: Any, mailbox: Mailbox, repetitions: int) -> dict[str, Any]:
+def _tap(lanes: list[Any], work: Work, mailbox: Mailbox, repetitions: int) -> dict[str, Any]:
     """(a): the same engine with and without the tap."""
 
     def on(lane: Any) -> dict[str, Any]:
-        sample = tapped_once(lane, prompts, PIECE_TOKENS, mailbox.emit)
+        sample = tapped_once(lane, work, PIECE_TOKENS, mailbox.emit)
         mailbox.drain()
         return {f"{lane.info.name} on": sample}
 
     def off(lane: Any) -> dict[str, Any]:
-        return {f"{lane.info.name} off": untapped_once(lane, prompts, PIECE_TOKENS)}
+        return {f"{lane.info.name} off": untapped_once(lane, work, PIECE_TOKENS)}
 
     cases = []
     for lane in lanes:
@@ -187,14 +196,14 @@ def _tap(lanes: list[Any], prompts: Any, mailbox: Mailbox, repetitions: int) -> 
     return {lane.info.name: _spread(measured.ratio(f"{lane.info.name} on", f"{lane.info.name} off")) for lane in lanes}
 
 
-def _race(lanes: list[Any], prompts: Any, repetitions: int) -> dict[str, Any]:
+def _race(lanes: list[Any], work: Work, repetitions: int) -> dict[str, Any]:
     """(c): each lane in the race and alone."""
 
     def together() -> dict[str, Any]:
-        return {f"{name} in the race": sample for name, sample in race_once(lanes, prompts, PIECE_TOKENS).items()}
+        return {f"{name} in the race": sample for name, sample in race_once(lanes, work, PIECE_TOKENS).items()}
 
     def alone(lane: Any) -> dict[str, Any]:
-        return {f"{name} alone": sample for name, sample in race_once([lane], prompts, PIECE_TOKENS).items()}
+        return {f"{name} alone": sample for name, sample in race_once([lane], work, PIECE_TOKENS).items()}
 
     cases = [Case("all lanes in the race", together)]
     cases += [Case(f"{lane.info.name} alone", partial(alone, lane)) for lane in lanes]
@@ -206,7 +215,7 @@ def _race(lanes: list[Any], prompts: Any, repetitions: int) -> dict[str, Any]:
     }
 
 
-def _telemetry(lanes: list[Any], prompts: Any, mailbox: Mailbox, repetitions: int) -> dict[str, Any]:
+def _telemetry(lanes: list[Any], work: Work, mailbox: Mailbox, repetitions: int) -> dict[str, Any]:
     """(f): the race with and without a sampler, and what the sampler's thread computes."""
     from spectui.sources.demo_model.cache import cache_root
     from spectui.telemetry.sampler import Sampler, open_readers
@@ -214,7 +223,7 @@ def _telemetry(lanes: list[Any], prompts: Any, mailbox: Mailbox, repetitions: in
     spent_ns = wall_ns = 0
 
     def raced(label: str) -> dict[str, Any]:
-        samples = race_once(lanes, prompts, PIECE_TOKENS)
+        samples = race_once(lanes, work, PIECE_TOKENS)
         together = Sample(sum(one.tokens for one in samples.values()), sum(one.seconds for one in samples.values()))
         return {label: together}
 
@@ -239,14 +248,20 @@ def _telemetry(lanes: list[Any], prompts: Any, mailbox: Mailbox, repetitions: in
 def _passed_on(options: argparse.Namespace) -> list[str]:
     """The engine options as a child's command line."""
     arguments: list[str] = []
-    for name in ("model", "prompt", "prompts", "category"):
+    for name in ("model", "prompt", "prompts", "category", "system"):
         if (value := getattr(options, name)) is not None:
-            arguments += [f"--{name}", value]
+            # In one word, since a text may begin with a dash.
+            arguments.append(f"--{name}={value}")
     for spec in options.lane:
         arguments += ["--lane", spec]
     for key, value in options.engine_arg:
         arguments += ["--engine-arg", f"{key}={json.dumps(value)}"]
-    return [*arguments, f"--concurrency={options.concurrency}", f"--seed={options.seed}"]
+    for key, value in options.chat_template_arg:
+        arguments += ["--chat-template-arg", f"{key}={json.dumps(value)}"]
+    if options.raw:
+        arguments.append("--raw")
+    plain = ("concurrency", "seed", "temperature", "top_p", "top_k")
+    return arguments + [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in plain]
 
 
 def _spread(spread: Spread) -> dict[str, float]:

@@ -1,18 +1,23 @@
-"""Prompt sets: the built-in one, and files of the user's."""
+"""Prompt sets: the built-in one, files of the user's, and standard input."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
+from spectui.core.prompt_files import Found, PromptError, printable, read_prompts
 from spectui.events import Prompt
 
+STANDARD_INPUT = "-"
+"""In place of a file's name."""
 
-class PromptError(ValueError):
-    """No prompts could be had; the message is one sentence with what to do."""
+MOST_NAMED = 20
+"""Categories that a sentence names."""
 
 
 def builtin(category: str | None = None) -> tuple[Prompt, ...]:
@@ -21,47 +26,87 @@ def builtin(category: str | None = None) -> tuple[Prompt, ...]:
     Raises:
         PromptError: There is no such category.
     """
-    text = resources.files("spectui.bench").joinpath("prompts.jsonl").read_text(encoding="utf-8")
-    return _chosen(_rows(text.splitlines(), "the built-in prompts"), category)
+    data = resources.files("spectui.bench").joinpath("prompts.jsonl").read_bytes()
+    return _chosen(read_prompts(data, "prompts.jsonl").prompts, category, "the built-in set")
 
 
 def from_file(path: Path, category: str | None = None) -> tuple[Prompt, ...]:
-    """Prompts of a file: JSON lines with ``prompt`` or ``messages`` and perhaps ``category``, else one a line.
+    """Prompts of a file of any kind that `read_prompts` knows.
 
     Raises:
-        PromptError: The file cannot be read, has a broken line, or has nothing in the category.
+        PromptError: The file cannot be read, a row of it cannot be raced, or nothing is in the category.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PromptError(f"the prompt file {path} cannot be read: {error}") from error
-    return _chosen(_rows(lines, str(path)), category)
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise PromptError(f"the prompt file {path} cannot be read: {why}") from error
+    return _chosen(_told(read_prompts(data, str(path))), category, str(path))
 
 
-def _rows(lines: Iterable[str], where: str) -> list[Prompt]:
-    return [_prompt(line, f"{where}, line {n}") for n, line in enumerate(lines, 1) if line.strip()]
+def from_standard_input(category: str | None = None) -> tuple[Prompt, ...]:
+    """Prompts that are piped in; likewise.
+
+    Raises:
+        PromptError: Likewise, or nothing is piped in.
+    """
+    return _chosen(_told(read_prompts(_standard_input(), _PIPED)), category, _PIPED)
 
 
-def _prompt(line: str, where: str) -> Prompt:
-    if not line.lstrip().startswith("{"):
-        return Prompt(line.strip())
+_PIPED = "standard input"
+
+
+def _standard_input() -> bytes:
+    closed = PromptError("--prompts - reads standard input, which is closed: pipe the prompts in")
+    if sys.stdin is None or sys.stdin.closed:
+        raise closed
+    if sys.stdin.isatty():
+        raise PromptError("--prompts - reads standard input, which is the terminal: pipe the prompts in")
     try:
-        row: Any = json.loads(line)
-        text = row["prompt"] if "prompt" in row else _first_user_message(row["messages"])
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise PromptError(f'{where} is no prompt: a row needs "prompt" or "messages"') from error
-    return Prompt(str(text), str(row.get("category", "prompt")))
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise closed from error
 
 
-def _first_user_message(messages: list[dict[str, str]]) -> str:
-    return next(message["content"] for message in messages if message["role"] == "user")
+@contextmanager
+def kept_for_children(prompts: str | None) -> Iterator[str | None]:
+    """The value of ``--prompts`` for processes of their own: what is piped in can be read once, so it becomes a file.
+
+    Raises:
+        PromptError: What is piped in cannot be raced.
+    """
+    if prompts != STANDARD_INPUT:
+        yield prompts
+        return
+    data = _standard_input()
+    if not read_prompts(data, _PIPED).prompts:
+        raise PromptError(f"{_PIPED} has no prompts")
+    with tempfile.NamedTemporaryFile(prefix="spectui-prompts-") as file:
+        file.write(data)
+        file.flush()
+        yield file.name
 
 
-def _chosen(prompts: list[Prompt], category: str | None) -> tuple[Prompt, ...]:
+def first_turn(prompt: Prompt) -> Prompt:
+    """A prompt alone, for measuring: of a conversation only its first turn."""
+    return replace(prompt, index=0, count=1, later=())
+
+
+def _told(found: Found) -> list[Prompt]:
+    """The prompts that were found; what was left out is said on standard error."""
+    if found.left_out:
+        rows = len(found.prompts) + len(found.left_out)
+        others = f", and {len(found.left_out) - 1} more of {rows}" if len(found.left_out) > 1 else ""
+        print(f"spectui: left out: {found.left_out[0]}{others}", file=sys.stderr)
+    return found.prompts
+
+
+def _chosen(prompts: Sequence[Prompt], category: str | None, where: str) -> tuple[Prompt, ...]:
     known = list(dict.fromkeys(prompt.category for prompt in prompts))
     chosen = [prompt for prompt in prompts if category in (None, prompt.category)]
+    if not prompts:
+        raise PromptError(f"{where} has no prompts")
     if not chosen:
-        raise PromptError(
-            f"there is no category '{category}': choose from {', '.join(known)}" if prompts else "there are no prompts"
-        )
-    return tuple(Prompt(p.text, p.category, i, len(chosen)) for i, p in enumerate(chosen))
+        some = ", ".join(printable(word) for word in known[:MOST_NAMED]) + ", ..." * (len(known) > MOST_NAMED)
+        raise PromptError(f"there is no category '{category}': choose from {some}")
+    return tuple(replace(prompt, index=i, count=len(chosen)) for i, prompt in enumerate(chosen))

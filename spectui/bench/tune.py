@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from spectui.bench.harness import environment
 from spectui.bench.report import tuning_lines
-from spectui.cli import DONE, FAILED, UsageError
+from spectui.cli import DONE, FAILED, RunError, UsageError
 from spectui.core.serve_line import serve_line
 from spectui.events import KFigure, Prompt, TuneTurn, TuneWhy
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
@@ -122,8 +122,8 @@ def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool
     from spectui.sources.vllm.compat import without_collections
     from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
     from spectui.sources.vllm.lane_spec import lane_infos
-    from spectui.sources.vllm.rounds import chat_ids
-    from spectui.sources.vllm.tuning import Tuning
+    from spectui.sources.vllm.prompting import fitting_ids
+    from spectui.sources.vllm.tuning import PIECE_TOKENS, Tuning
 
     config = host_config(argparse.Namespace(**{**vars(options), "concurrency": 1}), gpu=gpu)
     found: list[Found] = []
@@ -138,7 +138,9 @@ def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool
             ks = k_values(options.k) if options.k else tuple(range(spec.k_max + 1))
             groups = prompt_groups(config.prompts, by_category=options.by_category)
             for requests, (category, group) in product(options.concurrency, groups.items()):
-                prompts = [chat_ids(lane.tokenizer, prompt.text) for prompt in group]
+                prompts = fitting_ids(lane, group, config.chat, PIECE_TOKENS)
+                if not prompts:
+                    raise RunError(f"there is nothing to tune {info.title} on: no prompt of the set fits, see the log")
                 start = partial(
                     Tuning, lane, ks, prompts, requests=requests, sampling=config.sampling, budget_s=options.budget
                 )
@@ -151,7 +153,10 @@ def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool
                 found.append(one)
             lane.close()
             best = {one.requests: one.best for one in found if one.lane == info.name and not one.category}
-            settings = spec.target_arguments(config.engine_args.get("hf_overrides"))
+            settings = {
+                **spec.target_arguments(config.engine_args.get("hf_overrides")),
+                "template_arguments": config.chat.arguments,
+            }
             lines[info.name] = serve_line(options.model or target, spec.drafting(target), best, **settings)
     return found, lines
 

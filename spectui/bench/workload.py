@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from spectui.bench.harness import Sample
 from spectui.events import Event, Prompt, Sampling, Step
+from spectui.sources.vllm.config import Chat
 from spectui.sources.vllm.lane import Lane
+from spectui.sources.vllm.prompting import prompt_ids
 from spectui.sources.vllm.race import Race
-from spectui.sources.vllm.rounds import chat_ids
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is raced, all at once, and how it is put to the model."""
+
+    prompts: tuple[Prompt, ...]
+    chat: Chat = field(default_factory=Chat)
 
 
 def fixed_length(tokens: int) -> Sampling:
@@ -18,13 +28,13 @@ def fixed_length(tokens: int) -> Sampling:
 
 
 def race_once(
-    lanes: Sequence[Lane], prompts: tuple[Prompt, ...], tokens: int, sink: Callable[[Event], None] = lambda event: None
+    lanes: Sequence[Lane], work: Work, tokens: int, sink: Callable[[Event], None] = lambda event: None
 ) -> dict[str, Sample]:
     """Race the lanes over the prompts; a sample for each lane, by its lane clock."""
-    race = Race(lanes)
+    race = Race(lanes, work.chat)
     started = {lane.info.name: lane.clock_ns for lane in lanes}
     emitted = dict.fromkeys(started, 0)
-    for event in race.begin(prompts, fixed_length(tokens)):
+    for event in race.begin(work.prompts, fixed_length(tokens)):
         sink(event)
     while (lane := race.next_lane()) is not None:
         for event in lane.step():
@@ -37,9 +47,9 @@ def race_once(
     }
 
 
-def untapped_once(lane: Lane, prompts: tuple[Prompt, ...], tokens: int) -> Sample:
+def untapped_once(lane: Lane, work: Work, tokens: int) -> Sample:
     """The same work on the same engine as vLLM alone does it, without the tap and without our events."""
-    ids = [chat_ids(lane.tokenizer, prompt.text) for prompt in prompts]
+    ids = [prompt_ids(lane, prompt, work.chat) for prompt in work.prompts]
     with lane.untapped(ids, fixed_length(tokens)) as step:
         emitted = 0
         start = time.perf_counter_ns()
@@ -48,10 +58,10 @@ def untapped_once(lane: Lane, prompts: tuple[Prompt, ...], tokens: int) -> Sampl
         return Sample(emitted, (time.perf_counter_ns() - start) / 1e9)
 
 
-def tapped_once(lane: Lane, prompts: tuple[Prompt, ...], tokens: int, sink: Callable[[Event], None]) -> Sample:
+def tapped_once(lane: Lane, work: Work, tokens: int, sink: Callable[[Event], None]) -> Sample:
     """The same work with the tap, every event handed over; by the wall clock, as `untapped_once`."""
-    for slot, prompt in enumerate(prompts):
-        lane.add(f"tapped-{slot}", slot, chat_ids(lane.tokenizer, prompt.text), fixed_length(tokens))
+    for slot, prompt in enumerate(work.prompts):
+        lane.add(f"tapped-{slot}", slot, prompt_ids(lane, prompt, work.chat), fixed_length(tokens))
     emitted = 0
     start = time.perf_counter_ns()
     while lane.running:

@@ -12,7 +12,11 @@ LARGEST_BATCH = 1024
 
 
 def serve_line(
-    model: str, drafting: Mapping[str, Any], best: Mapping[int, int], hf_overrides: Mapping[str, Any] | None = None
+    model: str,
+    drafting: Mapping[str, Any],
+    best: Mapping[int, int],
+    hf_overrides: Mapping[str, Any] | None = None,
+    template_arguments: Mapping[str, Any] | None = None,
 ) -> str:
     """The command that serves ``model`` at the best K.
 
@@ -22,6 +26,7 @@ def serve_line(
         best: Requests in flight -> best K, for each concurrency that was measured. With several, K follows the batch
             size (``num_speculative_tokens_per_batch_size``): each range ends where the next measured one begins.
         hf_overrides: What the target's config must say to take the drafter, None for nothing.
+        template_arguments: What the chat template was told, since acceptance was measured so.
     """
     words = ["vllm", "serve", model]
     most = max(best.values(), default=0)
@@ -32,6 +37,8 @@ def serve_line(
         words += ["--speculative-config", json.dumps(config)]
         if hf_overrides:
             words += ["--hf-overrides", json.dumps(hf_overrides)]
+    if template_arguments:
+        words += ["--default-chat-template-kwargs", json.dumps(dict(template_arguments))]
     return shlex.join(words)
 
 

@@ -123,11 +123,13 @@ def main() -> None:
     parser.add_argument("--orders", type=int, required=True)
     parser.add_argument("--answers", type=int, required=True)
     options = parser.parse_args()
+    from spectui.bench.prompts import first_turn
     from spectui.runtime.setup import host_config
     from spectui.sources.vllm.host import EngineHost
     from spectui.telemetry.source import with_telemetry
 
-    source = with_telemetry(EngineHost(replace(host_config(options, gpu=gpu), paused=True)))
+    config = host_config(options, gpu=gpu)
+    source = with_telemetry(EngineHost(replace(config, paused=True, prompts=[*map(first_turn, config.prompts)])))
     orders = os.fdopen(options.orders)
     answers = os.fdopen(options.answers, "w")
     log_path = logs.log_file()

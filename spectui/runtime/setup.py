@@ -12,10 +12,11 @@ from spectui.bench import prompts as prompt_sets
 from spectui.choices import did_you_mean
 from spectui.cli import RunError, UsageError
 from spectui.commands import MAX_CONCURRENCY
+from spectui.core.prompt_files import PromptError, prompt_of, with_system
 from spectui.events import Prompt, Sampling
 from spectui.sources.machine import cpu_dtype
 from spectui.sources.vllm import accepted
-from spectui.sources.vllm.config import HostConfig
+from spectui.sources.vllm.config import Chat, HostConfig
 from spectui.sources.vllm.lane_spec import LaneSpec, LaneSpecError, parse_lane_spec
 from spectui.sources.vllm.target import Report, find_target, folder_fault
 
@@ -49,6 +50,8 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
     if options.model is not None and (fault := folder_fault(options.model)) is not None:
         raise UsageError(fault)
     specs, arguments = lane_specs(options), engine_args(options, gpu=gpu)
+    chat = _chat(options)
+    prompts = _prompts(options, chat)
     if accepted.engine_folder() is None:
         raise RunError(
             f"vLLM is not installed for {sys.executable}: `make setup` in a checkout installs it, or see the README's "
@@ -58,9 +61,12 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
         target=DEMO_TARGET if options.model is None else _short_name(options.model),
         find_target=_demo_target if options.model is None else partial(find_target, options.model),
         specs=specs,
-        prompts=_prompts(options),
+        prompts=prompts,
+        chat=chat,
         sampling=Sampling(
             temperature=options.temperature,
+            top_p=options.top_p,
+            top_k=options.top_k,
             seed=options.seed,
             max_tokens=options.max_tokens,
             ignore_eos=options.ignore_eos,
@@ -116,17 +122,46 @@ def _check_engine_arg(name: str, value: Any) -> None:
         raise UsageError(f"--engine-arg max_num_seqs={value} is not possible: it is a whole number from 1 on")
 
 
-def _prompts(options: argparse.Namespace) -> tuple[Prompt, ...]:
-    if options.prompt is not None:
-        if not options.prompt.strip():
-            raise UsageError("--prompt is empty: give it some text")
-        return (Prompt(options.prompt, "yours"),)
+def _chat(options: argparse.Namespace) -> Chat:
+    if options.raw and options.chat_template_arg:
+        raise UsageError("--raw leaves the chat template out, so --chat-template-arg says nothing: leave one out")
+    if options.raw and options.system is not None:
+        raise UsageError("--raw leaves the chat template out, which --system needs: leave one out")
+    return Chat(options.system, dict(options.chat_template_arg), options.raw)
+
+
+def _prompts(options: argparse.Namespace, chat: Chat) -> tuple[Prompt, ...]:
     try:
-        if options.prompts is not None:
-            return prompt_sets.from_file(Path(options.prompts), options.category)
-        return prompt_sets.builtin(options.category)
-    except prompt_sets.PromptError as error:
+        prompts = _prompt_set(options)
+        if chat.system is not None:
+            system = _given(chat.system, "--system")
+            prompts = tuple(with_system(prompt, system) for prompt in prompts)
+    except PromptError as error:
         raise UsageError(str(error)) from error
+    talk = next((prompt for prompt in prompts if prompt.before or prompt.later), None)
+    if chat.raw and talk is not None:
+        raise UsageError(
+            f"--raw gives plain text to the model, and prompt {talk.index + 1} is a conversation: leave --raw out"
+        )
+    return prompts
+
+
+def _prompt_set(options: argparse.Namespace) -> tuple[Prompt, ...]:
+    if options.prompt is not None and options.prompts is not None:
+        raise UsageError("--prompt and --prompts are two sets of prompts: give one")
+    if options.prompt is not None:
+        return (Prompt(_given(options.prompt, "--prompt"), "yours"),)
+    if options.prompts == prompt_sets.STANDARD_INPUT:
+        return prompt_sets.from_standard_input(options.category)
+    if options.prompts is not None:
+        return prompt_sets.from_file(Path(options.prompts), options.category)
+    return prompt_sets.builtin(options.category)
+
+
+def _given(text: str, option: str) -> str:
+    if not text.strip():
+        raise UsageError(f"{option} is empty: give it some text")
+    return prompt_of(text, option).text
 
 
 def _demo_target(report: Report) -> str:

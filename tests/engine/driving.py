@@ -9,7 +9,7 @@ from typing import Any
 
 from spectui.events import Event, Preempted, RequestFinished, Sampling, Step
 from spectui.sources.vllm.lane import Lane
-from spectui.sources.vllm.rounds import chat_ids
+from spectui.sources.vllm.prompting import chat_ids
 
 GREEDY = Sampling(max_tokens=32)
 

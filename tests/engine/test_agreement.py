@@ -13,7 +13,7 @@ from spectui.bench.prompts import builtin
 from spectui.core.losslessness import NEAR_TIE_MARGIN, Comparison
 from spectui.events import Sampling
 from spectui.sources.machine import cpu_dtype
-from spectui.sources.vllm.rounds import chat_ids
+from spectui.sources.vllm.prompting import chat_ids
 from tests.conftest import LaneMaker
 from tests.engine.driving import drive
 

@@ -11,7 +11,7 @@ import pytest
 
 from spectui.bench.prompts import builtin
 from spectui.events import Sampling, TuneTurn
-from spectui.sources.vllm.rounds import chat_ids
+from spectui.sources.vllm.prompting import chat_ids
 from spectui.sources.vllm.tuning import Tuning
 from tests.conftest import LaneMaker
 from tests.engine.driving import Outcome, check, drive, start, step

@@ -6,7 +6,7 @@ import gc
 import importlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -145,6 +145,34 @@ def model_runner_of(engine: Any) -> Any:
     return engine.model_executor.driver_worker.worker.model_runner
 
 
+def render_chat(
+    engine: Any, messages: list[dict[str, str]], template: str | None, arguments: Mapping[str, Any]
+) -> str | list[int] | None:
+    """A conversation as vLLM's server gives it to the model: content parts where the template wants them, the template
+    of the model's processor or vLLM's own for its family where ``template`` is None. None where there is none."""
+    from vllm.renderers.chat_utils import ChatTemplateResolutionError
+    from vllm.renderers.params import ChatParams
+
+    params = ChatParams(chat_template=template, chat_template_kwargs={**arguments, "add_generation_prompt": True})
+    try:
+        _, prompt = engine.renderer.render_messages(messages, params)
+    except ChatTemplateResolutionError:
+        return None
+    rendered: str | list[int] = prompt["prompt_token_ids"] if "prompt_token_ids" in prompt else prompt["prompt"]
+    return rendered
+
+
+def unknown_template_arguments(
+    tokenizer: Any, template: str, arguments: Mapping[str, Any]
+) -> Mapping[str, Sequence[str]]:
+    """Arguments that vLLM would not hand to the template because it does not ask for them, each with those it does."""
+    hf: Any = importlib.import_module("vllm.renderers.hf")
+    taken = hf.resolve_chat_template_kwargs(tokenizer, template, dict(arguments))
+    unknown = [name for name in arguments if name not in taken]
+    known = sorted(hf._cached_resolve_chat_template_kwargs(template)) if unknown else ()
+    return dict.fromkeys(unknown, known)
+
+
 class StepTimers:
     """Wall time that a step spends in the target's forward pass and in the drafter.
 
@@ -205,6 +233,7 @@ def sampling_params(sampling: Sampling, slot: int) -> Any:
     return SamplingParams(
         temperature=sampling.temperature,
         top_p=sampling.top_p,
+        top_k=sampling.top_k,
         seed=None if sampling.seed is None else sampling.seed + slot,
         max_tokens=sampling.max_tokens,
         ignore_eos=sampling.ignore_eos,

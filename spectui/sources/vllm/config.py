@@ -12,6 +12,21 @@ from spectui.sources.vllm.target import Report
 
 
 @dataclass(frozen=True, slots=True)
+class Chat:
+    """How prompts are put to the model.
+
+    Attributes:
+        system: A system message for prompts that have none.
+        arguments: What the model's chat template is told beside the conversation.
+        raw: Without the template: the text as it is.
+    """
+
+    system: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    raw: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HostConfig:
     """What races.
 
@@ -19,7 +34,8 @@ class HostConfig:
         target: A name for headings.
         find_target: Gives the path or id of the target, fetching it if need be; runs on the engine thread.
         specs: The lanes, in the order of their panes.
-        prompts: The prompt set.
+        prompts: The prompt set, with its system messages.
+        chat: How they are put to the model.
         sampling: How every lane samples.
         concurrency: Requests in flight in every lane, 1 to 16.
         engine_args: vLLM engine arguments that hold for every lane.
@@ -31,6 +47,7 @@ class HostConfig:
     specs: Sequence[LaneSpec]
     prompts: Sequence[Prompt]
     sampling: Sampling = field(default_factory=Sampling)
+    chat: Chat = field(default_factory=Chat)
     concurrency: int = 1
     engine_args: Mapping[str, Any] = field(default_factory=dict)
     paused: bool = False

@@ -6,6 +6,7 @@ import logging
 import queue
 import threading
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,8 +23,9 @@ from spectui.sources.vllm.errors import first_line
 from spectui.sources.vllm.lane import Lane, ProbeDiedError
 from spectui.sources.vllm.lane_spec import lane_infos
 from spectui.sources.vllm.loading import Loader
-from spectui.sources.vllm.race import PromptTooLongError, Race
-from spectui.sources.vllm.rounds import PromptDeck, chat_ids
+from spectui.sources.vllm.prompting import PromptRefusedError, fitting_ids
+from spectui.sources.vllm.race import Race
+from spectui.sources.vllm.rounds import PromptDeck
 from spectui.sources.vllm.tuning import PIECE_TOKENS, Tuning
 
 logger = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ class EngineHost:
         self._thread = threading.Thread(target=self._run, name=ENGINE_THREAD, daemon=True)
         self._sink: Sink
         self._race = Race([])
-        self._deck = PromptDeck(config.prompts)
+        self._deck = PromptDeck(config.prompts, config.chat.system)
         self._sampling = config.sampling
         self._concurrency = config.concurrency
         self._paused = config.paused
@@ -79,7 +81,7 @@ class EngineHost:
     def _run(self) -> None:
         try:
             with compat.without_collections():
-                self._race = Race(self._load())
+                self._race = Race(self._load(), self._config.chat)
             if self._race.lanes and not self._shutdown.is_set():
                 self._begin()
             while not self._shutdown.is_set():
@@ -120,10 +122,12 @@ class EngineHost:
         return lanes
 
     def _begin(self) -> None:
-        prompts = self._deck.take(self._concurrency)
+        self._start(self._race.begin(self._deck.take(self._concurrency), self._sampling))
+
+    def _start(self, begun: Iterator[Event]) -> None:
         try:
-            self._emit_all(self._race.begin(prompts, self._sampling))
-        except PromptTooLongError as error:
+            self._emit_all(begun)
+        except PromptRefusedError as error:
             self._emit(Notice(str(error), level="warning", refused=True))
         except Exception as error:
             logger.exception("the round could not begin")
@@ -148,6 +152,11 @@ class EngineHost:
         if self._tuning is not None:
             return None
         ahead = self._race.next_lane()
+        if ahead is None and (self._singles or not self._paused):
+            self._end_round()
+            if self._race.goes_on:
+                self._start(self._race.next_turn())
+                ahead = self._race.next_lane()
         if not self._paused:
             return ahead
         while self._singles:
@@ -159,11 +168,15 @@ class EngineHost:
         return None
 
     def _rest(self) -> None:
-        """End a round that is over, and wait for a command."""
-        if self._tuning is None and self._race.open and self._race.next_lane() is None:
-            self._emit_all(self._race.finish())
+        """Wait for a command."""
+        if self._tuning is None and self._race.next_lane() is None:
+            self._end_round()
         self._slot.stepping(False)
         self._follow(self._commands.get())
+
+    def _end_round(self) -> None:
+        if self._race.open:
+            self._emit_all(self._race.finish())
 
     def _tune(self, tuning: Tuning) -> None:
         if (why := tuning.ended) is not None:
@@ -185,8 +198,7 @@ class EngineHost:
             why = "the lane is not running" if lane is None else "the lane has no drafter"
             self._refuse(f"there is nothing to tune: {why}", name)
             return
-        ids = [chat_ids(lane.tokenizer, prompt.text) for prompt in self._deck.all()]
-        fitting = [prompt for prompt in ids if len(prompt) + PIECE_TOKENS < lane.max_model_len]
+        fitting = fitting_ids(lane, self._deck.all(), self._config.chat, PIECE_TOKENS)
         if not fitting:
             self._refuse("there is nothing to tune on: no prompt of the set is short enough", name)
             return
@@ -215,7 +227,13 @@ class EngineHost:
 
     def _serve_line(self, lane: Lane, best: dict[int, int]) -> str:
         target, hf_overrides = self._loader.target, self._config.engine_args.get("hf_overrides")
-        return serve_line(target, lane.spec.drafting(target), best, **lane.spec.target_arguments(hf_overrides))
+        return serve_line(
+            target,
+            lane.spec.drafting(target),
+            best,
+            template_arguments=self._config.chat.arguments,
+            **lane.spec.target_arguments(hf_overrides),
+        )
 
     def _step(self, lane: Lane) -> None:
         try:

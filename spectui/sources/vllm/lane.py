@@ -128,6 +128,18 @@ class Lane:
     def k(self, k: int) -> None:
         self._tap.k = k
 
+    def render(self, messages: list[dict[str, str]], template: str | None, arguments: Mapping[str, Any]) -> Any:
+        """A conversation as vLLM gives it to the model; None where the model has no chat template."""
+        return compat.render_chat(self._engine, messages, template, arguments)
+
+    def unknown_arguments(self, template: str, arguments: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+        """Arguments that say nothing to the chat template, each with those that would."""
+        return compat.unknown_template_arguments(self.tokenizer, template, arguments) if arguments else {}
+
+    def answer(self, request: LaneRequest) -> str:
+        """What was emitted for a request, as the next turn of its conversation quotes it."""
+        return str(self.tokenizer.decode(request.ids.tolist(), skip_special_tokens=True))
+
     def add(self, request: str, slot: int, prompt_ids: Sequence[int], sampling: Sampling) -> LaneRequest:
         """Queue a request; its first step comes with the lane's next one."""
         params = compat.sampling_params(sampling, slot)

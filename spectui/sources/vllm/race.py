@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from spectui.core.losslessness import Comparison
 from spectui.events import (
@@ -17,9 +18,10 @@ from spectui.events import (
     RoundStarted,
     Sampling,
 )
+from spectui.sources.vllm.config import Chat
 from spectui.sources.vllm.errors import explain_death, first_line
 from spectui.sources.vllm.lane import Lane, LaneRequest, ProbeDiedError
-from spectui.sources.vllm.rounds import chat_ids
+from spectui.sources.vllm.prompting import PromptRefusedError, prompt_ids
 
 logger = logging.getLogger(__name__)
 
@@ -33,15 +35,16 @@ def furthest_behind(lanes: Iterable[tuple[Lane, int]]) -> Lane | None:
     return min(running)[2] if running else None
 
 
-class PromptTooLongError(ValueError):
-    """A prompt leaves no room for an answer; the message says how long it is and how long it may be."""
+Answers = Mapping[tuple[str, int], tuple[str, ...]]
+"""By lane and slot: what the lane answered to the turns of its conversation so far."""
 
 
 class Race:
     """The rounds of a set of lanes: the same prompts in each, started together.
 
-    Emits nothing itself: methods return the events in order. What goes wrong with one lane costs that lane, and the
-    others go on.
+    A conversation that is raced turn by turn takes a round for each turn; in the later ones every lane is given its own
+    earlier answers. Emits nothing itself: methods return the events in order. What goes wrong with one lane costs that
+    lane, and the others go on.
 
     Attributes:
         round: The number of the round, -1 before the first.
@@ -49,10 +52,14 @@ class Race:
         lost: Whether a lane was closed whose memory was not given back (`compat.reclaim`).
     """
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
+    def __init__(self, lanes: Sequence[Lane], chat: Chat | None = None) -> None:
         self._lanes = list(lanes)
+        self._chat = chat or Chat()
         self._start_ns: dict[str, int] = {}
         self._requests: dict[str, dict[int, LaneRequest]] = {}
+        self._answers: Answers = {}
+        self._prompts: tuple[Prompt, ...] = ()
+        self._racing: tuple[int, ...] = ()
         self._sampling = Sampling()
         self.round = -1
         self.open = False
@@ -67,43 +74,98 @@ class Race:
         return next((lane for lane in self._lanes if lane.info.name == name), None)
 
     def begin(self, prompts: tuple[Prompt, ...], sampling: Sampling) -> Iterator[Event]:
-        """Give every lane the same prompts; what was running is aborted.
+        """Give every lane the same prompts; what was running is aborted, and a prompt that is refused is left out.
 
         Raises:
-            PromptTooLongError: Nothing was started, and what was running goes on.
+            PromptRefusedError: All were refused: nothing was started, and what was running goes on.
         """
-        ids = [chat_ids(self._lanes[0].tokenizer, prompt.text) for prompt in prompts] if self._lanes else []
-        self._check_length(ids)
+        yield from self._begin(prompts, range(len(prompts)), {}, sampling)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the round is over and a conversation of it has another turn."""
+        return bool(self._lanes) and not self.open and any(self._prompts[slot].later for slot in self._racing)
+
+    def next_turn(self) -> Iterator[Event]:
+        """Go on with the conversations that have another turn.
+
+        Raises:
+            PromptRefusedError: None of them can go on, which ends them.
+        """
+        answers = dict(self._answers)
+        for lane in self._lanes:
+            for slot, request in self._requests.get(lane.info.name, {}).items():
+                place = (lane.info.name, slot)
+                answers[place] = (*answers.get(place, ()), lane.answer(request))
+        going = [slot for slot in self._racing if self._prompts[slot].later]
+        self._racing = ()
+        prompts = tuple(_turned(prompt) if slot in going else prompt for slot, prompt in enumerate(self._prompts))
+        yield from self._begin(prompts, going, answers, self._sampling)
+
+    def _begin(
+        self, prompts: tuple[Prompt, ...], slots: Iterable[int], answers: Answers, sampling: Sampling
+    ) -> Iterator[Event]:
+        ids: dict[int, dict[str, list[int]]] = {}
+        refused: dict[int, str] = {}
+        for slot in slots:
+            try:
+                ids[slot] = self._ids(prompts[slot], slot, answers)
+            except PromptRefusedError as error:
+                refused[slot] = str(error)
+        if refused and not ids:
+            raise PromptRefusedError(next(iter(refused.values())))
         for lane in self.lanes:
             yield from self.abort(lane)
         self.round += 1
         self.open = True
-        self._sampling = sampling
-        yield RoundStarted(self.round, prompts, sampling)
+        self._prompts, self._racing, self._answers, self._sampling = prompts, tuple(ids), answers, sampling
+        yield RoundStarted(self.round, prompts, sampling, tuple(s for s in range(len(prompts)) if s not in ids))
+        for slot, why in refused.items():
+            yield Notice(f"request {slot + 1} is left out: {why}", level="warning")
         for lane in self.lanes:
             yield from self._start(lane, ids)
 
-    def _start(self, lane: Lane, prompts: Sequence[Sequence[int]]) -> Iterator[Event]:
+    def _ids(self, prompt: Prompt, slot: int, answers: Answers) -> dict[str, list[int]]:
+        """The prompt as each lane is given it: the same ids, unless the lanes answered an earlier turn differently."""
+        made: dict[tuple[str, ...], list[int]] = {}
+        by_lane: dict[str, list[int]] = {}
+        for lane in self._lanes:
+            own = answers.get((lane.info.name, slot), ())
+            if len(own) < len(prompt.asked):
+                continue  # It sat an earlier turn out.
+            if own not in made:
+                made[own] = prompt_ids(lane, prompt, self._chat, own)
+            by_lane[lane.info.name] = made[own]
+        if self._lanes and not by_lane:
+            raise PromptRefusedError("the conversation cannot go on: no lane has answered its last turn")
+        self._check_length(made.values())
+        return by_lane
+
+    def _start(self, lane: Lane, prompts: Mapping[int, Mapping[str, Sequence[int]]]) -> Iterator[Event]:
         """Queue the prompts in one lane. An engine that refuses one sits the round out."""
         name = lane.info.name
         self._start_ns[name] = lane.clock_ns
         requests = self._requests[name] = {}
+        reference = self._reference()
         try:
-            for slot, prompt_ids in enumerate(prompts):
-                request = lane.add(f"{self.round}.{slot}", slot, prompt_ids, self._sampling)
+            for slot, by_lane in prompts.items():
+                if (own := by_lane.get(name)) is None:
+                    continue
+                as_ar = reference is None or own == by_lane.get(reference.info.name)
+                request = lane.add(f"{self.round}.{slot}", slot, own, self._sampling)
                 requests[slot] = request
-                yield RequestStarted(name, request.request, slot, len(prompt_ids))
+                yield RequestStarted(name, request.request, slot, len(own), as_ar)
         except Exception as error:
             logger.exception("lane %s did not take a prompt", name)
             requests.clear()
             yield from self.abort(lane)
             yield Notice(f"the engine refused the prompt: {first_line(error)}", name, "warning")
 
-    def _check_length(self, prompts: Sequence[Sequence[int]]) -> None:
+    def _check_length(self, prompts: Collection[Sequence[int]]) -> None:
         room = min((lane.max_model_len for lane in self._lanes), default=0)
         longest = max(map(len, prompts), default=0)
         if longest >= room > 0:
-            raise PromptTooLongError(
+            raise PromptRefusedError(
                 f"the prompt has {longest} tokens, the lanes take at most {room - 1}: "
                 f"shorten it, or start with --engine-arg max_model_len={longest + 256}"
             )
@@ -139,16 +201,21 @@ class Race:
         yield from self._margins()
         yield RoundFinished(self.round)
 
+    def _reference(self) -> Lane | None:
+        return next((lane for lane in self._lanes if lane.info.method == "ar"), None)
+
     def _margins(self) -> Iterator[Event]:
-        reference = next((lane for lane in self._lanes if lane.info.method == "ar"), None)
+        reference = self._reference()
         if reference is None or self._sampling.temperature > 0 or self._sampling.json_schema is not None:
             return
         originals = self._requests.get(reference.info.name, {})
         for lane in self.lanes:
             for slot, request in self._requests.get(lane.info.name, {}).items():
                 original = originals.get(slot)
-                position = None if original is None else Comparison(original.ids, request.ids).update()
-                if original is None or position is None:
+                if original is None or original.prompt_ids != request.prompt_ids:
+                    continue
+                position = Comparison(original.ids, request.ids).update()
+                if position is None:
                     continue
                 try:
                     margin = reference.top_two_margin(original.prompt_ids + original.ids[:position].tolist())
@@ -159,3 +226,8 @@ class Race:
                     logger.exception("the margin of %s at token %d is unknown", lane.info.name, position)
                     continue
                 yield Margin(lane.info.name, slot, position, margin)
+
+
+def _turned(prompt: Prompt) -> Prompt:
+    """The next turn of a conversation."""
+    return replace(prompt, text=prompt.later[0], asked=(*prompt.asked, prompt.text), later=prompt.later[1:])

@@ -1,20 +1,24 @@
-"""Which prompts race next, and the ids they become."""
+"""Which prompts race next."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from spectui.core.prompt_files import with_system
 from spectui.events import Prompt
 
 
 class PromptDeck:
-    """A prompt set with a place in it; ``take(n)`` is the hand at that place, wrapping round at the end."""
+    """A prompt set with a place in it; ``take(n)`` is the hand at that place, wrapping round at the end.
 
-    def __init__(self, prompts: Sequence[Prompt]) -> None:
+    ``system`` is the system message of a prompt that the user types.
+    """
+
+    def __init__(self, prompts: Sequence[Prompt], system: str | None = None) -> None:
         if not prompts:
             raise ValueError("a prompt set needs at least one prompt")
         self._prompts = list(prompts)
+        self._system = system
         self._at = 0
 
     def take(self, count: int) -> tuple[Prompt, ...]:
@@ -35,14 +39,5 @@ class PromptDeck:
 
     def put_first(self, text: str) -> None:
         """The user's own text becomes the current prompt; the set goes on behind it."""
-        self._prompts.insert(self._at, Prompt(text, category="yours"))
-
-
-def chat_ids(tokenizer: Any, text: str) -> list[int]:
-    """Token ids of ``text`` as a user's message in the tokenizer's chat template, or as it stands without one."""
-    if not getattr(tokenizer, "chat_template", None):
-        return list(tokenizer.encode(text))
-    rendered = tokenizer.apply_chat_template(
-        [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
-    )
-    return list(tokenizer.encode(rendered, add_special_tokens=False))
+        typed = Prompt(text, category="yours")
+        self._prompts.insert(self._at, typed if self._system is None else with_system(typed, self._system))

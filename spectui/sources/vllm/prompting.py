@@ -1,0 +1,153 @@
+"""From a prompt to the token ids that a lane gets: one place, whichever command asks."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from spectui.choices import did_you_mean
+from spectui.events import Message, Prompt
+from spectui.sources.vllm.config import Chat
+from spectui.sources.vllm.errors import first_line
+
+if TYPE_CHECKING:
+    from spectui.sources.vllm.lane import Lane
+
+logger = logging.getLogger(__name__)
+
+CHAT_TEMPLATE_FILE = "chat_template.json"
+"""Where models with a processor of images keep their template."""
+
+
+class PromptRefusedError(ValueError):
+    """A prompt that cannot be raced; the message is one sentence."""
+
+
+class Reads(Protocol):
+    """Who reads prompts: a lane, or a tokenizer alone."""
+
+    @property
+    def tokenizer(self) -> Any: ...
+
+    def render(self, messages: list[dict[str, str]], template: str | None, arguments: Mapping[str, Any]) -> Any:
+        """Text or ids of a conversation by ``template``, or by the model's own where None; None where it has none.
+
+        Raises whatever the template raises.
+        """
+
+    def unknown_arguments(self, template: str, arguments: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+        """Arguments that say nothing to the template, each with those that would."""
+
+
+class TokenizerAlone:
+    """A Hugging Face tokenizer without an engine, for tools that prepare what engines will read."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+
+    def render(self, messages: list[dict[str, str]], template: str | None, arguments: Mapping[str, Any]) -> Any:
+        if template is None:
+            return None
+        return self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, chat_template=template, **arguments
+        )
+
+    def unknown_arguments(self, template: str, arguments: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+        return {}
+
+
+def chat_ids(tokenizer: Any, text: str) -> list[int]:
+    """Token ids of ``text`` as a user's message in the tokenizer's chat template, or as it stands without one."""
+    return prompt_ids(TokenizerAlone(tokenizer), Prompt(text))
+
+
+def prompt_ids(reader: Reads, prompt: Prompt, chat: Chat | None = None, answers: Sequence[str] = ()) -> list[int]:
+    """What a lane is given for ``prompt``; ``answers`` are its own to the turns that were asked before.
+
+    Raises:
+        PromptRefusedError: The tokenizer or the chat template cannot take it.
+    """
+    chat = chat or Chat()
+    messages = conversation(prompt, answers)
+    try:
+        ids = list(reader.tokenizer.encode(prompt.text)) if chat.raw else _by_template(reader, messages, chat.arguments)
+    except PromptRefusedError:
+        raise
+    except Exception as error:
+        raise PromptRefusedError(f"the tokenizer cannot take the prompt: {first_line(error)}") from error
+    if not ids:
+        raise PromptRefusedError("nothing is left of the prompt as token ids: the model has nothing to answer")
+    return ids
+
+
+def fitting_ids(lane: Lane, prompts: Sequence[Prompt], chat: Chat, room: int) -> list[list[int]]:
+    """The prompts that a lane takes and has ``room`` tokens for an answer to; of a conversation the first turn."""
+    fitting = []
+    for prompt in prompts:
+        try:
+            ids = prompt_ids(lane, prompt, chat)
+        except PromptRefusedError as error:
+            logger.warning("a prompt is left out: %s", error)
+            continue
+        if len(ids) + room < lane.max_model_len:
+            fitting.append(ids)
+    return fitting
+
+
+def conversation(prompt: Prompt, answers: Sequence[str] = ()) -> list[Message]:
+    """The whole conversation up to the message that is answered."""
+    turns = [
+        message
+        for asked, answer in zip(prompt.asked, answers, strict=True)
+        for message in (Message("user", asked), Message("assistant", answer))
+    ]
+    return [*prompt.before, *turns, Message("user", prompt.text)]
+
+
+def _by_template(reader: Reads, messages: Sequence[Message], arguments: Mapping[str, Any]) -> list[int]:
+    template = chat_template(reader.tokenizer)
+    if template is not None:
+        for name, known in reader.unknown_arguments(template, arguments).items():
+            raise PromptRefusedError(f"the model's chat template takes no '{name}'{did_you_mean(name, known)}")
+    spoken = [{"role": message.role, "content": message.text} for message in messages]
+    try:
+        rendered = reader.render(spoken, template, arguments)
+    except Exception as error:
+        raise PromptRefusedError(f"the model's chat template refuses the prompt: {first_line(error)}") from error
+    if rendered is None:
+        if len(messages) > 1 or arguments:
+            raise PromptRefusedError(
+                "the model has no chat template, so it takes plain prompts only: no system message, no conversation, "
+                "no --chat-template-arg"
+            )
+        return list(reader.tokenizer.encode(messages[-1].text))
+    if isinstance(rendered, str):
+        return list(reader.tokenizer.encode(rendered, add_special_tokens=False))
+    return list(rendered)
+
+
+def chat_template(tokenizer: Any) -> str | None:
+    """The template of the tokenizer, else that of the `CHAT_TEMPLATE_FILE` beside it; None where there is neither."""
+    own = getattr(tokenizer, "chat_template", None)
+    if isinstance(own, str):
+        return own
+    if own:
+        # Several, by name: one of them is the ordinary one.
+        return str(tokenizer.get_chat_template())
+    return _beside(str(getattr(tokenizer, "name_or_path", "")))
+
+
+def _beside(name: str) -> str | None:
+    path = Path(name) / CHAT_TEMPLATE_FILE
+    if not name or not path.is_file():
+        return None
+    try:
+        template = json.loads(path.read_text(encoding="utf-8-sig"))["chat_template"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise PromptRefusedError(f"the model's {path} cannot be used: it holds no chat template") from error
+    if isinstance(template, str):
+        return template
+    raise PromptRefusedError(f"the model's {path} cannot be used: its chat template is no text")
