@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from spectui import commands as cmd
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
+from spectui.core.views import Viewer
 from spectui.events import (
+    Event,
     Margin,
     Message,
     Notice,
@@ -23,6 +26,7 @@ from spectui.events import (
 )
 from spectui.runtime.headless import run_headless
 from spectui.sources.vllm.config import Chat
+from spectui.ui.slow_motion import SlowMotion
 from tests.fake_lanes import FakeLane, fake_host
 from tests.test_synthetic import FAILSAFE_S, Collector
 
@@ -212,6 +216,32 @@ def test_a_typed_prompt_gets_the_system_message_too(monkeypatch: pytest.MonkeyPa
     assert host.stop(FAILSAFE_S)
     (prompt,) = sink.of(RoundStarted)[-1].prompts  # type: ignore[attr-defined]
     assert prompt.before == (Message("system", "Be kind."),)
+
+
+def test_slow_motion_acts_out_every_step_of_every_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, sink = fake_host(monkeypatch, "ar", prompts=[TALK], max_tokens=2), Collector()
+    state, later, seen = RunState(), deque[Callable[[], None]](), list[Event]()
+    slow = SlowMotion(host.send, lambda _, call: later.append(call), lambda: None)
+    slow.in_sight = range(1)
+    # The pause is followed behind the first step.
+    slow.begin(going=True)
+    viewer = Viewer(state)
+    acted: list[tuple[str, int]] = []
+    host.start(sink)
+    while len(acted) < 5:
+        sink.wait_for(lambda events: len(events) > len(seen))
+        for event in sink.events[len(seen) :]:
+            seen.append(event)
+            reduce(state, event)
+            slow.see(event, state, 0)
+        slow.turn(viewer.read())
+        if slow.staged is not None:
+            acted.append((slow.staged.step.request, slow.staged.step.index))
+        while slow.staged is not None:
+            later.popleft()()
+        slow.turn(viewer.read())
+    assert host.stop(FAILSAFE_S)
+    assert acted == [("0.0", 1), ("1.0", 0), ("1.0", 1), ("2.0", 0), ("2.0", 1)]
 
 
 def test_headless_counts_conversations(monkeypatch: pytest.MonkeyPatch) -> None:

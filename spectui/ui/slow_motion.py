@@ -177,6 +177,8 @@ class SlowMotion:
                 self._pausing = False
             case ev.LaneStage(stage="failed"):
                 self._came = self._waiting
+            case ev.RoundStarted(prompts=prompts) if self._waiting and any(prompt.turn for prompt in prompts):
+                pass  # The step that was asked for is the first of a conversation's next turn.
             case ev.RoundStarted() | Jumped():
                 self._reset(keep_singles=True)
 
