@@ -245,6 +245,17 @@ def test_the_end_of_an_earlier_round_is_not_waited_for() -> None:
     assert given.caption == "b"
 
 
+def test_a_conversation_is_waited_for_to_its_last_turn() -> None:
+    given, _, _ = player("[[scene]]\nwait='round'\n[[scene]]\ncaption='b'")
+    given.turn(view())
+    given.see(ev.RoundFinished(0))
+    given.turn(replace(view(), goes_on=True))
+    assert given.caption == ""
+    # The next turn was refused, so that this one was the last.
+    given.turn(replace(view(), goes_on=True, round_over=True))
+    assert given.caption == "b"
+
+
 def test_the_end_of_a_trace_ends_every_round() -> None:
     given, hand, _ = player("[[scene]]\nnext=true\nwait='round'\n[[scene]]\ncaption='b'")
     given.see(Playhead(number=9, total=9, lane_ns=9, total_ns=9, known=1.0, speed=1.0, ended=True))
