@@ -138,7 +138,7 @@ def test_in_a_pause_the_next_turn_waits_for_a_step_or_the_end_of_the_pause(monke
     sink.wait_for_kind(RoundFinished, 6)
     assert host.stop(FAILSAFE_S)
     assert [notice.text for notice in sink.of(Notice)] == []  # type: ignore[attr-defined]
-    assert sink.of(Paused) == [Paused(False)]
+    assert sink.of(Paused) == [Paused(True), Paused(False)]
 
 
 def test_who_has_fewer_turns_sits_the_later_ones_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ class EngineHost:
         self._deck = PromptDeck(config.prompts, config.chat.system)
         self._sampling = config.sampling
         self._concurrency = config.concurrency
-        self._paused = config.paused
+        self._paused = False
         self._shutdown = threading.Event()
         self._singles: deque[str | None] = deque()
         self._tuning: Tuning | None = None
@@ -82,6 +82,7 @@ class EngineHost:
         try:
             with compat.without_collections():
                 self._race = Race(self._load(), self._config.chat)
+            self._set_paused(self._config.paused)
             if self._race.lanes and not self._shutdown.is_set():
                 self._begin()
             while not self._shutdown.is_set():
