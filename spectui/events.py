@@ -24,6 +24,9 @@ CutReason: TypeAlias = Literal["eos", "stop", "length"]
 
 FinishReason: TypeAlias = Literal["eos", "stop", "length", "abort", "error"]
 
+KSource: TypeAlias = Literal["default", "tuned", "yours"]
+"""Where a lane's K comes from: nobody chose it, a search found it on this machine, the user named it."""
+
 StageName: TypeAlias = Literal[
     "waiting",
     "importing",
@@ -49,6 +52,7 @@ class LaneInfo:
         k_start: Drafted tokens that it begins with; None for ``k_max``.
         spec: The lane spec as the user would type it.
         note: One sentence that the audience should know, or an empty string.
+        k_source: Where the K that it begins with comes from; None where that is not known, and when it cannot draft.
     """
 
     name: str
@@ -58,6 +62,7 @@ class LaneInfo:
     spec: str
     note: str = ""
     k_start: int | None = None
+    k_source: KSource | None = None
 
     @property
     def k_first(self) -> int:
@@ -269,10 +274,11 @@ class RoundFinished:
 
 @dataclass(frozen=True, slots=True)
 class KChanged:
-    """From its next step on ``lane`` may draft ``k`` tokens."""
+    """From its next step on ``lane`` may draft ``k`` tokens; ``source`` says who decided that."""
 
     lane: str
     k: int
+    source: KSource = "yours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,7 +376,10 @@ class TuneTurn:
 
 @dataclass(frozen=True, slots=True)
 class TuneEnded:
-    """The search is over; the lane now drafts at the best K, and ``serve`` is the line that serves the model so."""
+    """The search is over; the lane now drafts at the best K, and ``serve`` is the line that serves the model so.
+
+    When it was stopped before its first turn nothing is known: the lane has its K of before, and ``serve`` is empty.
+    """
 
     lane: str
     why: TuneWhy

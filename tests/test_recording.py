@@ -11,7 +11,18 @@ import pytest
 from spectui import commands as cmd
 from spectui.cli import UsageError
 from spectui.core.state import RunState
-from spectui.events import Gap, LaneStage, Notice, RoundFinished, RoundStarted, RunStarted, Step
+from spectui.events import (
+    Gap,
+    KChanged,
+    LaneStage,
+    Notice,
+    RoundFinished,
+    RoundStarted,
+    RunStarted,
+    Step,
+    TuneEnded,
+    TuneTurn,
+)
 from spectui.playback import Recording
 from spectui.runtime.headless import run_headless
 from spectui.runtime.recording import Memory, Recorded, trace_name, writable_trace
@@ -85,6 +96,20 @@ def test_memory_is_bounded_and_keeps_what_a_trace_needs() -> None:
     assert kept[-50:] == events[-50:]
     stamps = [stamp for stamp, _ in memory.events()]
     assert stamps == sorted(stamps)
+
+
+def test_a_trace_that_begins_in_the_middle_knows_where_k_comes_from() -> None:
+    """The end of the search is forgotten by then; the change of K is not."""
+    ended = TuneEnded("mtp", "same", TuneTurn("mtp", 1, 3, (1,), 1, (), 9, 60))
+    begun, *rest = run()
+    memory = Memory(most=50)
+    for stamp, event in enumerate([begun, KChanged("mtp", 1, "tuned"), ended, *rest]):
+        memory.add(stamp, event)
+    kept = [event for _, event in memory.events()]
+    assert ended not in kept
+    assert [(lane.k, lane.k_source) for lane in folded(kept).lanes.values() if lane.info.name == "mtp"] == [
+        (1, "tuned")
+    ]
 
 
 def test_a_trace_that_begins_in_the_middle_counts_from_there() -> None:

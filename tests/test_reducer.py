@@ -210,6 +210,34 @@ def test_a_lane_begins_with_its_first_k() -> None:
     assert [lane.k for lane in state.lanes.values()] == [3, 1]
 
 
+def test_where_k_comes_from_follows_k() -> None:
+    """Also in a trace from before a change of K said who made it, where the search's end does."""
+    header = ev.RunStarted("x", (AR, replace(MTP, k_source="default"), replace(MTP, name="old")), ev.Sampling())
+    events: list[ev.Event] = [header]
+
+    def sources() -> list[str | None]:
+        return [lane.k_source for lane in view(events).lanes]
+
+    def ended(lane: str, turns: int) -> ev.TuneEnded:
+        return ev.TuneEnded(lane, "cancelled", ev.TuneTurn(lane, 1, turns, (0, 1), 1, (), 0, 60))
+
+    assert sources() == [None, "default", None]
+    events += [ev.KChanged("mtp", 1), ev.KChanged("old", 1), ended("old", 2)]
+    assert sources() == [None, "yours", "tuned"]
+    events += [ev.KChanged("mtp", 1, "tuned"), ev.KChanged("old", 2)]
+    assert sources() == [None, "tuned", "yours"]
+    events += [ended("old", 0), ended("nobody", 2)]
+    assert sources() == [None, "tuned", "yours"], "a search that measured nothing has found no K"
+
+
+def test_a_search_that_ends_is_news_of_its_lane() -> None:
+    state = folded([*header(), ev.KChanged("mtp", 1)])
+    viewer = Viewer(state)
+    assert lane(viewer.read(), "mtp").k_source == "yours"
+    reduce(state, ev.TuneEnded("mtp", "same", ev.TuneTurn("mtp", 1, 3, (1,), 1, (), 0, 60)))
+    assert lane(viewer.read(), "mtp").k_source == "tuned"
+
+
 def test_only_an_error_of_the_whole_run_is_a_fault() -> None:
     said = [ev.Notice("fyi"), ev.Notice("lane trouble", "mtp", "error")]
     run = view([*header(), *said])

@@ -161,8 +161,35 @@ def test_what_is_unknown_is_a_dash() -> None:
 def test_the_lane_s_k_says_what_it_was_built_for() -> None:
     run = race()
     run.tell(ev.KChanged("mtp", 2))
-    assert head(run.lane(MTP))[0].startswith("2 MTP  K=2 of 4  ")
+    assert head(run.lane(MTP))[0].startswith("2 MTP  K=2 of 4 ")
     assert head(run.lane(AR), number=1)[0] == "1 AR                           running"
+
+
+def test_the_head_says_where_k_comes_from() -> None:
+    run = Race(AR, dataclasses.replace(MTP, k_start=1, k_source="default"))
+    assert head(run.lane(MTP))[0] == "2 MTP  K=1 of 4 default        running"
+    run.tell(ev.KChanged("mtp", 4))
+    assert head(run.lane(MTP))[0] == "2 MTP  K=4 yours               running"
+    run.tell(ev.KChanged("mtp", 2, "tuned"))
+    assert head(run.lane(MTP))[0] == "2 MTP  K=2 of 4 tuned          running"
+    assert head(Race(AR, MTP).lane(MTP))[0] == "2 MTP  K=4                     running", "an older trace does not know"
+
+
+def test_where_k_comes_from_takes_no_room_from_anything_else() -> None:
+    """At every width the rest of the title is what it would be without."""
+    known, unknown = Race(AR, dataclasses.replace(MTP, k_source="default")), Race(AR, MTP)
+    shown = 0
+    for stage in ("ready", "loading", "verifying", "downloading"):
+        for run in (known, unknown):
+            run.tell(ev.LaneStage("mtp", stage))  # type: ignore[arg-type]
+        for width in range(26, 60):
+            title, bare = (head(run.lane(MTP), width)[0] for run in (known, unknown))
+            if title != bare:
+                shown += 1
+                left, _, right = bare.partition("   ")
+                assert title.startswith(f"{left} default  "), width
+                assert title.endswith(right.lstrip()), width
+    assert shown
 
 
 def test_no_drafter_and_no_draft_and_nothing_accepted_differ() -> None:

@@ -24,7 +24,7 @@ def _run_started(state: RunState, event: ev.RunStarted) -> None:
     state.started = event
     state.sampling = event.sampling
     state.lanes = {
-        info.name: LaneState(info=info, k=info.k_first, stage=ev.LaneStage(info.name, "waiting"))
+        info.name: LaneState(info, info.k_first, ev.LaneStage(info.name, "waiting"), info.k_source)
         for info in event.lanes
     }
     state.revision += 1
@@ -152,7 +152,7 @@ def _round_finished(state: RunState, event: ev.RoundFinished) -> None:
 
 def _k_changed(state: RunState, event: ev.KChanged) -> None:
     if lane := state.lanes.get(event.lane):
-        lane.k = event.k
+        lane.k, lane.k_source = event.k, event.source
         lane.revision += 1
 
 
@@ -169,6 +169,10 @@ def _inspected(state: RunState, event: ev.Inspected) -> None:
 def _tuning(state: RunState, event: ev.TuneTurn | ev.TuneEnded) -> None:
     state.tuning = event
     state.revision += 1
+    # In older traces the change of K before it does not say that it came from the search.
+    if isinstance(event, ev.TuneEnded) and event.last.turn and (lane := state.lanes.get(event.lane)):
+        lane.k_source = "tuned"
+        lane.revision += 1
 
 
 def _lane_memory(state: RunState, event: samples.LaneMemory) -> None:

@@ -18,6 +18,7 @@ from spectui.core.traffic import TrafficMeter
 from spectui.events import (
     FinishReason,
     Inspected,
+    KSource,
     LaneInfo,
     LaneStage,
     Prompt,
@@ -95,11 +96,12 @@ class RoundTotals:
 class LaneState:
     """Everything about a lane. ``revision`` moves with every change, so that unchanged views are not built again;
     ``memory`` is None until the lane's engine stands; ``unseen_ns`` is how much of the lane clock ran before what is
-    known here."""
+    known here; ``k_source`` is where ``k`` comes from, None where that is not known."""
 
     info: LaneInfo
     k: int
     stage: LaneStage
+    k_source: KSource | None = None
     revision: int = 0
     clock_ns: int = 0
     unseen_ns: int = 0

@@ -25,7 +25,7 @@ from spectui.core.state import LaneState, RunState
 from spectui.core.step_costs import StepCosts
 from spectui.core.tokens import TokenLog
 from spectui.core.traffic import Traffic
-from spectui.events import FinishReason, Inspected, LaneInfo, LaneStage, Prompt, Sampling, TuneEnded, TuneTurn
+from spectui.events import FinishReason, Inspected, KSource, LaneInfo, LaneStage, Prompt, Sampling, TuneEnded, TuneTurn
 from spectui.playback import PlaybackMarks, Playhead
 
 
@@ -42,6 +42,7 @@ class LaneView:
     """A lane as its pane shows it.
 
     Attributes:
+        k_source: Where ``k`` comes from, None where that is not known.
         tok_s: Emitted tokens of the round / lane time of the round; None before the first step.
         recent_tok_s: The same over the last two seconds of lane time.
         naive_tok_s: What a meter that counts stream chunks would say.
@@ -60,6 +61,7 @@ class LaneView:
     info: LaneInfo
     revision: int
     k: int
+    k_source: KSource | None
     stage: LaneStage
     failed: str | None
     clock_s: float
@@ -192,6 +194,7 @@ class Viewer:
             info=lane.info,
             revision=lane.revision,
             k=lane.k,
+            k_source=lane.k_source,
             stage=lane.stage,
             failed=lane.failed,
             clock_s=lane.clock_ns / 1e9,

@@ -123,6 +123,7 @@ def lane_summary(lane: LaneState, reference: LaneState | None) -> dict[str, Any]
         "lane": lane.info.name,
         "method": lane.info.method,
         "k": lane.k if lane.info.k_max else None,
+        "k_source": lane.k_source,
         "tokens": lane.emitted,
         "lane_time_s": lane.seen_ns / 1e9,
         "tok_s": tok_s,
@@ -151,7 +152,7 @@ def summary(state: RunState) -> dict[str, Any]:
 
 def table(state: RunState) -> list[str]:
     """The summary for people."""
-    rows = [f"{'lane':<12} {'K':>3} {'tokens':>7} {'tok/s':>8} {'speed-up':>9} {'length':>7} {'rate':>6}"]
+    rows = [f"{'lane':<12} {'K':>3} {'tokens':>7} {'tok/s':>8} {'speed-up':>9} {'length':>7} {'rate':>6}  K is"]
     for lane in state.lanes.values():
         s = lane_summary(lane, state.reference)
         if s["failed"]:
@@ -160,7 +161,8 @@ def table(state: RunState) -> list[str]:
         speedup = _figure(s["speedup"], ".2f", "x")
         rows.append(
             f"{s['lane']:<12} {_figure(s['k'], 'd'):>3} {s['tokens']:>7} {_figure(s['tok_s'], '.1f'):>8} {speedup:>9} "
-            f"{_figure(s['acceptance_length'], '.2f'):>7} {_figure(s['draft_acceptance_rate'], '.2f'):>6}"
+            f"{_figure(s['acceptance_length'], '.2f'):>7} {_figure(s['draft_acceptance_rate'], '.2f'):>6}  "
+            f"{s['k_source'] or DASH}"
         )
     return rows
 

@@ -40,13 +40,14 @@ def test_lines_and_a_table(folder: Path) -> None:
         assert numbers == list(range(len(numbers)))
         assert numbers
     head, *rows = table.splitlines()
-    assert head.split() == ["lane", "K", "tokens", "tok/s", "speed-up", "length", "rate"]
+    assert head.split() == ["lane", "K", "tokens", "tok/s", "speed-up", "length", "rate", "K", "is"]
     assert [row.split()[0] for row in rows] == list(LANES)
     assert [row.split()[1:3] for row in rows] == [
         ["—", "24"],
         [str(DEMO_INFOS["MTP"].k_first), "24"],
         [str(DEMO_INFOS["DFlash"].k_first), "24"],
     ]
+    assert [row.split()[-1] for row in rows] == ["—", "default", "default"]
     assert "Starting to load model" in log_of(folder)
 
 
@@ -63,6 +64,7 @@ def test_json_and_nothing_else_on_standard_output(folder: Path) -> None:
     assert (ar["lane"], ar["k"], ar["drafted"], ar["accepted"]) == ("ar", None, 0, 0)
     assert (ar["acceptance_length"], ar["draft_acceptance_rate"]) == (None, None)
     assert (ngram["lane"], ngram["k"]) == ("ngram", 3)
+    assert (ar["k_source"], ngram["k_source"]) == (None, "yours")
 
 
 def assert_consistent(lane: dict[str, Any], reference: dict[str, Any] | None) -> None:

@@ -7,7 +7,7 @@ import threading
 from array import array
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,15 @@ FAILSAFE_S = 30.0
 
 
 def made_run(seed: int, max_tokens: int = 60, rounds: int = 3, slots: int = 3) -> list[ev.Event]:
-    """A whole run as a source would say it: rounds, changes of K, a divergence, an abort, a lane that fails."""
+    """A whole run as a source would say it: rounds, changes of K by the user and by a search, a divergence, an abort,
+    a lane that fails."""
     rng = random.Random(seed)
     ar, mtp, dflash = demo_lanes()
     away = SyntheticLane(mtp.info, accept=(0.7, 0.5), draft_ms=9.8, diverges_at=rng.choice((None, 20)))
     frail = SyntheticLane(dflash.info, accept=dflash.accept, fails_after=rng.choice((None, 25)))
     race = SyntheticRace((ar, away, frail), seed)
     sampling = ev.Sampling(max_tokens=max_tokens, ignore_eos=rng.random() < 0.5)
-    infos = tuple(lane.info for lane in (ar, away, frail))
+    infos = (ar.info, replace(away.info, k_source="default"), frail.info)
     events: list[ev.Event] = [ev.RunStarted("made-up", infos, sampling, slots, synthetic=True)]
     for info in infos:
         race.ready(info.name)
@@ -46,6 +47,7 @@ def made_run(seed: int, max_tokens: int = 60, rounds: int = 3, slots: int = 3) -
             if rng.random() < 0.005:
                 events += race.abort("mtp")
         events.append(ev.Margin("mtp", 0, 20, 0.125))
+        events.append(ev.KChanged("mtp", 1 + rng.randint(0, 1), rng.choice(("default", "tuned", "yours"))))
     events.append(ev.Notice("done", level="info"))
     return events
 

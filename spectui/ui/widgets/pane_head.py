@@ -9,7 +9,7 @@ from spectui.core.views import LaneView
 from spectui.ui.canvas import Canvas
 from spectui.ui.cells import safe
 from spectui.ui.palette import lane_style
-from spectui.ui.rows import EMPTY, Row, Span, spread
+from spectui.ui.rows import EMPTY, Row, Span, row_width, spread
 from spectui.ui.widgets.bars import share_text
 from spectui.ui.widgets.digits import DIGIT_ROWS, block_digits, figure
 from spectui.ui.widgets.wrapping import shortened
@@ -22,6 +22,9 @@ LARGE_ROWS = 7
 
 SLOWER = 0.995
 """Speed-ups below this are written as a warning."""
+
+_APART = 2
+"""Cells between the two ends of the title, below which it leaves out where K comes from."""
 
 _STAGE_WORDS = {"loading": "loading weights", "verifying": "checking files"}
 
@@ -85,7 +88,11 @@ def _title(lane: LaneView, state: PaneState, width: int) -> Row:
     left: Row = ((f"{state.number} ", style if state.focused else "muted"), (safe(lane.info.title), style))
     if drafting := k_text(lane):
         left += ((f"  {drafting}", "text" if lane.k else "warn"),)
-    return spread(left, (state_span(lane, state),), width)
+    right: Row = (state_span(lane, state),)
+    source = f" {lane.k_source}" if drafting and lane.k_source else ""
+    if source and row_width(left) + len(source) + row_width(right) + _APART <= width:
+        left += ((source, "muted"),)
+    return spread(left, right, width)
 
 
 def k_text(lane: LaneView) -> str:
