@@ -7,7 +7,18 @@ from collections.abc import Mapping
 import pytest
 
 from spectui import commands as cmd
-from spectui.events import Inspected, LaneStage, Margin, Notice, Paused, RoundFinished, RoundStarted, Step
+from spectui.events import (
+    Inspected,
+    KChanged,
+    LaneStage,
+    Margin,
+    Notice,
+    Paused,
+    RoundFinished,
+    RoundStarted,
+    Step,
+    TuneEnded,
+)
 from spectui.sources.synthetic import Pace, SyntheticSource
 from spectui.sources.vllm.lane import ProbeDiedError
 from tests.fake_lanes import FakeLane, fake_host
@@ -223,3 +234,31 @@ def test_a_prompt_that_ends_in_an_error_ends_no_engine(monkeypatch: pytest.Monke
 
 def _failing_template(*_: object) -> list[int]:
     raise ValueError("there is no template for that")
+
+
+def test_a_search_that_ends_says_where_its_k_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, sink = fake_host(monkeypatch, *LANES), Collector()
+    host.start(sink)
+    sink.wait_for_kind(RoundFinished)
+    host.send(cmd.Tune("ngram"))
+    sink.wait_for_kind(RoundFinished, 2)
+    assert host.stop(FAILSAFE_S)
+    (ended,) = sink.of(TuneEnded)
+    # Every K of a fake lane is as fast as the others, and of equals the smallest is the best.
+    assert (ended.why, ended.last.best, ended.last.turn) == ("same", 0, 3)  # type: ignore[attr-defined]
+    assert sink.of(KChanged) == [KChanged("ngram", 0, "tuned")]
+
+
+def test_a_search_that_is_stopped_in_its_first_turn_changes_no_k(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, sink = fake_host(monkeypatch, *LANES), Collector()
+    # Both are followed when the lanes are ready, without a step between them.
+    host.send(cmd.Tune("ngram"))
+    host.send(cmd.StopTuning())
+    host.start(sink)
+    sink.wait_for_kind(TuneEnded)
+    sink.wait_for_kind(Step, len(LANES))
+    assert host.stop(FAILSAFE_S)
+    (ended,) = sink.of(TuneEnded)
+    assert (ended.why, ended.last.best, ended.last.turn, ended.serve) == ("cancelled", 3, 0, "")  # type: ignore[attr-defined]
+    assert not sink.of(KChanged)
+    assert {event.k for event in sink.of(Step) if event.lane == "ngram"} == {3}  # type: ignore[attr-defined]

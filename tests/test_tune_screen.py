@@ -69,6 +69,14 @@ def test_where_speculation_never_pays_it_is_said() -> None:
     assert any("does not pay" in plain(row) for row in tune_rows("MTP", "lane.1", ended, 80))
 
 
+def test_a_search_that_measured_nothing_claims_nothing() -> None:
+    nothing = (figure(0, None), figure(1, None))
+    ended = TuneEnded("mtp", "cancelled", TuneTurn("mtp", 1, 0, (0, 1), 1, nothing, 0, 60))
+    text = "\n".join(map(plain, tune_rows("MTP", "lane.1", ended, 80)))
+    assert "stopped before anything was measured: K stays 1" in text
+    assert "best K" not in text
+
+
 async def test_escape_stops_a_search_and_then_leaves() -> None:
     async with running((120, 36)) as stage:
         stage.app._mailbox.emit(replace(TURN, turn=0))

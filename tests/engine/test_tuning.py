@@ -107,6 +107,18 @@ def test_a_search_measures_every_k_and_leaves_the_lane_at_the_best(make_lane: La
     lane.k = lane.info.k_max
 
 
+def test_a_search_that_is_stopped_in_its_first_turn_leaves_the_lane_as_it_was(make_lane: LaneMaker) -> None:
+    lane = make_lane("mtp:k=3")
+    lane.k = 2
+    prompts = [chat_ids(lane.tokenizer, PROMPTS[0])]
+    tuning = Tuning(lane, range(4), prompts, requests=1, sampling=Sampling(), budget_s=1e9, piece_tokens=8)
+    tuning.step()
+    assert lane.k == 0
+    ended = tuning.end("cancelled", lambda best: f"serve {best}")
+    assert (lane.k, ended.last.turn, ended.last.best, ended.serve) == (2, 0, 2, "")
+    lane.k = lane.info.k_max
+
+
 def test_a_sweep_measures_every_k_in_every_turn(make_lane: LaneMaker) -> None:
     lane = make_lane("mtp:k=3")
     prompts = [chat_ids(lane.tokenizer, text) for text in PROMPTS[:2]]

@@ -222,7 +222,8 @@ class EngineHost:
         tuning, self._tuning = self._tuning, None
         if tuning is not None:
             ended = tuning.end(why, partial(self._serve_line, tuning.lane))
-            self._emit(KChanged(ended.lane, tuning.best))
+            if ended.last.turn:
+                self._emit(KChanged(ended.lane, ended.last.best, "tuned"))
             self._emit(ended)
             self._begin()
 

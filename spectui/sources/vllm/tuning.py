@@ -96,6 +96,7 @@ class Tuning:
         self._sums = {k: _Sums() for k in ks}
         self._elimination = Elimination(tuple(ks), keep_all=sweep_turns is not None)
         self._sweep_turns = sweep_turns
+        self._k_before = lane.k
         self._queue: list[int] = []
         self._rates: dict[int, float] = {}
         self._piece = _Sums()
@@ -103,8 +104,8 @@ class Tuning:
 
     @property
     def best(self) -> int:
-        """The fastest K as far as is known."""
-        return self._elimination.best
+        """The fastest K as far as is known; before the first turn the lane's own."""
+        return self._elimination.best if self._elimination.turns else self._k_before
 
     @property
     def ended(self) -> TuneWhy | None:
@@ -165,11 +166,15 @@ class Tuning:
         )
 
     def end(self, why: TuneWhy, serve: Callable[[dict[int, int]], str] = lambda best: "") -> TuneEnded:
-        """Leave the lane idle at the best K; ``serve`` makes a line to paste of the best K at the concurrency."""
+        """Leave the lane idle at the best K; ``serve`` makes a line to paste of the best K at the concurrency.
+
+        Before the end of the first turn nothing is known: the lane gets its K of before, and there is no line.
+        """
         self.lane.abort()
         self._queue.clear()
         self.lane.k = self.best
-        return TuneEnded(self.lane.info.name, why, self.turn(), serve({self._requests: self.best}))
+        line = serve({self._requests: self.best}) if self._elimination.turns else ""
+        return TuneEnded(self.lane.info.name, why, self.turn(), line)
 
     def held_out(self) -> dict[int, float]:
         """Throughput of every K as the cost model has it without that K's own steps."""

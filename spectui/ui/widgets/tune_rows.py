@@ -114,6 +114,9 @@ def _texts(figure: KFigure) -> dict[str, str]:
 
 
 def _result(ended: TuneEnded, width: int) -> list[Row]:
+    if not ended.last.turn:
+        said = f"stopped before anything was measured: K stays {ended.last.best}"
+        return [((line, "warn"),) for line in wrap(said, width)]
     best = ended.last.best
     figure = next((f for f in ended.last.figures if f.k == best), None)
     gain = "" if figure is None or figure.speed_up is None or not best else f", {figure.speed_up:.2f} times K = 0"
