@@ -21,6 +21,7 @@ from spectui.events import (
 )
 from spectui.sources.synthetic import Pace, SyntheticSource
 from spectui.sources.vllm.lane import ProbeDiedError
+from spectui.sources.vllm.lane_spec import LaneSpec
 from tests.fake_lanes import FakeLane, fake_host
 from tests.loading_commands import all_followed
 from tests.test_synthetic import FAILSAFE_S, Collector
@@ -236,14 +237,21 @@ def _failing_template(*_: object) -> list[int]:
     raise ValueError("there is no template for that")
 
 
-def test_a_search_that_ends_says_where_its_k_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    host, sink = fake_host(monkeypatch, *LANES), Collector()
+def test_a_search_that_ends_is_remembered_and_says_where_its_k_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    remembered: list[tuple[str, object]] = []
+
+    def remember(spec: LaneSpec, ended: TuneEnded) -> bool:
+        remembered.append((spec.text, ended))
+        return True
+
+    host, sink = fake_host(monkeypatch, *LANES, remember=remember), Collector()
     host.start(sink)
     sink.wait_for_kind(RoundFinished)
     host.send(cmd.Tune("ngram"))
     sink.wait_for_kind(RoundFinished, 2)
     assert host.stop(FAILSAFE_S)
     (ended,) = sink.of(TuneEnded)
+    assert remembered == [("ngram:k=3", ended)]
     # Every K of a fake lane is as fast as the others, and of equals the smallest is the best.
     assert (ended.why, ended.last.best, ended.last.turn) == ("same", 0, 3)  # type: ignore[attr-defined]
     assert sink.of(KChanged) == [KChanged("ngram", 0, "tuned")]

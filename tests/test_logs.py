@@ -70,6 +70,26 @@ logs.configure(Path(sys.argv[1]))
 """
 
 
+def test_what_is_logged_before_there_is_a_file_waits_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.log"
+    code = (
+        "import logging, sys\n"
+        "from pathlib import Path\n"
+        "from spectui.runtime import logs\n"
+        "logs.hold()\n"
+        "logging.getLogger('spectui.early').warning('a cache is damaged')\n"
+        "logs.configure(Path(sys.argv[1]))\n"
+        "logging.getLogger('spectui.late').warning('loading')\n"
+    )
+    done = run_python(code, path)
+    assert (done.stdout, done.stderr) == ("", "")
+    lines = path.read_text().splitlines()
+    assert [line.partition("WARNING ")[2] for line in lines] == [
+        "spectui.early: a cache is damaged",
+        "spectui.late: loading",
+    ]
+
+
 def test_records_warnings_and_dead_threads_reach_the_file_once(tmp_path: Path) -> None:
     path = tmp_path / "run.log"
     code = CONFIGURE + (

@@ -1,6 +1,9 @@
 """What `spectui tune` prints."""
 
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from spectui.bench.report import tuning_lines
 from spectui.bench.tune import Check, Found, prompt_groups
@@ -18,6 +21,14 @@ def test_a_search_is_a_table_and_a_line_to_paste() -> None:
     assert lines[2].split()[:2] == ["-", "0"]
     assert lines[3].split()[:5] == ["*", "1", "31.0", "(30.0", "to"]
     assert lines[-1] == "vllm serve x"
+
+
+def test_where_a_result_is_remembered_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECTUI_CACHE_DIR", str(tmp_path))
+    lines = tuning_lines([FOUND, replace(FOUND, remembered=True)], {"mtp": "vllm serve x"})
+    assert f"Remembered in {tmp_path / 'tuned-k.json'}: lanes for which you name no K begin with it." in lines
+    assert lines[-1] == "vllm serve x"
+    assert not any(line.startswith("Remembered") for line in tuning_lines([FOUND], {}))
 
 
 def test_categories_are_searched_behind_all_together() -> None:

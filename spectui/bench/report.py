@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from spectui.core.tuner import ENDED
+from spectui.sources.vllm.tuned_k import tuned_file
 
 if TYPE_CHECKING:
     from spectui.bench.tune import Check, Found
@@ -111,6 +112,8 @@ def tuning_lines(found: Sequence[Found], serve: Mapping[str, str]) -> list[str]:
         if one.check is not None:
             lines += _check_lines(one.best, one.check)
         lines.append("")
+    if any(one.remembered for one in found):
+        lines += [f"Remembered in {tuned_file()}: lanes for which you name no K begin with it.", ""]
     lines += [line for text in serve.values() for line in (text, "")]
     return lines[:-1]
 

@@ -50,7 +50,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One search: a lane at one concurrency; ``category`` is empty for all prompts together."""
+    """One search: a lane at one concurrency; ``category`` is empty for all prompts together.
+
+    ``remembered`` says that lanes will begin with the best K.
+    """
 
     lane: str
     spec: str
@@ -62,6 +65,7 @@ class Found:
     figures: tuple[KFigure, ...]
     check: Check | None = None
     category: str = ""
+    remembered: bool = False
 
 
 def tune(options: argparse.Namespace) -> int:
@@ -146,7 +150,10 @@ def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool
                 )
                 tuning = start()
                 why = _run(tuning)
-                one = _found(tuning.end(why).last, why, spec, category)
+                ended = tuning.end(why)
+                one = _found(ended.last, why, spec, category)
+                if not category:
+                    one = replace(one, remembered=config.remember(spec, ended))
                 if options.check and why != "cancelled":
                     _say(f"measuring every K of {info.title} in {CHECK_TURNS} turns")
                     one = replace(one, check=_checked(start(sweep_turns=CHECK_TURNS), one.best))

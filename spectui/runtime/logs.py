@@ -84,8 +84,27 @@ class _Handler(logging.StreamHandler[LogStream]):
     """Ours, so that a second `configure` finds it."""
 
 
+class _Early(logging.Handler):
+    """Holds what was logged before there was a file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+_early = _Early()
+
+
+def hold() -> None:
+    """Keep what the program logs until `configure` names a file: Python would print it on the terminal."""
+    logging.getLogger("spectui").addHandler(_early)
+
+
 def configure(path: Path) -> None:
-    """Send everything that is logged to `path`, vLLM's, transformers' and torch's records included.
+    """Send everything that is logged to `path`, vLLM's, transformers' and torch's records included, and what was held.
 
     vLLM configures its logger anew for every engine and drops the handlers it finds. What it keeps is the name of the
     stream that its own handler writes to, an environment variable, which worker processes inherit too. A user's own
@@ -106,6 +125,9 @@ def configure(path: Path) -> None:
         logger.addHandler(handler)
     for name in ("spectui", "vllm"):
         logging.getLogger(name).setLevel(logging.INFO)
+    logging.getLogger("spectui").removeHandler(_early)
+    while _early.records:
+        handler.handle(_early.records.pop(0))
     logging.captureWarnings(True)
     threading.excepthook = _log_thread_exception
 

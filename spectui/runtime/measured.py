@@ -117,6 +117,7 @@ def main() -> None:
     """Entry point of the child process."""
     gpu = has_nvidia_gpu()
     apply_or_reexec(gpu=gpu)
+    logs.hold()
     parser = argparse.ArgumentParser()
     add_engine_options(parser)
     parser.add_argument("--mode", choices=("screen", "headless"), required=True)

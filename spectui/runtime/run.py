@@ -35,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     """
     gpu = has_nvidia_gpu()
     apply_or_reexec(gpu=gpu)
+    logs.hold()
     from spectui.runtime.recording import Recorded, trace_name, writable_trace
     from spectui.runtime.setup import host_config
     from spectui.sources.vllm.host import EngineHost

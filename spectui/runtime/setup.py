@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,15 +16,18 @@ from spectui.cli import RunError, UsageError
 from spectui.commands import MAX_CONCURRENCY
 from spectui.core.prompt_files import PromptError, prompt_of, with_system
 from spectui.events import Prompt, Sampling
-from spectui.sources.machine import cpu_dtype
+from spectui.sources.demo_model import drafters
+from spectui.sources.demo_model.prepare import FINGERPRINT
+from spectui.sources.machine import cpu_dtype, hardware_name
 from spectui.sources.vllm import accepted
 from spectui.sources.vllm.config import Chat, HostConfig
 from spectui.sources.vllm.lane_spec import LaneSpec, LaneSpecError, parse_lane_spec
 from spectui.sources.vllm.target import Report, find_target, folder_fault
+from spectui.sources.vllm.tuned_k import TunedK, full_name
 
 DEMO_TARGET = "SmolLM2-135M-Instruct"
-DEMO_LANES = ("ar", "mtp:k=4,start=1", "dflash:k=7,start=2")
-"""Each begins with the K that measured best (``demos/drafters/report.md``), and can be raised."""
+DEMO_LANES = ("ar", "mtp:k=4", "dflash:k=7")
+"""Built for more than they begin with, so that K can be raised: see `_begun`."""
 
 CPU_KV_BYTES = 160 << 20
 GPU_KV_BYTES = 2 << 30
@@ -52,6 +57,7 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
     specs, arguments = lane_specs(options), engine_args(options, gpu=gpu)
     chat = _chat(options)
     prompts = _prompts(options, chat)
+    tuned = tuned_k(options, arguments, gpu=gpu)
     if accepted.engine_folder() is None:
         raise RunError(
             f"vLLM is not installed for {sys.executable}: `make setup` in a checkout installs it, or see the README's "
@@ -60,7 +66,7 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
     return HostConfig(
         target=DEMO_TARGET if options.model is None else _short_name(options.model),
         find_target=_demo_target if options.model is None else partial(find_target, options.model),
-        specs=specs,
+        specs=begun(specs, tuned, options),
         prompts=prompts,
         chat=chat,
         sampling=Sampling(
@@ -73,6 +79,7 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
         ),
         concurrency=options.concurrency,
         engine_args=arguments,
+        remember=tuned.remember,
     )
 
 
@@ -81,9 +88,39 @@ def lane_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
     demo = options.model is None
     asked = options.lane or (DEMO_LANES if demo else ("ar", "ngram:k=5"))
     try:
-        return tuple(parse_lane_spec(text, demo=demo) for text in asked)
+        specs = tuple(parse_lane_spec(text, demo=demo) for text in asked)
     except LaneSpecError as error:
         raise UsageError(str(error)) from error
+    return specs if options.lane else tuple(replace(spec, k_source="default") for spec in specs)
+
+
+def tuned_k(options: argparse.Namespace, arguments: Mapping[str, Any], *, gpu: bool) -> TunedK:
+    """The best K of earlier searches on this machine and target."""
+    machine = hardware_name(gpu=gpu)
+    if options.model is None:
+        return TunedK(machine, FINGERPRINT, arguments, auto="bfloat16")
+    return TunedK(machine, full_name(options.model), arguments)
+
+
+def begun(specs: Sequence[LaneSpec], tuned: TunedK, options: argparse.Namespace) -> tuple[LaneSpec, ...]:
+    """The lanes with the K that they begin with."""
+    return tuple(_begun(spec, tuned, options.concurrency) for spec in specs)
+
+
+def _begun(spec: LaneSpec, tuned: TunedK, requests: int) -> LaneSpec:
+    """The lane with the K that it begins with: the user's, else what a search found here, else what measured best
+    elsewhere in this number format, else what it is built for.
+
+    Where a search found a K beyond the one that a lane is usually built for, it is built as it was for the search.
+    """
+    if not spec.k_max or spec.k_source == "yours":
+        return spec
+    if (best := tuned.best(spec, requests)) is not None:
+        k_max = spec.k_max if best.k <= spec.k_max else best.k_max
+        return replace(spec, k_max=k_max, k_start=best.k, k_source="tuned")
+    if drafters.uses_demo_drafter(spec.method, spec.options):
+        return replace(spec, k_start=min(spec.k_max, drafters.best_k(spec.method, tuned.dtype)))
+    return spec
 
 
 def engine_args(options: argparse.Namespace, *, gpu: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from importlib import metadata
@@ -23,6 +24,31 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
+
+
+def hardware_name(
+    *, gpu: bool, cpuinfo: Path = Path("/proc/cpuinfo"), driver: Path = Path("/proc/driver/nvidia/gpus")
+) -> str:
+    """What figures of this machine hold for, in more words than `machine_name`: virtual machines call different
+    processors by the same name. With ``gpu`` the GPUs come first."""
+    try:
+        lines = cpuinfo.read_text().partition("\n\n")[0].splitlines()
+    except OSError:
+        lines = []
+    values = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    numbers = [f"{name.removeprefix('cpu ')} {values[name]}" for name in ("cpu family", "model") if name in values]
+    return ", ".join([*(_gpus(driver) if gpu else []), machine_name(), *numbers])
+
+
+def _gpus(driver: Path) -> list[str]:
+    """Their names in the order of their places, and which of them CUDA may use."""
+    found: list[str] = []
+    for path in sorted(driver.glob("*/information")):
+        with contextlib.suppress(OSError):
+            lines = path.read_text(errors="replace").splitlines()
+            found += [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return [*(found or ["NVIDIA GPU"]), *([] if visible is None else [f"of which {visible}"])]
 
 
 def cpu_dtype(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

@@ -213,7 +213,7 @@ ACTIONS: tuple[Action, ...] = (
         "a",
         "tune",
         "tune",
-        "Search the fastest K of the focused lane; ends the round.",
+        "Search the fastest K of the focused lane and remember it; ends the round.",
         "Lanes",
         tooltip="Measures every K in turn on the same prompts until one is told from the others.",
     ),

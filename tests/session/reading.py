@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import time
 
-from spectui.runtime.setup import DEMO_LANES
-from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
+from spectui.cli import build_parser
+from spectui.runtime.setup import begun, engine_args, lane_specs, tuned_k
+from spectui.sources.vllm.lane_spec import lane_infos
 from tests.terminal import PtySession
 
 TITLES = ("AR", "MTP", "DFlash")
-DEMO_INFOS = {info.title: info for info in lane_infos([parse_lane_spec(lane, demo=True) for lane in DEMO_LANES])}
+_OPTIONS = build_parser().parse_args(["run"])
+_TUNED = tuned_k(_OPTIONS, engine_args(_OPTIONS, gpu=False), gpu=False)
+DEMO_INFOS = {info.title: info for info in lane_infos(begun(lane_specs(_OPTIONS), _TUNED, _OPTIONS))}
+"""The demo's lanes as the program begins them here, which is decided by the number format."""
 RESTART_STEPS = 40
 JUNK = "\N{SKULL AND CROSSBONES}"
 """A character that the program never draws."""

@@ -47,7 +47,7 @@ def test_lines_and_a_table(folder: Path) -> None:
         [str(DEMO_INFOS["MTP"].k_first), "24"],
         [str(DEMO_INFOS["DFlash"].k_first), "24"],
     ]
-    assert [row.split()[-1] for row in rows] == ["—", "default", "default"]
+    assert [row.split()[-1] for row in rows] == ["—", DEMO_INFOS["MTP"].k_source, DEMO_INFOS["DFlash"].k_source]
     assert "Starting to load model" in log_of(folder)
 
 

@@ -16,6 +16,8 @@ PINNED = {
     # The file that the model's authors publish, byte for byte.
     "tokenizer.json": "9ca9acddb6525a194ec8ac7a87f24fbba7232a9a15ffa1af0c1224fcd888e47c",
 }
+FINGERPRINT = f"{MODEL_NAME} {PINNED[WEIGHTS_FILE][:12]}"
+"""The demo target by what it is, wherever it lies."""
 
 _CHECKPOINT_BYTES = 275_000_000
 _BUILD_PREFIX = "building-"

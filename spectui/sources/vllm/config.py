@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from spectui.events import Prompt, Sampling
+from spectui.events import Prompt, Sampling, TuneEnded
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.target import Report
 
@@ -40,6 +40,7 @@ class HostConfig:
         concurrency: Requests in flight in every lane, 1 to 16.
         engine_args: vLLM engine arguments that hold for every lane.
         paused: Begin in pause, so that whoever drives sends the first command.
+        remember: Keeps what a search for a lane's best K found; says whether it is kept, and never raises.
     """
 
     target: str
@@ -51,3 +52,4 @@ class HostConfig:
     concurrency: int = 1
     engine_args: Mapping[str, Any] = field(default_factory=dict)
     paused: bool = False
+    remember: Callable[[LaneSpec, TuneEnded], bool] = lambda spec, ended: False

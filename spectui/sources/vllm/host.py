@@ -225,6 +225,7 @@ class EngineHost:
             if ended.last.turn:
                 self._emit(KChanged(ended.lane, ended.last.best, "tuned"))
             self._emit(ended)
+            self._config.remember(tuning.lane.spec, ended)
             self._begin()
 
     def _serve_line(self, lane: Lane, best: dict[int, int]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spectui.choices import did_you_mean
-from spectui.events import LaneInfo
+from spectui.events import KSource, LaneInfo
 from spectui.sources.demo_model import drafters
 from spectui.sources.vllm import accepted
 from spectui.sources.vllm.checkpoint_files import separate_head_layers
@@ -55,6 +55,7 @@ class LaneSpec:
         options: Further entries of vLLM's ``speculative_config``.
         text: What the user typed.
         k_start: Drafted tokens that it begins with; None for ``k_max``.
+        k_source: Whether the user named that K.
     """
 
     method: str
@@ -62,6 +63,7 @@ class LaneSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""
     k_start: int | None = None
+    k_source: KSource = "default"
 
     @property
     def title(self) -> str:
@@ -121,12 +123,13 @@ def parse_lane_spec(text: str, *, demo: bool = False) -> LaneSpec:
         return LaneSpec("ar", 0, {}, text)
     if demo and method in drafters.METHODS:
         options.setdefault("model", str(drafters.demo_drafter(method)))
+    named: KSource = "yours" if {START, *_SHORT_KEYS.values()} & options.keys() else "default"
     start = options.pop(START, None)
     _check_names(text, method, options)
     k_max = _k(text, method, options)
     if start is not None and (not isinstance(start, int) or isinstance(start, bool) or not 0 <= start <= k_max):
         raise LaneSpecError(f"lane '{text}': {START}={start} is not possible, it goes from 0 to k={k_max}.")
-    return LaneSpec(method, k_max, _checked(text, method, options), text, start)
+    return LaneSpec(method, k_max, _checked(text, method, options), text, start, named)
 
 
 def _option_name(method: str, key: str) -> str:
@@ -186,6 +189,7 @@ def lane_infos(specs: Sequence[LaneSpec]) -> tuple[LaneInfo, ...]:
                 spec=spec.text,
                 note=TEACHING_NOTE if spec.options.get("model") == "target" else "",
                 k_start=spec.k_start,
+                k_source=spec.k_source if spec.k_max else None,
             )
         )
     return tuple(infos)

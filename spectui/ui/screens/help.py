@@ -26,7 +26,11 @@ ROLES: tuple[tuple[Role, str, str], ...] = (
 FIGURES: tuple[tuple[str, str], ...] = (
     ("tok/s", "Emitted tokens of the round / lane time. The lane clock counts the lane's own engine steps only."),
     ("speed-up", "A lane's tok/s over that of AR in the same round: two measured figures, never an estimate."),
-    ("K", "How many tokens the drafter may propose in a step."),
+    (
+        "K",
+        "How many tokens the drafter may propose in a step. Behind it: default where nobody chose it, tuned where a "
+        "search on this machine found it, yours where you named it.",
+    ),
     ("length", "Acceptance length: 1 + accepted / steps with a draft, the target's own token included; 1 to K+1."),
     ("rate", "Draft acceptance rate: accepted / drafted."),
     (
