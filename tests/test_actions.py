@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -86,6 +87,15 @@ async def hides_rejected(stage: Stage, key: str) -> None:
     assert stream.hide_rejected  # type: ignore[attr-defined]
     await stage.press(key)
     assert not stream.hide_rejected  # type: ignore[attr-defined]
+
+
+async def stops(stage: Stage, key: str) -> None:
+    """What a terminal does then is the matter of its own tests."""
+    stopped: list[bool] = []
+    driver = SimpleNamespace(can_suspend=True, stand_still=lambda *, group: stopped.append(group))
+    stage.app._suspension._driver = driver  # type: ignore[assignment]
+    await stage.pilot.press(key)
+    await stage.settle(lambda: stopped == [True])
 
 
 async def presents(stage: Stage, key: str) -> None:
@@ -198,6 +208,7 @@ CHECKS: dict[str, Check] = {
     "program.shot": saves_a_picture,
     "program.theme": offers_themes,
     "program.help": shows(HelpScreen),
+    "program.suspend": stops,
     "program.quit": quits,
     **{f"lane.focus_{place + 1}": focuses_lane(place) for place in range(3)},
     **{f"lane.focus_{number}": focuses(lambda focus: focus) for number in range(4, 10)},

@@ -87,11 +87,15 @@ class SavedTty:
         state = self._state[0]
         if state == _RESTORED:
             return
+        if state == _LEFT and not self._in_foreground():
+            # Given back when the shell stopped the program, and another program's since then.
+            self._state[0] = _RESTORED
+            return
         # Writing to the terminal from the background would stop this thread instead of restoring anything.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
         try:
             self._restore_attributes(drop_typed=state == _SHOWN, only_raw=after_death)
-            if self._screen_fd is not None and (state == _SHOWN or (state == _LEFT and self._in_foreground())):
+            if self._screen_fd is not None and state in (_SHOWN, _LEFT):
                 leave = (_POP_KEYBOARD, _LEAVE) if state == _SHOWN else (b"", b"")
                 _write(self._screen_fd, leave[0] + _MODES_OFF + leave[1] + _PLAIN)
         finally:
@@ -114,9 +118,8 @@ class SavedTty:
             return
 
     def _in_foreground(self) -> bool:
-        assert self._screen_fd is not None
         try:
-            return os.tcgetpgrp(self._screen_fd) == os.getpgrp()
+            return self._screen_fd is None or os.tcgetpgrp(self._screen_fd) == os.getpgrp()
         except OSError:
             return True
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from spectui.samples import HostSample, Missing
 from spectui.sources.base import ENGINE_THREAD
+from spectui.standstill import awake_ns
 
 SLOW_READS = 10
 """Every so many reads also what hardly moves, or is dear to read: free memory, load, temperature."""
@@ -85,7 +86,7 @@ def count() -> Counters:
     """This process's counters now."""
     others = {thread: _thread_ns(thread) for thread in threading.enumerate() if thread.name != ENGINE_THREAD}
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return Counters(time.monotonic_ns(), time.process_time_ns(), others, usage.ru_minflt, usage.ru_majflt)
+    return Counters(awake_ns(), time.process_time_ns(), others, usage.ru_minflt, usage.ru_majflt)
 
 
 def _spent_ns(before: Mapping[threading.Thread, int], now: Mapping[threading.Thread, int]) -> int:

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from spectui.samples import GpuSample, HostSample, Missing, TelemetrySample, TelemetryStarted
 from spectui.sources.base import Sink
+from spectui.standstill import awake_ns
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class Sampler:
         open_: Callable[[], Readers],
         *,
         period_s: float = 1 / SAMPLES_PER_SECOND,
-        now_ns: Callable[[], int] = time.monotonic_ns,
+        now_ns: Callable[[], int] = awake_ns,
         wait: Callable[[float], bool] | None = None,
     ) -> None:
         """Prepare; nothing is read yet.

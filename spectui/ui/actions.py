@@ -367,6 +367,16 @@ ACTIONS: tuple[Action, ...] = (
         "Program",
         3,
     ),
+    Action(
+        "program.suspend",
+        "ctrl+z",
+        "Ctrl+Z",
+        "suspend",
+        "suspend",
+        "Stop the program and give the terminal back to the shell; fg there brings the screen back.",
+        "Program",
+        tooltip="No lane clock runs meanwhile.",
+    ),
     Action("program.quit", "q,ctrl+c", "q", "quit", "quit", "End the program at once.", "Program", 2, palette=False),
 )
 

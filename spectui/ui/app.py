@@ -34,6 +34,7 @@ from spectui.ui.screens.live import LiveScreen
 from spectui.ui.screens.message import NOTICE_S
 from spectui.ui.screens.panes import Panes
 from spectui.ui.slow_motion import SlowMotion
+from spectui.ui.suspension import Suspension
 from spectui.ui.talking import Talking
 from spectui.ui.themed_app import ThemedApp
 
@@ -73,6 +74,7 @@ class SpecTUIApp(ThemedApp):
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True, id="program.quit_always"),
+        Binding("ctrl+z", "suspend", show=False, priority=True, id="program.suspend_always"),
         Binding("S", "shot", show=False, id="program.shot"),
         *talk_bindings(),
     ]
@@ -102,6 +104,7 @@ class SpecTUIApp(ThemedApp):
         self.slow = SlowMotion(source.send, lambda seconds, call: self._later(seconds, call), self.redraw)
         self._controls = Controls(self.choices, self.slow, self._say)
         self.talking = None if talk is None else Talking(self, talk, self._controls, self._say)
+        self._suspension = Suspension(source, lambda: self._source_view, self._draw_anew)
         self._loading = LoadingTimes()
         self._asked: set[Canvas] = set()
         self._notice_at: float | None = None
@@ -121,6 +124,7 @@ class SpecTUIApp(ThemedApp):
         scheduler = self._make_scheduler()
         self._now, self._later = scheduler.now, scheduler.call_later
         self.set_keymap(dict(self._own_keys.keys))
+        self._suspension.serve(self._driver)
         self.frames = FrameTimer(self._mailbox, self.source.slot, self, scheduler, self._frame_failed, self._figures)
         self.call_after_refresh(self._start)
 
@@ -318,6 +322,8 @@ class SpecTUIApp(ThemedApp):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action.startswith("talk_"):
             return self.talking is not None and self.talking.takes(action)
+        if action == "suspend":
+            return self._suspension.possible
         return super().check_action(action, parameters)
 
     def action_talk_pause(self) -> None:
@@ -367,6 +373,20 @@ class SpecTUIApp(ThemedApp):
         if self.log_tail is not None:
             self.push_screen(LogScreen(self.log_tail, self._log_lines))
             self.frames.poke(slow=True)
+
+    def action_command_palette(self) -> None:
+        from spectui.ui.screens.commands import Commands
+
+        if not isinstance(self.screen, Commands):
+            self.push_screen(Commands(id="--command-palette"))
+
+    def action_suspend(self) -> None:
+        self._suspension.begin(group=True)
+
+    def _draw_anew(self) -> None:
+        """Another program has had the terminal: nothing of ours is on it."""
+        self.refresh(layout=True)
+        self.redraw_all()
 
     async def action_quit(self) -> None:
         self._end()

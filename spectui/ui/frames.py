@@ -18,6 +18,7 @@ from spectui.core.jump import Emitted
 from spectui.core.rates import percentile
 from spectui.sources.frame_slot import FrameSlot
 from spectui.sources.mailbox import Mailbox
+from spectui.standstill import awake
 
 FRAME_S = 1 / 24
 SHARE = 0.05
@@ -60,7 +61,7 @@ class LoopScheduler:
         self._context = contextvars.copy_context()
 
     def now(self) -> float:
-        return time.perf_counter()
+        return awake()
 
     def cpu(self) -> float:
         return time.thread_time()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from textual.app import App
+from textual.driver import Driver
 
 from spectui.ui.canvas import Canvas
 from spectui.ui.palette import BrokenThemeError, Theme
@@ -25,6 +26,13 @@ class ThemedApp(App[None]):
         self.themes = Themes()
         default = NO_COLOUR_THEME if os.environ.get("NO_COLOR") else DEFAULT_THEME
         self._use_theme(self.themes.find(theme or default))
+
+    def get_driver_class(self) -> type[Driver]:
+        """Our own driver where Textual would take its own for a terminal."""
+        found = super().get_driver_class()
+        from spectui.ui.terminal_driver import TerminalDriver
+
+        return TerminalDriver if found in TerminalDriver.__bases__ else found
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return {}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 import importlib
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from spectui.events import Sampling
+from spectui.standstill import awake_ns
 
 logger = logging.getLogger(__name__)
 
@@ -190,9 +190,9 @@ class StepTimers:
 
     def _timed(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
         def timed(*args: Any, **kwargs: Any) -> Any:
-            start = time.perf_counter_ns()
+            start = awake_ns()
             result = call(*args, **kwargs)
-            setattr(self, part, (getattr(self, part) or 0) + time.perf_counter_ns() - start)
+            setattr(self, part, (getattr(self, part) or 0) + awake_ns() - start)
             return result
 
         return timed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from spectui.sources.vllm import compat
 from spectui.sources.vllm.footprint import lane_memory
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.pieces import PieceDecoder, TokenTable
+from spectui.standstill import awake_ns
 
 
 class TapMismatchError(RuntimeError):
@@ -164,12 +164,12 @@ class Lane:
             TapMismatchError: The tap and the engine's output differ.
         """
         self._timers.reset()
-        start = time.perf_counter_ns()
+        start = awake_ns()
         outputs = self._engine.step()
-        end = time.perf_counter_ns()
+        end = awake_ns()
         self.clock_ns += end - start
         events = self._events({output.request_id: output for output in outputs}, end - start)
-        self.own_ns += time.perf_counter_ns() - end
+        self.own_ns += awake_ns() - end
         return events
 
     def _events(self, outputs: dict[str, Any], wall_ns: int) -> list[Event]:

@@ -69,7 +69,9 @@ class Panes(Horizontal):
             pane.stream.hide_rejected = self._choices.hide_rejected or self._slow.on
 
     def scroll(self, where: str) -> None:
-        """Scroll the focused lane's text."""
+        """Scroll the focused lane's text; there is none while the terminal is too small for a pane."""
+        if self._choices.focus >= len(self._panes):
+            return
         stream = self._panes[self._choices.focus].stream
         match where:
             case "up" | "down":

@@ -47,6 +47,8 @@ class RaceKeys(Screen[None]):
             return False
         if action == "log":
             return True if self._app.log_tail is not None else None
+        if action == "suspend":
+            return True if self._app.check_action(action, parameters) else None
         return True if self._controls.possible(action, parameters, self._view) else None
 
     def doing(self, action: Action) -> Callable[[], None]:
@@ -159,6 +161,9 @@ class RaceKeys(Screen[None]):
 
     def action_log(self) -> None:
         self._app.action_log()
+
+    def action_suspend(self) -> None:
+        self._app.action_suspend()
 
     async def action_quit(self) -> None:
         await self._app.action_quit()

@@ -164,8 +164,9 @@ def _roofline_rows(lanes: Sequence[LaneView], peak: float | None, width: int) ->
     ]
     names = [clip(safe(lane.info.title), min(_MOST_NAME, width // 4)) for _, lane, _ in moving]
     named = max(map(cell_len, names))
-    while (bar := width - named - 2 - sum(column.cells + 2 for column in columns)) < _LEAST_BAR and len(columns) > 2:
+    while (bar := width - named - 2 - sum(column.cells + 2 for column in columns)) < _LEAST_BAR and len(columns) > 1:
         columns.remove(max(columns, key=lambda column: column.rank))
+    bar = max(1, bar)
     measured = [column for column in columns if not column.estimated]
     estimated = [column for column in columns if column.estimated]
     heading = f"{'':{named}}{''.join(c.text() for c in measured)}  {'est.':{bar}}{''.join(c.text() for c in estimated)}"

@@ -1,0 +1,77 @@
+"""Ctrl-Z: the race stands still before the process does, and goes on after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from textual.driver import Driver
+
+from spectui import commands as cmd
+from spectui.core.views import RunView
+from spectui.sources.base import Source
+
+LOOK_S = 0.01
+PATIENCE_S = 1.0
+"""How long an engine may take to finish its step before the process stops in the middle of it."""
+
+
+class Suspension:
+    """Lets an app be stopped by the shell's job control.
+
+    Args:
+        source: Paused meanwhile.
+        view: The run as the source has it.
+        back: Called when the screen is to be drawn anew.
+    """
+
+    def __init__(self, source: Source, view: Callable[[], RunView], back: Callable[[], None]) -> None:
+        self._source = source
+        self._view = view
+        self._back = back
+        self._driver: Driver | None = None
+        self._stopping = self._resumes = False
+
+    def serve(self, driver: Driver | None) -> None:
+        """Work with the driver of a real terminal; with any other one nothing can be stopped."""
+        from spectui.ui.terminal_driver import TerminalDriver
+
+        if isinstance(driver, TerminalDriver):
+            self._driver = driver
+            driver.on_stop = self.begin
+            driver.on_return = self._returned
+
+    @property
+    def possible(self) -> bool:
+        """Whether there is a terminal to give back."""
+        return self._driver is not None and self._driver.can_suspend
+
+    def begin(self, group: bool = False) -> None:
+        """Stop as soon as the engine has finished its step; ``group`` stops the whole foreground job."""
+        if self._stopping or not self.possible:
+            return
+        self._stopping = True
+        view = self._view()
+        self._resumes = view.round is not None and not view.paused
+        if self._resumes:
+            self._source.send(cmd.Pause())
+        loop = asyncio.get_running_loop()
+        until = loop.time() + PATIENCE_S
+
+        def look() -> None:
+            running = self._source.slot.busy or (self._resumes and not self._view().paused)
+            if running and loop.time() < until:
+                loop.call_later(LOOK_S, look)
+            elif self._driver is not None:
+                self._driver.stand_still(group=group)  # type: ignore[attr-defined]
+
+        look()
+
+    def _returned(self) -> None:
+        self._stopping = False
+        playhead = self._view().playhead
+        # A replay that has reached its end would begin again.
+        if self._resumes and not (playhead is not None and playhead.ended):
+            self._source.send(cmd.Resume())
+        self._resumes = False
+        self._back()
