@@ -332,3 +332,12 @@ def test_the_source_protocol_is_kept() -> None:
 
     source: Source = SyntheticSource()
     assert source.slot.busy is False
+
+
+async def test_a_folder_that_is_gone_takes_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    async with running((120, 36)) as stage:
+        (tmp_path / "gone").rmdir()
+        await stage.press("S")
+        assert "no picture can be saved in the current folder, which is gone" in stage.text

@@ -45,6 +45,13 @@ def save(app: App[Any]) -> str:
         except FileExistsError:
             continue
         except OSError as error:
-            return f"no picture can be saved in {Path.cwd()}: {error.strerror or error}"
+            return f"no picture can be saved in {_folder()}: {error.strerror or error}"
         return f"saved {path.absolute()}"
     raise AssertionError
+
+
+def _folder() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return "the current folder, which is gone"
