@@ -19,6 +19,7 @@ from spectui.ui.screens.inspect import InspectScreen
 from spectui.ui.screens.log import LogScreen
 from spectui.ui.screens.machine import MachineScreen
 from spectui.ui.screens.prompt import PromptLine
+from spectui.ui.widgets.token_stream import TokenStream
 from tests.stage import FakeLog, Stage, running
 
 Check = Callable[[Stage, str], Awaitable[None]]
@@ -81,12 +82,14 @@ async def inspects(stage: Stage, key: str) -> None:
     assert isinstance(stage.app.screen, InspectScreen)
 
 
-async def hides_rejected(stage: Stage, key: str) -> None:
-    stream = stage.app.screen.query("TokenStream").first()
-    await stage.press(key)
-    assert stream.hide_rejected  # type: ignore[attr-defined]
-    await stage.press(key)
-    assert not stream.hide_rejected  # type: ignore[attr-defined]
+async def shows_of_the_rejected(stage: Stage, key: str) -> None:
+    await stage.pilot.resize_terminal(200, 50)
+    stream = stage.app.screen.query(TokenStream).first()
+    assert stream.rejected == "first"
+    for shown, offered in (("all", "hide rejected"), ("none", "first rejected"), ("first", "all rejected")):
+        await stage.press(key)
+        assert stream.rejected == shown
+        assert f"{key} {offered}" in stage.text
 
 
 async def stops(stage: Stage, key: str) -> None:
@@ -194,7 +197,7 @@ CHECKS: dict[str, Check] = {
     "view.present": presents,
     "view.slow": slows_down,
     "view.costs": shows(CostsScreen),
-    "view.rejected": hides_rejected,
+    "view.rejected": shows_of_the_rejected,
     "view.window": changes_the_window,
     "view.request_next": lambda stage, key: shows_request(stage, key),
     "view.request_previous": lambda stage, key: shows_request(stage, key),

@@ -76,7 +76,7 @@ async def test_a_race_from_loading_to_the_end(size: tuple[int, int]) -> None:
 async def test_the_text_on_the_screen_is_the_lane_s_text(size: tuple[int, int]) -> None:
     async with running(size) as stage:
         await stage.steps(30)
-        await stage.press("x")
+        await stage.press("x", "x")
         stream = panes(stage)[0].stream
         lane = stage.view.lanes[stage.app.choices.focus if size[0] == 80 else 0]
         assert lane.stream is not None
@@ -359,7 +359,7 @@ async def test_rejected_drafts_can_be_hidden_everywhere() -> None:
         roles = {lane.stream.log[index][1] for index in range(lane.stream.length)}
         assert Role.REJECTED in roles
         await stage.press("x")
-        assert all(stream.hide_rejected for stream in stage.app.screen.query(TokenStream))
+        assert all(stream.rejected == "all" for stream in stage.app.screen.query(TokenStream))
 
 
 @pytest.mark.parametrize("theme", shipped_themes())

@@ -25,6 +25,7 @@ from spectui.core.state import RunState
 from spectui.core.views import RunView, Viewer
 from spectui.ui import themes
 from spectui.ui.canvas import Canvas, paint
+from spectui.ui.palette import WRITTEN
 from spectui.ui.rows import Row, fit, plain, row_width
 from spectui.ui.widgets.acceptance_chart import acceptance_rows
 from spectui.ui.widgets.histogram_chart import histogram_rows
@@ -301,8 +302,8 @@ def all_rows(view: RunView, width: int, height: int) -> list[Row]:
         *pane_head_rows(lane, pane, width, height),
         *wrapped(lane_message(lane, pane), width),
         *stream_rows(lane.stream.log, width),
-        *stream_rows(lane.stream.log, width, hide_rejected=True, signs=True),
-        *ledger_rows(lane, width, height, signs=height % 2 == 0),
+        *stream_rows(lane.stream.log, width, rejected="none", signs=WRITTEN),
+        *ledger_rows(lane, width, height, signs=WRITTEN if height % 2 == 0 else frozenset()),
         *acceptance_rows(lane, width, height),
         *histogram_rows(lane, width, height),
         *throughput_rows([lane], width, height),

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+import sys
+from itertools import combinations
 from pathlib import Path
 
 import pytest
+from rich.color import ColorSystem
 from rich.style import Style
 
 import spectui
-from spectui.core.tokens import Role
+from spectui.core.tokens import Role, TokenLog
 from spectui.ui import palette
-from spectui.ui.palette import ROLE_STYLES, BrokenThemeError, Theme
+from spectui.ui.palette import ROLE_STYLES, WRITTEN, BrokenThemeError, Theme, at_depth
+from spectui.ui.rows import plain
+from spectui.ui.widgets.token_stream import stream_rows
+from tests.terminal import PtySession
 
 ROOT = Path(__file__).parent.parent
 THEMES = sorted((ROOT / "themes").glob("*.toml"))
@@ -47,8 +53,65 @@ def test_a_role_has_a_sign_beside_its_colour(theme: Theme) -> None:
 
 def test_mono_alone_has_no_colour_and_asks_for_signs(theme: Theme) -> None:
     colourless = theme.name == "mono"
-    assert theme.palette.signs == colourless
+    assert bool(theme.palette.signs) == colourless
     assert all((style.color is None and style.bgcolor is None) == colourless for style in theme.palette.values())
+
+
+DEPTHS = {
+    "truecolor": (ColorSystem.TRUECOLOR, lambda number: number),
+    "256": (ColorSystem.EIGHT_BIT, lambda number: number),
+    "16": (ColorSystem.STANDARD, lambda number: number),
+    "8": (ColorSystem.STANDARD, lambda number: number % 8),
+}
+"""How a terminal with so many colours is told from others, and what it makes of a colour's number."""
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_roles_stay_apart_where_colours_run_out(theme: Theme, depth: str) -> None:
+    system, shown = DEPTHS[depth]
+    fitted = at_depth(theme, system).palette
+
+    def look(role: Role) -> tuple[object, ...]:
+        style = fitted[ROLE_STYLES[role]]
+        colour = None if style.color is None else style.color.downgrade(system)
+        number = None if colour is None else colour.triplet if colour.number is None else shown(colour.number)
+        log = TokenLog()
+        log.append("token", role)
+        log.append("the next", Role.PLAIN)
+        (row,) = stream_rows(log, 40, signs=fitted.signs)
+        # Italics and a line through letters are what a terminal with few colours lacks too.
+        return number, style.underline, plain(row)
+
+    told = [role for role in Role if role is not Role.PLAIN]
+    assert {one.name: other.name for one, other in combinations(told, 2) if look(one) == look(other)} == {}
+    if theme.base:
+        ground = theme.palette["text"].bgcolor
+        assert ground is not None
+        number = ground.downgrade(system).number
+        hidden = [role for role in Role if number is not None and look(role)[0] == shown(number)]
+        assert hidden == [], "written in the colour of the ground"
+
+
+def test_signs_are_written_only_where_they_are_needed(theme: Theme) -> None:
+    assert at_depth(theme, ColorSystem.TRUECOLOR) is theme
+    assert at_depth(theme, ColorSystem.EIGHT_BIT) is theme
+    needed = at_depth(theme, ColorSystem.STANDARD).palette.signs
+    assert needed == (WRITTEN if theme.name == "mono" else needed - {Role.CUT})
+
+
+@pytest.mark.parametrize(
+    ("term", "colorterm", "signs"),
+    [("xterm", "", True), ("linux", "", True), ("xterm-256color", "", False), ("xterm", "truecolor", False)],
+)
+def test_a_terminal_with_few_colours_shows_the_signs(tmp_path: Path, term: str, colorterm: str, signs: bool) -> None:
+    env = {"PYTHONPATH": str(ROOT), "SPECTUI_LOG_DIR": str(tmp_path), "TERM": term, "COLORTERM": colorterm}
+    trace = ROOT / "demos" / "traces" / "coding.jsonl"
+    with PtySession([sys.executable, "-m", "spectui", "replay", trace, "--at", "40"], env=env) as session:
+        session.wait_for(lambda rows: any("def fib" in row and "#" not in row for row in rows))
+        text = "\n".join(row for row in session.rows() if "#" not in row)
+        assert ("[_" in text or "[ " in text) == signs
+        session.send("q")
+        assert session.wait_exit() == 0
 
 
 def test_textual_can_use_every_theme(theme: Theme) -> None:

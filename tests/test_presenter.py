@@ -181,7 +181,7 @@ async def test_leaving_goes_on_at_true_speed_or_stays_paused() -> None:
         await stage.pilot.press("p")
         await stage.settle(lambda: stage.view.round_over)
         assert not stage.app.slow.on
-        assert all(not pane.stream.hide_rejected for pane in stage.app.screen.query(LanePane))
+        assert all(pane.stream.rejected == "first" for pane in stage.app.screen.query(LanePane))
 
 
 async def test_again_at_true_speed_races_the_same_prompts() -> None:

@@ -362,7 +362,7 @@ async def test_a_talk_plays_by_itself() -> None:
         await stage.settle()
         assert isinstance(stage.app.screen, LiveScreen)
         assert stage.app.choices.focus == 2
-        await stage.settle(lambda: stage.app.choices.hide_rejected)
+        await stage.settle(lambda: stage.app.choices.rejected == "all")
         assert "Enter next scene" in stage.text
         await stage.until(lambda: player.over)
         await stage.settle()

@@ -382,4 +382,4 @@ def test_rows_show_every_theme_in_its_own_colours(width: int) -> None:
     for row, (name, theme) in zip(rows[1:], themes.items(), strict=True):
         named = {style.removeprefix(f"{name}/") for _, style in row[1:]}
         assert {"role.accepted", "role.rejected", "role.recovered", "role.bonus", "role.pending"} <= named
-        assert ("[rejected]" in plain(row)) == theme.palette.signs
+        assert ("[rejected]" in plain(row)) == bool(theme.palette.signs)

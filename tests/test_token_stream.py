@@ -16,8 +16,9 @@ from spectui.core.tokens import Role, Token, TokenLog
 from spectui.core.views import StreamView
 from spectui.ui import themes
 from spectui.ui.cells import safe
+from spectui.ui.palette import WRITTEN
 from spectui.ui.rows import Row, plain, row_width
-from spectui.ui.widgets.stream_layout import StreamLayout
+from spectui.ui.widgets.stream_layout import Rejected, StreamLayout
 from spectui.ui.widgets.token_stream import RELAYOUT_TOKENS, TokenStream, stream_rows
 
 PLAIN, ACCEPTED, REJECTED = Role.PLAIN, Role.ACCEPTED, Role.REJECTED
@@ -27,6 +28,8 @@ OUTPUT = (PLAIN, ACCEPTED, RECOVERED, BONUS)
 ROLES = st.sampled_from(list(Role))
 HOSTILE = st.text(st.one_of(st.sampled_from("ab \n\t\x1b\u0301\u0302\u200b漢👍\ud800"), st.characters()), max_size=12)
 TOKENS = st.lists(st.tuples(HOSTILE, ROLES), max_size=60)
+REJECTED_SHOWN = st.sampled_from(["none", "first", "all"])
+SIGNS = st.frozensets(st.sampled_from(sorted(WRITTEN)))
 WORDS = st.lists(st.tuples(st.text("abcde   \n漢字", max_size=9), st.sampled_from(OUTPUT)), max_size=60)
 
 
@@ -42,8 +45,8 @@ def texts(rows: Sequence[Row]) -> list[str]:
     return [plain(row) for row in rows]
 
 
-def lines(*tokens: Token | str, width: int = 12, hide: bool = False, signs: bool = False) -> list[str]:
-    return texts(stream_rows(log_of(*tokens), width, hide, signs))
+def lines(*tokens: Token | str, width: int = 12, rejected: Rejected = "all", signs: bool = False) -> list[str]:
+    return texts(stream_rows(log_of(*tokens), width, rejected, WRITTEN if signs else frozenset()))
 
 
 # Where lines break
@@ -95,7 +98,35 @@ def test_only_output_breaks_lines() -> None:
 
 def test_rejected_drafts_can_be_left_out() -> None:
     tokens = (("if", ACCEPTED), (" the", REJECTED), (" a", REJECTED), (" x", RECOVERED))
-    assert lines(*tokens, hide=True) == ["if x"]
+    assert lines(*tokens, rejected="none") == ["if x"]
+
+
+@pytest.mark.parametrize(
+    ("signs", "shown"),
+    [(False, ["if the+2 x +1"]), (True, ["if[ the+2] x⁺ +1"])],
+)
+def test_of_a_long_rejected_draft_the_first_token_and_a_count_are_shown(signs: bool, shown: list[str]) -> None:
+    tokens = [("if", ACCEPTED), *((text, REJECTED) for text in (" the", "\n", " a")), (" x", RECOVERED), (" +1", BONUS)]
+    assert lines(*tokens, width=40, rejected="first", signs=signs) == shown
+    assert lines(*tokens[:2], *tokens[4:], width=40, rejected="first") == ["if the x +1"]
+    assert lines(*tokens[:4], width=40, rejected="first") == ["if the+2"]
+
+
+def test_the_count_is_no_text_of_the_models() -> None:
+    (row,) = stream_rows(log_of((" the", REJECTED), (" a", REJECTED), (" x", RECOVERED)), 40)
+    assert row == ((" the", "role.rejected"), ("+1", "role.rejected.count"), (" x", "role.recovered"))
+    for name in ("midnight", "mono"):
+        palette = themes.find(name).palette
+        assert palette["role.rejected.count"].dim
+        assert not palette["role.rejected.count"].strike
+
+
+@pytest.mark.parametrize("width", range(1, 9))
+def test_a_count_may_be_broken_over_lines(width: int) -> None:
+    rows = stream_rows(log_of("aaaaa", *[("漢b", REJECTED)] * 12, (" x", RECOVERED)), width)
+    assert "".join(texts(rows)).replace(" ", "") == "aaaaa漢b+11x" if width > 1 else rows
+    styles = {char: style for row in rows for text, style in row for char in text}
+    assert styles["+"] == styles["1"] == "role.rejected.count"
 
 
 def test_signs_stand_for_colours() -> None:
@@ -108,28 +139,28 @@ def test_marks_stand_on_the_token_before_but_never_on_one_that_is_no_output() ->
     assert lines("ก", "\u0e34", "น") == ["ก\u0e34น"]
     assert lines("e\u0301", "\u0302\u0303") == ["e\u0301\u0302"]
     assert lines("e", ("a", REJECTED), ("\u0301", RECOVERED)) == ["ea◌\u0301"]
-    assert lines("e", ("a", REJECTED), ("\u0301", RECOVERED), hide=True) == ["e\u0301"]
+    assert lines("e", ("a", REJECTED), ("\u0301", RECOVERED), rejected="none") == ["e\u0301"]
     assert lines("e\n", "\u0301") == ["e", "◌\u0301"]
     assert lines("e ", "\u0301") == ["e ◌\u0301"]
     assert lines("漢" * 6, "\u0301", "字") == ["漢" * 6 + "\u0301", "字"]
 
 
-@given(TOKENS, st.lists(st.integers(0, 60)), st.integers(1, 50), st.booleans(), st.booleans())
+@given(TOKENS, st.lists(st.integers(0, 60)), st.integers(1, 50), REJECTED_SHOWN, SIGNS)
 def test_lines_do_not_depend_on_how_the_tokens_came(
-    tokens: list[Token], stops: list[int], width: int, hide: bool, signs: bool
+    tokens: list[Token], stops: list[int], width: int, rejected: Rejected, signs: frozenset[Role]
 ) -> None:
     log = log_of(*tokens)
-    layout = StreamLayout(log, 0, width, hide, signs)
+    layout = StreamLayout(log, 0, width, rejected, signs)
     for stop in sorted(stops):
         layout.extend(min(stop, len(log)))
         layout.row(len(layout) - 1)
     layout.extend(len(log))
-    assert [layout.row(line) for line in range(len(layout))] == stream_rows(log, width, hide, signs)
+    assert [layout.row(line) for line in range(len(layout))] == stream_rows(log, width, rejected, signs)
 
 
-@given(TOKENS, st.integers(1, 50), st.booleans(), st.booleans())
-def test_a_row_fits_and_is_safe(tokens: list[Token], width: int, hide: bool, signs: bool) -> None:
-    rows = stream_rows(log_of(*tokens), width, hide, signs)
+@given(TOKENS, st.integers(1, 50), REJECTED_SHOWN, SIGNS)
+def test_a_row_fits_and_is_safe(tokens: list[Token], width: int, rejected: Rejected, signs: frozenset[Role]) -> None:
+    rows = stream_rows(log_of(*tokens), width, rejected, signs)
     assert all(row_width(row) <= width for row in rows)
     assert all(safe(text) == text for text in texts(rows))
 
@@ -301,9 +332,9 @@ async def test_hiding_rejected_drafts_lays_out_anew() -> None:
     async with app.run_test(size=(40, 10)):
         app.stream.show(view(log_of(("a", ACCEPTED), (" b", REJECTED), (" c", RECOVERED))))
         assert app.seen()[0] == "a b c"
-        app.stream.hide_rejected = True
+        app.stream.rejected = "none"
         assert app.seen()[0] == "a c"
-        app.stream.hide_rejected = False
+        app.stream.rejected = "all"
         assert app.seen()[0] == "a b c"
 
 

@@ -12,7 +12,9 @@ import pytest
 from spectui import events as ev
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
+from spectui.core.tokens import Role
 from spectui.core.views import LaneView, RunView, Viewer
+from spectui.ui.palette import WRITTEN
 from spectui.ui.rows import Row, plain, row_width
 from spectui.ui.widgets import throughput_chart
 from spectui.ui.widgets.acceptance_chart import acceptance_rows
@@ -222,8 +224,11 @@ def test_divergence(margin: float | None, said: str, style: str) -> None:
     run.step(MTP, (" a",), 1, ids=(1, 7))
     if margin is not None:
         run.tell(ev.Margin("mtp", 0, 1, margin))
-    rows = pane_head_rows(run.lane(MTP), PaneState(2), 50, 4)
+    rows = pane_head_rows(run.lane(MTP), PaneState(2, over=True), 50, 4)
     assert rows[2][0] == (said, style)
+    running = pane_head_rows(run.lane(MTP), PaneState(2), 50, 4)
+    assert "margin —" not in plain(running[2]), "it is measured when the round is over"
+    assert plain(running[2]).startswith("diverged at token 2") or margin is None
     assert texts(pane_head_rows(run.lane(MTP), PaneState(2, greedy=False), 50, 4))[2] == "length 2.00  rate 1.00"
 
 
@@ -286,7 +291,7 @@ def test_a_lane_s_note_is_shown_where_there_is_room() -> None:
 # The ledger
 
 
-def ledger(lane: LaneView, width: int, height: int = 5, signs: bool = False) -> list[str]:
+def ledger(lane: LaneView, width: int, height: int = 5, signs: frozenset[Role] = frozenset()) -> list[str]:
     rows = ledger_rows(lane, width, height, signs)
     assert len(rows) <= height
     return texts(rows)
@@ -313,7 +318,7 @@ def test_the_ledger_s_tokens_have_their_roles() -> None:
     assert newest[-2:] == ((" d e f g", "role.accepted"), (" own", "role.bonus"))
     assert middle[-2:] == ((" x y z w", "role.rejected"), (" own", "role.recovered"))
     assert oldest[-3:] == ((" a b c", "role.accepted"), (" x", "role.rejected"), (" own", "role.recovered"))
-    assert ledger(race().lane(MTP), 70, signs=True)[1].endswith("[ x y z w] own")
+    assert ledger(race().lane(MTP), 70, signs=WRITTEN)[1].endswith("[ x y z w] own")
 
 
 def test_no_draft_and_k_0_and_nothing_accepted_differ() -> None:

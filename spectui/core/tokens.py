@@ -65,6 +65,9 @@ class TokenLog:
     def __getitem__(self, index: int) -> Token:
         return self._texts[index], _ROLES[self._roles[index]]
 
+    def role(self, index: int) -> Role:
+        return _ROLES[self._roles[index]]
+
     def output(self) -> str:
         """What the user gets: the text of all tokens that were neither rejected nor cut."""
         hidden = (Role.REJECTED, Role.CUT, Role.PENDING)

@@ -234,10 +234,10 @@ ACTIONS: tuple[Action, ...] = (
         "x",
         "rejected",
         "rejected",
-        "Hide the rejected drafts in the text, or show them again.",
+        "Show the first rejected draft of a step and how many follow, then all of them, then none.",
         "View",
         8,
-        "Hidden, the text reads as the user of the model gets it.",
+        "With none the text reads as the user of the model gets it.",
     ),
     Action(
         "view.present",

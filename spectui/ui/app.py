@@ -124,7 +124,8 @@ class SpecTUIApp(ThemedApp):
         scheduler = self._make_scheduler()
         self._now, self._later = scheduler.now, scheduler.call_later
         self.set_keymap(dict(self._own_keys.keys))
-        self._suspension.serve(self._driver)
+        if self._suspension.serve(self._driver):
+            self.fit_to_colours(self.console._color_system)
         self.frames = FrameTimer(self._mailbox, self.source.slot, self, scheduler, self._frame_failed, self._figures)
         self.call_after_refresh(self._start)
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rich.color import ColorSystem
 from rich.style import Style
 from textual.theme import BUILTIN_THEMES
 from textual.theme import Theme as TextualTheme
@@ -26,6 +27,12 @@ BASE = ("background", "surface", "panel", "text", "muted", "faint", "accent", "g
 LANE_COLOURS = 6
 ROLE_STYLES: tuple[str, ...] = tuple(f"role.{role.name.lower()}" for role in Role)
 """The style name of each `Role`, by its value."""
+
+REJECTED_COUNT = "role.rejected.count"
+"""The style name of the count of refused drafts that are not shown, which is no text of the model's."""
+
+WRITTEN = frozenset({Role.REJECTED, Role.BONUS, Role.PENDING, Role.CUT})
+"""Roles that have a sign in characters."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -59,11 +66,11 @@ class BrokenThemeError(ThemeError):
 
 
 class Palette(dict[str, Style]):
-    """Styles by name. ``signs`` asks widgets to write a role's sign as text too, because there are no colours."""
+    """Styles by name. ``signs`` are the roles whose sign widgets write as text too, because no colour tells them."""
 
-    def __init__(self, styles: Mapping[str, Style], signs: bool = False) -> None:
+    def __init__(self, styles: Mapping[str, Style], signs: Set[Role] = frozenset()) -> None:
         super().__init__(styles)
-        self.signs = signs
+        self.signs = frozenset(signs)
 
 
 @dataclass(frozen=True)
@@ -164,6 +171,7 @@ def _palette(base: Mapping[str, str], roles: Mapping[str, str], series: list[str
     styles["key"] = style(base["accent"], bold=True)
     for role, name in zip(Role, ROLE_STYLES, strict=True):
         styles[name] = style(roles[role.name.lower()], **_ROLE_SIGNS[role])
+    styles[REJECTED_COUNT] = style(roles["rejected"], dim=True)
     for index in range(LANE_COLOURS):
         colour = series[index % len(series)]
         styles[lane_style(index)] = style(colour)
@@ -182,4 +190,29 @@ def _signs() -> Palette:
     for index in range(LANE_COLOURS):
         styles[lane_style(index)] = plain
         styles[lane_style(index, title=True)] = bold
-    return Palette(styles, signs=True)
+    styles[REJECTED_COUNT] = dim
+    return Palette(styles, signs=WRITTEN)
+
+
+def at_depth(theme: Theme, system: ColorSystem | None) -> Theme:
+    """The theme on a terminal that has so many colours: roles that look the same there are told apart by their signs.
+
+    With sixteen colours or eight the bright ones count as the others, because not every terminal has them; None is a
+    terminal without colours.
+    """
+    if not theme.base or system is ColorSystem.TRUECOLOR:
+        return theme
+    looks = {role: _seen(theme.palette[name], system) for role, name in zip(Role, ROLE_STYLES, strict=True)}
+    # The sign of what was cut is written always, so that nothing need be told from it.
+    others = [role for role in Role if role is not Role.CUT]
+    same = {role for role in others if any(looks[role] == looks[other] for other in others if other is not role)}
+    signs = same & WRITTEN
+    return replace(theme, palette=Palette(theme.palette, signs)) if signs else theme
+
+
+def _seen(style: Style, system: ColorSystem | None) -> int | None:
+    """The number of the colour that a terminal shows for a style's."""
+    if system is None or style.color is None:
+        return None
+    number = style.color.downgrade(system).number
+    return number if number is None or system is ColorSystem.EIGHT_BIT else number % 8

@@ -32,14 +32,15 @@ class Suspension:
         self._driver: Driver | None = None
         self._stopping = self._resumes = False
 
-    def serve(self, driver: Driver | None) -> None:
-        """Work with the driver of a real terminal; with any other one nothing can be stopped."""
+    def serve(self, driver: Driver | None) -> bool:
+        """Work with the driver of a real terminal; with any other one nothing can be stopped. Says which it is."""
         from spectui.ui.terminal_driver import TerminalDriver
 
         if isinstance(driver, TerminalDriver):
             self._driver = driver
             driver.on_stop = self.begin
             driver.on_return = self._returned
+        return self._driver is not None
 
     @property
     def possible(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from rich.color import ColorSystem
 from textual.app import App
 from textual.driver import Driver
 
@@ -51,6 +52,11 @@ class ThemedApp(App[None]):
         """Draw everything in ``theme`` from now on."""
         self._use_theme(theme)
         self._restyle()
+
+    def fit_to_colours(self, depth: ColorSystem | None) -> None:
+        """Show the themes as a terminal with so many colours needs them; None is one without colours."""
+        self.themes.fit_to(depth)
+        self._use_theme(self.themes.by_name.get(self.theme, self.shown_theme))
 
     def _restyle(self) -> None:
         for screen in self.screen_stack:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from rich.color import ColorSystem
+
 from spectui.choices import did_you_mean
-from spectui.ui.palette import BrokenThemeError, Theme, ThemeError, load
+from spectui.ui.palette import BrokenThemeError, Theme, ThemeError, at_depth, load
 from spectui.ui.theme_files import Stamp, stamps, theme_folders
 
 
@@ -23,8 +25,18 @@ class Themes:
         self._good: dict[Path, Theme] = {}
         self._broken: dict[Path, BrokenThemeError] = {}
         self._unnamed: list[BrokenThemeError] = []
+        self._depth: ColorSystem | None = ColorSystem.TRUECOLOR
         self.by_name: dict[str, Theme] = {}
         self.look()
+
+    def fit_to(self, depth: ColorSystem | None) -> None:
+        """Give the themes as a terminal with so many colours needs them; None is one without colours."""
+        self._depth = depth
+        self._name()
+
+    def _name(self) -> None:
+        first = {path.stem: self._good[path] for path in reversed(self._stamps) if path in self._good}
+        self.by_name = {name: at_depth(theme, self._depth) for name, theme in sorted(first.items())}
 
     def look(self) -> bool:
         """Read the files that changed since the last look; True when there are any, or a file went.
@@ -41,8 +53,7 @@ class Themes:
         for path in found:
             if found[path] != earlier.get(path):
                 self._read(path)
-        first = {path.stem: self._good[path] for path in reversed(found) if path in self._good}
-        self.by_name = dict(sorted(first.items()))
+        self._name()
         return True
 
     def _read(self, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from spectui import commands as cmd
 from spectui.core.views import LaneView, RunView
 from spectui.events import LaneInfo
 from spectui.ui.slow_motion import SlowMotion
+from spectui.ui.widgets.stream_layout import Rejected
 
 if TYPE_CHECKING:
     from spectui.ui.screens.prompt import Question
@@ -26,11 +27,14 @@ class Choices:
     focus: int = 0
     slot: int = 0
     windowed: bool = True
-    hide_rejected: bool = False
+    rejected: Rejected = "first"
     presenting: bool = False
     wanted_k: dict[str, int] = field(default_factory=dict)
     wanted_pause: bool | None = None
 
+
+NEXT_REJECTED: Mapping[Rejected, Rejected] = {"none": "first", "first": "all", "all": "none"}
+"""What the key shows of the refused drafts instead."""
 
 REPLAY_ONLY = frozenset({"step_back", "seek", "seek_to", "speed"})
 LIVE_ONLY = frozenset({"ask", "next_category", "concurrency", "change_k", "tune", "record"})

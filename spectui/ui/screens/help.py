@@ -17,7 +17,12 @@ from spectui.ui.widgets.wrapping import wrap
 ROLES: tuple[tuple[Role, str, str], ...] = (
     (Role.PLAIN, "plain", "the target's own token of a step without a draft"),
     (Role.ACCEPTED, "accepted", "drafted, and kept by the target"),
-    (Role.REJECTED, "rejected", "drafted, and refused by the target: the first refused one and all after it"),
+    (
+        Role.REJECTED,
+        "rejected",
+        "drafted, and refused by the target: the first refused one and all after it; +3 counts those that the text "
+        "leaves out",
+    ),
     (Role.RECOVERED, "recovered", "the target's own token at the first refusal: the correction"),
     (Role.BONUS, "bonus", "the target's extra token when every draft was accepted"),
     (Role.CUT, "cut", "verified, but behind the end of the answer: not emitted, not in tok/s"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -24,10 +24,14 @@ from spectui.ui.screens.race_keys import RaceKeys
 from spectui.ui.screens.strip import LaneStrip
 from spectui.ui.widgets.caption_line import CaptionLine
 from spectui.ui.widgets.status import StatusLine, TooSmall
+from spectui.ui.widgets.stream_layout import Rejected
 from spectui.ui.widgets.timeline_bar import TimelineBar
 
 NOT_FOR_AUDIENCE = frozenset({"view.inspect", "view.rejected", "view.machine", "program.log"})
 """Actions that leave the footer's room to those of presenter mode; their keys work all the same."""
+
+REJECTED_LABELS: Mapping[Rejected, str] = {"none": "first rejected", "first": "all rejected", "all": "hide rejected"}
+"""What the key does next, by what of the rejected drafts is shown."""
 
 
 class LiveScreen(RaceKeys):
@@ -111,7 +115,8 @@ class LiveScreen(RaceKeys):
         failed = sum(lane.failed is not None for lane in view.lanes)
         replay = view.playhead is not None
         moment = (view.round, view.round_over, view.paused, view.fault, len(view.lanes), failed, replay)
-        key = (moment, choices.wanted_pause, choices.focus, choices.presenting, self._app.slow.on, instead)
+        chosen = (choices.wanted_pause, choices.focus, choices.presenting, choices.rejected)
+        key = (moment, chosen, self._app.slow.on, instead)
         if key == self._keys_for:
             return False
         self._keys_for = key
@@ -119,6 +124,7 @@ class LiveScreen(RaceKeys):
             "race.pause": "go on" if self._controls.paused(view) else "pause",
             "view.present": "end presenting" if choices.presenting else "present",
             "view.slow": "true speed" if self._app.slow.on else "slow motion",
+            "view.rejected": REJECTED_LABELS[choices.rejected],
         }
         hidden = _not_for(replay) | (NOT_FOR_AUDIENCE if choices.presenting else {"view.slow"})
         return self._keys.show(self._disabled(), labels, instead, hidden)

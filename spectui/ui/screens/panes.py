@@ -52,21 +52,21 @@ class Panes(Horizontal):
         while len(self._panes) < lanes:
             self._panes.append(LanePane(len(self._panes)))
             self.mount(self._panes[-1])
-            self.hide_rejected()
+            self.show_rejected()
 
     def show(self, view: RunView) -> set[Widget]:
         """Show what moved; the widgets that have something to paint."""
-        self.hide_rejected()
+        self.show_rejected()
         dirty: set[Widget] = set()
         for index, (pane, lane) in enumerate(zip(self._panes, view.lanes, strict=False)):
             if pane.display:
                 dirty |= pane.show(lane, self._state(view, lane, index), self._stage(lane))
         return dirty
 
-    def hide_rejected(self) -> None:
-        """Let every text hide refused drafts or show them; those that fell away in slow motion do not come back."""
+    def show_rejected(self) -> None:
+        """Let every text show of the refused drafts what was chosen; those of slow motion have fallen away."""
         for pane in self._panes:
-            pane.stream.hide_rejected = self._choices.hide_rejected or self._slow.on
+            pane.stream.rejected = "none" if self._slow.on else self._choices.rejected
 
     def scroll(self, where: str) -> None:
         """Scroll the focused lane's text; there is none while the terminal is too small for a pane."""
@@ -90,6 +90,7 @@ class Panes(Horizontal):
             greedy=view.sampling.temperature <= 0,
             paused=view.paused,
             stopped=view.fault is not None,
+            over=view.round_over,
             elapsed_s=self._loading_s(lane),
         )
 

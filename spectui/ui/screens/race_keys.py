@@ -10,7 +10,7 @@ from textual.screen import Screen
 
 from spectui.core.views import RunView
 from spectui.ui.actions import Action, bindings
-from spectui.ui.screens.controls import Controls
+from spectui.ui.screens.controls import NEXT_REJECTED, Controls
 from spectui.ui.screens.lines import MessageLine
 from spectui.ui.screens.panes import Panes
 
@@ -115,8 +115,9 @@ class RaceKeys(Screen[None]):
 
     def action_rejected(self) -> None:
         choices = self._app.choices
-        choices.hide_rejected = not choices.hide_rejected
-        self._panes.hide_rejected()
+        choices.rejected = NEXT_REJECTED[choices.rejected]
+        self._panes.show_rejected()
+        self._app.frames.poke()
 
     def action_present(self) -> None:
         self._controls.present()

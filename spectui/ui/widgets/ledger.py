@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -44,11 +44,16 @@ class Ledger(ShiftingCanvas):
     def rows(self, width: int, height: int) -> list[Row]:
         if self._lane is None:
             return []
-        return ledger_rows(self._lane, width, height, bool(getattr(self.palette, "signs", False)), self._made)
+        return ledger_rows(self._lane, width, height, getattr(self.palette, "signs", frozenset()), self._made)
 
 
-def ledger_rows(lane: LaneView, width: int, height: int, signs: bool = False, made: Made | None = None) -> list[Row]:
-    """The newest ``height`` steps of the round. ``signs`` asks for text signs of roles; ``made`` is kept by callers."""
+def ledger_rows(
+    lane: LaneView, width: int, height: int, signs: Set[Role] = frozenset(), made: Made | None = None
+) -> list[Row]:
+    """The newest ``height`` steps of the round.
+
+    ``signs`` are the roles whose signs are written; ``made`` is kept by callers.
+    """
     newest = lane.ledger[-height:][::-1] if height > 0 else ()
     shown = [row for age, row in enumerate(newest) if row.number == lane.steps - 1 - age]
     if not shown:
@@ -69,7 +74,7 @@ class _Form:
     """What all rows have in common: cells of each column, so that figures stand below each other, and what is shown."""
 
     width: int
-    signs: bool
+    signs: Set[Role]
     slots: bool
     drafter: bool
     number: int
@@ -79,7 +84,7 @@ class _Form:
     times: int
 
     @classmethod
-    def of(cls, lane: LaneView, shown: Sequence[LedgerRow], width: int, signs: bool) -> _Form:
+    def of(cls, lane: LaneView, shown: Sequence[LedgerRow], width: int, signs: Set[Role]) -> _Form:
         def longest(texts: Iterable[str]) -> int:
             return max(map(len, texts))
 
@@ -132,13 +137,13 @@ def _ms(milliseconds: float | None) -> str:
     return "" if milliseconds is None else f"{milliseconds:.1f}"
 
 
-def _tokens(row: LedgerRow, signs: bool) -> list[Span]:
+def _tokens(row: LedgerRow, signs: Set[Role]) -> list[Span]:
     spans: list[Span] = []
     for text, role in row.tokens:
         shown = safe(text)
         if shown.isspace():
             shown = SPACE_SIGN * len(shown)
-        if role is Role.BONUS and signs:
+        if role is Role.BONUS and role in signs:
             shown = BONUS_SIGN + shown
         if spans and spans[-1][1] == ROLE_STYLES[role]:
             spans[-1] = (spans[-1][0] + shown, ROLE_STYLES[role])
@@ -147,9 +152,9 @@ def _tokens(row: LedgerRow, signs: bool) -> list[Span]:
     return [_bracketed(span, signs) for span in spans]
 
 
-def _bracketed(span: Span, signs: bool) -> Span:
+def _bracketed(span: Span, signs: Set[Role]) -> Span:
     text, style = span
     for role, (opening, closing) in BRACKETS.items():
-        if style == ROLE_STYLES[role] and (signs or role is Role.CUT):
+        if style == ROLE_STYLES[role] and (role in signs or role is Role.CUT):
             return opening + text + closing, style
     return span

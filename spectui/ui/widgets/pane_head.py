@@ -39,6 +39,7 @@ class PaneState:
         greedy: Whether the run samples greedily; only then is a comparison with AR shown.
         paused: Whether the race stands still until the user goes on.
         stopped: Whether the race will not go on.
+        over: Whether the round is over, so that everything is measured that ever will be.
         elapsed_s: Seconds since the lane began to load, None when it is not loading or nobody counts.
     """
 
@@ -47,6 +48,7 @@ class PaneState:
     greedy: bool = True
     paused: bool = False
     stopped: bool = False
+    over: bool = False
     elapsed_s: float | None = None
 
 
@@ -133,8 +135,11 @@ def drafting_text(lane: LaneView) -> str:
     return f"length {window.length:.2f}  rate {share_text(window.rate)}"
 
 
-def divergence_span(lane: LaneView, greedy: bool) -> Span | None:
-    """Whether the shown text is AR's so far, None where that is not compared. Tokens are counted from 1."""
+def divergence_span(lane: LaneView, greedy: bool, over: bool = False) -> Span | None:
+    """Whether the shown text is AR's so far, None where that is not compared. Tokens are counted from 1.
+
+    The margin is measured when the round is ``over``; until then nothing is said of it.
+    """
     if not greedy or lane.equal is None:
         return None
     difference = lane.divergence
@@ -142,7 +147,7 @@ def divergence_span(lane: LaneView, greedy: bool) -> Span | None:
         return ("identical to AR so far", "muted") if lane.equal else None
     at = f"diverged at token {difference.position + 1}"
     if difference.margin is None:
-        return f"{at}, margin —", "muted"
+        return (f"{at}, margin —" if over else at), "muted"
     if difference.near_tie:
         return f"{at}, margin {difference.margin:.2f} (near tie)", "muted"
     return f"{at}, margin {difference.margin:.2f}: engine fault", "bad"
@@ -188,7 +193,7 @@ def _large(lane: LaneView, state: PaneState, width: int) -> list[Row]:
 
 def _remarks(lane: LaneView, state: PaneState, width: int, room: int) -> list[Row]:
     """Whether the text is AR's, the lane's note, what drafting yields: in this order where room is short."""
-    compared = divergence_span(lane, state.greedy)
+    compared = divergence_span(lane, state.greedy, state.over)
     drafting: Span = (drafting_text(lane), "muted")
     both = compared is not None and len(drafting[0]) + len(compared[0]) + 3 <= width
     rows: list[Row] = []

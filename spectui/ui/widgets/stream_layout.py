@@ -7,11 +7,12 @@ the screen are made when they are drawn. Where a line breaks depends on the toke
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from typing import Literal, TypeAlias
 
 from spectui.core.tokens import Role, TokenLog
 from spectui.ui.cells import NEWLINE_SIGN, clusters, mark_room, starts_with_mark, stream_safe
-from spectui.ui.palette import ROLE_STYLES
+from spectui.ui.palette import REJECTED_COUNT, ROLE_STYLES
 from spectui.ui.rows import Row, Span, fit, row_width
 
 BRACKETS: dict[Role, tuple[str, str]] = {
@@ -24,6 +25,9 @@ BRACKETS: dict[Role, tuple[str, str]] = {
 BONUS_SIGN = "⁺"
 """Written before a bonus token where there are no colours."""
 
+Rejected: TypeAlias = Literal["none", "first", "all"]
+"""What of the refused drafts of a step is shown: with the first one stands a count of those behind it."""
+
 _OUTPUT = frozenset({Role.PLAIN, Role.ACCEPTED, Role.RECOVERED, Role.BONUS})
 _LOOK_BACK = 64
 
@@ -32,15 +36,23 @@ class StreamLayout:
     """Lines of one token log from token ``first`` on, for one width and one way of showing it.
 
     A line runs from its start to the next one's; spaces and the line feed that end it may stand beyond the width,
-    where nothing is drawn. ``signs`` asks for text signs of roles.
+    where nothing is drawn. ``signs`` are the roles whose signs are written.
     """
 
-    def __init__(self, log: TokenLog, first: int, width: int, hide_rejected: bool = False, signs: bool = False) -> None:
+    def __init__(
+        self,
+        log: TokenLog,
+        first: int,
+        width: int,
+        rejected: Rejected = "first",
+        signs: Set[Role] = frozenset(),
+    ) -> None:
         self.log = log
         self.first = first
         self.width = max(1, width)
-        self.hide_rejected = hide_rejected
+        self.rejected = rejected
         self.signs = signs
+        self._signed = signs | {Role.CUT}
         self.length = first
         """Tokens of the log that are laid out."""
         self._tokens = array("I", [first])
@@ -114,33 +126,48 @@ class StreamLayout:
         self._break = None
 
     def _text(self, index: int) -> str:
-        """A token as it is written: safe, on one line unless it is output, with its role's signs if asked for."""
+        """A token as it is written: safe, on one line unless it is output, with what stands before it."""
         text, role = self.log[index]
-        if role is Role.REJECTED and self.hide_rejected:
+        if role is Role.REJECTED and self._hides(index):
             return ""
         room = self._mark_room(index, role) if starts_with_mark(text) else 0
         shown = stream_safe(text, room)
         if role not in _OUTPUT:
             shown = shown.replace("\n", NEWLINE_SIGN)
-        if not shown or not (self.signs or role is Role.CUT):
-            return shown
-        return self._signs(index, role) + shown
+        if shown and (self.signs or role is Role.CUT):
+            shown = self._signs(index, role) + shown
+        return shown if role is Role.REJECTED else self._count(index) + shown
+
+    def _hides(self, index: int) -> bool:
+        """Whether a refused draft is left out."""
+        if self.rejected == "first":
+            return index > self.first and self.log.role(index - 1) is Role.REJECTED
+        return self.rejected == "none"
+
+    def _count(self, index: int) -> str:
+        """How many refused drafts before a token are left out where the first of them is shown."""
+        if self.rejected != "first":
+            return ""
+        start = index
+        while start > self.first and self.log.role(start - 1) is Role.REJECTED:
+            start -= 1
+        return f"+{index - start - 1}" if index - start > 1 else ""
 
     def _signs(self, index: int, role: Role) -> str:
         """What stands before a token because of its role and the one before it."""
         before = next((other for _, other in self._shown_before(index)), None)
-        bonus = BONUS_SIGN if role is Role.BONUS else ""
+        bonus = BONUS_SIGN if role is Role.BONUS and role in self.signs else ""
         if before is role:
             return bonus
-        closing = BRACKETS[before][1] if self.signs and before in BRACKETS else ""
-        opening = BRACKETS[role][0] if role in BRACKETS else ""
+        closing = BRACKETS[before][1] if before in BRACKETS and before in self._signed else ""
+        opening = BRACKETS[role][0] if role in BRACKETS and role in self._signed else ""
         return closing + opening + bonus
 
     def _mark_room(self, index: int, role: Role) -> int:
         """How many marks at the start of a token may stand on the tokens before it."""
         before = ""
         for text, other in self._shown_before(index):
-            if (other in _OUTPUT) != (role in _OUTPUT) or (self.signs and other is not role):
+            if (other in _OUTPUT) != (role in _OUTPUT) or (other is not role and {other, role} & self.signs):
                 return 0
             before = text + before
             if room := mark_room(before):
@@ -151,7 +178,7 @@ class StreamLayout:
         """The tokens before one, backwards, that are not empty or hidden; as far as it can matter."""
         for back in range(index - 1, max(self.first, index - _LOOK_BACK) - 1, -1):
             text, role = self.log[back]
-            if role is Role.REJECTED and self.hide_rejected:
+            if role is Role.REJECTED and self._hides(back):
                 continue
             if shown := stream_safe(text):
                 yield shown, role
@@ -162,21 +189,32 @@ class StreamLayout:
         end = self.length if last else self._tokens[line + 1]
         stop = 0 if last else self._offsets[line + 1]
         row = tuple(self._spans(self._tokens[line], self._offsets[line], end, stop))
-        if last and row and (role := self.log[self.length - 1][1]) is Role.CUT:
-            row += ((BRACKETS[role][1], ROLE_STYLES[role]),)
+        if last and row:
+            row += self._end()
         return row if row_width(row) <= self.width else fit(row, self.width)
+
+    def _end(self) -> Row:
+        """What stands behind the last token."""
+        role = self.log.role(self.length - 1)
+        if role is Role.REJECTED and (count := self._count(self.length)):
+            return ((count, REJECTED_COUNT),)
+        return ((BRACKETS[role][1], ROLE_STYLES[role]),) if role is Role.CUT else ()
 
     def _spans(self, start: int, offset: int, end: int, stop: int) -> Iterator[Span]:
         style, parts = "", ""
         for index in range(start, end + (stop > 0)):
-            text = self._text(index)[offset if index == start else 0 : stop if index == end else None]
-            if not text:
-                continue
-            name = ROLE_STYLES[self.log[index][1]]
-            if name != style:
-                if parts:
-                    yield parts, style
-                style, parts = name, ""
-            parts += text
+            text = self._text(index)
+            role = self.log.role(index)
+            counted = 0 if role is Role.REJECTED else len(self._count(index))
+            first, last = offset if index == start else 0, stop if index == end else len(text)
+            count, own = text[first : min(counted, last)], text[max(counted, first) : last]
+            for piece, name in ((count, REJECTED_COUNT), (own, ROLE_STYLES[role])):
+                if not piece:
+                    continue
+                if name != style:
+                    if parts:
+                        yield parts, style
+                    style, parts = name, ""
+                parts += piece
         if parts := parts.removesuffix("\n"):
             yield parts, style

@@ -158,8 +158,8 @@ def _words(theme: Theme) -> Row:
     """The names of the roles, each as a token of that role looks."""
     spans: list[Span] = []
     for role in SAMPLED:
-        opening, closing = BRACKETS.get(role, ("", "")) if theme.palette.signs else ("", "")
-        sign = BONUS_SIGN if theme.palette.signs and role is Role.BONUS else ""
+        opening, closing = BRACKETS.get(role, ("", "")) if role in theme.palette.signs else ("", "")
+        sign = BONUS_SIGN if role is Role.BONUS and role in theme.palette.signs else ""
         spans.append((" ", f"{theme.name}/text"))
         spans.append((f"{opening}{sign}{role.name.lower()}{closing}", f"{theme.name}/{ROLE_STYLES[role]}"))
     return tuple(spans)

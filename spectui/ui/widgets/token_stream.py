@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 from textual import events
 
-from spectui.core.tokens import Token, TokenLog
+from spectui.core.tokens import Role, Token, TokenLog
 from spectui.core.views import StreamView
 from spectui.ui.rows import Row, Span, fit
 from spectui.ui.widgets.shifting import ShiftingCanvas
 from spectui.ui.widgets.staged_text import staged_log
-from spectui.ui.widgets.stream_layout import StreamLayout
+from spectui.ui.widgets.stream_layout import Rejected, StreamLayout
 from spectui.ui.widgets.wrapping import wrapped
 
 RELAYOUT_TOKENS = 20_000
@@ -31,7 +32,7 @@ class TokenStream(ShiftingCanvas):
         self._lines: StreamLayout | None = None
         self._row_cache: dict[int, Row] = {}
         self._top: int | None = None
-        self._hide_rejected = False
+        self._rejected: Rejected = "first"
         self._staged: tuple[int, tuple[Token, ...]] | None = None
 
     def show(self, view: StreamView | None, message: tuple[Span, ...] = ()) -> bool:
@@ -55,14 +56,14 @@ class TokenStream(ShiftingCanvas):
         return self.redraw()
 
     @property
-    def hide_rejected(self) -> bool:
-        """Whether drafted tokens that the target refused are left out."""
-        return self._hide_rejected
+    def rejected(self) -> Rejected:
+        """What of the drafted tokens that the target refused is shown."""
+        return self._rejected
 
-    @hide_rejected.setter
-    def hide_rejected(self, hide: bool) -> None:
-        if hide != self._hide_rejected:
-            self._hide_rejected = hide
+    @rejected.setter
+    def rejected(self, rejected: Rejected) -> None:
+        if rejected != self._rejected:
+            self._rejected = rejected
             self._top = None
             self._forget()
             self.repaint()
@@ -105,8 +106,8 @@ class TokenStream(ShiftingCanvas):
             return wrapped(self._message, width)[:height]
         if self._staged is not None:
             before, tokens = self._staged
-            log = staged_log(self._view.log, before, tokens, width * height, self._hide_rejected)
-            return stream_rows(log, width, signs=bool(getattr(self.palette, "signs", False)))[-height:]
+            log = staged_log(self._view.log, before, tokens, width * height, self._rejected == "none")
+            return stream_rows(log, width, "all", self._signs)[-height:]
         self._lay_out(width)
         total = self._total()
         end = max(0, total - height)
@@ -124,15 +125,19 @@ class TokenStream(ShiftingCanvas):
     def _lay_out(self, width: int) -> None:
         view = self._view
         assert view is not None
-        signs = bool(getattr(self.palette, "signs", False))
+        signs = self._signs
         layout = self._lines
         # A stream that was not shown for long, or goes back in a replay, is not worth what it missed.
         near = layout is not None and 0 <= view.length - layout.length <= RELAYOUT_TOKENS
         if layout is None or not near or (layout.width, layout.signs) != (width, signs):
             first = max(0, view.length - RELAYOUT_TOKENS)
-            layout = self._lines = StreamLayout(view.log, first, width, self._hide_rejected, signs)
+            layout = self._lines = StreamLayout(view.log, first, width, self._rejected, signs)
             self._row_cache.clear()
         layout.extend(view.length)
+
+    @property
+    def _signs(self) -> Set[Role]:
+        return getattr(self.palette, "signs", frozenset())
 
     def _total(self) -> int:
         """Lines, the one about earlier text included."""
@@ -162,8 +167,8 @@ def _with_sign(row: Row, sign: str, width: int) -> Row:
     return (*fit(row, max(0, width - len(sign))), (sign, "muted"))
 
 
-def stream_rows(log: TokenLog, width: int, hide_rejected: bool = False, signs: bool = False) -> list[Row]:
+def stream_rows(log: TokenLog, width: int, rejected: Rejected = "first", signs: Set[Role] = frozenset()) -> list[Row]:
     """The whole of ``log`` as rows: what the widget shows, without a screen."""
-    layout = StreamLayout(log, 0, width, hide_rejected, signs)
+    layout = StreamLayout(log, 0, width, rejected, signs)
     layout.extend(len(log))
     return [layout.row(line) for line in range(len(layout))]
