@@ -31,6 +31,12 @@ def stood_still(seconds: float) -> None:
     _stopped_ns += max(0, int(seconds * 1e9))
 
 
+def watch_stops() -> None:
+    """Let the clock see when the shell stops a program that does not ask for it, such as one without a screen."""
+    if signal.getsignal(signal.SIGTSTP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGTSTP, lambda *_: stand_still(group=False))
+
+
 def stand_still(*, group: bool) -> None:
     """Stop this process until it is continued; to be called on the main thread.
 

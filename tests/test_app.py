@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from rich.cells import cell_len
 from textual import events
 from textual.geometry import Size
 
@@ -16,6 +17,7 @@ from spectui.sources.synthetic_race import SyntheticLane, demo_lanes
 from spectui.ui.canvas import Canvas
 from spectui.ui.frames import FRAME_S
 from spectui.ui.screens.arrangement import MAX_PANES, PANE_CELLS, arrange, visible
+from spectui.ui.screens.log import LogReader
 from spectui.ui.screens.message import NOTICE_S
 from spectui.ui.screens.pane import LanePane
 from spectui.ui.screens.prompt import PromptLine
@@ -249,7 +251,37 @@ async def test_a_paste_right_behind_the_slash_reaches_the_prompt_line() -> None:
         stage.app.post_message(events.Paste("one line\nanother"))
         stage.app.post_message(events.Key("!", "!"))
         stage.app.post_message(events.Key("enter", None))
-        await stage.settle(lambda: stage.source.commands == [cmd.SetPrompt("one line!")])
+        await stage.settle(lambda: stage.source.commands == [cmd.SetPrompt("one line\nanother!")])
+
+
+async def test_a_paste_keeps_its_lines_and_is_shown_on_one() -> None:
+    async with running() as stage:
+        await stage.press("slash")
+        stage.app.post_message(events.Paste("def f():\r\n\treturn 漢\r\x1b[31m\u202ex\n"))
+        await stage.settle()
+        line = stage.app.screen.query_one(PromptLine)
+        assert "def f():↵⇥return 漢↵␛[31m\N{REPLACEMENT CHARACTER}x↵" in line.render_line(0).text
+        assert stage.source.commands == []
+        assert line.is_open
+        await stage.press("left", "left", "backspace", "!")
+        await stage.pilot.click(line, offset=(1 + len("def f():↵⇥return ") + 2, 0))
+        assert line.value[line.cursor_position :].startswith("\n\x1b"), "a click goes to the cell that is shown"
+        await stage.press("enter")
+        assert stage.source.commands == [cmd.SetPrompt("def f():\n\treturn 漢\n\x1b[31m!x")]
+        await stage.press("slash", "up")
+        assert line.value.count("\n") == 2
+
+
+async def test_the_log_wraps_wide_characters_by_their_cells() -> None:
+    lines = ["漢字" * 60, "👍" * 90, "a" * 118 + "漢", "short"]
+    async with running((120, 36), log=FakeLog(*lines)) as stage:
+        await stage.press("l")
+        await stage.settle(lambda: "short" in stage.text)
+        width = stage.app.screen.query_one(LogReader).size.width
+        rows = [row.strip() for row in stage.text.splitlines()]
+        assert all(cell_len(row) <= width for row in rows)
+        shown = "".join(row for row in rows if not row.startswith(("engine", "Esc")))
+        assert shown == "".join(lines)
 
 
 @pytest.mark.parametrize(

@@ -179,3 +179,30 @@ def test_the_clock_does_not_count_what_was_stopped() -> None:
     after = awake()
     stood_still(-5.0)
     assert before - 100.0 <= after < before
+
+
+WATCHED = """
+import sys, time
+from spectui.standstill import awake, watch_stops
+
+watch_stops()
+print("begun", flush=True)
+began, clock = time.monotonic(), awake()
+sys.stdin.readline()
+left_out = (time.monotonic() - began) - (awake() - clock)
+print("left out:", left_out > 0.001, flush=True)
+"""
+
+
+def test_without_a_screen_a_stop_is_not_counted_either(tmp_path: Path) -> None:
+    env = {"PYTHONPATH": str(ROOT), "PS1": PROMPT, "ENV": ""}
+    script = tmp_path / "watched.py"
+    script.write_text(WATCHED)
+    with PtySession(["sh", "-i"], env=env) as session:
+        session.wait_for(PROMPT.strip())
+        session.send(f"{sys.executable} {script}\r")
+        session.wait_for("begun")
+        session.send(CTRL_Z)
+        session.wait_for("Stopped")
+        session.send("fg\r\r")
+        session.wait_for("left out: True")

@@ -16,6 +16,7 @@ from spectui.runtime import logs
 from spectui.runtime.talks import talk_of
 from spectui.runtime.terminal import Terminal, finish, owned_terminal
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
+from spectui.standstill import watch_stops
 
 if TYPE_CHECKING:
     from spectui.core.talk import Talk
@@ -85,6 +86,7 @@ def _headless(source: Recorded, options: argparse.Namespace, terminal: Terminal)
     from spectui.runtime.headless import run_headless
     from spectui.runtime.outcome import report
 
+    watch_stops()
     try:
         state = run_headless(source, options.rounds, terminal.out, as_json=options.json)
         terminal.out.flush()

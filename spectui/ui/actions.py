@@ -109,7 +109,7 @@ ACTIONS: tuple[Action, ...] = (
         "/",
         "ask('prompt')",
         "prompt",
-        "Type a prompt of your own and race it.",
+        "Type or paste a prompt of your own, which may have several lines, and race it.",
         "Race",
         5,
     ),

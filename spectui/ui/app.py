@@ -283,7 +283,8 @@ class SpecTUIApp(ThemedApp):
             event.prevent_default()
 
     def on_paste(self, event: events.Paste) -> None:
-        self._typed(event.text.partition("\n")[0].rstrip("\r"))
+        # Terminals send the ends of pasted lines as the Enter key would.
+        self._typed(event.text.replace("\r\n", "\n").replace("\r", "\n"))
 
     def _typed(self, text: str) -> bool:
         line = self.screen.typing if isinstance(self.screen, LiveScreen) else None

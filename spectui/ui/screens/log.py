@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 
 from spectui.core.views import RunView
@@ -44,7 +45,7 @@ class LogReader(Reader):
         for line in lines:
             text = safe(line.rstrip("\r\n"))
             style = log_style(text)
-            if len(text) <= self._width:
+            if cell_len(text) <= self._width:
                 self._wrapped.append(((text, style),))
             else:
                 self._wrapped.extend(((part, style),) for part in wrap(text, self._width))

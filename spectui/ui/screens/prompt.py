@@ -6,9 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.cells import cell_len, get_character_cell_size
+from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
+
+from spectui.ui.cells import NEWLINE_SIGN, REPLACEMENT
+
+TAB_SIGN = "⇥"
+_SIGNS = {
+    **{code: 0x2400 + code for code in range(0x20)},
+    0x7F: "␡",
+    **dict.fromkeys(range(0x80, 0xA0), "␦"),
+    **dict.fromkeys((0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), REPLACEMENT),
+    **dict.fromkeys((ord("\n"), 0x2028, 0x2029), NEWLINE_SIGN),
+    ord("\t"): TAB_SIGN,
+}
+"""What stands for characters that would leave the line or turn it around; each for one, so that places stay."""
 
 HISTORY = 100
 """Answers that are kept for the arrow keys."""
@@ -31,8 +46,15 @@ class Question:
     earlier: list[str]
 
 
+def shown(text: str) -> str:
+    """The text on one line, character by character."""
+    return text.translate(_SIGNS)
+
+
 class PromptLine(Input):
     """Hidden until opened. Enter sends the text, Esc gives up, Up and Down walk through earlier answers.
+
+    Pasted text keeps its lines; a sign stands for the end of each.
 
     Args:
         on_close: Called when the line is hidden again.
@@ -75,8 +97,27 @@ class PromptLine(Input):
         # Not focus(), which takes the keys one message later.
         self.screen.set_focus(self)
 
+    @property
+    def _value(self) -> Text:
+        return Text(shown(self.value), no_wrap=True, overflow="ignore", end="")
+
+    def _position_to_cell(self, position: int) -> int:
+        return cell_len(shown(self.value[:position]))
+
+    def _cell_offset_to_index(self, offset: int) -> int:
+        left = offset + self.scroll_offset.x
+        for place, char in enumerate(shown(self.value)):
+            left -= get_character_cell_size(char)
+            if left < 0:
+                return place
+        return len(self.value)
+
     def on_key(self, event: events.Key) -> None:
         """Leave the key to the app, which gets all keys in the order they were typed, and gives the text back."""
+        event.prevent_default()
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Leave it to the app too: Textual's line takes the first line only."""
         event.prevent_default()
 
     def put(self, text: str) -> None:
