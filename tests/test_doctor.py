@@ -342,6 +342,20 @@ def test_settings_say_who_set_them_and_why() -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "fastest", "expected"),
+    [
+        ("", "bfloat16", "format ok: the demo model runs in bfloat16"),
+        ("", "float32", "format ok: the demo model runs in float32: without AVX-512"),
+        ("float32", "float32", "format ok: the demo model runs in float32, as SPECTUI_DEMO_DTYPE says"),
+        ("float32", "bfloat16", "format warning: ...bfloat16 is faster on this processor...> unset SPECTUI_DEMO_DTYPE"),
+        ("fp8", "bfloat16", "format problem: SPECTUI_DEMO_DTYPE=fp8 is no number format...> set it to bfloat16 or"),
+    ],
+)
+def test_number_format(asked: str, fastest: str, expected: str) -> None:
+    expect(settings.format_checks(asked, fastest), [expected])
+
+
+@pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
         ("OMP_NUM_THREADS", "1", "ok"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from demos.drafters.recipe import DEFAULT, SEED, SMOKE, Workplace, default_root
 from spectui.runtime.threads import apply_or_reexec
-from spectui.sources.machine import cpu_dtype
+from spectui.sources.machine import cpu_dtype, fastest_dtype
 
 STAGES = ("prompts", "own", "answers", "heldout", "train", "export", "evaluate", "report", "ship")
 OF_A_DRAFTER = ("train", "export", "evaluate")
@@ -34,6 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--begin", type=Path, help="a folder of trained drafters that the training goes on from")
     parser.add_argument("--smoke", action="store_true", help="the small sizes")
     options = parser.parse_args(arguments)
+    try:
+        cpu_dtype()
+    except ValueError as error:
+        parser.error(str(error))
     if options.stage in ("build", "smoke"):
         return _build(options.work, smoke=options.smoke or options.stage == "smoke")
     if (options.stage in OF_A_DRAFTER) != (options.drafter is not None):
@@ -56,7 +60,7 @@ def _build(work: Path, *, smoke: bool) -> int:
 
 def _optimizer(smoke: bool) -> str:
     """Muon's iterations are in bfloat16, which takes five times as long as all the rest where a processor lacks it."""
-    return "adam" if smoke or cpu_dtype() == "float32" else "muon"
+    return "adam" if smoke or fastest_dtype() == "float32" else "muon"
 
 
 def _stage(options: argparse.Namespace) -> int:

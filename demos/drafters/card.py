@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from demos.drafters.manifest import total
+from demos.drafters.manifest import evaluation, total
+from spectui.sources.machine import NUMBER_FORMATS
 
 _TEXT = """\
 ---
@@ -22,7 +23,9 @@ A drafter for speculative decoding in vLLM ({vllm}), trained for SpecTUI on a CP
 - Recipe: `python -m demos.drafters build` in SpecTUI; {steps:,} steps, {seen:,} answer tokens seen.
 - Licence: Apache-2.0, as the target's.
 
-Acceptance on 110 held-out prompts, greedy, 128 new tokens, in vLLM: {measured}.
+Acceptance on 110 held-out prompts, greedy, 128 new tokens, in vLLM:
+
+{measured}
 """
 
 _TITLES = {"mtp": "MTP head", "dflash": "DFlash drafter"}
@@ -46,6 +49,8 @@ def card(name: str, known: dict[str, Any]) -> str:
     """Markdown of a drafter's card; "not measured yet" where the evaluation has not run."""
     stages = known.get("stages", {})
     software = known.get("software", {})
+    formats = {dtype: stages.get(evaluation(name, dtype), {}).get("all") for dtype in NUMBER_FORMATS}
+    measured = [f"- {dtype}: {said}" for dtype, said in formats.items() if said is not None]
     return _TEXT.format(
         title=_TITLES[name],
         usage=_USAGE[name],
@@ -55,5 +60,5 @@ def card(name: str, known: dict[str, Any]) -> str:
         tokens=total(known, "answers", "answer_tokens", name),
         steps=total(known, f"train {name}", "steps", name),
         seen=total(known, f"train {name}", "tokens_seen", name),
-        measured=stages.get(f"evaluate {name}", {}).get("all", "not measured yet"),
+        measured="\n".join(measured) or "not measured yet",
     )

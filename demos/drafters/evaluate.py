@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.prompting import chat_ids
 
 MAX_TOKENS = 128
+CHECKED_PER_CATEGORY = 3
 
 
 def measured_acceptance(target: Path, spec: LaneSpec, prompts: list[Prompt], batch: int = 128) -> list[Acceptance]:
@@ -58,8 +61,37 @@ def per_category(prompts: Sequence[Prompt], count: int) -> list[Prompt]:
 
 
 def check_prompts() -> list[Prompt]:
-    """The few held-out prompts whose acceptance is kept beside the weights, for a quick look whether they are whole."""
-    return per_category(heldout_prompts(), 1)[:6]
+    """The few held-out prompts whose acceptance is kept one by one, for a quick look whether the weights are whole."""
+    return per_category(heldout_prompts(), CHECKED_PER_CATEGORY)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a drafter did with each of the `check_prompts`: ``steps`` that had a draft, ``accepted`` tokens in them."""
+
+    steps: list[int]
+    accepted: list[int]
+
+    @property
+    def rate(self) -> float:
+        """Accepted tokens per step."""
+        return sum(self.accepted) / sum(self.steps)
+
+
+def worse_by(now: Checked, record: Checked) -> tuple[float, float]:
+    """By how much fewer tokens a step ``now`` accepts than the record does, and the standard error of that.
+
+    The prompts are the same, but not always the text: where the target's two best tokens are a rounding step apart,
+    another processor or batch may go on with the other one, and from there on the two are different samples. So the
+    error is taken from how much the prompts differ from each other: it is 0 where all went as recorded.
+    """
+    count = len(record.steps)
+    residuals = [
+        (a - now.rate * s) / (sum(now.steps) / count) - (b - record.rate * t) / (sum(record.steps) / count)
+        for s, a, t, b in zip(now.steps, now.accepted, record.steps, record.accepted, strict=True)
+    ]
+    error = math.sqrt(sum(residual**2 for residual in residuals) / (count - 1) / count)
+    return record.rate - now.rate, error
 
 
 def run_all(engine: Any, prompts: list[Prompt], max_tokens: int = MAX_TOKENS) -> list[Finished]:

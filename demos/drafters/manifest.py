@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from spectui.sources.machine import machine_name, software_versions
+from spectui.sources.machine import cpu_dtype, machine_name, software_versions
 
 FILE = "manifest.json"
 
@@ -18,10 +18,14 @@ def record(root: Path, stage: str, *, seconds: float, **facts: Any) -> None:
     content = read(root)
     stages = content.setdefault("stages", {})
     before = stages.get(stage, {}).get("seconds", 0.0)
-    stages[stage] = {**facts, "seconds": round(before + seconds, 1)}
-    content["machine"] = machine_name()
+    stages[stage] = {**facts, "dtype": cpu_dtype(), "machine": machine_name(), "seconds": round(before + seconds, 1)}
     content["software"] = dict(software_versions())
     _write(path, content)
+
+
+def evaluation(drafter: str, dtype: str | None = None) -> str:
+    """The stage in which a drafter's acceptance was measured: in each number format the target says other things."""
+    return f"evaluate {drafter} in {dtype or cpu_dtype()}"
 
 
 def begin_with(root: Path, drafters: Path) -> None:

@@ -27,7 +27,7 @@ def report_text(evaluation: Evaluation, manifest: dict[str, Any], environment: d
     prompts = evaluation.timing.prompts
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
     settings = ", ".join(f"{k}={v.rpartition('/')[2]}" for k, v in environment["settings"].items() if v)
-    count, dtype = len(CATEGORIES) * 10, environment["dtype"]
+    count, dtype = len(CATEGORIES) * 10, environment["demo_dtype"]
     parts = [
         "# The demo drafters, measured",
         "Written by `python -m demos.drafters report`; measured on "

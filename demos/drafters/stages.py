@@ -203,8 +203,7 @@ def _predicted(job: Job, task: Any) -> dict[str, str]:
 
 def evaluate(job: Job, name: str) -> bool:
     """Measure acceptance in vLLM on the held-out prompts."""
-    from demos.drafters.evaluate import by_category, check_prompts, measured_acceptance
-    from demos.drafters.walk import Acceptance
+    from demos.drafters.evaluate import Checked, by_category, check_prompts, measured_acceptance
     from spectui.sources.vllm.lane_spec import parse_lane_spec
 
     k = job.k or BAR_K[name]
@@ -212,13 +211,11 @@ def evaluate(job: Job, name: str) -> bool:
     prompts = chosen_heldout(job.size)
     measured = measured_acceptance(job.target, spec, prompts)
     result = by_category(prompts, measured)
-    some = Acceptance()
-    for prompt, acceptance in zip(prompts, measured, strict=True):
-        if prompt in check_prompts():
-            some.merge(acceptance)
-    stage = f"evaluate {name}" if k == BAR_K[name] else f"evaluate {name} K={k}"
+    some = [one for prompt, one in zip(prompts, measured, strict=True) if prompt in check_prompts()]
+    check = Checked([one.steps for one in some], [sum(one.at_position) for one in some])
+    stage = manifest.evaluation(name) if k == BAR_K[name] else f"{manifest.evaluation(name)} K={k}"
     found = {category: str(acceptance) for category, acceptance in result.items()}
-    job.record(stage, k=k, check={"steps": some.steps, "at_position": some.at_position}, **found)
+    job.record(stage, k=k, check=asdict(check), **found)
     for category, text in sorted(found.items()):
         job.say(f"{name} K={k} {category}: {text}")
     return True
@@ -230,14 +227,13 @@ def report(job: Job) -> bool:
     from demos.drafters.report import Evaluator
     from demos.drafters.report_text import report_text
     from spectui.bench.harness import environment
-    from spectui.sources.machine import cpu_dtype
 
     evaluator = Evaluator(job.target, job.place.drafter, job.place.report, job.say)
     evaluation = evaluator.evaluate(chosen_heldout(job.size), compiled=job.compiled)
     facts = {f"{name} all": str(found["all"]) for name, found in evaluation.acceptance.items()}
     job.record("report", lanes=list(evaluation.timing.lanes), **facts)
     known = manifest.read(job.place.root)
-    text = report_text(evaluation, known, {**environment(), "dtype": cpu_dtype()})
+    text = report_text(evaluation, known, environment())
     (job.place.root / "report.md").write_text(text, encoding="utf-8")
     for name in BAR_K:
         (job.place.drafter(name) / "README.md").write_text(card(name, known), encoding="utf-8")

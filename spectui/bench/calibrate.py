@@ -53,6 +53,10 @@ def calibrate(options: argparse.Namespace) -> int:
 
     gpu = has_nvidia_gpu()
     apply_or_reexec(gpu=gpu)
+    from spectui.runtime.setup import host_config
+
+    # What is wrong with the options is said before anything is measured.
+    host_config(options, gpu=gpu)
     result: dict[str, Any] = {
         "environment": environment(),
         "repetitions": options.repetitions,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from spectui.sources.machine import machine_name, software_versions
+from spectui.sources.machine import cpu_dtype, machine_name, software_versions
 
 ENGINE_VARIABLES = ("OMP_NUM_THREADS", "LD_PRELOAD", "VLLM_CPU_OMP_THREADS_BIND", "KMP_BLOCKTIME", "KMP_TPAUSE")
 
@@ -102,6 +102,7 @@ def environment() -> dict[str, Any]:
     """What the figures were measured on, for the record beside them."""
     return {
         "machine": machine_name(),
+        "demo_dtype": cpu_dtype(),
         "versions": dict(software_versions()),
         "settings": {name: os.environ.get(name) for name in ENGINE_VARIABLES},
         "load_average": os.getloadavg()[0],

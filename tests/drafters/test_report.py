@@ -6,13 +6,17 @@ import pytest
 
 pytest.importorskip("torch")
 
-from demos.drafters.evaluate import by_category, check_prompts, per_category
+from demos.drafters import manifest
+from demos.drafters.card import card
+from demos.drafters.evaluate import Checked, by_category, check_prompts, per_category, worse_by
 from demos.drafters.prompts import CATEGORIES, heldout_prompts
+from demos.drafters.recipe import BAR_K
 from demos.drafters.report import Evaluation, best_lane
 from demos.drafters.report_text import report_text
 from demos.drafters.timing import Diary, Timing, case_name, first_difference
 from demos.drafters.walk import Acceptance
 from spectui.bench.harness import Measurement, Sample
+from spectui.sources.machine import NUMBER_FORMATS
 
 LANES = ("ar", "mtp:k=1", "mtp:k=2", "dflash:k=3")
 SECONDS = {"ar": 3.0, "mtp:k=1": 2.0, "mtp:k=2": 2.5, "dflash:k=3": 1.5}
@@ -63,7 +67,38 @@ def test_acceptance_by_category_adds_up() -> None:
     found = by_category(prompts, [Acceptance(4, [2, n % 2]) for n in range(len(prompts))])
     assert found["coding"] == Acceptance(8, [4, 1])
     assert found["all"].steps == 4 * len(prompts)
-    assert len(check_prompts()) == 6
+    assert [prompt.category for prompt in check_prompts()] == [name for name in CATEGORIES for _ in range(3)]
+
+
+def shipped(drafter: str, dtype: str) -> Checked:
+    content = manifest.read(Path(manifest.__file__).parent / "weights")
+    return Checked(**content["stages"][manifest.evaluation(drafter, dtype)]["check"])
+
+
+@pytest.mark.parametrize("drafter", BAR_K)
+def test_each_number_format_has_a_record_of_its_own(drafter: str) -> None:
+    """The same drafter on other text: nothing that the prompts' own differences would not explain."""
+    one, other = (shipped(drafter, dtype) for dtype in NUMBER_FORMATS)
+    assert one != other
+    assert len(one.steps) == len(other.steps) == len(check_prompts())
+    shortfall, error = worse_by(one, other)
+    assert abs(shortfall) < 2 * error
+
+
+def test_what_is_worse_is_told_from_what_is_only_different() -> None:
+    record = shipped("mtp", "float32")
+    assert worse_by(record, record) == (0, 0)
+    half = Checked(record.steps, [accepted // 2 for accepted in record.accepted])
+    shortfall, error = worse_by(half, record)
+    assert shortfall > 8 * error > 0
+    swapped = Checked([*record.steps[1:], record.steps[0]], [*record.accepted[1:], record.accepted[0]])
+    assert worse_by(swapped, record)[0] == pytest.approx(0)
+
+
+def test_a_card_says_in_which_format_it_was_measured() -> None:
+    known = {"stages": {manifest.evaluation("mtp", "float32"): {"all": "length 1.9"}}}
+    assert card("mtp", known).endswith("in vLLM:\n\n- float32: length 1.9\n")
+    assert card("mtp", {}).endswith("in vLLM:\n\nnot measured yet\n")
 
 
 def test_the_report_says_every_figure() -> None:
@@ -77,7 +112,7 @@ def test_the_report_says_every_figure() -> None:
     }
     stages = {"export mtp": {"predicted at K=3": "length 1.800"}}
     environment = {
-        "dtype": "bfloat16",
+        "demo_dtype": "bfloat16",
         "machine": "a machine",
         "versions": {"vllm": "1"},
         "settings": {"LD_PRELOAD": "/x/lib.so", "A": None},

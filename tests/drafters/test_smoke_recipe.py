@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from demos.drafters.manifest import evaluation
+
 pytestmark = pytest.mark.skipif(
     not os.environ.get("SPECTUI_SMOKE_RECIPE"), reason="takes minutes: set SPECTUI_SMOKE_RECIPE=1"
 )
@@ -20,5 +22,5 @@ def test_the_smoke_recipe_runs_end_to_end(tmp_path: Path) -> None:
     stages = json.loads((tmp_path / "manifest.json").read_text())["stages"]
     assert stages["answers"]["answer_tokens"] > 1000
     for drafter in ("mtp", "dflash"):
-        assert "length" in stages[f"evaluate {drafter}"]["all"]
+        assert "length" in stages[evaluation(drafter)]["all"]
         assert (tmp_path / "drafters" / drafter / "model.safetensors").stat().st_size < 30_000_000

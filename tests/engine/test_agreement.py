@@ -12,7 +12,7 @@ import pytest
 from spectui.bench.prompts import builtin
 from spectui.core.losslessness import NEAR_TIE_MARGIN, Comparison
 from spectui.events import Sampling
-from spectui.sources.machine import cpu_dtype
+from spectui.sources.machine import fastest_dtype
 from spectui.sources.vllm.prompting import chat_ids
 from tests.conftest import LaneMaker
 from tests.engine.driving import drive
@@ -20,7 +20,7 @@ from tests.engine.driving import drive
 PROMPTS = [prompt.text for prompt in builtin()]
 MIXED = [*PROMPTS, *(f"Count from {n} to {n + 9}." for n in range(6))]
 LONG = Sampling(max_tokens=96)
-BF16_PROMPTS = 20 if cpu_dtype() == "bfloat16" else 4
+BF16_PROMPTS = 20 if fastest_dtype() == "bfloat16" else 4
 """A processor without bfloat16 matrices takes minutes for what others do in seconds."""
 
 DRAFTING = ["ngram:k=5", "draft_model:model=target,k=4", "mtp:k=3", "dflash:k=5"]

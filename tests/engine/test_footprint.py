@@ -11,11 +11,10 @@ import pytest
 
 from spectui.core.traffic import pass_bytes
 from spectui.sources.demo_model.drafters import demo_drafter
-from spectui.sources.machine import cpu_dtype
 from tests.conftest import ENGINE_ARGS, LaneMaker
 
 BYTES = {"BF16": 2, "F32": 4, "I64": 8}
-BYTES_NOW = {"bfloat16": 2, "float32": 4}[cpu_dtype()]
+BYTES_NOW = {"bfloat16": 2, "float32": 4}[ENGINE_ARGS["dtype"]]
 OUTPUT_MATRIX = 49152 * 576 * BYTES_NOW
 """Of the demo target, which uses its embedding for it."""
 

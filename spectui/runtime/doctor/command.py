@@ -17,7 +17,7 @@ from spectui.runtime.doctor import display, folders, hardware, rendering, settin
 from spectui.runtime.doctor.check import Check, Rows, attempted
 from spectui.runtime.doctor.facts import Facts, log_fallback, writable
 from spectui.runtime.doctor.trial import TORCH, VLLM, Imported, Trial
-from spectui.sources.machine import cpu_dtype, machine_name, software_versions
+from spectui.sources.machine import DEMO_DTYPE, fastest_dtype, machine_name, software_versions
 
 TORCH_S = 4.0
 """Seconds after its start at which the import of torch is given up, so that the whole command takes less than 5."""
@@ -109,7 +109,7 @@ def _settings(facts: Facts) -> Rows:
     return [
         *attempted("preload", preload),
         *attempted("settings", lambda: settings.setting_checks(facts.environment, facts.cores)),
-        *attempted("format", lambda: settings.format_checks(cpu_dtype())),
+        *attempted("format", lambda: settings.format_checks(os.environ.get(DEMO_DTYPE, ""), fastest_dtype())),
     ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from spectui.runtime.doctor.check import Check, split_fix
 from spectui.runtime.threads import NO_PRELOAD, OPENMP_LIBRARY, EngineEnvironment, Setting
+from spectui.sources.machine import DEMO_DTYPE, NUMBER_FORMATS
 
 IN_PROCESS = "VLLM_ENABLE_V1_MULTIPROCESSING"
 THREADS = "OMP_NUM_THREADS"
@@ -68,13 +69,21 @@ def _wrong_threads(value: str, cores: int) -> str | None:
     return f"more threads than the {cores} that have a core" if int(value) > cores else None
 
 
-def format_checks(dtype: str) -> Iterator[Check]:
-    """The number format of the demo target on this processor."""
-    if dtype == "bfloat16":
+def format_checks(asked: str, fastest: str) -> Iterator[Check]:
+    """The number format of the demo target: what the user asked for, if anything, and the fastest on this processor."""
+    if asked and asked not in NUMBER_FORMATS:
+        fix = f"set it to {' or '.join(NUMBER_FORMATS)}, or unset it"
+        yield Check("format", "problem", f"{DEMO_DTYPE}={asked} is no number format", fix)
+    elif asked and asked != fastest:
+        what = f"the demo model runs in {asked}, as {DEMO_DTYPE} says; {fastest} is faster on this processor"
+        yield Check("format", "warning", what, f"unset {DEMO_DTYPE}")
+    elif asked:
+        yield Check("format", "ok", f"the demo model runs in {asked}, as {DEMO_DTYPE} says")
+    elif fastest == "bfloat16":
         yield Check("format", "ok", "the demo model runs in bfloat16")
     else:
         yield Check(
             "format",
             "ok",
-            f"the demo model runs in {dtype}: without AVX-512 several tokens at once would cost far more in bfloat16",
+            f"the demo model runs in {fastest}: without AVX-512 several tokens at once would cost far more in bfloat16",
         )
