@@ -9,10 +9,11 @@ from typing import Any
 
 from spectui import option_values as values
 from spectui.choices import did_you_mean
-from spectui.commands import TUNE_BUDGET_S
+from spectui.commands import MAX_CONCURRENCY, MAX_SPEED, MIN_SPEED, TUNE_BUDGET_S
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 COMMANDS = ("run", "replay", "shot", "cast", "serve", "tune", "calibrate", "doctor")
+_SPEEDS = f"{MIN_SPEED:g} to {MAX_SPEED:g} times (1)"
 
 
 class UsageError(Exception):
@@ -117,7 +118,7 @@ def _add_replay(commands: Any) -> None:
     )
     replay.set_defaults(command=_replay, name="replay", parser=replay)
     replay.add_argument("trace", metavar="TRACE", help="a file that --record or R has written")
-    replay.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help="0.1 to 50 times (1)")
+    replay.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help=_SPEEDS)
     replay.add_argument("--at", default=None, metavar="PLACE", help="a step such as 412, or lane time such as 12.5s")
     replay.add_argument("--loop", action="store_true", help="begin again at the end")
     replay.add_argument("--script", default=None, metavar="FILE", help="give the talk in this file")
@@ -147,7 +148,7 @@ def _add_cast(commands: Any) -> None:
     )
     cast.set_defaults(command=_cast, name="cast", parser=cast)
     _add_drawing(cast, "FILE.cast; without it a file called like the trace")
-    cast.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help="0.1 to 50 times (1)")
+    cast.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help=_SPEEDS)
 
 
 def _add_drawing(parser: argparse.ArgumentParser, output: str) -> None:
@@ -168,7 +169,7 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument("trace", nargs="?", default=None, metavar="TRACE", help="a file that --record or R has written")
     serve.add_argument("--port", type=values.port, default=8000, metavar="N", help="8000")
     serve.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="127.0.0.1: this machine only")
-    serve.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help="0.1 to 50 times (1)")
+    serve.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help=_SPEEDS)
     serve.add_argument("--at", default=None, metavar="PLACE", help="where it begins, in a pause")
     serve.add_argument("--loop", action="store_true", help="begin again at the end")
     serve.add_argument("--theme", default=None, metavar="NAME", help="colours")
@@ -270,13 +271,17 @@ def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False
         )
     else:
         parser.add_argument(
-            "--concurrency", type=values.whole, default=1, metavar="N", help="requests in flight, 1 to 16 (1)"
+            "--concurrency",
+            type=values.whole,
+            default=1,
+            metavar="N",
+            help=f"requests in flight, 1 to {MAX_CONCURRENCY} (1)",
         )
-    parser.add_argument("--max-tokens", type=values.positive, default=256, metavar="N", help="tokens per answer (256)")
+    parser.add_argument("--max-tokens", type=values.tokens, default=256, metavar="N", help="tokens per answer (256)")
     parser.add_argument("--temperature", type=values.temperature, default=0.0, metavar="T", help="0 is greedy (0)")
     parser.add_argument("--top-p", type=values.top_p, default=1.0, metavar="P", help="sample from this share (1)")
     parser.add_argument("--top-k", type=values.top_k, default=0, metavar="N", help="sample from so many tokens (all)")
-    parser.add_argument("--seed", type=values.whole, default=0, metavar="N", help="seed for sampling (0)")
+    parser.add_argument("--seed", type=values.seed, default=0, metavar="N", help="seed for sampling (0)")
     parser.add_argument("--ignore-eos", action="store_true", help="always generate --max-tokens tokens")
     parser.add_argument(
         "--engine-arg",

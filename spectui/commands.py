@@ -1,5 +1,5 @@
-"""What a user asks of a source. A source reads commands between engine steps; one that it cannot follow is answered
-with a `Notice`."""
+"""What a user asks of a source, and how far that may go: the command line, the keys, talks and traces know the same
+limits. A source reads commands between engine steps; one that it cannot follow is answered with a `Notice`."""
 
 from __future__ import annotations
 
@@ -81,11 +81,18 @@ class ChangeSpeed:
     by: int
 
 
+MIN_SPEED, MAX_SPEED = 0.1, 50.0
+
+
 @dataclass(frozen=True, slots=True)
 class SetSpeed:
     """Of a replay: play ``speed`` times as fast as the engines were."""
 
     speed: float
+
+
+MAX_K = 64
+"""Tokens that a lane can be built to draft, at most: screens have a row for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +132,11 @@ class SetConcurrency:
     requests: int
 
 
-MAX_TEMPERATURE = 2.0
+MAX_TEMPERATURE = 10.0
+MAX_TOKENS = 10_000_000
+"""Tokens of an answer, at most: more than any model takes."""
+MAX_SEED = 2**53 - 1
+"""The largest number that every reader of a trace takes as it is."""
 
 
 @dataclass(frozen=True, slots=True)

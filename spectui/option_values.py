@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from typing import Any
 
-from spectui.commands import MAX_CONCURRENCY
+from spectui.commands import MAX_CONCURRENCY, MAX_SEED, MAX_SPEED, MAX_TEMPERATURE, MAX_TOKENS, MIN_SPEED
 
 
 def whole(text: str) -> int:
@@ -36,14 +37,11 @@ def positive(text: str) -> int:
     return number
 
 
-def temperature(text: str) -> float:
-    """A temperature from 0 to 10."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 10:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a temperature from 0 to 10")
+def tokens(text: str) -> int:
+    """How long an answer may be."""
+    number = positive(text)
+    if number > MAX_TOKENS:
+        raise argparse.ArgumentTypeError(f"{text} is not possible, it goes from 1 to {MAX_TOKENS}")
     return number
 
 
@@ -66,14 +64,31 @@ def top_k(text: str) -> int:
     return max(0, number)
 
 
+def seed(text: str) -> int:
+    """A seed for sampling."""
+    number = whole(text)
+    if not 0 <= number <= MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{text} is not a seed from 0 to {MAX_SEED}")
+    return number
+
+
+def temperature(text: str) -> float:
+    """A temperature; 0 is greedy."""
+    return _decimal(text, "temperature", 0, MAX_TEMPERATURE)
+
+
 def speed(text: str) -> float:
-    """A speed of a replay, from 0.1 to 50."""
+    """A speed of a replay."""
+    return _decimal(text, "speed", MIN_SPEED, MAX_SPEED)
+
+
+def _decimal(text: str, what: str, least: float, most: float) -> float:
     try:
         number = float(text)
     except ValueError:
-        number = -1.0
-    if not 0.1 <= number <= 50:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a speed from 0.1 to 50")
+        number = math.nan
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a {what} from {least:g} to {most:g}")
     return number
 
 

@@ -304,9 +304,9 @@ async def test_figures_can_be_typed(keys: tuple[str, ...], sent: cmd.Command) ->
     [
         (("k", *"two"), "'two' is no K: MTP takes a whole number from 0 to"),
         (("k", *"-1"), "'-1' is no K"),
-        (("T", *"hot"), "'hot' is no temperature: type a number from 0 (greedy) to 2"),
+        (("T", *"hot"), "'hot' is no temperature: type a number from 0 (greedy) to 10"),
         (("T", *"nan"), "'nan' is no temperature"),
-        (("T", *"3"), "'3' is no temperature"),
+        (("T", *"10.5"), "'10.5' is no temperature"),
     ],
 )
 async def test_what_cannot_be_meant_is_said_to_the_user_alone(keys: tuple[str, ...], said: str) -> None:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from spectui.bench.harness import environment
 from spectui.bench.report import tuning_lines
 from spectui.cli import DONE, FAILED, RunError, UsageError
+from spectui.commands import MAX_K
 from spectui.core.serve_line import serve_line
 from spectui.events import KFigure, Prompt, TuneTurn, TuneWhy
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
-from spectui.sources.vllm.lane_spec import K_LIMIT, LaneSpec
+from spectui.sources.vllm.lane_spec import LaneSpec
 
 if TYPE_CHECKING:
     from spectui.sources.vllm.tuning import Tuning
@@ -90,8 +91,8 @@ def k_values(text: str) -> tuple[int, ...]:
         ks = tuple(range(int(first), int(last) + 1)) if dots else tuple(sorted({int(k) for k in text.split(",")}))
     except ValueError:
         ks = ()
-    if not ks or ks[0] < 0 or ks[-1] > K_LIMIT:
-        raise UsageError(f"--k {text} is not possible: it is like 0..7 or 0,2,4, with K from 0 to {K_LIMIT}")
+    if not ks or ks[0] < 0 or ks[-1] > MAX_K:
+        raise UsageError(f"--k {text} is not possible: it is like 0..7 or 0,2,4, with K from 0 to {MAX_K}")
     return ks
 
 

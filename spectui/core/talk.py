@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from spectui.choices import did_you_mean
+from spectui.commands import MAX_K, MAX_SPEED, MIN_SPEED
 
 SCREENS = ("live", "costs", "machine", "help")
 OWN_KEYS = ("space", "enter", "right", "escape", "ctrl+c", "q")
 """Keys that belong to whoever gives the talk."""
 
-SLOWEST, FASTEST = 0.1, 50.0
 LONGEST_WAIT_S = 3600.0
 
 Waiting: TypeAlias = Literal["round", "key"]
@@ -140,7 +140,7 @@ def _readers(keys: Collection[str], themes: Collection[str]) -> dict[str, _Reade
         "step": _number(1, 1000),
         "focus": _text,
         "k": _lane_k,
-        "speed": _decimal(SLOWEST, FASTEST),
+        "speed": _decimal(MIN_SPEED, MAX_SPEED),
         "theme": _one_of(themes) if themes else _text,
         "screen": _one_of(SCREENS),
         "press": _keys(keys),
@@ -197,7 +197,7 @@ def _lane_k(place: _Place, key: str, value: Any) -> tuple[str, int]:
     wanted = 'a lane and its K, such as {lane = "mtp", k = 2}'
     if not isinstance(value, dict) or set(value) != {"lane", "k"}:
         raise place.wrong(key, value, wanted)
-    return _text(place, "k.lane", value["lane"]), _number(0, 1000)(place, "k.k", value["k"])
+    return _text(place, "k.lane", value["lane"]), _number(0, MAX_K)(place, "k.k", value["k"])
 
 
 def _keys(keys: Collection[str]) -> _Reader:

@@ -25,7 +25,7 @@ from spectui.events import (
     RunStarted,
     Step,
 )
-from spectui.playback import PlaybackMarks, Playhead, Recording
+from spectui.playback import Played, Recording
 from spectui.samples import LaneMemory, TelemetryStarted
 from spectui.sources.base import Sink, Source
 from spectui.sources.frame_slot import FrameSlot
@@ -147,7 +147,7 @@ class Recorded:
     def emit(self, event: Emitted) -> None:
         """Pass an event on, and keep it."""
         self._sink.emit(event)
-        if isinstance(event, Jumped | Playhead | PlaybackMarks | Recording):
+        if isinstance(event, Jumped | Played):
             return
         with self._lock:
             self._memory.add(self._now_ns(), event)

@@ -31,7 +31,7 @@ from spectui.trace.reader import TraceError
 
 logger = logging.getLogger(__name__)
 
-SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+SPEEDS = (cmd.MIN_SPEED, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, cmd.MAX_SPEED)
 ROUND_GAP_S = 1.5
 """Wall time for which the end of a round stays before the next one begins."""
 
@@ -289,7 +289,7 @@ class Replay:
             case cmd.ChangeSpeed(by):
                 self._change_speed(by)
             case cmd.SetSpeed(speed):
-                self._set_speed(min(max(speed, SPEEDS[0]), SPEEDS[-1]))
+                self._set_speed(min(max(speed, cmd.MIN_SPEED), cmd.MAX_SPEED))
             case cmd.Inspect(lane, slot, index):
                 known = self._timeline.inspection(self._number, lane, slot, index)
                 self._sink.emit(known or Inspected(lane, slot, index, (), NOT_ASKED))

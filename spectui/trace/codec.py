@@ -22,9 +22,8 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 
 from spectui import events as ev
 from spectui import samples
-
-MOST_DRAFTED = 4096
-"""Largest K that is believed: screens have a row for each."""
+from spectui.commands import MAX_CONCURRENCY, MAX_K, MAX_TEMPERATURE
+from spectui.playback import Played
 
 RECORDS: set[type] = set()
 """Everything of which events are made, themselves included: all of it frozen, so that it can be shared."""
@@ -205,13 +204,37 @@ def _nonsense_step(step: ev.Step) -> str | None:
         return "not every token has its text"
     if step.wall_ns <= 0 or step.clock_ns < 0:
         return "it took no time"
-    return None if 0 <= step.k <= MOST_DRAFTED else f"K is {step.k}"
+    if len(step.drafted) > MAX_K:
+        return f"{len(step.drafted)} tokens were drafted"
+    return None if 0 <= step.k <= MAX_K else f"K is {step.k}"
 
 
 def _nonsense_lane(info: ev.LaneInfo) -> str | None:
-    if not 0 <= info.k_max <= MOST_DRAFTED:
+    if not 0 <= info.k_max <= MAX_K:
         return f"K of a lane is {info.k_max}"
     return None if 0 <= info.k_first <= info.k_max else f"a lane of K up to {info.k_max} begins with {info.k_first}"
+
+
+def _nonsense_k(of: ev.KChanged | ev.KFigure) -> str | None:
+    return None if 0 <= of.k <= MAX_K else f"K is {of.k}"
+
+
+def _nonsense_sampling(sampling: ev.Sampling) -> str | None:
+    if not 0 <= sampling.temperature <= MAX_TEMPERATURE:
+        return f"the temperature is {sampling.temperature:g}"
+    if not 0 < sampling.top_p <= 1:
+        return f"top-p is {sampling.top_p:g}"
+    if sampling.top_k < 0:
+        return f"top-k is {sampling.top_k}"
+    return None if sampling.max_tokens >= 1 else f"an answer has {sampling.max_tokens} tokens at most"
+
+
+def _nonsense_run(run: ev.RunStarted) -> str | None:
+    return None if 1 <= run.concurrency <= MAX_CONCURRENCY else f"{run.concurrency} requests are in flight"
+
+
+def _nonsense_round(begun: ev.RoundStarted) -> str | None:
+    return None if len(begun.prompts) <= MAX_CONCURRENCY else f"{len(begun.prompts)} prompts race at once"
 
 
 def _nonsense_memory(memory: samples.LaneMemory) -> str | None:
@@ -225,6 +248,11 @@ def _nonsense_memory(memory: samples.LaneMemory) -> str | None:
 _NONSENSE: dict[type, Callable[[Any], str | None]] = {
     ev.Step: _nonsense_step,
     ev.LaneInfo: _nonsense_lane,
+    ev.KChanged: _nonsense_k,
+    ev.KFigure: _nonsense_k,
+    ev.Sampling: _nonsense_sampling,
+    ev.RunStarted: _nonsense_run,
+    ev.RoundStarted: _nonsense_round,
     samples.LaneMemory: _nonsense_memory,
 }
 """What types alone cannot say: the reducer and the screen rely on it."""
@@ -305,8 +333,11 @@ def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
     return lambda made: tuple(getattr(made, name) for name in names)
 
 
-KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(ev.Event)}
-"""Every kind of event by its name in a trace."""
+_OF_THE_PLAYER = {kind.__name__ for kind in get_args(Played)}
+
+KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(ev.Event) if kind.__name__ not in _OF_THE_PLAYER}
+"""Every kind of event that happens in a run, by its name in a trace. What a player or a recorder says of itself is
+none: out of a file it would take the place of the player that reads it."""
 
 _READ: dict[str, _Convert] = {name: _record_reader(kind) for name, kind in KINDS.items()}
 _WRITE = {kind: (name, _record_writer(kind)) for name, kind in KINDS.items()}
@@ -324,6 +355,7 @@ def encode(time_ns: int, event: ev.Event) -> str:
     """The line of an event, without its end.
 
     Raises:
+        KeyError: It is none of a run.
         TypeError, ValueError: It holds what no line can hold, such as an infinite number.
     """
     name, write = _WRITE[type(event)]
@@ -340,6 +372,8 @@ def decode(line: str) -> tuple[int, ev.Event | None]:
     time_ns, kind = data.get("t"), data.get("e")
     if type(time_ns) is not int or type(kind) is not str or not _INT_MIN <= time_ns <= _INT_MAX:
         raise LineError('is broken: it needs "t", its time in nanoseconds, and "e", the kind of its event')
+    if kind in _OF_THE_PLAYER:
+        raise LineError(f"makes no sense: a {kind} is no event of a run")
     read = _READ.get(kind)
     return time_ns, read(data) if read else None
 

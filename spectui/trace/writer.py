@@ -14,6 +14,7 @@ from pathlib import Path
 
 from spectui import __version__
 from spectui.events import SCHEMA_VERSION, Event, Gap, RunStarted, Step
+from spectui.playback import Played
 from spectui.trace.codec import Header, encode, encode_header
 
 FLUSH_S = 0.25
@@ -60,7 +61,7 @@ class Recorder:
         self._flush_s = flush_s
         self._capacity = capacity
         self._began_ns = earlier[0][0] if earlier else now_ns()
-        self._waiting: list[_Stamped] = list(earlier)
+        self._waiting: list[_Stamped] = [kept for kept in earlier if not isinstance(kept[1], Played)]
         self._free = threading.Lock()
         self._hurry = threading.Event()
         self._missed = 0
@@ -93,7 +94,9 @@ class Recorder:
         self._thread.start()
 
     def emit(self, event: Event) -> None:
-        """Hand over an event, from any thread; returns at once."""
+        """Hand over an event, from any thread; returns at once. What a player says of itself is no part of the run."""
+        if isinstance(event, Played):
+            return
         with self._free:
             if self._closing or self._ended:
                 return

@@ -16,7 +16,7 @@ from spectui import commands as cmd
 from spectui.cli import build_parser
 from spectui.core.jump import Emitted, Jumped
 from spectui.events import Event, KChanged, RoundFinished, Step
-from spectui.playback import PlaybackMarks, Playhead, Recording
+from spectui.playback import Played
 from spectui.runtime.recording import Recorded, trace_name
 from spectui.runtime.setup import host_config
 from spectui.runtime.threads import apply_or_reexec
@@ -43,7 +43,7 @@ class Race:
         self.steps = self._rounds = 0
 
     def emit(self, event: Emitted) -> None:
-        if isinstance(event, Jumped | Playhead | PlaybackMarks | Recording):
+        if isinstance(event, Jumped | Played):
             return
         self.events.append(event)
         if isinstance(event, Step):

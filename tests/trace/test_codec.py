@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from spectui import events as ev
 from spectui import samples
+from spectui.commands import MAX_CONCURRENCY, MAX_K, MAX_TEMPERATURE
+from spectui.playback import Played
 from spectui.trace.codec import (
     KINDS,
-    MOST_DRAFTED,
     Header,
     LineError,
     decode,
@@ -62,7 +63,14 @@ def records(record: type) -> st.SearchStrategy[Any]:
     hints = get_type_hints(record)
     parts = {field.name: values(hints[field.name]) for field in fields(record)}
     if record is ev.LaneInfo:
-        parts |= {"k_max": st.integers(8, MOST_DRAFTED), "k_start": st.none() | st.integers(0, 8)}
+        parts |= {"k_max": st.integers(8, MAX_K), "k_start": st.none() | st.integers(0, 8)}
+    if record in (ev.KChanged, ev.KFigure):
+        parts |= {"k": st.integers(0, MAX_K)}
+    if record is ev.Sampling:
+        parts |= {"temperature": st.floats(0, MAX_TEMPERATURE), "top_p": st.floats(0, 1, exclude_min=True)}
+        parts |= {"max_tokens": st.integers(1, 2**63 - 1), "top_k": st.integers(0, 2**63 - 1)}
+    if record is ev.RunStarted:
+        parts |= {"concurrency": st.integers(1, MAX_CONCURRENCY)}
     if record is samples.LaneMemory:
         parts |= {"experts": st.just(8), "experts_active": st.integers(0, 8), "block_tokens": st.integers(1, 64)}
     return st.builds(record, **parts)
@@ -78,7 +86,7 @@ def steps(draw: st.DrawFn) -> ev.Step:
     return ev.Step(
         **{
             **free,
-            "k": draw(st.integers(0, MOST_DRAFTED)),
+            "k": draw(st.integers(0, MAX_K)),
             "drafted": drafted,
             "accepted": draw(st.integers(0, len(drafted))),
             "emitted": emitted,
@@ -111,7 +119,7 @@ def test_a_header_comes_back_as_it_was(schema: int, program: str, run: ev.RunSta
 
 
 def test_every_event_of_the_vocabulary_has_a_kind() -> None:
-    assert set(KINDS.values()) == set(get_args(ev.Event))
+    assert set(KINDS.values()) == set(get_args(ev.Event)) - set(get_args(Played))
     names = {field.name for kind in KINDS.values() for field in fields(kind)}
     assert not names & {"t", "e"}
 
@@ -141,6 +149,11 @@ def without(name: str) -> str:
 def memory(**fields_of_memory: Any) -> str:
     known = samples.LaneMemory("ar", 9, False, 9, 0, 0, 0, 0, 0, True, 2, 64, 16)
     return json.dumps({**json.loads(encode(1, known)), **fields_of_memory})
+
+
+def sampled(prompts: int = 1, **fields_of_sampling: Any) -> str:
+    begun = {"t": 1, "e": "RoundStarted", "round": 0, "prompts": [{"text": "p"}] * prompts}
+    return json.dumps({**begun, "sampling": fields_of_sampling})
 
 
 @pytest.mark.parametrize(
@@ -195,7 +208,20 @@ def memory(**fields_of_memory: Any) -> str:
         (changed(text=["a"]), "not every token has its text"),
         (changed(drafted_text=[]), "not every token has its text"),
         (changed(k=10**9), "K is 1000000000"),
+        (changed(drafted=[5] * 65, drafted_text=["a"] * 65), "65 tokens were drafted"),
         (changed(wall_ns=0), "took no time"),
+        ('{"t":1,"e":"KChanged","lane":"ar","k":1000000000}', "K is 1000000000"),
+        ('{"t":1,"e":"KChanged","lane":"ar","k":-1}', "K is -1"),
+        (sampled(temperature=-1), "the temperature is -1"),
+        (sampled(temperature=1e300), "the temperature is 1e+300"),
+        (sampled(top_p=0), "top-p is 0"),
+        (sampled(top_k=-1), "top-k is -1"),
+        (sampled(max_tokens=0), "an answer has 0 tokens at most"),
+        (sampled(prompts=17), "17 prompts race at once"),
+        ('{"t":1,"e":"RunStarted","target":"m","lanes":[],"sampling":{},"concurrency":0}', "0 requests are in flight"),
+        ('{"t":1,"e":"Recording","path":"/etc/passwd"}', "a Recording is no event of a run"),
+        ('{"t":1,"e":"Playhead"}', "a Playhead is no event of a run"),
+        ('{"t":1,"e":"PlaybackMarks","rounds":[0.5]}', "a PlaybackMarks is no event of a run"),
     ],
 )
 def test_a_broken_line_says_what_is_wrong_with_it(line: str, said: str) -> None:

@@ -110,16 +110,18 @@ def test_broken_lines_are_named_and_everything_else_is_kept(path: Path) -> None:
         lines[7] = b"\xff\xfe\n"
         lines[9] = b'{"t":1,"e":"Paused","paused":"perhaps"}\n'
         lines[11] = b"\n"
+        lines[13] = b'{"t":1,"e":"Recording","path":"/somewhere"}\n'
 
     trace = edited(path, edit)
-    assert events_of(trace) == [event for place, event in enumerate(EVENTS) if place not in (4, 6, 8, 10)]
+    assert events_of(trace) == [event for place, event in enumerate(EVENTS) if place not in (4, 6, 8, 10, 12)]
     assert [(problem.line, problem.sentence) for problem in trace.problems.kept] == [
         (6, "line 6 is broken: it is no JSON; it is left out"),
         (8, "line 8 is broken: it is no text; it is left out"),
         (10, 'line 10 is broken: "paused" of Paused should be true or false; it is left out'),
+        (14, "line 14 makes no sense: a Recording is no event of a run; it is left out"),
     ]
     events_of(trace)
-    assert trace.problems.count == 3, "a second reading tells nothing twice"
+    assert trace.problems.count == 4, "a second reading tells nothing twice"
 
 
 def test_of_many_problems_the_first_are_kept_and_all_are_counted(path: Path) -> None:

@@ -37,7 +37,7 @@ class HostConfig:
         prompts: The prompt set, with its system messages.
         chat: How they are put to the model.
         sampling: How every lane samples.
-        concurrency: Requests in flight in every lane, 1 to 16.
+        concurrency: Requests in flight in every lane, 1 to `MAX_CONCURRENCY`.
         engine_args: vLLM engine arguments that hold for every lane.
         paused: Begin in pause, so that whoever drives sends the first command.
         remember: Keeps what a search for a lane's best K found; says whether it is kept, and never raises.

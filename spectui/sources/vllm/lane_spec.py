@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spectui.choices import did_you_mean
+from spectui.commands import MAX_K
 from spectui.events import KSource, LaneInfo
 from spectui.sources.demo_model import drafters
 from spectui.sources.vllm import accepted
@@ -34,7 +35,6 @@ NEEDS_MODEL = frozenset({"dflash", "eagle", "eagle3", "medusa", "draft_model", "
 
 _SHORT_KEYS = {"k": "num_speculative_tokens"}
 _NGRAM_KEYS = {"max": "prompt_lookup_max", "min": "prompt_lookup_min"}
-K_LIMIT = 64
 START = "start"
 """The K that a lane begins with, where it is not all that it is built for. None of vLLM's options."""
 
@@ -158,8 +158,8 @@ def _value(text: str) -> Any:
 
 def _k(text: str, method: str, options: dict[str, Any]) -> int:
     k = options.pop("num_speculative_tokens", DEFAULT_K.get(method, 3))
-    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= K_LIMIT:
-        raise LaneSpecError(f"lane '{text}': k={k} is not possible, K is a whole number from 1 to {K_LIMIT}.")
+    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MAX_K:
+        raise LaneSpecError(f"lane '{text}': k={k} is not possible, K is a whole number from 1 to {MAX_K}.")
     return k
 
 
