@@ -24,6 +24,9 @@ from typing import Self
 
 from tests.emulator import SYNCHRONIZED, Emulator
 
+PATIENCE_S = 60.0
+"""More than a busy machine needs for anything but starting engines; what shall not happen in a test takes longer."""
+
 CTRL_C = "\x03"
 ENTER = "\r"
 ESCAPE = "\x1b"
@@ -78,6 +81,7 @@ class PtySession:
         cwd: Path | None = None,
     ) -> None:
         """Start `argv`, with `env` added to this process's environment."""
+        self.cwd = cwd
         self._master, slave = pty.openpty()
         self.raw = bytearray()
         """Every byte that the program wrote to the terminal."""
@@ -101,7 +105,7 @@ class PtySession:
         os.set_blocking(self._master, False)
         self._reported = b""
         self._hung_up = False
-        self._wait(lambda: b"\n" in self._reported, 10, "the program to start")
+        self._wait(lambda: b"\n" in self._reported, PATIENCE_S, "the program to start")
         self.pid = int(self._reported.split(b"\n")[0])
         """The program's process id; it leads the foreground process group."""
 
@@ -113,7 +117,7 @@ class PtySession:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
         os.close(self._control)
-        self._leader.wait(10)
+        self._leader.wait(PATIENCE_S)
         os.close(self._reports)
         if not self._hung_up:
             os.close(self._master)
@@ -133,7 +137,7 @@ class PtySession:
         """The visible text."""
         return "\n".join(self.rows())
 
-    def wait_for(self, what: str | Callable[[list[str]], bool], timeout: float = 10) -> list[str]:
+    def wait_for(self, what: str | Callable[[list[str]], bool], timeout: float = PATIENCE_S) -> list[str]:
         """Wait until a text is visible, or until a condition on the rows holds; never judges half a frame.
 
         Returns:
@@ -152,7 +156,7 @@ class PtySession:
         self._wait(seen, timeout, repr(what), ends=True)
         return self.emulator.rows()
 
-    def wait_exit(self, timeout: float = 10) -> int:
+    def wait_exit(self, timeout: float = PATIENCE_S) -> int:
         """Wait for the program's end; return its exit status, negative when a signal killed it."""
         self._wait(lambda: self.exit_code is not None, timeout, "the program to end")
         while self._pump(0):
@@ -160,7 +164,7 @@ class PtySession:
         assert self.exit_code is not None
         return self.exit_code
 
-    def settle(self, condition: Callable[[], bool], timeout: float = 10) -> None:
+    def settle(self, condition: Callable[[], bool], timeout: float = PATIENCE_S) -> None:
         """Wait until `condition` holds, reading output meanwhile; for what no output announces."""
         self._wait(condition, timeout, repr(condition))
 

@@ -25,6 +25,7 @@ from spectui.commands import Restart
 from spectui.core.jump import Emitted
 from spectui.events import KChanged, LaneStage, Notice, RoundFinished, RoundStarted, Step
 from spectui.runtime import logs
+from spectui.runtime.scratch import temporary_folder
 from spectui.runtime.terminal import finish, owned_terminal
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
 from spectui.sources.base import Source
@@ -134,7 +135,7 @@ def main() -> None:
     orders = os.fdopen(options.orders)
     answers = os.fdopen(options.answers, "w")
     log_path = logs.log_file()
-    with owned_terminal(log_path) as terminal:
+    with temporary_folder(), owned_terminal(log_path) as terminal:
         logs.configure(log_path)
         if options.mode == "screen":
             _screen(source, orders, answers)

@@ -1,6 +1,6 @@
 """``spectui run``: the live race on the screen, or headless where there is no terminal.
 
-Owns the order of things: engine environment, terminal, log, source, screen, and the way out.
+Owns the order of things: engine environment, log, temporary files, terminal, source, screen, and the way out.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from spectui.cli import RunError, UsageError
 from spectui.runtime import logs
+from spectui.runtime.scratch import temporary_folder
 from spectui.runtime.talks import talk_of
 from spectui.runtime.terminal import Terminal, finish, owned_terminal
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     if not headless:
         check_theme(options.theme)
     log_path = log_file()
-    with owned_terminal(log_path) as terminal:
+    with temporary_folder(), owned_terminal(log_path) as terminal:
         logs.configure(log_path)
         finish(_headless(source, options, terminal) if headless else _screen(source, options, terminal, talk))
 

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from spectui.runtime import logs
+from spectui.runtime.scratch import temporary_folder
 
 
 @contextmanager
 def quiet_output() -> Iterator[None]:
-    """For the block, descriptors 1 and 2 are the log; Python's own ``sys.stdout`` and ``sys.stderr`` still speak."""
+    """For the block, descriptors 1 and 2 are the log; Python's own ``sys.stdout`` and ``sys.stderr`` still speak. Their
+    temporary files go with the block."""
     path = logs.log_file()
     logs.configure(path)
     log = os.open(path, os.O_WRONLY | os.O_APPEND)
@@ -22,7 +24,8 @@ def quiet_output() -> Iterator[None]:
     for fd in (1, 2):
         os.dup2(log, fd)
     try:
-        yield
+        with temporary_folder():
+            yield
     finally:
         for fd, original in zip((1, 2), kept, strict=True):
             os.dup2(original, fd)

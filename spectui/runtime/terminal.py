@@ -19,9 +19,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from spectui.runtime import scratch
 from spectui.runtime.tty import SavedTty, duplicate, screen_stream, start_guard, stop_guard
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ class Terminal:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._handlers[number] = signal.signal(number, self._on_signal)
         farewell = f"spectui: killed or crashed; what it logged until then is in {self.log_path}"
-        self._guard = start_guard(self._saved, farewell)
+        self._guard = start_guard(self._saved, farewell, partial(scratch.discard, after_death=True))
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()
         self._streams = {name: getattr(sys, name) for name in ("stdout", "stderr", "__stdout__", "__stderr__")}
@@ -256,7 +258,7 @@ def finish(code: int, wait_s: float = GRACE_S) -> NoReturn:
 
 
 def exit_now(code: int) -> NoReturn:
-    """End the process at once, from any thread: terminal restored and logs flushed, in bounded time.
+    """End the process at once, from any thread: terminal restored, logs flushed, temporary files gone, in bounded time.
 
     Args:
         code: the exit code, unless a signal came: then its code is.
@@ -278,6 +280,7 @@ def exit_now(code: int) -> NoReturn:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
         finally:
+            scratch.discard()
             tidied.release()
 
     # In a thread of its own, because each of these locks may be held by a thread that will never run again.

@@ -15,6 +15,7 @@ import os
 import select
 import signal
 import termios
+from collections.abc import Callable
 from typing import Any, TextIO
 
 _ALTERNATE = "\x1b[?1049"
@@ -169,9 +170,9 @@ def duplicate(fd: int) -> int:
         return os.open(os.devnull, os.O_WRONLY)
 
 
-def start_guard(saved: SavedTty, farewell: str) -> int | None:
+def start_guard(saved: SavedTty, farewell: str, tidy: Callable[[], object]) -> int | None:
     """Fork the guard: when this process dies without restoring the terminal (SIGKILL, a crash in C code, out of
-    memory), it does so and writes `farewell`.
+    memory), it does so, writes `farewell` and calls `tidy`.
 
     Returns:
         The guard's process id, or None where there is no terminal or the system cannot watch a process.
@@ -187,7 +188,7 @@ def start_guard(saved: SavedTty, farewell: str) -> int | None:
         os.close(watched)
         return pid
     try:
-        _guard(saved, watched, farewell)
+        _guard(saved, watched, farewell, tidy)
     finally:
         os._exit(0)
 
@@ -203,7 +204,7 @@ def stop_guard(pid: int | None) -> None:
         return
 
 
-def _guard(saved: SavedTty, watched: int, farewell: str) -> None:
+def _guard(saved: SavedTty, watched: int, farewell: str, tidy: Callable[[], object]) -> None:
     # Its own session: what a shell or a test sends to the program's process group must not reach the guard.
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
@@ -213,6 +214,7 @@ def _guard(saved: SavedTty, watched: int, farewell: str) -> None:
     if not saved.restored:
         saved.restore(after_death=True)
         _write(saved.descriptors[-1], farewell.encode("utf-8", "replace") + b"\r\n")
+        tidy()
 
 
 def _close_all_but(kept: set[int]) -> None:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import re
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.session.conftest import DemoProgram
-from tests.session.program import PROMPT_END_S, PROMPT_S, START_S, ends, log_of, on_a_terminal
+from tests.session.program import PROMPT_S, START_S, ends, left_behind, log_of, on_a_terminal
 from tests.session.reading import (
     DEMO_INFOS,
     JUNK,
@@ -225,6 +224,13 @@ def test_a_closed_window_while_generating(demo_model: Path, tmp_path: Path) -> N
     """The window goes away: the program ends at once with SIGHUP's code, and lets nothing run on."""
     with generating_alone(tmp_path) as session:
         session.hang_up()
-        began = time.monotonic()
         assert session.wait_exit(PROMPT_S) == 128 + signal.SIGHUP
-        assert time.monotonic() - began < PROMPT_END_S
+        assert left_behind(tmp_path, session.pid) == []
+
+
+def test_a_killed_program_is_tidied_up_after(demo_model: Path, tmp_path: Path) -> None:
+    with generating_alone(tmp_path) as session:
+        assert left_behind(tmp_path, session.pid)
+        session.signal(signal.SIGKILL)
+        assert session.wait_exit(PROMPT_S) == -signal.SIGKILL
+        session.settle(lambda: left_behind(tmp_path, session.pid) == [], PROMPT_S)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.session.program import SPECTUI, START_S, environment, log_of, without_a_terminal
+from tests.session.program import SPECTUI, START_S, environment, left_behind, log_of, without_a_terminal
 from tests.session.reading import DEMO_INFOS
 
 SHORT = ("--max-tokens", "24", "--ignore-eos")
@@ -103,3 +103,4 @@ def test_a_closed_pipe_ends_it_quietly(folder: Path) -> None:
     assert program.stderr.read() == b""
     program.stderr.close()
     assert program.wait(START_S) == 128 + signal.SIGPIPE
+    assert left_behind(folder, program.pid) == []
