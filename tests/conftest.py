@@ -1,10 +1,14 @@
-"""Fixtures of the whole suite: no network but what the product itself needs, no home directory, one set of engines."""
+"""Fixtures of the whole suite: no network but what the product itself needs, no home directory, one set of engines.
+
+The demo model takes a while to make, so it is kept in pytest's cache, which belongs to the checkout: ``make clean``
+removes it, and nobody else's tests meet it. SPECTUI_TEST_CACHE names another folder. Everything else that the program
+writes goes into pytest's temporary folder of the session.
+"""
 
 from __future__ import annotations
 
 import gc
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,21 +17,70 @@ import pytest
 
 from spectui.sources.machine import cpu_dtype
 
-_CACHE = Path(os.environ.get("SPECTUI_TEST_CACHE") or Path(tempfile.gettempdir()) / "spectui-tests")
-os.environ["SPECTUI_CACHE_DIR"] = str(_CACHE)
-os.environ["SPECTUI_LOG_DIR"] = str(_CACHE / "logs")
-os.environ["SPECTUI_CONFIG_DIR"] = str(_CACHE / "config")
-os.environ.setdefault("VLLM_CACHE_ROOT", str(_CACHE / "vllm"))
+SCREENS = ("spectui.ui", "textual", "tests.stage", "tests.terminal", "tests.browser")
+"""Whoever imports of these draws on a screen."""
+
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+# On a busy machine OpenMP's threads would take the time that they wait for each other, and engines three times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Lead the program away from the user's folders before a test module is imported."""
+    os.environ["SPECTUI_CONFIG_DIR"] = os.environ["SPECTUI_LOG_DIR"] = "/nonexistent"
+    os.environ["SPECTUI_CACHE_DIR"] = str(kept_folder(config) or "/nonexistent")
+
+
+def kept_folder(config: pytest.Config) -> Path | None:
+    """What stays from one session to the next; None where nothing can."""
+    if chosen := os.environ.get("SPECTUI_TEST_CACHE"):
+        return Path(chosen).absolute()
+    try:
+        folder = config.cache.mkdir("spectui") if config.cache is not None else None
+    except OSError:
+        return None
+    return folder if folder is not None and os.access(folder, os.W_OK) else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _folders(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> None:
+    """Folders of the session for whatever the program writes."""
+    session = tmp_path_factory.mktemp("session")
+    kept = kept_folder(pytestconfig) or session
+    os.environ["SPECTUI_CACHE_DIR"] = str(kept)
+    os.environ["SPECTUI_LOG_DIR"] = str(session / "logs")
+    os.environ["SPECTUI_CONFIG_DIR"] = str(session / "config")
+    os.environ.setdefault("VLLM_CACHE_ROOT", str(kept / "vllm"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test as one of ``engine``, ``tui`` and ``unit``, unless it says so itself."""
+    for item in items:
+        if not any(item.get_closest_marker(name) for name in KINDS):
+            item.add_marker(_kind(item))
+
+
+KINDS = ("unit", "tui", "engine")
+
+
+def _kind(item: pytest.Item) -> str:
+    """``engine`` where the demo model is needed, ``tui`` where the module draws on a screen, else ``unit``."""
+    if "demo_model" in getattr(item, "fixturenames", ()):
+        return "engine"
+    module = item.getparent(pytest.Module)
+    assert module is not None
+    rooms = {getattr(one, "__module__", None) or getattr(one, "__name__", "") for one in vars(module.obj).values()}
+    return "tui" if any(f"{room}.".startswith(f"{screen}.") for room in rooms for screen in SCREENS) else "unit"
+
+
 @pytest.fixture(scope="session")
 def demo_model() -> Path:
-    """The demo target's checkpoint, made once a machine."""
+    """The demo target's checkpoint, made once a checkout."""
     from spectui.sources.demo_model import ensure_demo_model
 
     return ensure_demo_model(lambda progress: None)

@@ -165,6 +165,7 @@ async def test_a_source_that_dies_says_so() -> None:
         assert stage.app.screen.check_action("help", ()) is True
 
 
+@pytest.mark.slow
 async def test_a_resize_storm_leaves_a_right_screen() -> None:
     rng = random.Random(5)
     async with running((120, 36), lanes=MANY) as stage:
@@ -434,6 +435,7 @@ async def test_a_frame_that_fails_ends_the_program_with_its_traceback() -> None:
         await fail()
 
 
+@pytest.mark.slow
 async def test_no_frame_is_drawn_while_the_engine_steps() -> None:
     async with running() as stage:
         slot = stage.source.slot

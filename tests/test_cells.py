@@ -69,6 +69,7 @@ def test_marks_may_stand_on_the_text_before() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_character_that_is_kept_has_the_width_that_terminals_give_it() -> None:
     kept = [char for char in map(chr, range(0x110000)) if safe("e" + char) == "e" + char]
     assert len(kept) > 100_000

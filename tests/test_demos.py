@@ -57,6 +57,7 @@ def test_the_synthetic_trace_says_so_in_its_header_and_on_the_screen(
         assert "synthetic" in Path("shot.txt").read_text().splitlines()[0]
 
 
+@pytest.mark.slow
 def test_the_synthetic_trace_is_what_its_script_makes_and_has_the_published_figures() -> None:
     timed = list(Trace.open(TRACE))
     assert timed == made()

@@ -754,6 +754,7 @@ def run(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.slow
 def test_on_this_machine_it_answers_in_json_without_loading_an_engine(tmp_path: Path) -> None:
     script = (
         "import sys; from spectui.cli import main; code = main(['doctor', '--json']); "

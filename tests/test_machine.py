@@ -204,6 +204,7 @@ def test_a_sample_without_a_beginning_is_shown_without_a_peak() -> None:
     assert (shown.peak, shown.peaks, shown.measured, shown.missing, shown.bandwidth) == (None, (), False, (), (None,))
 
 
+@pytest.mark.slow
 @given(st.permutations([PROBE, sample(), DEMO, replace(DEMO, lane="nobody"), ev.LaneStage("ar", "ready")]))
 def test_in_any_order_the_same_is_known(order: list[ev.Event]) -> None:
     state = RunState()

@@ -14,6 +14,8 @@ from spectui.ui.canvas import Canvas
 from tests.emulator import Emulator
 from tests.stage import SIZES, Stage, running
 
+pytestmark = pytest.mark.slow
+
 
 class TerminalDriver(HeadlessDriver):
     """Draws on an emulator instead of nowhere."""

@@ -44,6 +44,7 @@ def shown(pane: LanePane) -> str:
     return "".join(rows).replace(" ", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 async def test_it_shows_an_audience_what_matters_and_gives_the_screen_back(size: tuple[int, int]) -> None:
     async with running(size) as stage:

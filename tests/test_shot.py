@@ -37,6 +37,7 @@ def shoot(trace: Path) -> Shoot:
     return shoot
 
 
+@pytest.mark.slow
 def test_the_same_trace_gives_the_same_bytes_whatever_the_machine_says(
     trace: Path, shoot: Shoot, tmp_path: Path
 ) -> None:

@@ -370,6 +370,7 @@ async def test_a_talk_plays_by_itself() -> None:
         check_screen(stage)
 
 
+@pytest.mark.slow
 async def test_space_holds_talk_and_race_and_escape_gives_the_keys_back() -> None:
     given = parse_talk("[[scene]]\ncaption='look'\nwait=5\n[[scene]]\ncaption='never'", "t.toml")
     endless = ev.Sampling(max_tokens=10**9, ignore_eos=True)

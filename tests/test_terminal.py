@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.emulator import Emulator
-from tests.terminal import CTRL_C, PtySession
+from tests.terminal import CTRL_C, PATIENCE_S, PtySession
 
 ROOT = Path(__file__).parent.parent
+NEVER_S = 10 * round(PATIENCE_S)
+"""A test that waits for this has failed before."""
 
 BLOCK = """
 import ctypes, os, signal, subprocess, sys, threading, time
@@ -153,7 +155,7 @@ def test_noise_reaches_the_log_and_never_the_screen(program: Program) -> None:
 def test_a_signal_ends_the_app_with_its_code(
     program: Program, end: str | signal.Signals, code: int, words: list[str]
 ) -> None:
-    with program.app(*words, grace=20) as session:
+    with program.app(*words, grace=NEVER_S) as session:
         session.wait_for("size 80x24")
         session.send(end) if isinstance(end, str) else session.signal(end)
         assert session.wait_exit() == code
@@ -167,7 +169,7 @@ def test_a_signal_ends_the_app_with_its_code(
     ids=["ctrl-c", "sigint", "sigterm", "sighup"],
 )
 def test_a_signal_ends_a_busy_main_thread(program: Program, end: str | signal.Signals, code: int) -> None:
-    with program.block("terminal.err.write('busy now\\n')", "busy()", grace=20) as session:
+    with program.block("terminal.err.write('busy now\\n')", "busy()", grace=NEVER_S) as session:
         session.wait_for("busy now")
         session.send(end) if isinstance(end, str) else session.signal(end)
         assert session.wait_exit() == code
@@ -185,7 +187,7 @@ def test_a_frozen_event_loop_is_ended_after_the_grace_period(program: Program) -
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_grace_period(program: Program) -> None:
-    with program.app(body="busy()", grace=60) as session:
+    with program.app(body="busy()", grace=NEVER_S) as session:
         session.wait_for("size 80x24")
         session.send("b")
         session.settle(logged(program, "blocked"))
@@ -195,12 +197,12 @@ def test_a_second_ctrl_c_does_not_wait_for_the_grace_period(program: Program) ->
                 session.signal(signal.SIGINT)
             return session.exit_code is not None
 
-        session.settle(interrupted, 5)
+        session.settle(interrupted)
         assert session.wait_exit() == 130
         assert_restored(session)
 
 
-STUCK = "threading.Thread(target=lambda: ctypes.CDLL(None).sleep(60)).start()"
+STUCK = f"threading.Thread(target=lambda: ctypes.CDLL(None).sleep({NEVER_S})).start()"
 
 
 def test_a_thread_inside_a_c_call_does_not_hold_the_end(program: Program) -> None:
@@ -273,7 +275,7 @@ def test_a_killed_or_crashed_program_leaves_a_whole_terminal(program: Program, e
 
 
 def test_a_closed_window_ends_the_program(program: Program) -> None:
-    with program.app(grace=20) as session:
+    with program.app(grace=NEVER_S) as session:
         session.wait_for("size 80x24")
         session.hang_up()
         assert session.wait_exit() == 129

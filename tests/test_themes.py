@@ -344,6 +344,7 @@ async def test_more_themes_than_rows_scroll(mine: Folder) -> None:
         assert stage.app.theme == "own-17"
 
 
+@pytest.mark.slow
 async def test_the_open_list_follows_the_files(mine: Folder) -> None:
     async with running() as stage:
         await stage.press("t", "down")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from collections.abc import Sequence
 
@@ -20,6 +19,7 @@ from spectui.ui.palette import WRITTEN
 from spectui.ui.rows import Row, plain, row_width
 from spectui.ui.widgets.stream_layout import Rejected, StreamLayout
 from spectui.ui.widgets.token_stream import RELAYOUT_TOKENS, TokenStream, stream_rows
+from tests.effort import lines_run
 
 PLAIN, ACCEPTED, REJECTED = Role.PLAIN, Role.ACCEPTED, Role.REJECTED
 RECOVERED, BONUS, PENDING, CUT = Role.RECOVERED, Role.BONUS, Role.PENDING, Role.CUT
@@ -196,17 +196,14 @@ def test_a_long_run_costs_little_memory_and_a_frame_does_not_grow() -> None:
     tracemalloc.stop()
     assert grown < 2_000_000
 
-    def frame(of: StreamLayout, tokens: int) -> float:
-        started = time.thread_time()
+    def frame(of: StreamLayout, tokens: int) -> None:
         of.extend(of.length + tokens)
         _ = [of.row(len(of) - 1 - line) for line in range(40)]
-        return time.thread_time() - started
 
     young = StreamLayout(log, 0, 40)
     young.extend(1_000)
-    early = min(frame(young, 50) for _ in range(15))
-    late = min(frame(layout, 50) for _ in range(15))
-    assert late < 3 * early
+    early, late = lines_run(lambda: frame(young, 50)), lines_run(lambda: frame(layout, 50))
+    assert late < 1.1 * early
 
 
 # The widget

@@ -38,6 +38,7 @@ def search(lane: SyntheticLane, arms: tuple[int, ...]) -> Elimination:
     return elimination
 
 
+@pytest.mark.slow
 def test_the_best_k_is_found_in_nearly_all_random_profiles() -> None:
     found = measured = 0
     for seed in range(400):

@@ -144,6 +144,7 @@ def test_a_killed_conversion_is_redone(cache: Path, processes: Callable[[str], s
     assert not list(home(cache).glob("building-*"))
 
 
+@pytest.mark.slow
 def test_a_second_process_waits_and_shares(cache: Path, processes: Callable[[str], subprocess.Popen[str]]) -> None:
     first = processes("converting")
     wait_for(first, "converting")
@@ -155,6 +156,7 @@ def test_a_second_process_waits_and_shares(cache: Path, processes: Callable[[str
     assert output.splitlines()[-1] == str(demo_model_ready(cache))
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_convert_once(processes: Callable[[str], subprocess.Popen[str]]) -> None:
     outputs = [process.communicate(timeout=60)[0].splitlines() for process in (processes(""), processes(""))]
     assert outputs[0][-1] == outputs[1][-1]

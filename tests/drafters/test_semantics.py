@@ -176,6 +176,7 @@ def learned(task: Task, batch: Batch, steps: int = 60) -> list[float]:
     return losses
 
 
+@pytest.mark.slow
 def test_both_drafters_learn_a_batch_by_heart() -> None:
     from demos.drafters.dflash_task import DFlashTask
     from demos.drafters.mtp_task import MtpTask

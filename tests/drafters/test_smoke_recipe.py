@@ -10,9 +10,10 @@ import pytest
 
 from demos.drafters.manifest import evaluation
 
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("SPECTUI_SMOKE_RECIPE"), reason="takes minutes: set SPECTUI_SMOKE_RECIPE=1"
-)
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(not os.environ.get("SPECTUI_SMOKE_RECIPE"), reason="takes minutes: set SPECTUI_SMOKE_RECIPE=1"),
+]
 
 
 def test_the_smoke_recipe_runs_end_to_end(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def seen(state: RunState) -> object:
     return picture(Viewer(state).read()), picture(state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_every_place_shows_what_was_shown_going_forward(seed: int, tmp_path: Path) -> None:
     events = made_run(seed, max_tokens=30)
@@ -60,6 +61,7 @@ def test_every_place_shows_what_was_shown_going_forward(seed: int, tmp_path: Pat
         assert seen(timeline.state_at(number)) == expected[number], number
 
 
+@pytest.mark.slow
 def test_stepping_back_and_forth_stays_true(tmp_path: Path) -> None:
     events = made_run(5)
     timeline = indexed(tmp_path, events)
@@ -121,6 +123,7 @@ def test_a_history_whose_file_has_gone_begins_where_going_on_began(tmp_path: Pat
     assert (len(history), history.first, history.last) == (38, 37, 37)
 
 
+@pytest.mark.slow
 def test_states_that_are_let_go_need_no_collector(tmp_path: Path) -> None:
     """An engine in the same process runs with the collector held back."""
     timeline = indexed(tmp_path, made_run(13))

@@ -10,6 +10,7 @@ import pytest
 from spectui.bench.trace_load import TraceLoad, main, table
 
 
+@pytest.mark.slow
 def test_a_trace_is_made_and_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "run.jsonl"
     main(["--events", "3000", "--trace", str(path), "--json"])

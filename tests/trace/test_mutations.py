@@ -119,6 +119,7 @@ MUTATE: tuple[Mutate, ...] = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(TRACES))
 def test_damage_is_survived_named_and_costs_nothing_else(number: int, tmp_path: Path) -> None:
     path = file_of(tmp_path / "run.jsonl", made_run(number, max_tokens=3 + number, rounds=1 + number % 2, slots=1))
