@@ -25,11 +25,16 @@ def machine_name() -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = _lines(Path("/proc/cpuinfo"))
     except OSError:
         return platform.processor() or platform.machine()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
+
+
+def _lines(cpuinfo: Path) -> list[str]:
+    """A processor may be called anything, in any encoding."""
+    return cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
 def hardware_name(
@@ -38,7 +43,7 @@ def hardware_name(
     """What figures of this machine hold for, in more words than `machine_name`: virtual machines call different
     processors by the same name. With ``gpu`` the GPUs come first."""
     try:
-        lines = cpuinfo.read_text().partition("\n\n")[0].splitlines()
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
     except OSError:
         lines = []
     values = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -85,7 +90,7 @@ def fastest_dtype(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     forward pass over three tokens takes three times as long as over one: no draft could ever pay.
     """
     try:
-        flags = next((line for line in cpuinfo.read_text().splitlines() if line.startswith("flags")), "")
+        flags = next((line for line in _lines(cpuinfo) if line.startswith("flags")), "")
     except OSError:
         flags = ""
     known = flags.partition(":")[2].split()

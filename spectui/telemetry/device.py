@@ -5,10 +5,13 @@ Which metrics there are is the business of `spectui.telemetry.readings` and `spe
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypeAlias, TypeVar
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Call: TypeAlias = Callable[[Any, Any], T]
@@ -32,6 +35,9 @@ class Code(IntEnum):
     DEPRECATED = 26
 
 
+UNREADABLE = -1
+"""Stands among NVML's codes for an answer that the binding could make nothing of."""
+
 UNSUPPORTED = frozenset({Code.INVALID_ARGUMENT, Code.NOT_SUPPORTED, Code.DEPRECATED})
 OLD_DRIVER = frozenset({Code.FUNCTION_NOT_FOUND, Code.ARGUMENT_VERSION_MISMATCH})
 FINAL = UNSUPPORTED | OLD_DRIVER | {Code.NO_PERMISSION}
@@ -40,6 +46,20 @@ FINAL = UNSUPPORTED | OLD_DRIVER | {Code.NO_PERMISSION}
 _FORBIDDEN = "this user may not ask for it: ask the administrator for the right to"
 _OLD_DRIVER = "the driver does not know it yet: install a newer NVIDIA driver"
 _RESET = "the GPU has to be reset first: let the administrator run nvidia-smi --gpu-reset, or restart the machine"
+
+
+def text(call: Callable[..., Any], *arguments: Any) -> str:
+    """What a function of the binding says in words, whatever their encoding; the binding itself takes only UTF-8."""
+    answer = getattr(call, "__wrapped__", call)(*arguments)
+    return answer.decode("utf-8", "replace") if isinstance(answer, bytes) else str(answer)
+
+
+def said(error: Exception) -> str:
+    """An error of NVML's in its own words, which the driver may have translated."""
+    try:
+        return str(error)
+    except UnicodeDecodeError:
+        return f"error {getattr(error, 'value', 'of its own')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +107,13 @@ class Device:
         except self._nv.NVMLError as error:
             self.note(metric, error.value)
             return None
+        except Exception:
+            # An answer that the binding cannot read is this metric's trouble, and nothing else's.
+            if metric is None or self.refused.get(metric) != UNREADABLE:
+                what = "an answer" if metric is None else metric.what
+                logger.exception("GPU %d: %s cannot be read", self.index, what)
+            self.note(metric, UNREADABLE)
+            return None
         self.note(metric, Code.SUCCESS)
         return answer
 
@@ -116,7 +143,9 @@ class Device:
             return _OLD_DRIVER
         if code == Code.RESET_REQUIRED:
             return _RESET
-        return f"the driver says: {self._nv.NVMLError(code)}"
+        if code == UNREADABLE:
+            return "the driver's answer cannot be read; the log has the details"
+        return f"the driver says: {said(self._nv.NVMLError(code))}"
 
     def has_gpm(self) -> bool:
         """Whether the driver can sample the device's own counters."""

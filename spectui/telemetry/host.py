@@ -121,7 +121,8 @@ def _memory() -> tuple[int | None, int | None]:
         import psutil  # type: ignore[import-untyped]
 
         memory = psutil.virtual_memory()
-    except (ImportError, OSError):
+    except Exception:
+        # Containers and odd kernels show files that psutil cannot read.
         return None, None
     return int(memory.available), int(memory.total)
 
@@ -132,7 +133,8 @@ def _temperature() -> float | None:
         import psutil
 
         sensors = psutil.sensors_temperatures()
-    except (ImportError, OSError, AttributeError):
+    except Exception:
+        # No psutil, none that knows sensors, or one that trips over a sensor's name.
         return None
     readings = [
         one.current for name in ("coretemp", "k10temp", "zenpower", "cpu_thermal") for one in sensors.get(name, ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from spectui.telemetry.device import Device
+from spectui.telemetry.device import Device, text
 
 EIGHTHS = 8
 """A GPU's memory is divided into so many parts."""
@@ -30,7 +30,7 @@ class Slice(Device):
 
     def _named(self) -> str:
         """The GPU's name with the profile behind it; some drivers name a slice so themselves."""
-        name = self.ask(None, lambda nv, handle: str(nv.nvmlDeviceGetName(handle))) or ""
+        name = self.ask(None, lambda nv, handle: text(nv.nvmlDeviceGetName, handle)) or ""
         if "MIG" in name:
             return name if name.startswith(self._gpu.name) else f"{self._gpu.name} {name}"
         parts = self.ask(None, lambda nv, handle: nv.nvmlDeviceGetAttributes_v2(handle))

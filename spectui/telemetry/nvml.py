@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from spectui.samples import GpuSample, Missing
-from spectui.telemetry.device import Code, Device
+from spectui.telemetry.device import UNREADABLE, Code, Device, said, text
 from spectui.telemetry.gpm import LEAST_APART_NS, Counters
 from spectui.telemetry.mig import slices
 from spectui.telemetry.readings import PEAK, READINGS, peak
@@ -84,7 +84,7 @@ class Nvml:
             raise NvmlUnavailableError(_NO_BINDING) from None
         try:
             nv.nvmlInit()
-        except nv.NVMLError as error:
+        except Exception as error:
             raise NvmlUnavailableError(_explained(error)) from error
         nvml = cls(nv, now_ns)
         try:
@@ -113,7 +113,7 @@ class Nvml:
     def driver(self) -> str | None:
         """The driver's version."""
         try:
-            return str(self._nv.nvmlSystemGetDriverVersion())
+            return text(self._nv.nvmlSystemGetDriverVersion)
         except self._nv.NVMLError:
             return None
 
@@ -137,7 +137,7 @@ class Nvml:
         """Find the GPUs and read them for the first time."""
         try:
             count = int(self._nv.nvmlDeviceGetCount())
-        except self._nv.NVMLError as error:
+        except Exception as error:
             raise NvmlUnavailableError(_explained(error)) from error
         for index in range(count):
             if (gpu := self._gpu(index)) is not None:
@@ -156,20 +156,21 @@ class Nvml:
         """The GPU, even a lost one; None when it cannot be opened."""
         try:
             handle = self._nv.nvmlDeviceGetHandleByIndex(index)
-        except self._nv.NVMLError as error:
+        except Exception as error:
             gpu = Device(self._nv, None, index)
-            gpu.note(None, error.value)
+            gpu.note(None, getattr(error, "value", UNREADABLE))
             if gpu.lost:
                 return gpu
             self._hidden.setdefault(_explained(error), []).append(index)
             return None
         gpu = Device(self._nv, handle, index)
-        gpu.name = gpu.ask(None, lambda nv, handle: str(nv.nvmlDeviceGetName(handle))) or gpu.name
+        gpu.name = gpu.ask(None, lambda nv, handle: text(nv.nvmlDeviceGetName, handle)) or gpu.name
         return gpu
 
 
-def _explained(error: Any) -> str:
-    return _UNAVAILABLE.get(error.value, f"NVML failed: {error}; see what nvidia-smi says")
+def _explained(error: Exception) -> str:
+    code = getattr(error, "value", UNREADABLE)
+    return _UNAVAILABLE.get(code) or f"NVML failed: {said(error)}; see what nvidia-smi says"
 
 
 def _of(indices: list[int]) -> str:

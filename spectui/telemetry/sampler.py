@@ -12,13 +12,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from spectui.samples import GpuSample, HostSample, Missing, TelemetrySample, TelemetryStarted
 from spectui.sources.base import Sink
 from spectui.standstill import awake_ns
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 SAMPLES_PER_SECOND = 5
 STOP_S = 0.5
@@ -103,6 +105,7 @@ class Sampler:
         self._wait = wait or self._stop.wait
         self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
         self._sink: Sink
+        self._failed: list[Callable[[], object]] = []
         self.cpu_ns = 0
         """Processor time that sampling has taken, without opening what is read."""
 
@@ -132,6 +135,16 @@ class Sampler:
             if readers.gpus is not None:
                 readers.gpus.close()
 
+    def _one(self, read: Callable[[], T], nothing: T) -> T:
+        """What a reader says, or ``nothing``: one that fails leaves the other, and may recover."""
+        try:
+            return read()
+        except Exception:
+            if read not in self._failed:
+                logger.exception("telemetry is missing")
+                self._failed.append(read)
+            return nothing
+
     def _sample(self, readers: Readers) -> None:
         began, gpus = self._now_ns(), readers.gpus
         opened_ns = time.thread_time_ns()
@@ -141,8 +154,9 @@ class Sampler:
         else:
             self._sink.emit(TelemetryStarted(gpus.peaks, "bus", missing))
         while not self._stop.is_set():
-            found = gpus.read() if gpus else ()
-            self._sink.emit(TelemetrySample(self._now_ns() - began, readers.host.read(), found))
+            found: tuple[GpuSample, ...] = self._one(gpus.read, ()) if gpus else ()
+            host = self._one(readers.host.read, HostSample())
+            self._sink.emit(TelemetrySample(self._now_ns() - began, host, found))
             self.cpu_ns = time.thread_time_ns() - opened_ns
             if self._wait(self._period_s):
                 return

@@ -1,7 +1,8 @@
 """The driver's library played by a C stub (`stub.c`), for NVIDIA's real binding in this process or in another.
 
 A machine is a dictionary of what the driver says, in the driver's own units; what it does not contain is not
-supported. Tests elsewhere get the fixtures by importing them from `tests.nvml.conftest` in their own conftest.
+supported, and ``os.fsdecode`` puts bytes that are no UTF-8 into a name. Tests elsewhere get the fixtures by importing
+them from `tests.nvml.conftest` in their own conftest.
 """
 
 from __future__ import annotations
@@ -202,7 +203,8 @@ class NvmlStub:
     def _write(self) -> None:
         """At one stroke: the stub reads whenever it is called."""
         new = self._script.with_suffix(".new")
-        new.write_text("".join(f"{key} {value}\n" for key, value in self._machine.items()))
+        lines = (f"{key} {value}\n" for key, value in self._machine.items())
+        new.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
         new.replace(self._script)
 
 

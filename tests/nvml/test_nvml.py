@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
 import threading
@@ -237,6 +238,13 @@ ASKED = {
 }
 
 
+BOUND = {
+    "nvmlDeviceGetMemoryInfo_v2": "nvmlDeviceGetMemoryInfo",
+    **{name: name for name in ASKED if name != "nvmlDeviceGetMemoryInfo_v2"},
+}
+"""The binding's names of the library's functions."""
+
+
 @pytest.mark.parametrize("code", [Code.NOT_SUPPORTED, Code.NO_PERMISSION, pynvml.NVML_ERROR_UNKNOWN])
 @pytest.mark.parametrize(("function", "fields"), ASKED.items())
 def test_a_refused_call_takes_nothing_else_along(
@@ -257,6 +265,56 @@ def test_what_is_no_metric_may_be_refused_in_silence(nvml_stub: NvmlStub, opened
     assert (sample.power_w, nvml.missing) == (512.3, ())
     assert (nvml.driver() is None) == (function == "nvmlSystemGetDriverVersion")
     assert (sample.name == "NVIDIA GPU") == (function == "nvmlDeviceGetName")
+
+
+def test_a_name_in_any_encoding_is_a_name(nvml_stub: NvmlStub, opened: Opener) -> None:
+    """As in the Linux of a Windows that speaks Chinese."""
+    nvml_stub.machine("two").set(gpu=0, name=os.fsdecode("NVIDIA 显卡".encode("gbk")))
+    nvml_stub.set(driver=os.fsdecode(b"580\xb7"))
+    nvml = opened()
+    first, second = nvml.read()
+    assert first.name.startswith("NVIDIA \ufffd")
+    assert second.name == "NVIDIA H100 80GB HBM3"
+    assert (first.power_w, second.power_w, nvml.driver(), nvml.missing) == (512.3, 512.3, "580\ufffd", ())
+
+
+def test_a_slice_with_such_a_name_is_one_of_several(nvml_stub: NvmlStub, opened: Opener) -> None:
+    nvml_stub.machine("mig").set(gpu=0, mig=2, name=os.fsdecode(b"\xff MIG 3g.40gb"))
+    assert [sample.name for sample in opened().read()][1] == "NVIDIA H100 80GB HBM3 \ufffd MIG 3g.40gb"
+
+
+@pytest.mark.parametrize(("function", "fields"), [(name, ASKED[name]) for name in BOUND])
+def test_an_answer_that_cannot_be_read_costs_nothing_else(
+    nvml_stub: NvmlStub,
+    opened: Opener,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    function: str,
+    fields: set[str],
+) -> None:
+    def unreadable(*_: object, **__: object) -> None:
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    nvml_stub.machine("two")
+    monkeypatch.setattr(pynvml, BOUND[function], unreadable)
+    nvml = opened()
+    for _ in range(2):
+        for sample in nvml.read():
+            assert {one.name for one in dataclasses.fields(sample) if getattr(sample, one.name) is None} == fields
+    assert {one.why for one in nvml.missing} == {"the driver's answer cannot be read; the log has the details"}
+    assert caplog.text.count("Traceback") == 2 * len(nvml.missing), "each metric of each GPU once"
+
+
+def test_an_error_in_any_encoding_is_said(nvml_stub: NvmlStub, opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(code: int) -> str:
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    monkeypatch.setattr(pynvml, "nvmlErrorString", unreadable)
+    nvml_stub.machine("h100").refuse("nvmlDeviceGetPowerUsage", 4711)
+    assert reasons(opened()) == {"power": "the driver says: error 4711"}
+    nvml_stub.refuse("nvmlDeviceGetCount_v2", 4712)
+    with pytest.raises(NvmlUnavailableError, match="NVML failed: error 4712; see what nvidia-smi says"):
+        opened()
 
 
 def test_an_old_driver_knows_the_old_names(nvml_stub: NvmlStub, opened: Opener) -> None:

@@ -157,6 +157,17 @@ def test_where_psutil_knows_no_sensors_there_are_none(monkeypatch: pytest.Monkey
     assert Host().missing == (NO_SENSOR,)
 
 
+def test_what_psutil_trips_over_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def garbled() -> None:
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    monkeypatch.setattr(psutil, "sensors_temperatures", garbled)
+    monkeypatch.setattr(psutil, "virtual_memory", garbled)
+    host = Host()
+    assert host.missing == (NO_SENSOR,)
+    assert unknown(host.read()) == SPANS | {"available", "total", "temperature_c"}
+
+
 def test_without_psutil_the_rest_is_still_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psutil", None)
     host = Host()

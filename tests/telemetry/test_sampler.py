@@ -165,19 +165,40 @@ def unhandled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return found
 
 
-def test_a_reader_that_raises_ends_the_telemetry_quietly(
+def test_a_reader_that_raises_costs_its_own_figures(
     clock: Clock, caplog: pytest.LogCaptureFixture, unhandled: list[Any]
 ) -> None:
-    gpus, events = Gpus(fails_at=3), Events()
+    class BrokenHost(Host):
+        def read(self) -> HostSample:
+            if super().read().resident == 2:
+                raise ValueError("no such file in /proc")
+            return HostSample(resident=self.reads)
+
+    gpus = Gpus(fails_at=3)
+    with caplog.at_level(logging.ERROR):
+        events, _ = sampled(Readers(BrokenHost(), gpus, None), clock, 4)
+    assert [sample.host.resident for sample in events.samples] == [1, None, 3, 4]
+    assert [len(sample.gpus) for sample in events.samples] == [2, 2, 0, 2]
+    assert gpus.closed == 1
+    assert caplog.text.count("telemetry is missing") == 2
+    assert unhandled == []
+
+
+def test_a_sink_that_raises_ends_the_telemetry_quietly(
+    clock: Clock, caplog: pytest.LogCaptureFixture, unhandled: list[Any]
+) -> None:
+    class Full(Events):
+        def emit(self, event: Event) -> None:
+            raise RuntimeError("nobody takes it")
+
+    gpus = Gpus()
     sampler = Sampler(lambda: Readers(Host(), gpus, None), now_ns=clock, wait=lambda seconds: False)
     with caplog.at_level(logging.ERROR):
-        sampler.start(events)
+        sampler.start(Full())
         sampler._thread.join(FAILSAFE_S)
     assert sampler.stop(0)
-    assert len(events.samples) == 2
     assert gpus.closed == 1
     assert "the telemetry ended" in caplog.text
-    assert "the binding broke" in caplog.text
     assert unhandled == []
 
 
