@@ -49,7 +49,7 @@ def test_without_a_writable_home_the_log_is_in_the_temporary_folder(
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
-    assert log_file().parent == tmp_path / f"spectui-logs-{os.getuid()}"
+    assert log_file().parent == tmp_path / f"spectui-{os.getuid()}" / ".local/state/spectui/log"
     monkeypatch.setenv("SPECTUI_LOG_DIR", str(tmp_path / "file"))
     with pytest.raises(OSError, match="file"):
         log_file()

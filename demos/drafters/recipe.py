@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
+from spectui.places import cache_folder
 
 SEED = 0
 BAR_K = {"mtp": 3, "dflash": 5}
@@ -106,4 +106,4 @@ class Workplace:
 
 
 def default_root() -> Path:
-    return platformdirs.user_cache_path("spectui") / "drafters"
+    return cache_folder() / "drafters"

@@ -10,14 +10,14 @@ import contextlib
 import logging
 import os
 import re
-import tempfile
 import threading
 import time
 from collections import deque
 from pathlib import Path
 
+from spectui import places
+
 KEPT_RUNS = 10
-LOG_DIR = "SPECTUI_LOG_DIR"
 
 VLLM_STREAM = "ext://spectui.runtime.logs.stream"
 """This module's `stream` in the words of the standard library's logging configuration."""
@@ -34,13 +34,12 @@ def log_file() -> Path:
     Raises:
         OSError: SPECTUI_LOG_DIR cannot be written to.
     """
-    chosen = os.environ.get(LOG_DIR)
     try:
-        return _new_file(Path(chosen) if chosen else _user_folder())
+        return _new_file(places.log_folder())
     except OSError:
-        if chosen:
+        if os.environ.get(places.LOG_VARIABLE):
             raise
-        return _new_file(Path(tempfile.gettempdir()) / f"spectui-logs-{os.getuid()}")
+        return _new_file(places.spare_log_folder())
 
 
 class LogStream:
@@ -208,12 +207,6 @@ def _new_file(folder: Path) -> Path:
             with contextlib.suppress(OSError):
                 other.unlink()
     return path
-
-
-def _user_folder() -> Path:
-    import platformdirs
-
-    return platformdirs.user_log_path("spectui", appauthor=False)
 
 
 def _running(pid: str) -> bool:

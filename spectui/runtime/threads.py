@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from spectui.places import substitutes
+
 # Where to change a value: the tables below and `omp_threads`, nowhere else. Values are measured, see the README.
 _ALWAYS = (("VLLM_ENABLE_V1_MULTIPROCESSING", "0", "all lanes live in this process, stepped by one thread"),)
 _CPU = (
@@ -28,6 +30,10 @@ _INTEL_OPENMP = (
     ("KMP_BLOCKTIME", "5", "milliseconds that an idle OpenMP thread spins before it leaves its core to the screen"),
     ("KMP_TPAUSE", "0", "idle OpenMP threads must not put their core into a slow state, as vLLM sets it too"),
 )
+_SUBSTITUTES = {
+    "HOME": "vLLM and torch keep files in the user's home, and this user has none",
+    "USER": "torch asks for the user's name, and this user has none",
+}
 _WHY_OMP_THREADS = "one OpenMP thread a core; from three cores on, one core is the screen's"
 _WHY_PRELOAD = "vLLM's speculative decoding is slow on x86 without Intel's OpenMP, which must be loaded before torch"
 
@@ -85,6 +91,7 @@ def engine_environment(
     gpu: bool = False,
     x86_64: bool = True,
     openmp: Path | None = None,
+    substitutes: Mapping[str, str] | None = None,
 ) -> EngineEnvironment:
     """What engines should run with. Pure.
 
@@ -94,13 +101,17 @@ def engine_environment(
         gpu: engines run on a GPU.
         x86_64: the machine is x86-64 Linux, the only kind that Intel's OpenMP is for.
         openmp: that library; None where it is not installed.
+        substitutes: what `spectui.places.substitutes` says.
     """
     ours = set(environ.get(REEXEC, "").split(","))
 
     def setting(name: str, value: str, why: str) -> Setting:
         return Setting(name, environ.get(name, value), why, by_user=name in environ and name not in ours)
 
-    always = tuple(setting(*row) for row in _ALWAYS)
+    always = (
+        *(setting(*row) for row in _ALWAYS),
+        *(setting(name, value, _SUBSTITUTES[name]) for name, value in (substitutes or {}).items()),
+    )
     if gpu:
         return EngineEnvironment(None, None, _libraries(environ), always)
     threads = setting("OMP_NUM_THREADS", str(omp_threads(cpu_count)), _WHY_OMP_THREADS)
@@ -141,7 +152,12 @@ def apply_or_reexec(
     """
     environ = os.environ if environ is None else environ
     environment = engine_environment(
-        usable_cpus(), environ, gpu=gpu, x86_64=_is_x86_64(), openmp=openmp or find_openmp()
+        usable_cpus(),
+        environ,
+        gpu=gpu,
+        x86_64=_is_x86_64(),
+        openmp=openmp or find_openmp(),
+        substitutes=substitutes(),
     )
     restarted = environ.pop(REEXEC, None) is not None
     needs_restart = environment.changes.get("LD_PRELOAD", environ.get("LD_PRELOAD")) != environ.get("LD_PRELOAD")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from spectui.commands import Command
+from spectui.places import cache_folder
 from spectui.sources.base import Sink, Source
-from spectui.sources.demo_model.cache import cache_root
 from spectui.sources.frame_slot import FrameSlot
 from spectui.telemetry.sampler import Sampler, open_readers
 
@@ -36,4 +36,4 @@ class WithTelemetry:
 
 def with_telemetry(source: Source) -> Source:
     """The source with a sampler of this machine; the host's memory peak is kept in the program's cache folder."""
-    return WithTelemetry(source, Sampler(partial(open_readers, cache_root(None))))
+    return WithTelemetry(source, Sampler(partial(open_readers, cache_folder())))

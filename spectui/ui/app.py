@@ -14,12 +14,12 @@ from textual.screen import Screen
 
 from spectui import commands as cmd
 from spectui import events as ev
-from spectui.config import config_folder
 from spectui.core.jump import Emitted, Jumped
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.core.talk import Talk
 from spectui.core.views import LaneView, RunView, Viewer
+from spectui.places import config_folder
 from spectui.playback import Playhead
 from spectui.sources.base import Source
 from spectui.sources.mailbox import Mailbox

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeAlias
 
-from spectui.config import config_folder
+from spectui.places import config_folder
 
 Stamp: TypeAlias = tuple[int, int, int]
 """Differs when a file was written anew: time of the change in nanoseconds, bytes, inode."""

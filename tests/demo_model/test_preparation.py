@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import small_gguf
 
+from spectui.places import CACHE_VARIABLE
 from spectui.sources.demo_model import (
     DemoModelError,
     Progress,
@@ -85,10 +86,10 @@ def test_first_run_converts_and_the_second_does_nothing(cache: Path) -> None:
 
 
 def test_the_cache_directory_is_the_argument_then_the_variable(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(cache_module.CACHE_VARIABLE, str(cache))
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache))
     assert ensure_demo_model(Stages()).is_relative_to(cache)
     assert cache_module.cache_root(Path("/elsewhere")) == Path("/elsewhere")
-    monkeypatch.delenv(cache_module.CACHE_VARIABLE)
+    monkeypatch.delenv(CACHE_VARIABLE)
     assert cache_module.cache_root(None).name == "spectui"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 from spectui.sources.demo_model.progress import megabytes
@@ -50,15 +49,3 @@ def split_fix(sentence: str) -> tuple[str, str]:
 def amount(count: int) -> str:
     """A byte count for people, in powers of ten."""
     return megabytes(count) if count < 1_000_000_000 else f"{count / 1e9:.1f} GB"
-
-
-def existing(folder: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists as far as this user can see."""
-    return next((place for place in (folder, *folder.parents) if _exists(place)), folder)
-
-
-def _exists(place: Path) -> bool:
-    try:
-        return place.exists()
-    except OSError:
-        return False

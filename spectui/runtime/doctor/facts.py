@@ -7,7 +7,6 @@ import locale
 import os
 import platform
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -15,8 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spectui.runtime import logs, threads
-from spectui.runtime.doctor.check import existing
+from spectui import places
+from spectui.places import existing, writable
+from spectui.runtime import threads
 from spectui.runtime.doctor.display import Display
 from spectui.runtime.doctor.folders import Cache
 from spectui.runtime.doctor.hardware import DeviceFile, Gpus, memory_left
@@ -59,6 +59,7 @@ class Facts:
             gpu=threads.has_nvidia_gpu(),
             x86_64=(platform.system(), platform.machine()) == ("Linux", "x86_64"),
             openmp=threads.find_openmp(),
+            substitutes=places.substitutes(),
         )
 
     @property
@@ -81,6 +82,8 @@ class Facts:
             return Gpus(unavailable=str(error))
         except TimeoutError:
             return Gpus(unavailable=f"the NVIDIA driver did not answer within {NVML_S:.0f} s")
+        except Exception:
+            return Gpus(unavailable="the NVIDIA driver's answers cannot be read: see whether `nvidia-smi` answers")
 
     def _ask_nvml(self) -> Gpus:
         nvml = self._open_nvml()
@@ -146,10 +149,7 @@ class Facts:
     @property
     def log_folder(self) -> tuple[Path, bool]:
         """Where logs go, and whether the user chose that."""
-        import platformdirs
-
-        chosen = os.environ.get(logs.LOG_DIR)
-        return Path(chosen) if chosen else platformdirs.user_log_path("spectui", appauthor=False), bool(chosen)
+        return places.log_folder(), bool(os.environ.get(places.LOG_VARIABLE))
 
     @property
     def display(self) -> Display:
@@ -184,17 +184,6 @@ def within(seconds: float, ask: Callable[[], Answer]) -> Answer:
     if not answers:
         raise TimeoutError(f"no answer within {seconds:.0f} s")
     return answers[0]
-
-
-def writable(folder: Path) -> bool:
-    """Whether files can be made in `folder`, or the folder itself where it does not exist yet."""
-    place = existing(folder)
-    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
-
-
-def log_fallback() -> Path:
-    """Where logs go when the user's log folder cannot be written to."""
-    return Path(tempfile.gettempdir()) / f"spectui-logs-{os.getuid()}"
 
 
 def _version(name: str) -> str | None:

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from spectui.places import CACHE_VARIABLE, LOG_VARIABLE
 from spectui.runtime.doctor.check import Check, amount, split_fix
-from spectui.runtime.logs import LOG_DIR
-from spectui.sources.demo_model.cache import CACHE_VARIABLE
 from spectui.sources.demo_model.wheel import WHEEL_BYTES, WHEEL_VARIABLE
 
 CHECKPOINT_BYTES = 275_000_000
@@ -81,8 +80,8 @@ def log_checks(folder: Path, writable: bool, *, chosen: bool, fallback: Path) ->
     if writable:
         yield Check("log", "ok", f"logs are kept in {folder}")
     elif chosen:
-        what = f"{LOG_DIR} names {folder}, which cannot be written to"
-        yield Check("log", "problem", what, f"make it writable, or set {LOG_DIR} to another folder")
+        what = f"{LOG_VARIABLE} names {folder}, which cannot be written to"
+        yield Check("log", "problem", what, f"make it writable, or set {LOG_VARIABLE} to another folder")
     else:
         what = f"{folder} cannot be written to; logs go to {fallback}"
-        yield Check("log", "warning", what, f"make it writable, or set {LOG_DIR} to another folder")
+        yield Check("log", "warning", what, f"make it writable, or set {LOG_VARIABLE} to another folder")

@@ -11,21 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import platformdirs
-
+from spectui.places import CACHE_VARIABLE, cache_folder
 from spectui.sources.demo_model.progress import DemoModelError, Progress, Report, megabytes
 
-CACHE_VARIABLE = "SPECTUI_CACHE_DIR"
 _LOCK_POLL_SECONDS = 0.2
 
 
 def cache_root(cache_dir: Path | None) -> Path:
     """SpecTUI's cache directory: the argument, else SPECTUI_CACHE_DIR, else the user's cache directory."""
-    if cache_dir is not None:
-        return cache_dir
-    if value := os.environ.get(CACHE_VARIABLE):
-        return Path(value).expanduser().absolute()
-    return platformdirs.user_cache_path("spectui")
+    return cache_folder() if cache_dir is None else cache_dir
 
 
 @contextmanager

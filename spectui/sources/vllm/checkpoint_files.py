@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from spectui.places import expanded
+
 _LONGEST_HEADER = 100_000_000
 
 
@@ -25,7 +27,7 @@ def damaged_weights(folder: Path) -> Path | None:
 def separate_head_layers(folder: Path) -> int | None:
     """Layers of the MTP head in ``folder``; None when what lies there is none in MiMo's form, or nothing does."""
     try:
-        config = json.loads((folder.expanduser() / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((expanded(str(folder)) / "config.json").read_text(encoding="utf-8-sig"))
         layers = config["num_nextn_predict_layers"] if "MiMoForCausalLM" in config["architectures"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

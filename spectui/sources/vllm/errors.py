@@ -8,10 +8,10 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from spectui.choices import did_you_mean
+from spectui.places import expanded
 from spectui.sources.demo_model import DemoModelError
 from spectui.sources.vllm import accepted
 from spectui.sources.vllm.checkpoint_files import damaged_weights
@@ -141,7 +141,7 @@ def _not_found(failure: _Failure) -> str | None:
     if not _UNKNOWN_MODEL.search(failure.text):
         return None
     for whose, model in failure.models:
-        path = Path(model).expanduser()
+        path = expanded(model)
         named = model in failure.text or failure.drafter is None
         if not named or (path / "config.json").is_file():
             continue
@@ -158,7 +158,7 @@ def _not_found(failure: _Failure) -> str | None:
 
 def _damaged(failure: _Failure) -> str | None:
     for whose, model in failure.models:
-        if (path := damaged_weights(Path(model).expanduser())) is not None:
+        if (path := damaged_weights(expanded(model))) is not None:
             made_here = (path.parent / "spectui-manifest.json").is_file()
             remedy = "delete it and start again, it is made anew" if made_here else "fetch it again"
             return f"the {whose}'s weights in {path} are damaged or incomplete: {remedy}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from spectui.events import StageName
+from spectui.places import expanded
 
 Report = Callable[[StageName, str, int | None, int | None], None]
 
@@ -22,7 +22,7 @@ def is_path(model: str) -> bool:
 
 def folder_fault(model: str) -> str | None:
     """What is wrong with a target given as a path, None when nothing is or when it is no path."""
-    path = Path(model).expanduser()
+    path = expanded(model)
     if path.is_file():
         # GGUF files and the like: vLLM knows which it takes.
         return None
@@ -42,7 +42,7 @@ def find_target(model: str, report: Report) -> str:
     """
     if (fault := folder_fault(model)) is not None:
         raise TargetError(fault)
-    path = Path(model).expanduser()
+    path = expanded(model)
     if path.exists():
         return str(path)
     if "://" not in model and ":" not in model:
