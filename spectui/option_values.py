@@ -8,9 +8,27 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from spectui.commands import MAX_CONCURRENCY, MAX_SEED, MAX_SPEED, MAX_TEMPERATURE, MAX_TOKENS, MIN_SPEED
+from spectui.places import user_path
+
+COUNTED = frozenset(
+    {
+        "kv_cache_memory_bytes",
+        "max_model_len",
+        "max_num_batched_tokens",
+        "max_num_queued_tokens",
+        "max_num_scheduled_tokens",
+        "safetensors_prefetch_block_size",
+    }
+)
+"""Engine arguments that vLLM's command line takes with a unit (``EngineArgs`` and ``human_readable_int``, 0.32)."""
+
+_UNITS: dict[str, int] = {unit: 1000**power for power, unit in enumerate("kmgt", 1)}
+_UNITS |= {unit: 1024**power for power, unit in enumerate("KMGT", 1)}
 
 
 def whole(text: str) -> int:
@@ -108,11 +126,41 @@ def size(text: str) -> tuple[int, int]:
     return int(cols), int(rows)
 
 
+def path(text: str) -> str:
+    """A path, with the home that ``~`` stands for."""
+    if not text.startswith("~"):
+        return text
+    try:
+        return str(user_path(text))
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is not possible: {error.strerror}") from None
+
+
+def web_address(text: str) -> str:
+    """The address of a page, such as ``https://example.org/demo``, without a slash at its end."""
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        right = False
+    if not right or parts.query or parts.fragment or "@" in parts.netloc or not text.isprintable() or " " in text:
+        raise argparse.ArgumentTypeError(f"'{text}' is no address of a page, as https://example.org/demo is")
+    return text.rstrip("/")
+
+
 def key_value(text: str) -> tuple[str, Any]:
-    """``KEY=VALUE``; the value is JSON where it can be, else a truth value, None or the text itself."""
+    """``KEY=VALUE``; the value is JSON where it can be, else a truth value, None or the text itself.
+
+    As on vLLM's own command line the key may have hyphens, and some values a unit: 4k is 4000, 4K is 4096.
+    """
     key, equals, value = text.partition("=")
+    key = key.replace("-", "_")
     if not equals or not key.isidentifier():
         raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE, as in max_model_len=4096")
+    if key in COUNTED and (number := _counted(text, value.strip())) is not None:
+        return key, number
+    if key == "max_model_len" and value.strip().lower() == "auto":
+        return key, -1
     return key, _json_or_text(value)
 
 
@@ -146,3 +194,18 @@ def _json_or_text(value: str) -> Any:
         return json.loads(value)
     except (ValueError, RecursionError):
         return {"true": True, "false": False, "none": None}.get(value.lower(), value)
+
+
+def _counted(text: str, value: str) -> int | None:
+    """A number with a unit behind it, None where there is no unit."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgGtT])", value)
+    if found is None:
+        return None
+    number, unit = found.groups()
+    if unit.islower():
+        return int(float(number) * _UNITS[unit])
+    if not number.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not possible: {unit} takes whole numbers; did you mean '{number}{unit.lower()}'?"
+        )
+    return int(number) * _UNITS[unit]

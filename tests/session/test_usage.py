@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from spectui import cli
+from spectui import cli, option_values
 from spectui.bench.tune import tuned_specs
+from spectui.runtime import run
 from spectui.runtime.setup import host_config
+from spectui.sources.vllm import accepted
+from spectui.sources.vllm.lane_spec import parse_lane_spec
+from tests.trace.making import file_of, made_run
 
 
 @pytest.mark.parametrize(
@@ -27,6 +32,8 @@ from spectui.runtime.setup import host_config
             "--model some/model --lane dflash",
             r"lane 'dflash': dflash needs its drafter, as in 'dflash:model=PATH_OR_ID,k=4'\.",
         ),
+        ('--lane ngram:max="a,k=3', r"lane 'ngram:max=\"a,k=3': max and min are whole numbers, .*"),
+        ("--engine-arg max-modellen=9", r"--engine-arg: vLLM has no argument 'max_modellen': did you mean 'max_mod.*"),
         ("--lane ar:k=3", r"lane 'ar:k=3': ar drafts nothing and takes no options\."),
         ("--engine-arg max_modellen=9", r"--engine-arg: vLLM has no argument 'max_modellen': did you mean 'max_mod.*"),
         ("--engine-arg model=x", r"--engine-arg model is not possible: --model names it"),
@@ -105,6 +112,11 @@ def test_a_lane_is_built_for_the_largest_k_that_is_tried() -> None:
             r"spectui run: .*: 'messages' is not possible: it comes from the prompt .*",
         ),
         ("run --engine-arg x", r"spectui run: argument --engine-arg: 'x' is not KEY=VALUE, as in .*"),
+        (
+            "run --engine-arg max_model_len=1.5K",
+            r"spectui run: argument --engine-arg: 'max_model_len=1.5K' is not possible: K takes whole numbers; "
+            r"did you mean '1.5k'\? \(.*",
+        ),
     ],
 )
 def test_a_wrong_word_is_one_line(words: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,3 +126,85 @@ def test_a_wrong_word_is_one_line(words: str, expected: str, capsys: pytest.Capt
     assert caught.value.code == 2
     assert output.out == ""
     assert re.fullmatch(expected + "\n", output.err), output.err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("gpu-memory-utilization=0.5", ("gpu_memory_utilization", 0.5)),
+        ("gpu_memory_utilization=0.5", ("gpu_memory_utilization", 0.5)),
+        ("enforce-eager=true", ("enforce_eager", True)),
+        ("max_model_len=4096", ("max_model_len", 4096)),
+        ("max_model_len=4k", ("max_model_len", 4000)),
+        ("max-model-len=4K", ("max_model_len", 4096)),
+        ("max_model_len=25.6k", ("max_model_len", 25600)),
+        ("max_model_len=auto", ("max_model_len", -1)),
+        ("kv_cache_memory_bytes=1.5g", ("kv_cache_memory_bytes", 1_500_000_000)),
+        ("kv-cache-memory-bytes=2G", ("kv_cache_memory_bytes", 2 << 30)),
+        ("max_num_batched_tokens=1M", ("max_num_batched_tokens", 1 << 20)),
+        ("kv_cache_memory_bytes=1T", ("kv_cache_memory_bytes", 1 << 40)),
+        # None of the arguments that vLLM counts so.
+        ("quantization=4k", ("quantization", "4k")),
+        ("load_format=auto", ("load_format", "auto")),
+        ('hf_overrides={"a-b": 1}', ("hf_overrides", {"a-b": 1})),
+    ],
+)
+def test_engine_arguments_are_spelled_as_on_vllm_s_command_line(text: str, expected: tuple[str, object]) -> None:
+    assert cli.build_parser().parse_args(["run", "--engine-arg", text]).engine_arg == [expected]
+
+
+def test_the_arguments_with_units_are_vllm_s() -> None:
+    folder = accepted.engine_folder()
+    if folder is None:
+        pytest.skip("vLLM is not installed")
+    source = (folder / "engine" / "arg_utils.py").read_text()
+    found = re.search(r"human_readable_int_args = \{(.*?)\}", source, re.S)
+    assert found is not None
+    assert {"max_model_len", *re.findall(r'"(\w+)"', found[1])} == option_values.COUNTED
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ('draft_model:model="/data/a,b",k=3', {"model": "/data/a,b"}),
+        ("draft_model:model='/data/a,b',k=3", {"model": "/data/a,b"}),
+        ("draft_model:k=3,model='/data/a,k=9,b'", {"model": "/data/a,k=9,b"}),
+        ("draft_model:model=/data/bob's/a,k=3", {"model": "/data/bob's/a"}),
+        ("draft_model:model='x'y,k=3", {"model": "'x'y"}),
+        ('draft_model:model="x,k=3', {"model": '"x'}),
+        ('draft_model:model=/m,moe_backend="a\\"b,c",k=3', {"model": "/m", "moe_backend": 'a"b,c'}),
+        ('draft_model:model=/m,quantization=["a","b"],k=3', {"model": "/m", "quantization": ["a", "b"]}),
+        ("draft_model:model=/data/a=b,,k=3,", {"model": "/data/a=b"}),
+        ("draft_model:k=3, model = /m ", {"model": "/m"}),
+        ('draft_model:k=3, model = "a,b" ', {"model": "a,b"}),
+    ],
+)
+def test_a_value_with_a_comma_is_quoted(text: str, options: dict[str, object]) -> None:
+    spec = parse_lane_spec(text)
+    assert (spec.k_max, spec.options) == (3, options)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--headless"],
+        ["run", "--json"],
+        ["run"],
+        ["replay", "TRACE"],
+        ["replay", "TRACE", "--headless"],
+        ["replay", "TRACE", "--json"],
+        ["shot", "TRACE"],
+        ["cast", "TRACE"],
+        ["serve", "TRACE"],
+    ],
+    ids=" ".join,
+)
+def test_an_unknown_theme_is_wrong_usage_everywhere(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "apply_or_reexec", lambda gpu: None)
+    trace = file_of(tmp_path / "run.jsonl", made_run(7))
+    assert cli.main([word.replace("TRACE", str(trace)) for word in words] + ["--theme", "midnigth"]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err == (f"spectui {words[0]}: --theme: There is no theme 'midnigth': did you mean 'midnight'?\n")

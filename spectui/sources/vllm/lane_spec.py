@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from spectui.choices import did_you_mean
 from spectui.commands import MAX_K
 from spectui.events import KSource, LaneInfo
+from spectui.places import expanded
 from spectui.sources.demo_model import drafters
 from spectui.sources.vllm import accepted
 from spectui.sources.vllm.checkpoint_files import separate_head_layers
@@ -98,6 +99,8 @@ class LaneSpec:
 def parse_lane_spec(text: str, *, demo: bool = False) -> LaneSpec:
     """Parse ``METHOD[:key=value,...]``; values are JSON where they parse as JSON, else strings.
 
+    A value with a comma stands in quotes, as in ``dflash:model="a,b",k=3``.
+
     Args:
         text: The lane spec.
         demo: Whether it is for the demo target, whose own drafters then stand in where none is named.
@@ -112,11 +115,13 @@ def parse_lane_spec(text: str, *, demo: bool = False) -> LaneSpec:
         valid = f"alid are {', '.join(TITLES)}."
         raise LaneSpecError(f"unknown lane method '{method}'" + (f"{guess} V" if guess else ": v") + valid)
     options: dict[str, Any] = {}
-    for part in filter(None, rest.split(",")):
+    for part in _parts(rest):
         key, equals, value = part.partition("=")
         if not equals or not key:
             raise LaneSpecError(f"lane '{text}': '{part}' is not key=value, as in '{method}:k=4'.")
         options[_option_name(method, key.strip())] = _value(value.strip())
+    if str(options.get("model", "")).startswith("~"):
+        options["model"] = str(expanded(options["model"]))
     if method == "ar":
         if options:
             raise LaneSpecError(f"lane '{text}': ar drafts nothing and takes no options.")
@@ -149,7 +154,38 @@ def _check_names(text: str, method: str, options: Mapping[str, Any]) -> None:
             raise LaneSpecError(f"lane '{text}': unknown option '{name}'{guess or ', vLLM has none of that name.'}")
 
 
+def _parts(text: str) -> Iterator[str]:
+    """The options of a lane: commas are between them, unless they are in a quoted or a JSON value."""
+    place = 0
+    while place < len(text):
+        value = text.find("=", place) + 1
+        comma = text.find(",", place)
+        if value and (comma < 0 or value <= comma) and (end := _quoted_end(text, value)) is not None:
+            comma = end
+        end = len(text) if comma < 0 else comma
+        if part := text[place:end]:
+            yield part
+        place = end + 1
+
+
+def _quoted_end(text: str, start: int) -> int | None:
+    """Where the value that begins at ``start`` ends, None where it ends at the next comma."""
+    start += len(text[start:]) - len(text[start:].lstrip())
+    if text[start : start + 1] == "'":
+        end = text.find("'", start + 1) + 1
+    elif text[start : start + 1] in ('"', "[", "{"):
+        try:
+            end = json.JSONDecoder().raw_decode(text, start)[1]
+        except ValueError:
+            end = 0
+    else:
+        end = 0
+    return end if end and text[end : end + 1] in ("", ",") else None
+
+
 def _value(text: str) -> Any:
+    if len(text) > 1 and text[0] == text[-1] == "'":
+        return text[1:-1]
     try:
         return json.loads(text)
     except ValueError:
