@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spectui import commands as cmd
-from spectui.config import CONFIG_VARIABLE
+from spectui.places import CONFIG_VARIABLE
 from spectui.ui.actions import ACTIONS
 from spectui.ui.keymap import FILE, Keymap, read_keymap, textual_key, with_keys
 from tests.stage import running
@@ -51,6 +51,18 @@ def test_a_line_that_cannot_be_followed_is_named_and_left_out(tmp_path: Path, te
     (said,) = found.faults
     assert re.search(fault, said)
     assert len(found.keys) <= 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_from_any_editor_is_read(tmp_path: Path, encoding: str, end: str) -> None:
+    (tmp_path / FILE).write_bytes(f'race.next = "r"{end}race.restart = "n"{end}'.encode(encoding))
+    assert read_keymap(tmp_path / FILE, ACTIONS) == Keymap({"race.next": "r", "race.restart": "n"})
+
+
+def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes('race.next = "r"'.encode("utf-16"))
+    assert read_keymap(tmp_path / FILE, ACTIONS) == Keymap({}, (f"{tmp_path / FILE} is no text in UTF-8",))
 
 
 def test_no_file_is_no_fault(tmp_path: Path) -> None:

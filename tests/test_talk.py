@@ -106,6 +106,13 @@ def test_a_wrong_talk_is_named_in_one_sentence(text: str, said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_talk_from_any_editor_is_read(tmp_path: Path, encoding: str, end: str) -> None:
+    (tmp_path / "talk.toml").write_bytes(end.join(DEMO.read_text().splitlines()).encode(encoding))
+    assert talk_of(str(tmp_path / "talk.toml"), on_screen=True) == talk_of(str(DEMO), on_screen=True)
+
+
 def test_a_file_that_is_no_talk_is_wrong_usage(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "bad.toml").write_text("[[scene]]\ntheme = 'midnigt'\n")

@@ -11,8 +11,8 @@ from textual import events
 
 from spectui import commands as cmd
 from spectui.cli import build_parser
-from spectui.config import CONFIG_VARIABLE
 from spectui.events import Sampling
+from spectui.places import CONFIG_VARIABLE
 from spectui.sources.synthetic import Pace
 from spectui.ui.app import THEMES_S
 from spectui.ui.canvas import Canvas
@@ -59,6 +59,19 @@ def ground(themes: Themes, name: str) -> str:
 def test_all_that_ship_are_there_and_named_by_the_command_line(mine: Folder) -> None:
     assert list(Themes().by_name) == shipped_themes() == SHIPPED
     assert ", ".join(SHIPPED) in " ".join(build_parser().parse_args(["run"]).parser.format_help().split())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_theme_from_any_editor_is_read(mine: Folder, encoding: str, end: str) -> None:
+    mine.put("aurora").write_bytes(end.join(MIDNIGHT.splitlines()).encode(encoding))
+    assert find("aurora").base == find("midnight").base
+
+
+def test_a_theme_in_another_encoding_is_named(mine: Folder) -> None:
+    mine.put("aurora").write_bytes(MIDNIGHT.encode("utf-16"))
+    with pytest.raises(BrokenThemeError, match=r"aurora\.toml is no text in UTF-8"):
+        find("aurora")
 
 
 def test_the_user_s_own_come_first(mine: Folder) -> None:

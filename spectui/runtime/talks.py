@@ -28,7 +28,7 @@ def talk_of(script: str | None, on_screen: bool) -> Talk | None:
     keys = [key for action in ACTIONS for key in action.keys.split(",")]
     path = Path(script)
     try:
-        return parse_talk(path.read_text(encoding="utf-8"), path.name, keys, list(Themes().by_name))
+        return parse_talk(path.read_text(encoding="utf-8-sig"), path.name, keys, list(Themes().by_name))
     except OSError as error:
         raise UsageError(f"--script: {script} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

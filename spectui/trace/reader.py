@@ -7,6 +7,7 @@ mean. Every exception that leaves this module is a `TraceError` with one sentenc
 from __future__ import annotations
 
 import stat
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -134,13 +135,15 @@ class Trace:
     def _look(cls, path: Path, size: int, file: BinaryIO) -> Trace:
         problems = Problems()
         raw = file.readline(LONGEST_LINE)
+        # An editor may have put a byte-order mark there.
+        begin = len(BOM_UTF8) if raw.startswith(BOM_UTF8) else 0
         try:
-            header = decode_header(_text(raw))
+            header = decode_header(_text(raw[begin:]))
         except LineError as error:
-            if not any(map(_event, [raw, *(file.readline(LONGEST_LINE) for _ in range(_PEEKED_LINES))])):
+            if not any(map(_event, [raw[begin:], *(file.readline(LONGEST_LINE) for _ in range(_PEEKED_LINES))])):
                 raise TraceError(f"{path} is no trace: line 1 {error}; record one with --record") from None
             problems.add(1, f"{error}; what follows is read without it")
-            return cls(path, size, Header(SCHEMA_VERSION, ""), Place(0, 0, 0), problems)
+            return cls(path, size, Header(SCHEMA_VERSION, ""), Place(0, begin, 0), problems)
         return cls(path, size, header, Place(0, len(raw), 1), problems)
 
     def complaints(self) -> list[str]:

@@ -32,12 +32,14 @@ class Keymap:
 def read_keymap(path: Path, actions: Sequence[Action]) -> Keymap:
     """The keymap in a file; an empty one where there is no file."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return Keymap({})
     except OSError as error:
         return Keymap({}, (f"{path} cannot be read: {error.strerror or error}",))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        return Keymap({}, (f"{path} is no text in UTF-8",))
+    except tomllib.TOMLDecodeError as error:
         return Keymap({}, (f"{path} is no TOML: {error}",))
     return _checked(path, dict(_flat(data)), actions)
 

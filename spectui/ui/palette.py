@@ -113,9 +113,11 @@ def load(path: Path) -> Theme:
     if not _NAME.fullmatch(path.stem):
         raise BrokenThemeError(path, "needs a name of letters from a to z, digits, '-' and '_'")
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise BrokenThemeError(path, f"cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise BrokenThemeError(path, "is no text in UTF-8") from error
     except (ValueError, RecursionError) as error:
         raise BrokenThemeError(path, f"is not valid TOML: {error}") from error
     dark = _truth(path, data, "dark")

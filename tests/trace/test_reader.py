@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from pathlib import Path
 
@@ -186,6 +187,16 @@ def test_a_run_that_is_not_the_first_event_is_not_said_twice(tmp_path: Path) -> 
     trace = Trace.open(tmp_path / "run.jsonl")
     assert trace.header.run == first
     assert events_of(trace) == events
+
+
+@pytest.mark.parametrize("headless", [False, True])
+def test_a_trace_that_went_through_an_editor_is_read(path: Path, headless: bool) -> None:
+    """It has put a byte-order mark before the first line, and other line ends."""
+    lines = path.read_bytes().splitlines()[headless:]
+    path.write_bytes(BOM_UTF8 + b"".join(line + b"\r\n" for line in lines))
+    trace = Trace.open(path)
+    assert events_of(trace) == EVENTS
+    assert trace.problems.count == headless
 
 
 def test_without_its_header_a_trace_is_read_all_the_same(path: Path) -> None:
