@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import os
 import re
 import signal
@@ -17,6 +19,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 import pytest
+from aiohttp import web
 
 from spectui.cli import main
 from spectui.runtime.serve import NO_ENGINE, allowed
@@ -36,14 +39,14 @@ def trace(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def serving(trace: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def serving(trace: Path, *options: str, says: str = r"http://\S+") -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """``spectui serve`` with its address, once it answers."""
     command = [sys.executable, "-m", "spectui", "serve", str(trace), f"--port={free_port()}", *options]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=trace.parent) as process:
         try:
             assert process.stdout is not None
-            found = re.fullmatch(r"run\.jsonl is on (http://\S+); Ctrl-C ends it\n", process.stdout.readline())
+            found = re.fullmatch(rf"run\.jsonl is on ({says}); Ctrl-C ends it\n", process.stdout.readline())
             assert found is not None
             yield found[1], process
         finally:
@@ -136,6 +139,7 @@ async def test_only_its_own_page_is_answered_and_asks_nobody_else(trace: Path) -
         ("elsewhere.example", "http://elsewhere.example", True, False),
         ("lab.example:8000", "http://lab.example:8000", False, True),
         ("lab.example:8000", "null", False, False),
+        ("lab.example:8000", "http://lab.example:x", False, False),
     ],
 )
 def test_who_may_connect(host: str, origin: str | None, loopback: bool, answer: bool) -> None:
@@ -163,13 +167,105 @@ def test_what_is_not_possible_is_one_line(trace: Path, capsys: pytest.CaptureFix
         assert said in line
 
 
+async def test_behind_a_proxy_the_page_points_to_its_public_address(trace: Path) -> None:
+    """One that passes on the public name, and one that asks by ours; TLS ends there, and the folder is taken away."""
+    port = free_port()
+    options = [f"--port={port}", "--public-url=https://demo.example/talks/"]
+    with serving(trace, *options, says="https://demo.example/talks"):
+        address = f"http://127.0.0.1:{port}"
+        async with aiohttp.ClientSession() as session:
+            for host in ("demo.example", f"127.0.0.1:{port}"):
+                async with session.get(address, headers={"Host": host}) as answer:
+                    page = await answer.text()
+                assert answer.status == 200
+                assert 'data-session-websocket-url="wss://demo.example/talks/ws"' in page
+                assert 'src="https://demo.example/talks/static/js/textual.js"' in page
+                assert 'url("/talks/static/fonts/' in page
+                assert "${location.origin}/talks/download/" in page
+                headers = {"Host": host, "Origin": "https://demo.example"}
+                async with session.ws_connect(f"{address}/ws", headers=headers) as ws:
+                    assert (await ws.receive(PATIENCE_S)).type == aiohttp.WSMsgType.BINARY
+            for headers in (
+                {"Host": "elsewhere.example"},
+                {"Host": "demo.example", "Origin": "https://elsewhere.example"},
+                {"Host": "demo.example", "Origin": "http://demo.example:81"},
+            ):
+                async with session.get(f"{address}/ws", headers=headers) as answer:
+                    assert answer.status == 403
+
+
+async def test_a_proxy_may_say_that_it_speaks_tls(trace: Path) -> None:
+    with serving(trace) as (address, _):
+        async with aiohttp.ClientSession() as session:
+            for said, scheme in (("https", "wss"), ("HTTPS, http", "wss"), ("http", "ws"), ("gopher", "ws")):
+                async with session.get(address, headers={"X-Forwarded-Proto": said}) as answer:
+                    assert f'data-session-websocket-url="{scheme}://{address[7:]}/ws"' in await answer.text()
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as one:
+            one.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="there is no IPv6 here")
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+async def test_an_ipv6_address_is_said_in_brackets(trace: Path, host: str) -> None:
+    with serving(trace, f"--host={host}") as (address, _):
+        assert re.fullmatch(r"http://\[::1\]:\d+", address)
+        async with aiohttp.ClientSession() as session, session.get(address) as answer:
+            assert f"ws://{address[7:]}/ws" in await answer.text()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EADDRINUSE, "in use"), "(another program has the port): choose another --port"),
+        (OSError(errno.EACCES, "no"), "(this user may not have the port): choose a --port from 1024 on"),
+        (
+            OSError(errno.EADDRNOTAVAIL, "error while attempting to bind on address ('203.0.113.9', 8000)"),
+            "(Cannot assign requested address): give an address of this machine as --host",
+        ),
+        (
+            socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+            "(Name or service not known): give an address of this machine as --host",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_address_that_cannot_be_had_is_one_line(
+    trace: Path, error: OSError, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(web, "run_app", refuse)
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+    assert main(["serve", str(trace), "--host=::5"]) == 1
+    assert capsys.readouterr() == ("", f"spectui serve: [::5]:8000 cannot be served {said}\n")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["demo.example", "ftp://demo.example", "https://", "https://a/?b", "https://a/#b", "https://a@b/", "https://a:x"],
+)
+def test_what_is_no_public_address_is_wrong_usage(trace: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", str(trace), f"--public-url={url}"])
+    assert caught.value.code == 2
+    assert f"'{url}' is no address of a page" in capsys.readouterr().err
+
+
 def test_a_port_that_is_taken_is_one_line(trace: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         command = [sys.executable, "-m", "spectui", "serve", str(trace), f"--port={taken.getsockname()[1]}"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
-    assert done.returncode == 1
+    assert (done.returncode, done.stdout) == (1, ""), "nothing is on before the port is"
     assert "choose another --port" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 

@@ -7,8 +7,10 @@ engine.
 from __future__ import annotations
 
 import argparse
+import errno
 import ipaddress
 import logging
+import os
 import re
 import shlex
 import sys
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from spectui.cli import DONE, RunError, UsageError
+from spectui.runtime.output import visible
 from spectui.runtime.replay import opened, starting_place
 from spectui.runtime.run import check_theme
 
@@ -29,14 +32,22 @@ NO_ENGINE = (
     "reaches the page could load the machine; record a run with --record FILE and serve that"
 )
 
-_FONT = """<link rel="preload" as="font" crossorigin href="/static/fonts/RobotoMono-VariableFont_wght.ttf" />
+_FORBIDDEN = "this page is served to its own visitors only; behind a proxy it has to know its --public-url"
+
+_FONT = """<link rel="preload" as="font" crossorigin href="BASE/static/fonts/RobotoMono-VariableFont_wght.ttf" />
     <style>
       @font-face {
         font-family: "Roboto Mono";
         font-weight: 100 700;
-        src: url("/static/fonts/RobotoMono-VariableFont_wght.ttf");
+        src: url("BASE/static/fonts/RobotoMono-VariableFont_wght.ttf");
       }
-    </style>"""
+    </style>
+    <script>
+      // textual.js looks for downloads at the top of the site, whatever folder the page is in.
+      const openWindow = window.open.bind(window);
+      window.open = (url, ...rest) =>
+        openWindow(String(url).replace(`${location.origin}/download/`, `${location.origin}BASE/download/`), ...rest);
+    </script>"""
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -57,13 +68,32 @@ def serve(options: argparse.Namespace) -> int:
         from textual_serve.server import Server
     except ImportError as error:
         raise RunError(f"{error.name} is not installed: pip install textual-serve") from error
-    server = _server(Server, _command(options), options.host, options.port, trace.path.name)
+    host = options.host.removeprefix("[").removesuffix("]")
+    server = _server(Server, _command(options), host, options.port, options.public_url, trace.path.name)
     try:
         server.serve()
     except OSError as error:
-        where = f"{options.host}:{options.port}"
-        raise RunError(f"{where} cannot be served ({error.strerror or error}): choose another --port") from error
+        if error.filename is not None:
+            raise
+        raise RunError(_not_served(error, host, options.port)) from error
     return DONE
+
+
+def _not_served(error: OSError, host: str, port: int) -> str:
+    """Why nobody can connect, and what to do."""
+    where = f"{address(host, port)} cannot be served"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where} (another program has the port): choose another --port"
+    if error.errno == errno.EACCES:
+        return f"{where} (this user may not have the port): choose a --port from 1024 on"
+    # The words of asyncio's own error name the address again; those of a name that is not found have no number.
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
+    return f"{where} ({reason}): give an address of this machine as --host"
+
+
+def address(host: str, port: int) -> str:
+    """An address and a port as they stand in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _command(options: argparse.Namespace) -> str:
@@ -76,7 +106,7 @@ def _command(options: argparse.Namespace) -> str:
     return f"exec {shlex.join(words)}"
 
 
-def _server(base: Any, command: str, host: str, port: int, name: str) -> Any:
+def _server(base: Any, command: str, host: str, port: int, public: str | None, name: str) -> Any:
     """textual-serve's server, made here because the package need not be installed."""
     from aiohttp import web
 
@@ -84,8 +114,9 @@ def _server(base: Any, command: str, host: str, port: int, name: str) -> Any:
     async def own_page_only(
         request: Request, handler: Callable[[Request], Awaitable[StreamResponse]]
     ) -> StreamResponse:
-        if not allowed(request.host, request.headers.get("Origin"), loopback=_is_loopback(host)):
-            raise web.HTTPForbidden(text="this page is served to its own visitors only")
+        origin = request.headers.get("Origin")
+        if not allowed(request.host, origin, loopback=_is_loopback(host), public=public):
+            raise web.HTTPForbidden(text=_FORBIDDEN)
         return await handler(request)
 
     class Server(base):  # type: ignore[misc]
@@ -98,24 +129,38 @@ def _server(base: Any, command: str, host: str, port: int, name: str) -> Any:
             return app
 
         async def on_startup(self, app: Application) -> None:
-            print(f"{name} is on {self.public_url}; Ctrl-C ends it", flush=True)
+            """Nothing to say yet: the port is not taken before the application has started."""
+
+        def serve(self, debug: bool = False) -> None:
+            self.initialize_logging()
+            web.run_app(self._make_app(), host=host, port=port, print=announce)
 
         async def handle_index(self, request: Request) -> Any:
             # The page names its own address, and the one that the visitor used is the one that reaches this machine.
-            self.public_url = f"{request.scheme}://{request.host}"
+            scheme = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
+            scheme = scheme if scheme in ("http", "https") else request.scheme
+            self.public_url = public or f"{scheme}://{request.host}"
             page = await super().handle_index(request)
-            page.text = with_own_font(page.text)
+            page.text = with_own_font(page.text, urlsplit(self.public_url).path)
             return page
+
+    def announce(*_: object) -> None:
+        print(f"{visible(name)} is on {public or f'http://{address(host, port)}'}; Ctrl-C ends it", flush=True)
 
     return Server(command, host=host, port=port, title=f"SpecTUI: {name}")
 
 
-def with_own_font(page: str) -> str:
-    """The page with its font from this server, where it would ask another: it must look right without the web."""
-    return re.sub(r"<link[^>]*fonts\.googleapis\.com[^>]*>", _FONT, page)
+def with_own_font(page: str, base: str = "") -> str:
+    """The page with its font from this server, where it would ask another: it must look right without the web.
+
+    Args:
+        page: The page.
+        base: The folder that the page is in, for whoever looks from outside.
+    """
+    return re.sub(r"<link[^>]*fonts\.googleapis\.com[^>]*>", lambda _: _FONT.replace("BASE", base), page)
 
 
-def allowed(host: str, origin: str | None, *, loopback: bool) -> bool:
+def allowed(host: str, origin: str | None, *, loopback: bool, public: str | None = None) -> bool:
     """Whether a request comes from this server's own page.
 
     Browsers let any page open a web socket to any address, so a page that the user visits elsewhere could watch and
@@ -125,10 +170,24 @@ def allowed(host: str, origin: str | None, *, loopback: bool) -> bool:
         host: The ``Host`` that was asked for.
         origin: Where the page came from, None when no page asks.
         loopback: Whether only this machine is served.
+        public: The page's address behind a proxy, which may pass on its own name or ask by ours.
     """
-    if origin is not None and urlsplit(origin).netloc != host:
+    behind = None if public is None else _site(public)
+    if origin is not None and urlsplit(origin).netloc != host and (behind is None or _site(origin) != behind):
         return False
-    return not loopback or _is_loopback(urlsplit(f"//{host}").hostname or "")
+    if not loopback or _is_loopback(urlsplit(f"//{host}").hostname or ""):
+        return True
+    return behind is not None and _site(f"{behind[0]}://{host}") == behind
+
+
+def _site(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, name and port of an address, in which the scheme's own port counts as none."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    return parts.scheme, parts.hostname, None if port == {"http": 80, "https": 443}.get(parts.scheme) else port
 
 
 def _is_loopback(host: str) -> bool:
