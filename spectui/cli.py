@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from spectui import option_values as values
 from spectui.choices import did_you_mean
 from spectui.commands import MAX_CONCURRENCY, MAX_SPEED, MIN_SPEED, TUNE_BUDGET_S
+from spectui.runtime import output
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
+INTERRUPTED, PIPE_CLOSED = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 COMMANDS = ("run", "replay", "shot", "cast", "serve", "tune", "calibrate", "doctor")
 _SPEEDS = f"{MIN_SPEED:g} to {MAX_SPEED:g} times (1)"
 
@@ -40,12 +44,49 @@ class _Parser(argparse.ArgumentParser):
         return super().add_argument(*args, **kwargs)
 
     def error(self, message: str) -> Any:
-        self.exit(WRONG_USAGE, f"{self.prog}: {message} ({self.prog} --help lists what is possible)\n")
+        output.tell(f"{self.prog}: {message} ({self.prog} --help lists what is possible)")
+        self.exit(WRONG_USAGE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of the ``spectui`` command; returns the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """Entry point of the ``spectui`` command; returns the exit code.
+
+    What the system refuses ends here, in one line, whichever command it was refused to.
+    """
+    code = _ended(list(sys.argv[1:] if argv is None else argv))
+    if argv is None and "vllm" in sys.modules:
+        # Python's own shutdown would wait for the engines' threads and let their libraries speak once more.
+        from spectui.runtime.terminal import finish
+
+        finish(code)
+    return code
+
+
+def _ended(arguments: list[str]) -> int:
+    with output.safe_streams():
+        try:
+            try:
+                code = _command(arguments)
+            except SystemExit:
+                output.flush()
+                raise
+            output.flush()
+            return code
+        except KeyboardInterrupt:
+            output.abandon()
+            return INTERRUPTED
+        except BrokenPipeError:
+            # Whoever read it has seen enough (`| head`), which is no failure and needs no words.
+            return PIPE_CLOSED
+        except (OSError, UnicodeError) as error:
+            name = next((f" {word}" for word in arguments[:1] if word in COMMANDS), "")
+            output.tell(f"spectui{name}: {output.sentence(error)}")
+            with suppress(OSError):
+                output.flush()
+            return FAILED
+
+
+def _command(arguments: list[str]) -> int:
     parser = build_parser()
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version")):
         arguments.insert(0, "run")
@@ -59,10 +100,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except UsageError as error:
-        print(f"spectui {options.name}: {error}", file=sys.stderr)
+        output.tell(f"spectui {options.name}: {error}")
         return WRONG_USAGE
     except RunError as error:
-        print(f"spectui {options.name}: {error}", file=sys.stderr)
+        output.tell(f"spectui {options.name}: {error}")
         return FAILED
 
 
@@ -102,9 +143,19 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--headless", action="store_true", help="plain lines and a summary, also in a terminal")
     run.add_argument("--rounds", type=values.positive, default=1, metavar="N", help="prompts to race when headless (1)")
     run.add_argument("--json", action="store_true", help="headless; print the summary as JSON")
-    run.add_argument("--script", default=None, metavar="FILE", help="give the talk in this file, as demos/talk.toml is")
     run.add_argument(
-        "--record", default=None, metavar="FILE", help="record the run as a trace; R does it at any moment"
+        "--script",
+        type=values.path,
+        default=None,
+        metavar="FILE",
+        help="give the talk in this file, like demos/talk.toml",
+    )
+    run.add_argument(
+        "--record",
+        type=values.path,
+        default=None,
+        metavar="FILE",
+        help="record the run as a trace; R does it at any moment",
     )
     themes = ", ".join(shipped_themes())
     run.add_argument("--theme", default=None, metavar="NAME", help=f"colours: {themes}, or a theme of your own")
@@ -117,11 +168,11 @@ def _add_replay(commands: Any) -> None:
         description="Play a trace at the engines' true speed, slower or faster, from any place, forward and back.",
     )
     replay.set_defaults(command=_replay, name="replay", parser=replay)
-    replay.add_argument("trace", metavar="TRACE", help="a file that --record or R has written")
+    replay.add_argument("trace", type=values.path, metavar="TRACE", help="a file that --record or R has written")
     replay.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help=_SPEEDS)
     replay.add_argument("--at", default=None, metavar="PLACE", help="a step such as 412, or lane time such as 12.5s")
     replay.add_argument("--loop", action="store_true", help="begin again at the end")
-    replay.add_argument("--script", default=None, metavar="FILE", help="give the talk in this file")
+    replay.add_argument("--script", type=values.path, default=None, metavar="FILE", help="give the talk in this file")
     replay.add_argument("--headless", action="store_true", help="print everything as plain lines, also in a terminal")
     replay.add_argument("--json", action="store_true", help="print the summary as JSON")
     replay.add_argument("--theme", default=None, metavar="NAME", help="colours")
@@ -153,8 +204,8 @@ def _add_cast(commands: Any) -> None:
 
 def _add_drawing(parser: argparse.ArgumentParser, output: str) -> None:
     """What every command that draws a trace into a file takes."""
-    parser.add_argument("trace", metavar="TRACE", help="a file that --record or R has written")
-    parser.add_argument("-o", "--output", default=None, metavar="FILE", help=output)
+    parser.add_argument("trace", type=values.path, metavar="TRACE", help="a file that --record or R has written")
+    parser.add_argument("-o", "--output", type=values.path, default=None, metavar="FILE", help=output)
     parser.add_argument("--size", type=values.size, default=(120, 36), metavar="COLSxROWS", help="cells (120x36)")
     parser.add_argument("--theme", default=None, metavar="NAME", help="colours")
 
@@ -166,9 +217,23 @@ def _add_serve(commands: Any) -> None:
         description="Show the replay of a trace on a web page; each visitor has a replay of their own.",
     )
     serve.set_defaults(command=_serve, name="serve", parser=serve)
-    serve.add_argument("trace", nargs="?", default=None, metavar="TRACE", help="a file that --record or R has written")
+    serve.add_argument(
+        "trace",
+        nargs="?",
+        type=values.path,
+        default=None,
+        metavar="TRACE",
+        help="a file that --record or R has written",
+    )
     serve.add_argument("--port", type=values.port, default=8000, metavar="N", help="8000")
     serve.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="127.0.0.1: this machine only")
+    serve.add_argument(
+        "--public-url",
+        type=values.web_address,
+        default=None,
+        metavar="URL",
+        help="the page's address when it is behind a proxy, such as https://example.org/demo",
+    )
     serve.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help=_SPEEDS)
     serve.add_argument("--at", default=None, metavar="PLACE", help="where it begins, in a pause")
     serve.add_argument("--loop", action="store_true", help="begin again at the end")
@@ -248,6 +313,7 @@ def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False
     parser.add_argument("--prompt", default=None, metavar="TEXT", help="race this prompt")
     parser.add_argument(
         "--prompts",
+        type=values.path,
         default=None,
         metavar="FILE",
         help="prompts: lines, JSON lines, ShareGPT, a batch; - is standard input",

@@ -114,7 +114,7 @@ def test_a_png_where_nothing_can_make_one_is_a_sentence(
         (["-o", "run.jsonl"], 2, "its name ends in"),
         (["--at", "soon"], 2, "is no place"),
         (["--theme", "midnigt"], 2, "did you mean 'midnight'"),
-        (["-o", "run.jsonl/x.svg"], 1, "cannot be written"),
+        (["-o", "run.jsonl/x.svg"], 1, "cannot be written (a part of it is no folder): give another name"),
     ],
 )
 def test_what_is_not_possible_is_one_line(

@@ -25,6 +25,7 @@ from spectui.events import (
     RoundStarted,
     Step,
 )
+from spectui.runtime.output import visible
 from spectui.sources.base import Source
 
 DASH = "—"
@@ -83,6 +84,11 @@ def _over(state: RunState, event: Event) -> bool:
 
 def describe(event: Event, elapsed_s: float) -> str | None:
     """One plain line about an event, None for what a log does not need."""
+    line = _line(event, elapsed_s)
+    return None if line is None else visible(line)
+
+
+def _line(event: Event, elapsed_s: float) -> str | None:
     match event:
         case Step():
             return _step_line(event)
@@ -164,7 +170,7 @@ def table(state: RunState) -> list[str]:
             f"{_figure(s['acceptance_length'], '.2f'):>7} {_figure(s['draft_acceptance_rate'], '.2f'):>6}  "
             f"{s['k_source'] or DASH}"
         )
-    return rows
+    return [visible(row) for row in rows]
 
 
 def _figure(value: float | None, form: str, unit: str = "") -> str:

@@ -18,6 +18,7 @@ from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.runtime import logs
 from spectui.runtime.headless import describe, summary, table
+from spectui.runtime.output import visible
 from spectui.runtime.run import check_theme, log_file
 from spectui.runtime.talks import talk_of
 from spectui.runtime.terminal import Terminal, exit_now, finish, owned_terminal
@@ -39,13 +40,13 @@ def replay(options: argparse.Namespace) -> int:
         RunError: The file is no trace.
     """
     start = starting_place(options.at)
+    check_theme(options.theme)
     trace = opened(options.trace)
     if in_browser():
         finish(_page(trace, start, options))
     on_screen = all(os.isatty(fd) for fd in (0, 1, 2)) and not (options.headless or options.json)
     talk = talk_of(options.script, on_screen)
     if on_screen:
-        check_theme(options.theme)
         path = log_file()
         with owned_terminal(path) as terminal:
             logs.configure(path)
@@ -120,7 +121,7 @@ def told(trace: Trace, out: TextIO, *, as_json: bool) -> int:
 
 def _problems(trace: Trace) -> list[str]:
     """What was wrong, and the lines that were first."""
-    return [*trace.complaints(), *(problem.sentence for problem in trace.problems.kept[1:])]
+    return [visible(said) for said in (*trace.complaints(), *(one.sentence for one in trace.problems.kept[1:]))]
 
 
 def _page(trace: Trace, start: Start | None, options: argparse.Namespace) -> int:

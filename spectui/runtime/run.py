@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spectui.cli import RunError, UsageError
+from spectui.cli import FAILED, PIPE_CLOSED, RunError, UsageError
+from spectui.places import LOG_VARIABLE
 from spectui.runtime import logs
 from spectui.runtime.scratch import temporary_folder
 from spectui.runtime.talks import talk_of
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 STOP_S = 2.0
 """How long the engine thread may take to finish its step and free the engines when the user quits."""
-PIPE_CLOSED = 128 + signal.SIGPIPE
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,13 +43,12 @@ def run(options: argparse.Namespace) -> int:
     from spectui.telemetry.source import with_telemetry
 
     config = host_config(options, gpu=gpu)
+    check_theme(options.theme)
     record = None if options.record is None else writable_trace(Path(options.record))
     source = Recorded(with_telemetry(EngineHost(config)), record, trace_name)
     # Textual draws on descriptor 2, so that one must be the terminal too.
     headless = options.headless or options.json or not all(os.isatty(fd) for fd in (0, 1, 2))
     talk = talk_of(options.script, on_screen=not headless)
-    if not headless:
-        check_theme(options.theme)
     log_path = log_file()
     with temporary_folder(), owned_terminal(log_path) as terminal:
         logs.configure(log_path)
@@ -67,7 +65,7 @@ def log_file() -> Path:
         return logs.log_file()
     except OSError as error:
         where, why = error.filename or "the temporary folder", error.strerror or error
-        raise RunError(f"no log can be kept in {where} ({why}): set {logs.LOG_DIR} to a folder for it") from error
+        raise RunError(f"no log can be kept in {where} ({why}): set {LOG_VARIABLE} to a folder for it") from error
 
 
 def check_theme(name: str | None) -> None:
@@ -89,11 +87,13 @@ def _headless(source: Recorded, options: argparse.Namespace, terminal: Terminal)
 
     watch_stops()
     try:
-        state = run_headless(source, options.rounds, terminal.out, as_json=options.json)
+        state = run_headless(source, options.rounds, terminal.plain_output(), as_json=options.json)
         terminal.out.flush()
     except BrokenPipeError:
-        # Whoever read it has seen enough (`| head`), which is no failure and needs no words.
         return PIPE_CLOSED
+    except OSError as error:
+        terminal.tell(f"standard output: {error.strerror or error}")
+        return FAILED
     return report(state, terminal, expected=True, recording=source.fault)
 
 

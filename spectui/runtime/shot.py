@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from spectui.cli import DONE, RunError, UsageError
+from spectui.runtime.output import tell, visible
 from spectui.runtime.replay import opened, starting_place
 from spectui.runtime.run import check_theme
 from spectui.sources.reel import Reel
@@ -86,25 +85,26 @@ def indexed(trace: Trace) -> Timeline:
     if line.fault:
         raise RunError(line.fault)
     for sentence in trace.complaints():
-        print(f"spectui: {sentence}", file=sys.stderr)
+        tell(f"spectui: {sentence}")
     return line
 
 
 def saved(path: Path, made: Callable[[], bytes]) -> int:
-    """Make the file's content, write it, and say where; Ctrl-C leaves nothing behind.
+    """Make the file's content, write it, and say where.
 
     Raises:
         RunError: It cannot be read, made or written.
     """
     try:
         content = made()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
     except TraceError as error:
         raise RunError(str(error)) from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
     except OSError as error:
-        raise RunError(f"{path} cannot be written ({error.strerror or error}): give another name with -o") from error
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    print(path, file=sys.stdout)
+        file_above = isinstance(error, FileExistsError | NotADirectoryError)
+        reason = "a part of it is no folder" if file_above else error.strerror or error
+        raise RunError(f"{path} cannot be written ({reason}): give another name with -o") from error
+    print(visible(str(path)))
     return DONE

@@ -24,6 +24,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from spectui.runtime import scratch
+from spectui.runtime.output import ERRORS, sentence
 from spectui.runtime.tty import SavedTty, duplicate, screen_stream, start_guard, stop_guard
 
 if TYPE_CHECKING:
@@ -68,10 +69,16 @@ class Terminal:
         screen = next((kept for fd, kept in ((2, self._kept[1]), (1, self._kept[0])) if os.isatty(fd)), None)
         self._saved = SavedTty(os.dup(0) if os.isatty(0) else None, screen)
         self._guard: int | None = None
-        self.out: TextIO = screen_stream(self._drawing[0], self._saved)
+        self._encodings = [getattr(one, "encoding", None) or "utf-8" for one in (sys.stdout, sys.stderr)]
+        self.out = screen_stream(self._drawing[0], self._saved)
         """The real standard output."""
-        self.err: TextIO = screen_stream(self._drawing[1], self._saved)
+        self.err = screen_stream(self._drawing[1], self._saved)
         """The real standard error."""
+
+    def plain_output(self) -> TextIO:
+        """The real standard output for lines instead of a screen: in the encoding that whoever reads it expects."""
+        self.out.reconfigure(encoding=self._encodings[0], errors=ERRORS)
+        return self.out
 
     def stop_with(self, stop: Callable[[int], object] | None) -> None:
         """Let a signal end the program in an orderly way.
@@ -99,7 +106,7 @@ class Terminal:
         self._streams = {name: getattr(sys, name) for name in ("stdout", "stderr", "__stdout__", "__stderr__")}
         os.dup2(self._log, 1)
         os.dup2(self._log, 2)
-        vars(sys).update(stdout=_log_stream(1), stderr=_log_stream(2), __stdout__=self.out, __stderr__=self.err)
+        vars(sys).update(stdout=log_stream(1), stderr=log_stream(2), __stdout__=self.out, __stderr__=self.err)
         if not faulthandler.is_enabled():
             # A crash in C code leaves the Python stacks of all threads in the log.
             faulthandler.enable(2)
@@ -145,14 +152,15 @@ class Terminal:
         text = " ".join("".join(c if c.isprintable() else " " for c in sentence).split())
         line = f"spectui: {text} (details in {self.log_path})\n"
         with suppress(OSError):
-            os.write(self._kept[1], line.encode("utf-8", "replace"))
+            os.write(self._kept[1], line.encode(self._encodings[1], ERRORS))
 
     def _tell_error(self, error: Exception) -> None:
         import traceback
 
         with suppress(OSError):
             os.write(2, "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace"))
-        self.tell(type(error).__name__ + (f": {str(error)[:300]}" if str(error) else ""))
+        said = type(error).__name__ + (f": {str(error)[:300]}" if str(error) else "")
+        self.tell(sentence(error) if isinstance(error, OSError) and error.filename is not None else said)
 
     def flush(self) -> None:
         """Send what `out` and `err` still hold."""
@@ -290,7 +298,8 @@ def exit_now(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _log_stream(fd: int) -> TextIO:
+def log_stream(fd: int) -> TextIO:
+    """Text to a descriptor that is the log; it takes every text, and leaves the descriptor open."""
     return open(fd, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
 
 

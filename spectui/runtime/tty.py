@@ -16,7 +16,7 @@ import select
 import signal
 import termios
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any
 
 _ALTERNATE = "\x1b[?1049"
 """Followed by h when the alternate screen is entered, by l when it is left."""
@@ -152,7 +152,7 @@ class _ScreenStream(io.TextIOWrapper):
         return super().write(text)
 
 
-def screen_stream(fd: int, saved: SavedTty) -> TextIO:
+def screen_stream(fd: int, saved: SavedTty) -> io.TextIOWrapper:
     """A text stream to `fd` for drawing: never fails because the terminal went away, and `saved` learns from it."""
     # One frame fits the buffer, so a frame is one write to the terminal.
     buffer = io.BufferedWriter(_ScreenFile(fd, "wb", closefd=False), buffer_size=1 << 16)

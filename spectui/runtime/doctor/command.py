@@ -6,16 +6,15 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from spectui import __version__
+from spectui import __version__, places
 from spectui.cli import DONE, FAILED
 from spectui.runtime.doctor import display, folders, hardware, rendering, settings, software
 from spectui.runtime.doctor.check import Check, Rows, attempted
-from spectui.runtime.doctor.facts import Facts, log_fallback, writable
+from spectui.runtime.doctor.facts import Facts
 from spectui.runtime.doctor.trial import TORCH, VLLM, Imported, Trial
 from spectui.sources.machine import DEMO_DTYPE, fastest_dtype, machine_name, software_versions
 
@@ -24,25 +23,15 @@ TORCH_S = 4.0
 FULL_S = 180.0
 """The same for each import with ``--full``."""
 WIDEST = 120
-INTERRUPTED = 128 + signal.SIGINT
-PIPE_CLOSED = 128 + signal.SIGPIPE
 
 
 def doctor(options: argparse.Namespace) -> int:
     """Check everything and print it; the exit code says whether something is a problem."""
-    try:
-        checks = examine(Facts(), full=options.full)
-        if options.json:
-            output = json.dumps(rendering.document(checks, machine_name(), dict(software_versions())), indent=2)
-        else:
-            output = _text(checks)
-        print(output, flush=True)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Python would complain once more when it flushes the closed pipe at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return PIPE_CLOSED
+    checks = examine(Facts(), full=options.full)
+    if options.json:
+        print(json.dumps(rendering.document(checks, machine_name(), dict(software_versions())), indent=2))
+    else:
+        print(_text(checks))
     return FAILED if any(check.status == "problem" for check in checks) else DONE
 
 
@@ -116,7 +105,7 @@ def _settings(facts: Facts) -> Rows:
 def _folders(facts: Facts) -> Rows:
     def log() -> Iterable[Check]:
         folder, chosen = facts.log_folder
-        return folders.log_checks(folder, writable(folder), chosen=chosen, fallback=log_fallback())
+        return folders.log_checks(folder, places.writable(folder), chosen=chosen, fallback=places.spare_log_folder())
 
     return [
         *attempted("demo model", lambda: folders.demo_model_checks(facts.cache)),
@@ -136,7 +125,7 @@ def _text(checks: Rows) -> str:
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     width = min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)
     home = os.environ.get("HOME", "").rstrip("/")
-    return rendering.text(checks, width, colour=colour, encoding=sys.stdout.encoding, home=home)
+    return rendering.text(checks, width, colour=colour, home=home)
 
 
 @contextmanager

@@ -14,27 +14,20 @@ NARROWEST = 40
 _SIGNS: dict[Status, str] = {"ok": "✓ ok", "warning": "! warning", "problem": "✗ problem", "—": "—"}
 _COLOURS: dict[Status, str] = {"ok": "32", "warning": "33", "problem": "1;31", "—": "2"}
 _KEPT = "\0"
-_ASCII = str.maketrans({"✓": "+", "✗": "x", "—": "-", "→": ">", "°": " "})
 
 
-def text(checks: Sequence[Check], width: int, *, colour: bool = False, encoding: str = "utf-8", home: str = "") -> str:
+def text(checks: Sequence[Check], width: int, *, colour: bool = False, home: str = "") -> str:
     """The checks in aligned columns, a fix below what it mends, and the summary.
 
     Args:
         checks: in the order in which they are shown.
         width: columns that a line may take; a long path may take more, so that it can be copied.
         colour: colour the statuses.
-        encoding: signs that it does not have are replaced.
         home: the user's home directory, shown as ``~``.
     """
     if len(home) > 1:
         checks = [replace(check, what=check.what.replace(f"{home}/", "~/")) for check in checks]
-    shown = "\n".join([*_lines(checks, max(width, NARROWEST), colour), "", summary(checks)])
-    try:
-        shown.encode(encoding)
-    except (UnicodeError, LookupError):
-        shown = shown.translate(_ASCII).encode("ascii", "replace").decode()
-    return shown
+    return "\n".join([*_lines(checks, max(width, NARROWEST), colour), "", summary(checks)])
 
 
 def _lines(checks: Sequence[Check], width: int, colour: bool) -> Iterator[str]:
