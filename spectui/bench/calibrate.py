@@ -11,23 +11,30 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import sys
 import threading
 import time
 from dataclasses import asdict
 from functools import partial
 from itertools import cycle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from spectui.bench.children import Child
+from spectui import places
+from spectui.bench.children import Child, ChildFailedError
 from spectui.bench.harness import Case, Measurement, Sample, Spread, environment, interleave
 from spectui.bench.prompts import first_turn, kept_for_children
 from spectui.bench.report import calibration_lines
 from spectui.bench.workload import Work, race_once, tapped_once, untapped_once
+from spectui.cli import DONE, RunError, UsageError
 from spectui.core.prompt_files import PromptError
 from spectui.core.rates import percentile
+from spectui.runtime.output import visible
+from spectui.runtime.silence import say
+from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
 from spectui.sources.mailbox import Mailbox
-from spectui.sources.vllm.prompting import PromptRefusedError
+
+if TYPE_CHECKING:
+    from spectui.bench.engines import Engines
+    from spectui.sources.vllm.config import HostConfig
 
 PARTS = ("tap", "screen", "race", "telemetry")
 TOKENS = 128
@@ -44,19 +51,14 @@ KEY_PAUSE_S = (0.06, 0.18)
 
 def calibrate(options: argparse.Namespace) -> int:
     """Measure the chosen parts and print them; returns the exit code."""
-    from spectui.cli import RunError, UsageError
-
     chosen = tuple(part.strip() for part in (options.only or ",".join(PARTS)).split(","))
     if unknown := set(chosen) - set(PARTS):
         raise UsageError(f"--only {', '.join(sorted(unknown))} is no part, choose from {','.join(PARTS)}")
-    from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
-
     gpu = has_nvidia_gpu()
     apply_or_reexec(gpu=gpu)
+    from spectui.bench.engines import engines
     from spectui.runtime.setup import host_config
 
-    # What is wrong with the options is said before anything is measured.
-    host_config(options, gpu=gpu)
     result: dict[str, Any] = {
         "environment": environment(),
         "repetitions": options.repetitions,
@@ -66,20 +68,16 @@ def calibrate(options: argparse.Namespace) -> int:
     }
     try:
         with kept_for_children(options.prompts) as options.prompts:
-            if "screen" in chosen:
-                result |= _screen(options)
-            if {"tap", "race", "telemetry"} & set(chosen):
-                result |= _engines(options, chosen, gpu=gpu)
+            config = host_config(options, gpu=gpu)
+            with engines(config) as started:
+                if "screen" in chosen:
+                    result |= _screen(options)
+                if {"tap", "race", "telemetry"} & set(chosen):
+                    result |= _engines(options, chosen, config, started)
     except PromptError as error:
         raise UsageError(str(error)) from error
-    except PromptRefusedError as error:
-        raise RunError(str(error)) from error
-    print(json.dumps(result, indent=2) if options.json else "\n".join(calibration_lines(result)))
-    return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(json.dumps(result, indent=2) if options.json else "\n".join(map(visible, calibration_lines(result))))
+    return DONE
 
 
 def _screen(options: argparse.Namespace) -> dict[str, Any]:
@@ -91,7 +89,7 @@ def _screen(options: argparse.Namespace) -> dict[str, Any]:
     children: list[Child] = []
     try:
         for mode in ("headless", "screen"):
-            _say(f"starting the {mode} process")
+            say(f"starting the {mode} process")
             children.append(Child(mode, arguments, len(specs)))
         headless, screen = children
         first = screen.race()
@@ -102,8 +100,10 @@ def _screen(options: argparse.Namespace) -> dict[str, Any]:
             "tokens_in_all_lanes_s": (max(first["first_ns"].values()) - screen.started_ns) / 1e9,
         }
         cases = [Case(child.mode, child.samples) for child in (headless, screen)]
-        measured = interleave(cases, options.repetitions, progress=_say)
+        measured = interleave(cases, options.repetitions, progress=say)
         latency = _latency(screen)
+    except ChildFailedError as error:
+        raise RunError(f"{error} (details in {places.log_folder()})") from error
     finally:
         for child in children:
             child.close()
@@ -149,26 +149,20 @@ def _delays(sent: list[int], answered: list[int]) -> list[int]:
     return [answer - moment for moment, answer in zip(sent, answered, strict=False)]
 
 
-def _engines(options: argparse.Namespace, chosen: tuple[str, ...], *, gpu: bool) -> dict[str, Any]:
-    """(a), (c) and (e): in this process, headless."""
-    from spectui.runtime.setup import host_config
-    from spectui.runtime.silence import quiet_output
-    from spectui.sources.vllm.compat import without_collections
-    from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
+def _engines(
+    options: argparse.Namespace, chosen: tuple[str, ...], config: HostConfig, started: Engines
+) -> dict[str, Any]:
+    """(a), (c), (e) and (f): in this process, headless."""
     from spectui.sources.vllm.lane_spec import lane_infos
 
-    config = host_config(options, gpu=gpu)
     work = Work(tuple(first_turn(prompt) for prompt in config.prompts[: config.concurrency]), config.chat)
     mailbox = Mailbox()
     result: dict[str, Any] = {}
-    with quiet_output():
-        target = config.find_target(lambda *progress: None)
-        lanes = []
-        with without_collections():
-            for info, spec in zip(lane_infos(config.specs), config.specs, strict=True):
-                _say(f"loading {info.title}")
-                lanes.append(Lane(info, spec, target, config.engine_args))
-                lanes[-1].warm_up(WARM_UP_IDS)
+    lanes = []
+    for info, spec in zip(lane_infos(config.specs), config.specs, strict=True):
+        say(f"loading {info.title}")
+        lanes.append(started.lane(info, spec))
+    with started.measured():
         if "tap" in chosen:
             result["tap"] = _tap(lanes, work, mailbox, options.repetitions)
         if "race" in chosen:
@@ -196,7 +190,7 @@ def _tap(lanes: list[Any], work: Work, mailbox: Mailbox, repetitions: int) -> di
             Case(f"{lane.info.name}, tap on", partial(on, lane)),
             Case(f"{lane.info.name}, tap off", partial(off, lane)),
         ]
-    measured = interleave(cases, repetitions, progress=_say)
+    measured = interleave(cases, repetitions, progress=say)
     return {lane.info.name: _spread(measured.ratio(f"{lane.info.name} on", f"{lane.info.name} off")) for lane in lanes}
 
 
@@ -211,7 +205,7 @@ def _race(lanes: list[Any], work: Work, repetitions: int) -> dict[str, Any]:
 
     cases = [Case("all lanes in the race", together)]
     cases += [Case(f"{lane.info.name} alone", partial(alone, lane)) for lane in lanes]
-    measured: Measurement = interleave(cases, repetitions * PIECES, progress=_say)
+    measured: Measurement = interleave(cases, repetitions * PIECES, progress=say)
     names = [lane.info.name for lane in lanes]
     return {
         "ratios": {name: _spread(measured.ratio(f"{name} in the race", f"{name} alone")) for name in names},
@@ -221,7 +215,6 @@ def _race(lanes: list[Any], work: Work, repetitions: int) -> dict[str, Any]:
 
 def _telemetry(lanes: list[Any], work: Work, mailbox: Mailbox, repetitions: int) -> dict[str, Any]:
     """(f): the race with and without a sampler, and what the sampler's thread computes."""
-    from spectui.sources.demo_model.cache import cache_root
     from spectui.telemetry.sampler import Sampler, open_readers
 
     spent_ns = wall_ns = 0
@@ -233,7 +226,7 @@ def _telemetry(lanes: list[Any], work: Work, mailbox: Mailbox, repetitions: int)
 
     def on() -> dict[str, Any]:
         nonlocal spent_ns, wall_ns
-        sampler = Sampler(partial(open_readers, cache_root(None)), period_s=1 / SAMPLES_PER_SECOND)
+        sampler = Sampler(partial(open_readers, places.cache_folder()), period_s=1 / SAMPLES_PER_SECOND)
         sampler.start(mailbox)
         began = time.monotonic_ns()
         try:
@@ -245,7 +238,7 @@ def _telemetry(lanes: list[Any], work: Work, mailbox: Mailbox, repetitions: int)
             mailbox.drain()
 
     cases = [Case("telemetry on", on), Case("telemetry off", partial(raced, "unsampled"))]
-    measured = interleave(cases, repetitions * PIECES, progress=_say)
+    measured = interleave(cases, repetitions * PIECES, progress=say)
     return {"ratio": _spread(measured.ratio("sampled", "unsampled")), "core_share": spent_ns / wall_ns}
 
 

@@ -75,7 +75,10 @@ class Child:
         try:
             for _ in range(lanes):
                 self._answer()
-        except ChildFailedError:
+        except BaseException as error:
+            # Nobody else knows of it yet; whoever pressed Ctrl-C does not want to wait for its end.
+            if not isinstance(error, ChildFailedError):
+                self._process.kill()
             self.close()
             raise
 

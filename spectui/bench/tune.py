@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import re
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING
 
 from spectui.bench.harness import environment
 from spectui.bench.report import tuning_lines
-from spectui.cli import DONE, FAILED, RunError, UsageError
+from spectui.cli import DONE, FAILED, INTERRUPTED, RunError, UsageError
 from spectui.commands import MAX_K
 from spectui.core.serve_line import serve_line
-from spectui.events import KFigure, Prompt, TuneTurn, TuneWhy
+from spectui.events import KFigure, LaneInfo, Prompt, TuneTurn, TuneWhy
+from spectui.runtime.output import tell, visible
+from spectui.runtime.silence import say
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
 from spectui.sources.vllm.lane_spec import LaneSpec
 
 if TYPE_CHECKING:
+    from spectui.bench.engines import Engines
+    from spectui.sources.vllm.config import HostConfig
     from spectui.sources.vllm.tuning import Tuning
 
 DEFAULT_KS = 4
@@ -69,15 +73,40 @@ class Found:
     remembered: bool = False
 
 
+@dataclass(slots=True)
+class Searches:
+    """What became of all lanes.
+
+    Attributes:
+        found: The searches that have a result.
+        serve: The line that serves the model with it, by lane.
+        failed: One sentence about each lane that could not be measured.
+        interrupted: Whether Ctrl-C ended it before its time.
+    """
+
+    found: list[Found] = field(default_factory=list)
+    serve: dict[str, str] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+
 def tune(options: argparse.Namespace) -> int:
     """Measure and print; the exit code."""
     gpu = has_nvidia_gpu()
     apply_or_reexec(gpu=gpu)
     specs = tuned_specs(options)
-    found, lines = _search(options, specs, gpu=gpu)
-    result = {"environment": environment(), "searches": [asdict(one) for one in found], "serve": lines}
-    print(json.dumps(result, indent=2) if options.json else "\n".join(tuning_lines(found, lines)))
-    return DONE if found else FAILED
+    searches = _search(options, specs, gpu=gpu)
+    found = [asdict(one) for one in searches.found]
+    if options.json:
+        result = {"environment": environment(), "searches": found, "serve": searches.serve, "failed": searches.failed}
+        print(json.dumps(result, indent=2))
+    elif found:
+        print("\n".join(map(visible, tuning_lines(searches.found, searches.serve))))
+    for sentence in searches.failed:
+        tell(f"spectui tune: {sentence}")
+    if searches.interrupted:
+        return INTERRUPTED
+    return DONE if found and not searches.failed else FAILED
 
 
 def k_values(text: str) -> tuple[int, ...]:
@@ -121,52 +150,71 @@ def tuned_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
     return tuple(replace(spec, k_max=most, k_start=None) for spec in drafting)
 
 
-def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool) -> tuple[list[Found], dict[str, str]]:
+def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool) -> Searches:
+    """Search lane after lane: one that fails is left out, and Ctrl-C ends it with what is known."""
+    from spectui.bench.engines import engines
     from spectui.runtime.setup import host_config
-    from spectui.runtime.silence import quiet_output
-    from spectui.sources.vllm.compat import without_collections
-    from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
     from spectui.sources.vllm.lane_spec import lane_infos
+
+    config = host_config(argparse.Namespace(**{**vars(options), "concurrency": 1}), gpu=gpu)
+    searches = Searches()
+    with engines(config) as started:
+        for info, spec in zip(lane_infos(specs), specs, strict=True):
+            try:
+                _search_lane(options, config, started, info, spec, searches)
+            except RunError as error:
+                searches.failed.append(str(error))
+            except KeyboardInterrupt:
+                searches.interrupted = True
+            if searches.interrupted:
+                break
+            # A failed engine's weights are garbage now, and the next lane needs the room.
+            gc.collect()
+    return searches
+
+
+def _search_lane(
+    options: argparse.Namespace, config: HostConfig, started: Engines, info: LaneInfo, spec: LaneSpec, into: Searches
+) -> None:
     from spectui.sources.vllm.prompting import fitting_ids
     from spectui.sources.vllm.tuning import PIECE_TOKENS, Tuning
 
-    config = host_config(argparse.Namespace(**{**vars(options), "concurrency": 1}), gpu=gpu)
-    found: list[Found] = []
-    lines: dict[str, str] = {}
-    with quiet_output():
-        target = config.find_target(lambda *progress: None)
-        for info, spec in zip(lane_infos(specs), specs, strict=True):
-            _say(f"loading {info.title}")
-            with without_collections():
-                lane = Lane(info, spec, target, config.engine_args)
-                lane.warm_up(WARM_UP_IDS)
-            ks = k_values(options.k) if options.k else tuple(range(spec.k_max + 1))
-            groups = prompt_groups(config.prompts, by_category=options.by_category)
-            for requests, (category, group) in product(options.concurrency, groups.items()):
-                prompts = fitting_ids(lane, group, config.chat, PIECE_TOKENS)
-                if not prompts:
-                    raise RunError(f"there is nothing to tune {info.title} on: no prompt of the set fits, see the log")
-                start = partial(
-                    Tuning, lane, ks, prompts, requests=requests, sampling=config.sampling, budget_s=options.budget
-                )
-                tuning = start()
-                why = _run(tuning)
-                ended = tuning.end(why)
-                one = _found(ended.last, why, spec, category)
-                if not category:
-                    one = replace(one, remembered=config.remember(spec, ended))
-                if options.check and why != "cancelled":
-                    _say(f"measuring every K of {info.title} in {CHECK_TURNS} turns")
-                    one = replace(one, check=_checked(start(sweep_turns=CHECK_TURNS), one.best))
-                found.append(one)
-            lane.close()
-            best = {one.requests: one.best for one in found if one.lane == info.name and not one.category}
-            settings = {
-                **spec.target_arguments(config.engine_args.get("hf_overrides")),
-                "template_arguments": config.chat.arguments,
-            }
-            lines[info.name] = serve_line(options.model or target, spec.drafting(target), best, **settings)
-    return found, lines
+    say(f"loading {info.title}")
+    lane = started.lane(info, spec)
+    ks = k_values(options.k) if options.k else tuple(range(spec.k_max + 1))
+    groups = prompt_groups(config.prompts, by_category=options.by_category)
+    best: dict[int, int] = {}
+    with started.measured(info.title):
+        for requests, (category, group) in product(options.concurrency, groups.items()):
+            prompts = fitting_ids(lane, group, config.chat, PIECE_TOKENS)
+            if not prompts:
+                raise started.refused(f"there is nothing to tune {info.title} on: no prompt of the set fits")
+            start = partial(
+                Tuning, lane, ks, prompts, requests=requests, sampling=config.sampling, budget_s=options.budget
+            )
+            tuning = start()
+            why = _run(tuning)
+            ended = tuning.end(why)
+            one = _found(ended.last, why, spec, category)
+            if not category:
+                one = replace(one, remembered=config.remember(spec, ended))
+            if options.check and why != "cancelled":
+                say(f"measuring every K of {info.title} in {CHECK_TURNS} turns")
+                one = replace(one, check=_checked(start(sweep_turns=CHECK_TURNS), one.best))
+            into.interrupted = why == "cancelled"
+            if one.turns:
+                into.found.append(one)
+                best |= {} if category else {requests: one.best}
+            if into.interrupted:
+                break
+        lane.close()
+    if not best:
+        return
+    settings = {
+        **spec.target_arguments(config.engine_args.get("hf_overrides")),
+        "template_arguments": config.chat.arguments,
+    }
+    into.serve[info.name] = serve_line(options.model or started.target, spec.drafting(started.target), best, **settings)
 
 
 def _run(tuning: Tuning) -> TuneWhy:
@@ -174,7 +222,7 @@ def _run(tuning: Tuning) -> TuneWhy:
     try:
         while (why := tuning.ended) is None:
             if (turn := tuning.step()) is not None:
-                _say(_progress(turn))
+                say(_progress(turn))
     except KeyboardInterrupt:
         return "cancelled"
     return why
@@ -209,7 +257,3 @@ def _progress(turn: TuneTurn) -> str:
         f"{turn.lane} at {turn.requests}: turn {turn.turn}, still in the running K = {running}; "
         f"best {turn.best}; at most {left:.0f} s left"
     )
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -9,6 +9,12 @@ from spectui.runtime.terminal import Terminal
 _SEE_LOG = "; the log has the details"
 
 
+def without_log(sentence: str) -> str:
+    """A sentence without its end about the log, for where the log's name stands behind it."""
+    sentence = sentence.removesuffix(_SEE_LOG)
+    return sentence if sentence.endswith("...") else sentence.removesuffix(".")
+
+
 def failures(state: RunState) -> list[str]:
     """One sentence about each thing that failed, empty when nothing did; what all lanes have in common comes once."""
     said = [state.fault] if state.fault is not None else []
@@ -30,5 +36,5 @@ def report(state: RunState, terminal: Terminal, *, expected: bool = False, recor
     if recording:
         sentences.append(recording)
     for sentence in sentences:
-        terminal.tell(sentence.removesuffix(_SEE_LOG).rstrip("."))
+        terminal.tell(without_log(sentence))
     return FAILED if sentences else DONE

@@ -1,28 +1,37 @@
-"""Keeps what engines print out of a command's own output."""
+"""Keeps what engines and their libraries print out of a command's own output."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TextIO
 
-from spectui.runtime import logs
+from spectui.runtime import logs, output
 from spectui.runtime.scratch import temporary_folder
+from spectui.runtime.terminal import log_stream
+
+_voice: TextIO | None = None
 
 
 @contextmanager
-def quiet_output() -> Iterator[None]:
-    """For the block, descriptors 1 and 2 are the log; Python's own ``sys.stdout`` and ``sys.stderr`` still speak. Their
-    temporary files go with the block."""
-    path = logs.log_file()
-    logs.configure(path)
-    log = os.open(path, os.O_WRONLY | os.O_APPEND)
+def quiet_output(log_path: Path) -> Iterator[None]:
+    """For the block, whatever is written to descriptors 1 and 2, `sys.stdout` and `sys.stderr` goes to the log.
+
+    Its temporary files go with the block.
+    """
+    global _voice
+    logs.configure(log_path)
+    output.flush()
+    log = os.open(log_path, os.O_WRONLY | os.O_APPEND)
     kept = [os.dup(fd) for fd in (1, 2)]
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (os.fdopen(os.dup(fd), "w", buffering=1) for fd in kept)
+    _voice = output.moved(sys.stderr, os.dup(2))
     for fd in (1, 2):
         os.dup2(log, fd)
+    sys.stdout, sys.stderr = log_stream(1), log_stream(2)
     try:
         with temporary_folder():
             yield
@@ -32,3 +41,11 @@ def quiet_output() -> Iterator[None]:
             os.close(original)
         os.close(log)
         sys.stdout, sys.stderr = before
+        with suppress(OSError):
+            _voice.close()
+        _voice = None
+
+
+def say(line: str) -> None:
+    """Tell the user how far a measurement is, on the real standard error."""
+    print(output.visible(line), file=_voice or sys.stderr, flush=True)
