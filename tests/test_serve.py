@@ -22,6 +22,7 @@ import pytest
 from aiohttp import web
 
 from spectui.cli import main
+from spectui.runtime.output import visible
 from spectui.runtime.serve import NO_ENGINE, allowed
 from tests.browser import PATIENCE_S, browsing, chromium
 from tests.trace.making import file_of, made_run
@@ -46,7 +47,9 @@ def serving(trace: Path, *options: str, says: str = r"http://\S+") -> Iterator[t
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=trace.parent) as process:
         try:
             assert process.stdout is not None
-            found = re.fullmatch(rf"run\.jsonl is on ({says}); Ctrl-C ends it\n", process.stdout.readline())
+            found = re.fullmatch(
+                rf"{re.escape(visible(trace.name))} is on ({says}); Ctrl-C ends it\n", process.stdout.readline()
+            )
             assert found is not None
             yield found[1], process
         finally:
@@ -200,6 +203,13 @@ async def test_a_proxy_may_say_that_it_speaks_tls(trace: Path) -> None:
             for said, scheme in (("https", "wss"), ("HTTPS, http", "wss"), ("http", "ws"), ("gopher", "ws")):
                 async with session.get(address, headers={"X-Forwarded-Proto": said}) as answer:
                     assert f'data-session-websocket-url="{scheme}://{address[7:]}/ws"' in await answer.text()
+
+
+async def test_a_trace_whose_name_is_no_text_has_a_page(trace: Path) -> None:
+    odd = trace.rename(os.fsdecode(os.fsencode(trace.parent) + b"/\xff.jsonl"))
+    with serving(odd) as (address, _):
+        async with aiohttp.ClientSession() as session, session.get(address) as answer:
+            assert "SpecTUI: \\xff.jsonl" in await answer.text()
 
 
 def has_ipv6() -> bool:

@@ -147,7 +147,7 @@ def _server(base: Any, command: str, host: str, port: int, public: str | None, n
     def announce(*_: object) -> None:
         print(f"{visible(name)} is on {public or f'http://{address(host, port)}'}; Ctrl-C ends it", flush=True)
 
-    return Server(command, host=host, port=port, title=f"SpecTUI: {name}")
+    return Server(command, host=host, port=port, title=f"SpecTUI: {visible(name)}")
 
 
 def with_own_font(page: str, base: str = "") -> str:
