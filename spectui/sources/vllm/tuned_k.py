@@ -18,10 +18,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from spectui.commands import MAX_K
 from spectui.events import TuneEnded, TuneWhy
 from spectui.sources.demo_model.cache import cache_root
 from spectui.sources.demo_model.drafters import uses_demo_drafter
-from spectui.sources.vllm.lane_spec import K_LIMIT, LaneSpec
+from spectui.sources.vllm.lane_spec import LaneSpec
 
 logger = logging.getLogger(__name__)
 
@@ -269,7 +270,7 @@ def _is_of(result: Any, setting: Mapping[str, Any]) -> bool:
 def _best(result: Mapping[str, Any]) -> Best | None:
     """The result, None where it is none that this program would have written."""
     k, k_max, tok_s = (result.get(name) for name in ("k", "k_max", "tok_s"))
-    if type(k) is not int or type(k_max) is not int or not 0 <= k <= k_max <= K_LIMIT or not k_max:
+    if type(k) is not int or type(k_max) is not int or not 0 <= k <= k_max <= MAX_K or not k_max:
         return None
     known = isinstance(tok_s, int | float) and math.isfinite(tok_s)
     return Best(k, k_max, tok_s if known else None, str(result.get("why", "")), str(result.get("when", "")))
