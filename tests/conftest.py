@@ -39,8 +39,10 @@ def kept_folder(config: pytest.Config) -> Path | None:
     """What stays from one session to the next; None where nothing can."""
     if chosen := os.environ.get("SPECTUI_TEST_CACHE"):
         return Path(chosen).absolute()
+    # Without its plug-in (``-p no:cacheprovider``) there is no such attribute.
+    cache = getattr(config, "cache", None)
     try:
-        folder = config.cache.mkdir("spectui") if config.cache is not None else None
+        folder = cache.mkdir("spectui") if cache is not None else None
     except OSError:
         return None
     return folder if folder is not None and os.access(folder, os.W_OK) else None
