@@ -186,8 +186,8 @@ import sys, time
 from spectui.standstill import awake, watch_stops
 
 watch_stops()
-print("begun", flush=True)
 began, clock = time.monotonic(), awake()
+print("begun", flush=True)
 sys.stdin.readline()
 left_out = (time.monotonic() - began) - (awake() - clock)
 print("left out:", left_out > 1e-4, flush=True)
