@@ -59,16 +59,16 @@ def calibrate(options: argparse.Namespace) -> int:
     from spectui.bench.engines import engines
     from spectui.runtime.setup import host_config
 
-    result: dict[str, Any] = {
-        "environment": environment(),
-        "repetitions": options.repetitions,
-        "tokens": TOKENS,
-        "piece_tokens": PIECE_TOKENS,
-        "pieces": PIECES,
-    }
     try:
         with kept_for_children(options.prompts) as options.prompts:
             config = host_config(options, gpu=gpu)
+            result: dict[str, Any] = {
+                "environment": environment(),
+                "repetitions": options.repetitions,
+                "tokens": TOKENS,
+                "piece_tokens": PIECE_TOKENS,
+                "pieces": PIECES,
+            }
             with engines(config) as started:
                 if "screen" in chosen:
                     result |= _screen(options)
