@@ -54,8 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     What the system refuses ends here, in one line, whichever command it was refused to.
     """
     code = _ended(list(sys.argv[1:] if argv is None else argv))
-    if argv is None and "vllm" in sys.modules:
-        # Python's own shutdown would wait for the engines' threads and let their libraries speak once more.
+    if argv is None and (code == INTERRUPTED or "vllm" in sys.modules):
+        # Python's own shutdown would wait for the engines' threads and let their libraries speak once more; and after
+        # a Ctrl-C that was caught in an import it may end the process by that signal.
         from spectui.runtime.terminal import finish
 
         finish(code)

@@ -15,6 +15,9 @@ CONFIG_VARIABLE = "SPECTUI_CONFIG_DIR"
 CACHE_VARIABLE = "SPECTUI_CACHE_DIR"
 LOG_VARIABLE = "SPECTUI_LOG_DIR"
 
+RUN_PREFIX = "spectui-run-"
+"""How the temporary folder of a run is called, see `spectui.runtime.scratch`."""
+
 _CONFIG, _CACHE, _LOGS = ".config/spectui", ".cache/spectui", ".local/state/spectui/log"
 """Below a home, as platformdirs has them."""
 
@@ -92,7 +95,10 @@ def temporary_home() -> Path:
     """A folder in the temporary one that only this user can look into, the same in each process; made if need be."""
     import tempfile
 
-    first = Path(tempfile.gettempdir()) / f"spectui-{os.getuid()}"
+    base = Path(tempfile.gettempdir())
+    # A run's own temporary folder goes with the run.
+    base = base.parent if base.name.startswith(RUN_PREFIX) else base
+    first = base / f"spectui-{os.getuid()}"
     for folder in (first, *(first.with_name(f"{first.name}-{number}") for number in range(2, 10))):
         try:
             folder.mkdir(mode=0o700, exist_ok=True)

@@ -16,6 +16,7 @@ import pytest
 from spectui import cli, places
 from spectui.places import CACHE_VARIABLE, CONFIG_VARIABLE, LOG_VARIABLE, expanded, user_path
 from spectui.runtime.logs import log_file
+from spectui.runtime.scratch import temporary_folder
 from spectui.runtime.threads import engine_environment
 from spectui.sources.demo_model import wheel
 from spectui.sources.vllm.lane_spec import parse_lane_spec
@@ -116,6 +117,26 @@ def test_a_home_that_cannot_be_written_keeps_settings_and_models_go_elsewhere(
     assert places.config_folder() == tmp_path / "file" / ".config" / "spectui"
     assert places.cache_folder() == home / ".cache" / "spectui"
     assert log_file().parent == home / ".local" / "state" / "spectui" / "log"
+
+
+def test_the_cache_of_a_user_without_a_home_outlives_the_run(
+    homeless: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While engines run, the temporary folder is one that goes with them."""
+    monkeypatch.undo()
+    for name in (*VARIABLES, *NAMES):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    monkeypatch.setenv("TMPDIR", str(homeless.parent))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    before = places.cache_folder()
+    assert before == homeless / ".cache" / "spectui"
+    with temporary_folder() as folder:
+        assert folder is not None
+        assert Path(tempfile.gettempdir()) == folder
+        assert places.cache_folder() == before
 
 
 def test_what_somebody_else_has_put_there_is_not_taken(homeless: Path, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_what_a_killed_run_left_goes_with_the_next(home: Path, tmp_path: Path) -
     killed(tmp_path)
     (left,) = home.iterdir()
     (home / "somebody-elses").mkdir()
-    (home / f"{scratch.PREFIX}1-link").symlink_to(tmp_path)
+    (home / f"{scratch.RUN_PREFIX}1-link").symlink_to(tmp_path)
     with scratch.temporary_folder() as folder:
         assert not left.exists()
         assert folder is not None
@@ -95,7 +95,7 @@ def test_what_a_killed_run_left_goes_with_the_next(home: Path, tmp_path: Path) -
         command = [sys.executable, "-c", "from spectui.runtime import scratch\nwith scratch.temporary_folder(): pass"]
         subprocess.run(command, env={**os.environ, "TMPDIR": str(home), "PYTHONPATH": str(ROOT)}, check=True)
         assert folder.exists()
-    assert sorted(path.name for path in home.iterdir()) == ["somebody-elses", f"{scratch.PREFIX}1-link"]
+    assert sorted(path.name for path in home.iterdir()) == ["somebody-elses", f"{scratch.RUN_PREFIX}1-link"]
     assert tmp_path.exists()
     assert tempfile.gettempdir() == str(home)
 

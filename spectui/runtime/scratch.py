@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PREFIX = "spectui-run-"
+from spectui.places import RUN_PREFIX
+
 _OPENMP = "__KMP_REGISTERED_LIB_{pid}_{uid}"
 """Where Intel's OpenMP notes that a process has loaded it; of no use behind the process's end."""
 _OPENMP_FOLDERS = (Path("/dev/shm"), Path("/tmp"))
@@ -101,7 +102,7 @@ def _claim(home: Path) -> tuple[Path, int]:
         OSError: There is no room for one, or nothing can be locked there.
     """
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=home))
+        folder = Path(tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-", dir=home))
         try:
             lock = _locked(folder)
         except OSError:
@@ -136,7 +137,7 @@ def _locked(folder: Path) -> int | None:
 def _sweep(home: Path) -> None:
     """Remove what killed runs of this user have left."""
     with os.scandir(home) as entries:
-        left = [Path(entry.path) for entry in entries if entry.name.startswith(PREFIX)]
+        left = [Path(entry.path) for entry in entries if entry.name.startswith(RUN_PREFIX)]
     for folder in left:
         with contextlib.suppress(OSError):
             if folder.lstat().st_uid != os.getuid():
@@ -145,7 +146,7 @@ def _sweep(home: Path) -> None:
             if lock is not None:
                 shutil.rmtree(folder, ignore_errors=True)
                 os.close(lock)
-                _forget_openmp_of_the_dead(folder.name.removeprefix(PREFIX).partition("-")[0])
+                _forget_openmp_of_the_dead(folder.name.removeprefix(RUN_PREFIX).partition("-")[0])
 
 
 def _forget_openmp_of_the_dead(pid: str) -> None:
