@@ -26,7 +26,7 @@ from spectui.runtime.doctor.trial import Imported, Trial
 from spectui.runtime.output import ERRORS
 from spectui.runtime.threads import engine_environment
 from spectui.samples import GpuSample, Missing
-from spectui.sources.machine import cpu_dtype
+from spectui.sources.machine import fastest_dtype
 from spectui.telemetry.nvml import NvmlUnavailableError
 
 ROOT = Path(__file__).parent.parent
@@ -590,7 +590,7 @@ def test_a_driver_that_cannot_be_understood_costs_its_own_rows(monkeypatch: pyte
 def test_a_processor_may_be_called_anything(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_bytes(b"model name\t: \xb5Processor\nflags\t\t: fpu sse2\n")
-    assert cpu_dtype(cpuinfo) == "float32"
+    assert fastest_dtype(cpuinfo) == "float32"
 
 
 def test_an_answer_within_a_time_is_given_or_its_error_raised() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from spectui.core.history import HISTORY_STEPS, History, PastStep
-from spectui.core.tokens import Token, TokenLog, step_tokens
+from spectui.core.tokens import Role, Token, TokenLog, step_tokens
 from spectui.events import Event, Step
 
 ReadAt = Callable[[Sequence[int]], list[Event]]
@@ -38,6 +38,9 @@ class LaterLog(TokenLog):
         if index < 0:
             index += len(self)
         return self._log[index] if index < self._length else super().__getitem__(index - self._length)
+
+    def role(self, index: int) -> Role:
+        return self._log.role(index) if index < self._length else super().role(index - self._length)
 
     def output(self) -> str:
         whole = TokenLog()

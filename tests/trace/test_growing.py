@@ -25,6 +25,7 @@ def test_a_log_behind_another_has_all_tokens_and_its_own_end(deep: int) -> None:
     whole = log_of(TokenLog(), 0, 8 + deep)
     assert len(later) == len(whole) == 8 + deep
     assert [later[index] for index in range(len(later))] == [whole[index] for index in range(len(whole))]
+    assert [later.role(index) for index in range(len(later))] == [whole.role(index) for index in range(len(whole))]
     assert later[-1] == whole[-1]
     assert later[-len(later)] == whole[0]
     assert later.output() == whole.output()
