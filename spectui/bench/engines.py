@@ -13,7 +13,7 @@ from spectui.events import LaneInfo
 from spectui.runtime.outcome import without_log
 from spectui.runtime.run import log_file
 from spectui.runtime.silence import quiet_output
-from spectui.sources.vllm.compat import without_collections
+from spectui.sources.vllm.compat import reclaim, without_collections
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import explain, explain_death, explain_import, explain_target
 from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
@@ -38,6 +38,7 @@ class Engines:
         """
         self._config = config
         self._log_path = log_path
+        self._lanes: list[Lane] = []
         with self._said("", explain_target):
             self.target = config.find_target(lambda *progress: None)
 
@@ -52,8 +53,16 @@ class Engines:
         with self._said(f"{info.title} failed: ", lambda error: explain(error, spec, self.target)):
             with without_collections():
                 lane = Lane(info, spec, self.target, self._config.engine_args)
+                self._lanes.append(lane)
                 lane.warm_up(WARM_UP_IDS)
             return lane
+
+    def close(self, *kept: Lane) -> None:
+        """End the lanes, failed ones too, and give their memory back; ``kept`` go on."""
+        for lane in [lane for lane in self._lanes if lane not in kept]:
+            self._lanes.remove(lane)
+            lane.close()
+        reclaim()
 
     def measured(self, title: str = "") -> AbstractContextManager[None]:
         """For what steps engines: an engine that dies becomes a `RunError`; ``title`` is its lane's."""

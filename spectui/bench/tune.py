@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import re
 from collections.abc import Sequence
@@ -168,8 +167,8 @@ def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool
                 searches.interrupted = True
             if searches.interrupted:
                 break
-            # A failed engine's weights are garbage now, and the next lane needs the room.
-            gc.collect()
+            # The next lane needs the room.
+            started.close()
     return searches
 
 
@@ -207,7 +206,6 @@ def _search_lane(
                 best |= {} if category else {requests: one.best}
             if into.interrupted:
                 break
-        lane.close()
     if not best:
         return
     settings = {
