@@ -149,6 +149,11 @@ def test_without_a_shell_nothing_stops(tmp_path: Path) -> None:
         session.wait_for("replay 0.1x", 30)
         session.send(CTRL_Z)
         session.settle(lambda: session.raw.count(b"\x1b[?1049h") == 2)
+        # What stands on the screen may be of before; behind the help it is drawn anew.
+        session.send("?")
+        session.wait_for("Colours")
+        session.send(ESCAPE)
+        session.wait_for("replay 0.1x")
         session.send(" ")
         session.wait_for("paused")
         session.send(CTRL_C)
