@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -193,8 +194,10 @@ def test_a_second_ctrl_c_does_not_wait_for_the_grace_period(program: Program) ->
         session.settle(logged(program, "blocked"))
 
         def interrupted() -> bool:
-            if session.exit_code is None:
-                session.signal(signal.SIGINT)
+            # It may end between the look and the signal.
+            with contextlib.suppress(ProcessLookupError):
+                if session.exit_code is None:
+                    session.signal(signal.SIGINT)
             return session.exit_code is not None
 
         session.settle(interrupted)
