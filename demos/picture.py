@@ -46,6 +46,5 @@ async def take(path: Path) -> None:
 
 if __name__ == "__main__":
     apply_or_reexec(gpu=has_nvidia_gpu())
-    logs.configure(logs.log_file())
-    with quiet_output():
+    with quiet_output(logs.log_file()):
         asyncio.run(take(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/race.svg")))
