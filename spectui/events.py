@@ -337,13 +337,17 @@ class KFigure:
         tok_s: Throughput of all requests together.
         low: Lower end of its 95 % interval.
         high: Upper end.
-        speed_up: Throughput over that of K = 0 in the same turns.
+        speed_up: Throughput over that of K = 0 on the same prompts; that is not AR, since vLLM runs the drafter's first
+            pass at K = 0 too.
         length: Acceptance length.
         by_position: Unconditional acceptance at each position.
         draft_s: Mean time of a step in the drafter.
         verify_s: Mean time of a step in the target's forward pass.
         step_s: Mean time of a step.
         estimate_tok_s: Throughput as the cost model has it.
+        over_ar: Throughput over AR's on the same prompts: the speed-up.
+        over_ar_low: Lower end of its 95 % interval.
+        over_ar_high: Upper end.
     """
 
     k: int
@@ -358,11 +362,17 @@ class KFigure:
     verify_s: float | None
     step_s: float | None
     estimate_tok_s: float | None
+    over_ar: float | None = None
+    over_ar_low: float | None = None
+    over_ar_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TuneTurn:
-    """Where the search for a lane's best K stands after ``turn`` turns with ``requests`` in flight."""
+    """Where the search for a lane's best K stands after ``turn`` turns with ``requests`` in flight.
+
+    ``ar_tok_s`` is what AR does on the same prompts, None where no AR lane was at hand.
+    """
 
     lane: str
     requests: int
@@ -372,6 +382,13 @@ class TuneTurn:
     figures: tuple[KFigure, ...]
     spent_s: float
     budget_s: float
+    ar_tok_s: float | None = None
+
+    @property
+    def ar_wins(self) -> bool:
+        """Whether AR is faster than the best K, as far as was measured."""
+        best = next((figure for figure in self.figures if figure.k == self.best), None)
+        return best is not None and best.over_ar is not None and best.over_ar < 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,9 @@ def figure(k: int, tok_s: float | None, *, running: bool = True, timed: bool = T
         verify_s=0.026 if timed and known else None,
         step_s=0.028 + 0.004 * k if known else None,
         estimate_tok_s=35 + k if known else None,
+        over_ar=tok_s / 41 if tok_s else None,
+        over_ar_low=tok_s / 42 if tok_s else None,
+        over_ar_high=tok_s / 40 if tok_s else None,
     )
 
 
@@ -54,7 +57,7 @@ def test_rows_say_what_was_measured_and_what_is_estimated() -> None:
     assert text[0].startswith("MTP   1 request in flight")
     assert text[0].endswith("turn 4   13 s of at most 60 s")
     assert "est." in text[2]
-    assert text[5].split()[-7:] == ["47.5", "46.0", "to", "49.0", "1.36", "1.80", "37.0"]
+    assert text[5].split()[-7:] == ["1.36", "46.0", "to", "49.0", "1.16", "1.80", "37.0"]
     assert any("8.0 + 26.0 + 2.0" in line for line in text)
     assert text[-1] == "measuring; still in the running: K = 1, 2"
 
@@ -66,7 +69,7 @@ def test_without_parts_the_whole_step_is_shown() -> None:
 
 def test_where_speculation_never_pays_it_is_said() -> None:
     ended = TuneEnded("mtp", "budget", TuneTurn("mtp", 1, 4, (0,), 0, FIGURES, 60, 60), "vllm serve target")
-    assert any("does not pay" in plain(row) for row in tune_rows("MTP", "lane.1", ended, 80))
+    assert any("do not speculate: AR is faster" in plain(row) for row in tune_rows("MTP", "lane.1", ended, 80))
 
 
 def test_a_search_that_measured_nothing_claims_nothing() -> None:

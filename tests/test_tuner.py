@@ -1,122 +1,168 @@
-"""The tuner on lanes whose best K is known."""
+"""The search for the best K on made-up lanes whose best K is known."""
 
 from __future__ import annotations
 
-import math
-import random
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from spectui.core.cost import tokens_per_step
-from spectui.core.tuner import UNKNOWN, Elimination, interval, student_t
+from spectui.core.paired import UNKNOWN, PromptSet
+from spectui.core.tuner import PLAIN, Search, verdict
+from spectui.events import KFigure, TuneTurn
+from tests.tuned_lanes import Profile, search
 
-BUDGET_TURNS = 40
-
-
-class SyntheticLane:
-    """Throughput by K from acceptance and costs; every measurement has noise of its own and the turn's."""
-
-    def __init__(self, seed: int, noise: float = 0.04) -> None:
-        self.dice = random.Random(seed)
-        self.noise = noise
-        share, chain, per_draft, per_row = (self.dice.uniform(*r) for r in ((0.1, 0.9), (0.3, 1), (0, 9), (0, 3)))
-        by_position = [share * chain**i for i in range(8)]
-        costs = [30 + (k and 2) + (per_draft + per_row) * k for k in range(9)]
-        self.truth = {k: tokens_per_step(k, by_position) / costs[k] * 1000 for k in range(9)}
-
-    def turn(self, arms: tuple[int, ...]) -> dict[int, float]:
-        drift = self.dice.gauss(0, 0.2)
-        return {k: self.truth[k] * math.exp(drift + self.dice.gauss(0, self.noise)) for k in arms}
+LANES = 40
 
 
-def search(lane: SyntheticLane, arms: tuple[int, ...]) -> Elimination:
-    elimination = Elimination(arms)
-    while elimination.decided is None and elimination.turns < BUDGET_TURNS:
-        elimination.add(lane.turn(elimination.running))
-    return elimination
+@pytest.mark.parametrize("requests", [1, 4, 16])
+def test_the_best_k_is_found_in_nearly_all_lanes_and_its_speed_up_is_covered(requests: int) -> None:
+    good = covered = intervals = 0
+    for seed in range(LANES):
+        profile = Profile(seed)
+        tuning = search(profile, seed, requests=requests)
+        truth = {k: profile.truth(k, requests) for k in range(profile.k_max + 1)}
+        good += truth[tuning.best] >= 0.99 * max(truth.values())
+        figure = tuning.figures()[tuning.best]
+        if figure.over_ar_low is not None and figure.over_ar_high is not None:
+            intervals += 1
+            speed_up = truth[tuning.best] / profile.truth(0, requests, plain=True)
+            covered += figure.over_ar_low <= speed_up <= figure.over_ar_high
+    assert good >= 0.9 * LANES
+    assert intervals >= 0.9 * LANES
+    assert covered >= 0.85 * intervals
 
 
-@pytest.mark.slow
-def test_the_best_k_is_found_in_nearly_all_random_profiles() -> None:
-    found = measured = 0
-    for seed in range(400):
-        lane = SyntheticLane(seed)
-        result = search(lane, tuple(range(9)))
-        best = max(lane.truth.values())
-        # K whose true throughputs are less than a hundredth apart are equally right.
-        found += lane.truth[result.best] >= 0.99 * best
-        measured += sum(len(logs) for logs in result._logs.values())
-    assert found >= 0.95 * 400
-    # No time for hopeless K: less than half of what a sweep of all of them would take.
-    assert measured < 400 * 9 * BUDGET_TURNS / 2
+def test_prompts_of_one_kind_after_the_other_are_drawn_evenly() -> None:
+    """With a slow kind at the end of the file, the first prompts alone would choose another K."""
+    prompts = PromptSet(["coding"] * 4 + ["math"] * 4 + ["poems"] * 4)
+    chosen = Search((0, 1), prompts)
+    assert sorted(prompts.strata[number] for number in chosen.draw(3)) == [0, 1, 2]
+    assert sorted(prompts.strata[number] for number in chosen.draw(6)) == [0, 0, 1, 1, 2, 2]
+    assert len(set(chosen.draw(3))) == 3
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10**6), st.sets(st.integers(0, 8), min_size=1))
-def test_only_what_was_asked_is_measured_and_chosen(seed: int, arms: set[int]) -> None:
-    result = search(SyntheticLane(seed), tuple(arms))
-    assert result.best in result.running
-    assert set(result.running) <= arms
-    throughput = result.throughput(result.best)
-    if len(arms) > 1:
-        assert throughput.mean is not None
-        assert throughput.low is not None
-        assert throughput.high is not None
-        assert throughput.low <= throughput.mean <= throughput.high
+def measured(rates: dict[int, list[tuple[float, float]]], *, kinds: int = 1) -> Search:
+    """A search that was given (tokens, seconds) of each prompt in one turn a prompt."""
+    count = len(next(iter(rates.values())))
+    found = Search(sorted(k for k in rates if k != PLAIN), PromptSet([str(i % kinds) for i in range(count)]))
+    for _ in range(count):
+        (number,) = found.draw(1)
+        for k in rates:
+            if k == PLAIN or k in found.running:
+                tokens, seconds = rates[k][number]
+                found.add(k, [(number, (tokens, seconds, tokens))])
+        found.end_turn()
+    return found
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_where_speculation_never_pays_plain_decoding_wins(seed: int) -> None:
-    lane = SyntheticLane(seed)
-    lane.truth = {k: 30.0 / (1 + 0.05 * k) for k in range(9)}
-    assert search(lane, tuple(range(9))).best == 0
+def test_total_tokens_over_total_time_decide_and_no_mean_of_ratios() -> None:
+    """K = 2 is twice as fast on four quick prompts and half as fast on a slow one: traffic is slower with it."""
+    quick, slow = (32.0, 1.0), (32.0, 20.0)
+    found = measured({0: [quick] * 4 + [slow], 2: [(32.0, 0.5)] * 4 + [(32.0, 40.0)]})
+    assert found.best == 0
+    assert found.ratio(2, 0).mean == pytest.approx((4 * 1.0 + 20.0) / (4 * 0.5 + 40.0))
+
+
+def test_a_hopeless_k_gets_no_more_and_a_verdict_waits_for_every_kind() -> None:
+    rates = {PLAIN: [(32.0, 1.0)] * 8, 0: [(32.0, 1.1)] * 8, 1: [(32.0, 0.6)] * 8}
+    found = measured(rates, kinds=2)
+    assert found.running == (1,)
+    assert found.decided == "separated"
+    few = Search((0, 1), PromptSet(["a", "b"] * 4))
+    for number in few.draw(3):
+        few.add(0, [(number, (32.0, 1.1, 32.0))])
+        few.add(1, [(number, (32.0, 0.6, 32.0))])
+        few.end_turn()
+    assert few.running == (1,)
+    assert few.decided is None
+    assert few.out_of_time == "separated"
 
 
 def test_equal_k_end_the_search_as_the_same() -> None:
-    lane = SyntheticLane(1, noise=0.001)
-    lane.truth = dict.fromkeys(range(3), 50.0)
-    result = search(lane, (0, 1, 2))
-    assert result.decided in ("same", "separated")
-    assert result.turns <= 10
+    found = measured({k: [(32.0, 1.0 + 0.1 * i) for i in range(8)] for k in (0, 1, 2)})
+    assert found.decided == "same"
+    assert found.best == 0
 
 
-def test_a_hopeless_k_gets_two_turns() -> None:
-    result = Elimination((0, 1, 2))
-    for _ in range(2):
-        result.add({0: 50.0, 1: 49.0, 2: 30.0})
-    assert result.running == (0, 1)
-    assert result.ratio(2, 0).mean == pytest.approx(0.6)
-    result.add({0: 50.0, 1: 49.0})
-    assert result.decided == "separated"
+def test_too_few_prompts_have_no_interval() -> None:
+    found = measured({0: [(32.0, 1.0), (32.0, 1.2), (32.0, 1.1)], 1: [(32.0, 0.9), (32.0, 1.0), (32.0, 1.2)]})
+    interval = found.ratio(1, 0)
+    assert interval.mean is not None
+    assert interval.low is interval.high is None
 
 
 def test_bounds() -> None:
     with pytest.raises(ValueError, match="no K"):
-        Elimination(())
-    alone = Elimination((3,))
-    assert (alone.decided, alone.best, alone.throughput(3), alone.ratio(3, 3)) == ("alone", 3, UNKNOWN, UNKNOWN)
-
-
-def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
-    dice = random.Random(7)
-    covered = 0
-    for _ in range(2000):
-        found = interval([dice.gauss(1, 1) for _ in range(6)])
-        assert found.low is not None
-        assert found.high is not None
-        covered += found.low <= 1 <= found.high
-    assert 0.93 <= covered / 2000 <= 0.97
-    assert interval([2.0]).low is None
-    assert [round(student_t(n), 3) for n in (1, 10, 11, 30, 10**6)] == [12.706, 2.228, 2.201, 2.042, 1.960]
-    assert [student_t(n, 0.99) for n in (1, 11, 30)] == pytest.approx([63.657, 3.106, 2.750], abs=0.003)
+        Search((), PromptSet(["a"]))
+    with pytest.raises(ValueError, match="no prompts"):
+        Search((1,), PromptSet([]))
+    nothing = Search((3,), PromptSet(["a"]))
+    assert (nothing.best, nothing.decided, nothing.throughput(3), nothing.ratio(3, PLAIN)) == (
+        None,
+        None,
+        UNKNOWN,
+        UNKNOWN,
+    )
+    assert measured({3: [(32.0, 1.0)] * 6}).decided == "alone"
 
 
 def test_a_sweep_keeps_every_k_and_decides_nothing() -> None:
-    sweep = Elimination((0, 1, 2), keep_all=True)
-    for _ in range(6):
-        sweep.add({0: 10.0, 1: 50.0, 2: 11.0})
-    assert sweep.running == (0, 1, 2)
-    assert sweep.decided is None
-    assert sweep.best == 1
+    sweep = Search((0, 1, 2), PromptSet(["a"] * 6), keep_all=True)
+    for number in sweep.draw(6):
+        for k, seconds in ((0, 3.0), (1, 1.0), (2, 2.9)):
+            sweep.add(k, [(number, (32.0, seconds, 32.0))])
+        sweep.end_turn()
+    assert (sweep.running, sweep.decided, sweep.best) == ((0, 1, 2), None, 1)
+
+
+def turn(best: int, running: tuple[int, ...], over_ar: float | None, low: float | None = None) -> TuneTurn:
+    figures = tuple(
+        KFigure(
+            k,
+            k in running,
+            40.0,
+            None,
+            None,
+            1.3,
+            None,
+            (),
+            None,
+            None,
+            None,
+            None,
+            over_ar,
+            low,
+            over_ar and over_ar + 0.1,
+        )
+        for k in range(5)
+    )
+    return TuneTurn("mtp", 1, 9, running, best, figures, 10, 60, None if over_ar is None else 30.0)
+
+
+@pytest.mark.parametrize(
+    ("state", "why", "said"),
+    [
+        (turn(2, (2,), 1.44, 1.34), "separated", "best K = 2, 1.44 times AR (1.34 to 1.54); the others are slower"),
+        (turn(2, (2,), 1.44), "separated", "best K = 2, 1.44 times AR; the others are slower"),
+        (
+            turn(3, (2, 3, 4), 1.2),
+            "budget",
+            "best K = 3, 1.20 times AR; the time was up; it is the best so far; K = 2 to 4 cannot be told apart so far",
+        ),
+        (
+            turn(3, (1, 3), 1.2),
+            "cancelled",
+            "best K = 3, 1.20 times AR; stopped; it is the best so far; K = 1 and 3 cannot be told apart so far",
+        ),
+        (
+            turn(1, (1,), 0.9, 0.85),
+            "separated",
+            "do not speculate: AR is faster; the best K is 1, 0.90 times AR (0.85 to 1.00); the others are slower",
+        ),
+        (
+            turn(2, (2,), None),
+            "alone",
+            "best K = 2, 1.30 times K = 0 (no AR lane to hold it against); there was one K only",
+        ),
+    ],
+)
+def test_what_a_search_came_to_is_one_sentence(state: TuneTurn, why: str, said: str) -> None:
+    assert "".join(verdict(why, state)) == said  # type: ignore[arg-type]

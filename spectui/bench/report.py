@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from spectui.core.tuner import ENDED
+from spectui.core.tuner import verdict
 from spectui.sources.vllm.tuned_k import tuned_file
 
 if TYPE_CHECKING:
@@ -94,18 +94,21 @@ def tuning_lines(found: Sequence[Found], serve: Mapping[str, str]) -> list[str]:
     for one in found:
         about = f", {one.category} prompts" if one.category else ""
         requests = f"{one.requests} request{'s' if one.requests > 1 else ''}"
+        said, how = verdict(one.why, one.last)
         lines += [
-            f"{one.spec}{about}, {requests} in flight: best K = {one.best} "
-            f"({ENDED[one.why]}; {one.turns} turns, {one.spent_s:.0f} s)",
-            f"     K  {'tok/s (95 %)':<24} {'over K=0':>8} {'length':>7} "
+            f"{one.spec}{about}, {requests} in flight: {said}{how} ({one.turns} turns, {one.spent_s:.0f} s)",
+            f"     K  {'tok/s (95 %)':<24} {'over AR':>8} {'over K=0':>8} {'length':>7} "
             f"{'draft':>8} {'verify':>8} {'step':>8} {'est.':>7}",
         ]
+        if one.ar_tok_s is not None:
+            lines.append(f"    AR  {one.ar_tok_s:<7.1f}")
         for figure in one.figures:
             mark = "*" if figure.k == one.best else " " if figure.running else "-"
             interval = f"({_number(figure.low, '.1f')} to {_number(figure.high, '.1f')})"
             lines.append(
                 f"  {mark} {figure.k:>2}  {_number(figure.tok_s, '.1f'):<7} {interval:<16} "
-                f"{_number(figure.speed_up, '.2f'):>8} {_number(figure.length, '.2f'):>7} "
+                f"{_number(figure.over_ar, '.2f'):>8} {_number(figure.speed_up, '.2f'):>8} "
+                f"{_number(figure.length, '.2f'):>7} "
                 f"{_milli(figure.draft_s):>8} {_milli(figure.verify_s):>8} {_milli(figure.step_s):>8} "
                 f"{_number(figure.estimate_tok_s, '.1f'):>7}"
             )

@@ -20,11 +20,12 @@ from spectui.events import KFigure, LaneInfo, Prompt, TuneTurn, TuneWhy
 from spectui.runtime.output import tell, visible
 from spectui.runtime.silence import say
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
-from spectui.sources.vllm.lane_spec import LaneSpec
+from spectui.sources.vllm.lane_spec import LaneSpec, lane_infos
 
 if TYPE_CHECKING:
     from spectui.bench.engines import Engines
     from spectui.sources.vllm.config import HostConfig
+    from spectui.sources.vllm.lane import Lane
     from spectui.sources.vllm.tuning import Tuning
 
 DEFAULT_KS = 4
@@ -56,7 +57,8 @@ class Check:
 class Found:
     """One search: a lane at one concurrency; ``category`` is empty for all prompts together.
 
-    ``remembered`` says that lanes will begin with the best K.
+    ``running`` are the K that could not be told apart, or the best one alone. ``ar_tok_s`` is AR's throughput beside
+    them. ``remembered`` says that lanes will begin with the best K.
     """
 
     lane: str
@@ -70,6 +72,15 @@ class Found:
     check: Check | None = None
     category: str = ""
     remembered: bool = False
+    running: tuple[int, ...] = ()
+    ar_tok_s: float | None = None
+
+    @property
+    def last(self) -> TuneTurn:
+        """Where the search stood at its end."""
+        return TuneTurn(
+            self.lane, self.requests, self.turns, self.running, self.best, self.figures, self.spent_s, 0, self.ar_tok_s
+        )
 
 
 @dataclass(slots=True)
@@ -153,29 +164,51 @@ def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool
     """Search lane after lane: one that fails is left out, and Ctrl-C ends it with what is known."""
     from spectui.bench.engines import engines
     from spectui.runtime.setup import host_config
-    from spectui.sources.vllm.lane_spec import lane_infos
 
     config = host_config(argparse.Namespace(**{**vars(options), "concurrency": 1}), gpu=gpu)
     searches = Searches()
     with engines(config) as started:
+        plain = _plain_lane(started, searches)
         for info, spec in zip(lane_infos(specs), specs, strict=True):
-            try:
-                _search_lane(options, config, started, info, spec, searches)
-            except RunError as error:
-                searches.failed.append(str(error))
-            except KeyboardInterrupt:
-                searches.interrupted = True
             if searches.interrupted:
                 break
+            try:
+                _search_lane(options, config, started, info, spec, plain, searches)
+            except RunError as error:
+                searches.failed.append(str(error))
+                if plain is not None and plain.running:
+                    # It died beside the lane, or is in the middle of a measurement that nobody ends.
+                    plain = None
+            except KeyboardInterrupt:
+                searches.interrupted = True
             # The next lane needs the room.
-            started.close()
+            started.close(*(() if plain is None else (plain,)))
     return searches
 
 
+def _plain_lane(started: Engines, into: Searches) -> Lane | None:
+    """An AR lane to measure beside every search; without one the speed-ups are over K = 0."""
+    spec = LaneSpec("ar", 0, text="ar")
+    say("loading AR")
+    try:
+        return started.lane(lane_infos([spec])[0], spec)
+    except RunError as error:
+        into.failed.append(str(error))
+    except KeyboardInterrupt:
+        into.interrupted = True
+    return None
+
+
 def _search_lane(
-    options: argparse.Namespace, config: HostConfig, started: Engines, info: LaneInfo, spec: LaneSpec, into: Searches
+    options: argparse.Namespace,
+    config: HostConfig,
+    started: Engines,
+    info: LaneInfo,
+    spec: LaneSpec,
+    plain: Lane | None,
+    into: Searches,
 ) -> None:
-    from spectui.sources.vllm.prompting import fitting_ids
+    from spectui.sources.vllm.prompting import fitting
     from spectui.sources.vllm.tuning import PIECE_TOKENS, Tuning
 
     say(f"loading {info.title}")
@@ -185,11 +218,18 @@ def _search_lane(
     best: dict[int, int] = {}
     with started.measured(info.title):
         for requests, (category, group) in product(options.concurrency, groups.items()):
-            prompts = fitting_ids(lane, group, config.chat, PIECE_TOKENS)
+            prompts = fitting(lane, group, config.chat, PIECE_TOKENS)
             if not prompts:
                 raise started.refused(f"there is nothing to tune {info.title} on: no prompt of the set fits")
             start = partial(
-                Tuning, lane, ks, prompts, requests=requests, sampling=config.sampling, budget_s=options.budget
+                Tuning,
+                lane,
+                ks,
+                prompts,
+                requests=requests,
+                sampling=config.sampling,
+                budget_s=options.budget,
+                plain=plain,
             )
             tuning = start()
             why = _run(tuning)
@@ -203,7 +243,7 @@ def _search_lane(
             into.interrupted = why == "cancelled"
             if one.turns:
                 into.found.append(one)
-                best |= {} if category else {requests: one.best}
+                best |= {} if category else {requests: 0 if one.last.ar_wins else one.best}
             if into.interrupted:
                 break
     if not best:
@@ -244,7 +284,17 @@ def prompt_groups(prompts: Sequence[Prompt], *, by_category: bool) -> dict[str, 
 
 def _found(turn: TuneTurn, why: TuneWhy, spec: LaneSpec, category: str) -> Found:
     return Found(
-        turn.lane, spec.text, turn.requests, why, turn.best, turn.turn, turn.spent_s, turn.figures, category=category
+        turn.lane,
+        spec.text,
+        turn.requests,
+        why,
+        turn.best,
+        turn.turn,
+        turn.spent_s,
+        turn.figures,
+        category=category,
+        running=turn.running,
+        ar_tok_s=turn.ar_tok_s,
     )
 
 

@@ -1,36 +1,33 @@
-"""Finds the fastest K with as few measurements as the noise allows: successive elimination on paired turns.
+"""Finds the fastest K with as few measurements as prompts and noise allow: successive elimination on shared prompts.
 
-Every turn measures each K that is still in the running once, on the same prompts, so that two K are compared by the
-logarithm of their ratio within a turn and neither the prompt nor a drift of the machine counts. A K leaves when its
-interval against the leader lies below it (Even-Dar et al. 2006, "Action elimination and stopping conditions", with
-Student's t in place of a bound that knows the noise).
+Every turn gives the same prompts to each K that is still in the running. K are ranked by total tokens over total time,
+and compared on the prompts that both had, so that neither the prompts nor a drift of the machine counts. A K leaves
+when its interval against the leader lies below it (Even-Dar et al. 2006, "Action elimination and stopping conditions",
+with Student's t in place of a bound that knows the noise). There is no verdict before every category was seen.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from spectui.events import TuneWhy
+from spectui.core.paired import DROPPED, SHOWN, UNKNOWN, Arm, Estimate, Interval, PromptSet, Visit
+from spectui.events import KFigure, TuneTurn, TuneWhy
 
-LEAST_TURNS = 3
-HOPELESS_TURNS = 2
-HOPELESS = math.log(0.8)
-"""A K that is slower than the leader by a fifth in each of the first turns gets no more."""
-SAME = math.log(1.01)
-"""K whose throughputs surely differ by less than a hundredth are the same for anybody."""
+PLAIN = -1
+"""Stands for AR, which is measured beside every K: what a speed-up is over."""
 
-SHOWN = 0.95
-"""Share of the intervals that are reported."""
-DROPPED = 0.99
-"""Share of the intervals that a K is dropped by: it is looked at after every turn, so a doubtful look must not do."""
+HOPELESS_PROMPTS = 3
+HOPELESS = 0.75
+"""A K that is slower than this share of the leader on each of the first prompts gets no more."""
+
+SAME = 1.01
+"""K whose throughputs surely differ by less than this factor are the same for anybody."""
 
 Why = Literal["separated", "same", "alone"]
 ENDED: Mapping[TuneWhy, str] = {
-    "separated": "its interval lies above the others'",
+    "separated": "the others are slower",
     "same": "those left are equally fast",
     "alone": "there was one K only",
     "budget": "the time was up; it is the best so far",
@@ -39,20 +36,43 @@ ENDED: Mapping[TuneWhy, str] = {
 """For people: why the search ended with this K."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean with its interval, of 95 % where nothing else is said; without one after a single turn."""
+def verdict(why: TuneWhy, turn: TuneTurn) -> tuple[str, str]:
+    """What a search that ended with ``turn`` came to, and how sure that is, for people."""
+    best = turn.best
+    if not turn.turn:
+        return f"stopped before anything was measured: K stays {best}", ""
+    figure = next((figure for figure in turn.figures if figure.k == best), None)
+    gain = "" if figure is None else _gain(figure)
+    doubt = ""
+    if len(turn.running) > 1 and why in ("budget", "cancelled"):
+        doubt = f"; K = {_several(turn.running)} cannot be told apart so far"
+    if turn.ar_wins:
+        return "do not speculate: AR is faster", f"; the best K is {best}{gain}; {ENDED[why]}{doubt}"
+    return f"best K = {best}", f"{gain}; {ENDED[why]}{doubt}"
 
-    mean: float | None
-    low: float | None
-    high: float | None
+
+def _gain(figure: KFigure) -> str:
+    if figure.over_ar is not None:
+        sure = figure.over_ar_low is not None and figure.over_ar_high is not None
+        interval = f" ({figure.over_ar_low:.2f} to {figure.over_ar_high:.2f})" if sure else ""
+        return f", {figure.over_ar:.2f} times AR{interval}"
+    if figure.speed_up is not None and figure.k:
+        return f", {figure.speed_up:.2f} times K = 0 (no AR lane to hold it against)"
+    return ""
 
 
-UNKNOWN = Interval(None, None, None)
-"""Of what was not measured."""
+def _several(ks: Sequence[int]) -> str:
+    """K in words: a range where they are neighbours."""
+    if len(ks) > 2 and ks[-1] - ks[0] == len(ks) - 1:
+        return f"{ks[0]} to {ks[-1]}"
+    return ", ".join(map(str, ks[:-1])) + f" and {ks[-1]}"
 
 
-class Elimination:
+Generation = tuple[float, float, float]
+"""Completion tokens, seconds and steps of one prompt."""
+
+
+class Search:
     """The search, fed turn by turn.
 
     Attributes:
@@ -61,105 +81,90 @@ class Elimination:
         turns: Turns so far.
     """
 
-    def __init__(self, arms: Sequence[int], *, keep_all: bool = False) -> None:
+    def __init__(self, arms: Sequence[int], prompts: PromptSet, *, keep_all: bool = False) -> None:
         """Search among ``arms``; with ``keep_all`` none of them is ever dropped and nothing is decided early.
 
         Raises:
-            ValueError: There is none.
+            ValueError: There is none, or there are no prompts.
         """
         if not arms:
             raise ValueError("there is no K to choose from")
+        if not len(prompts):
+            raise ValueError("there are no prompts to choose on")
         self.arms = tuple(sorted(set(arms)))
         self.running = self.arms
         self.turns = 0
+        self._prompts = prompts
         self._keep_all = keep_all
-        self._logs: dict[int, list[float]] = {k: [] for k in self.arms}
+        self._drawn = 0
+        self._measured: dict[int, Arm] = {k: Arm() for k in (PLAIN, *self.arms)}
 
-    def add(self, rates: Mapping[int, float]) -> None:
-        """Take one turn's tokens per second of every K in `running`, and drop those that have lost."""
-        for k in self.running:
-            self._logs[k].append(math.log(rates[k]))
+    def draw(self, count: int) -> tuple[int, ...]:
+        """The numbers of the next prompts; from the beginning again when all were drawn."""
+        order = self._prompts.order
+        drawn = tuple(order[(self._drawn + place) % len(order)] for place in range(count))
+        self._drawn += count
+        return drawn
+
+    def add(self, k: int, generations: Iterable[tuple[int, Generation]]) -> None:
+        """Take what the prompts of a turn, by number, came to at ``k``, or at `PLAIN`."""
+        for prompt, (tokens, seconds, steps) in generations:
+            if tokens and seconds and steps:
+                self._measured[k].add(prompt, Visit(self.turns, tokens, seconds, steps))
+
+    def end_turn(self) -> None:
+        """Drop the K that have lost."""
         self.turns += 1
         leader = self.best
-        if self._keep_all:
-            return
-        self.running = tuple(k for k in self.running if k == leader or not self._lost(k, leader))
+        if leader is not None and not self._keep_all:
+            self.running = tuple(k for k in self.running if k == leader or not self._lost(k, leader))
 
     @property
-    def best(self) -> int:
-        """The K with the highest mean throughput of those in the running; of equals the smallest."""
-        if not self.turns:
-            return self.arms[0]
-        return max(self.running, key=lambda k: (statistics.fmean(self._logs[k]), -k))
+    def best(self) -> int | None:
+        """The K with the highest throughput of those in the running, of equals the smallest; None before a turn."""
+        rates = {k: Estimate(self._prompts, self._measured[k]).log_rate for k in self.running}
+        known = {k: rate for k, rate in rates.items() if rate is not None}
+        return max(known, key=lambda k: (known[k], -k)) if known and self.turns else None
 
     @property
     def decided(self) -> Why | None:
         """Why no further turn is needed; None while one is."""
-        if self._keep_all:
-            return None
-        if len(self.arms) == 1:
-            return "alone"
-        if self.running == (self.best,) and self.turns:
-            return "separated"
-        if self.turns < LEAST_TURNS:
-            return None
         leader = self.best
-        rivals = (self._difference(k, leader) for k in self.running if k != leader)
-        same = all(d.low is not None and d.high is not None and d.low > -SAME and d.high < SAME for d in rivals)
+        if self._keep_all or leader is None:
+            return None
+        if not Estimate(self._prompts, self._measured[leader]).certain:
+            return None
+        if self.running == (leader,):
+            return "alone" if len(self.arms) == 1 else "separated"
+        rivals = [self.ratio(k, leader) for k in self.running if k != leader]
+        same = all(d.low is not None and d.high is not None and d.low > 1 / SAME and d.high < SAME for d in rivals)
         return "same" if same else None
 
+    @property
+    def out_of_time(self) -> TuneWhy:
+        """Why a search that may go on no longer ended."""
+        leader = self.best
+        alone = leader is not None and self.running == (leader,) and len(self.arms) > 1
+        covered = leader is not None and Estimate(self._prompts, self._measured[leader]).covers
+        return "separated" if alone and covered and not self._keep_all else "budget"
+
+    @property
+    def doubtful(self) -> tuple[int, ...]:
+        """The K that cannot be told from the best one, itself included; empty where it stands alone."""
+        return self.running if len(self.running) > 1 else ()
+
     def throughput(self, k: int) -> Interval:
-        """Tokens per second of ``k`` with its 95 % interval."""
-        return _exponential(interval(self._logs[k]))
+        """Tokens per second of the whole set of prompts at ``k``, with its 95 % interval."""
+        return Estimate(self._prompts, self._measured[k]).interval(SHOWN)
 
     def ratio(self, k: int, other: int) -> Interval:
-        """Throughput of ``k`` over that of ``other`` in the turns that measured both."""
-        return _exponential(self._difference(k, other))
+        """Throughput at ``k`` over that at ``other``, on the prompts that both had."""
+        estimate = Estimate(self._prompts, self._measured[k], self._measured[other])
+        return estimate.interval(SHOWN) if self._measured[other].by_prompt else UNKNOWN
 
     def _lost(self, k: int, leader: int) -> bool:
-        differences = self._paired(k, leader)
-        if len(differences) >= HOPELESS_TURNS and max(differences) < HOPELESS:
+        estimate = Estimate(self._prompts, self._measured[k], self._measured[leader])
+        if estimate.count >= HOPELESS_PROMPTS and max(estimate.each) < math.log(HOPELESS):
             return True
-        difference = interval(differences, DROPPED)
-        return len(differences) >= LEAST_TURNS and difference.high is not None and difference.high < 0
-
-    def _paired(self, k: int, other: int) -> list[float]:
-        return [one - two for one, two in zip(self._logs[k], self._logs[other], strict=False)]
-
-    def _difference(self, k: int, other: int) -> Interval:
-        return interval(self._paired(k, other))
-
-
-def interval(values: Sequence[float], share: float = SHOWN) -> Interval:
-    """Mean and its interval by Student's t."""
-    if not values:
-        return UNKNOWN
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return Interval(mean, None, None)
-    reach = student_t(len(values) - 1, share) * statistics.stdev(values) / math.sqrt(len(values))
-    return Interval(mean, mean - reach, mean + reach)
-
-
-def student_t(freedom: int, share: float = SHOWN) -> float:
-    """The quantile of Student's t distribution between whose negative and itself ``share`` of it lies."""
-    table, z = _T[share]
-    if freedom <= len(table):
-        return table[freedom - 1]
-    # The first terms of the Cornish-Fisher expansion round the normal quantile: right to 0.002 from here on.
-    return (
-        z
-        + (z**3 + z) / (4 * freedom)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
-    )
-
-
-_T: dict[float, tuple[tuple[float, ...], float]] = {
-    SHOWN: ((12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228), 1.959964),
-    DROPPED: ((63.657, 9.925, 5.841, 4.604, 4.032, 3.707, 3.499, 3.355, 3.250, 3.169), 2.575829),
-}
-
-
-def _exponential(of: Interval) -> Interval:
-    return Interval(*(None if figure is None else math.exp(figure) for figure in (of.mean, of.low, of.high)))
+        high = (estimate.interval(DROPPED) if estimate.certain else estimate.cautious()).high
+        return high is not None and high < 1

@@ -11,7 +11,7 @@ import pytest
 
 from spectui.bench.prompts import builtin
 from spectui.events import Sampling, TuneTurn
-from spectui.sources.vllm.prompting import chat_ids
+from spectui.sources.vllm.prompting import Fitting, chat_ids
 from spectui.sources.vllm.tuning import Tuning
 from tests.conftest import LaneMaker
 from tests.engine.driving import Outcome, check, drive, start, step
@@ -85,7 +85,7 @@ def test_k_changes_with_16_requests_in_flight(make_lane: LaneMaker, spec: str) -
 
 def test_a_search_measures_every_k_and_leaves_the_lane_at_the_best(make_lane: LaneMaker) -> None:
     lane = make_lane("mtp:k=3")
-    prompts = [chat_ids(lane.tokenizer, text) for text in PROMPTS[:4]]
+    prompts = [Fitting(chat_ids(lane.tokenizer, text)) for text in PROMPTS[:4]]
     tuning = Tuning(lane, range(3), prompts, requests=2, sampling=Sampling(), budget_s=1e9, piece_tokens=8)
     turns: list[TuneTurn] = []
     before = spec_decode_counters(lane)
@@ -110,10 +110,9 @@ def test_a_search_measures_every_k_and_leaves_the_lane_at_the_best(make_lane: La
 def test_a_search_that_is_stopped_in_its_first_turn_leaves_the_lane_as_it_was(make_lane: LaneMaker) -> None:
     lane = make_lane("mtp:k=3")
     lane.k = 2
-    prompts = [chat_ids(lane.tokenizer, PROMPTS[0])]
+    prompts = [Fitting(chat_ids(lane.tokenizer, PROMPTS[0]))]
     tuning = Tuning(lane, range(4), prompts, requests=1, sampling=Sampling(), budget_s=1e9, piece_tokens=8)
     tuning.step()
-    assert lane.k == 0
     ended = tuning.end("cancelled", lambda best: f"serve {best}")
     assert (lane.k, ended.last.turn, ended.last.best, ended.serve) == (2, 0, 2, "")
     lane.k = lane.info.k_max
@@ -121,7 +120,7 @@ def test_a_search_that_is_stopped_in_its_first_turn_leaves_the_lane_as_it_was(ma
 
 def test_a_sweep_measures_every_k_in_every_turn(make_lane: LaneMaker) -> None:
     lane = make_lane("mtp:k=3")
-    prompts = [chat_ids(lane.tokenizer, text) for text in PROMPTS[:2]]
+    prompts = [Fitting(chat_ids(lane.tokenizer, text)) for text in PROMPTS[:2]]
     sweep = Tuning(
         lane, range(4), prompts, requests=1, sampling=Sampling(), budget_s=1e-9, piece_tokens=12, sweep_turns=2
     )
@@ -137,7 +136,7 @@ def test_a_sweep_measures_every_k_in_every_turn(make_lane: LaneMaker) -> None:
 
 def test_a_search_ends_with_its_budget(make_lane: LaneMaker) -> None:
     lane = make_lane("mtp:k=3")
-    prompts = [chat_ids(lane.tokenizer, PROMPTS[0])]
+    prompts = [Fitting(chat_ids(lane.tokenizer, PROMPTS[0]))]
     tuning = Tuning(lane, range(2), prompts, requests=1, sampling=Sampling(), budget_s=1e-6, piece_tokens=4)
     assert tuning.ended is None
     while tuning.ended is None:
@@ -150,10 +149,14 @@ def test_a_search_ends_with_its_budget(make_lane: LaneMaker) -> None:
 
 @pytest.mark.parametrize(
     ("ks", "prompts", "said"),
-    [((0, 9), [[1]], "built for K from 0 to 3, not for 9"), ((0, 1), [], "at least one prompt"), ((), [[1]], "no K")],
+    [
+        ((0, 9), [Fitting([1])], "built for K from 0 to 3, not for 9"),
+        ((0, 1), [], "no prompts"),
+        ((), [Fitting([1])], "no K"),
+    ],
 )
 def test_what_cannot_be_tuned_is_refused(
-    make_lane: LaneMaker, ks: tuple[int, ...], prompts: list[list[int]], said: str
+    make_lane: LaneMaker, ks: tuple[int, ...], prompts: list[Fitting], said: str
 ) -> None:
     lane = make_lane("mtp:k=3")
     with pytest.raises(ValueError, match=said):

@@ -81,7 +81,7 @@ def test_too_little_memory_to_calibrate(demo_model: Path, tmp_path: Path, part: 
 @pytest.mark.parametrize(
     ("words", "first"),
     [
-        (("tune", "--lane", "ngram:k=1"), "loading n-gram"),
+        (("tune", "--lane", "ngram:k=1"), "loading AR"),
         (("calibrate", "--only", "race", "--lane", "ar"), "loading AR"),
         (("calibrate", "--only", "screen", "--lane", "ar"), "starting the headless process"),
     ],

@@ -23,7 +23,7 @@ from spectui.sources.vllm.errors import first_line
 from spectui.sources.vllm.lane import Lane, ProbeDiedError
 from spectui.sources.vllm.lane_spec import lane_infos
 from spectui.sources.vllm.loading import Loader
-from spectui.sources.vllm.prompting import PromptRefusedError, fitting_ids
+from spectui.sources.vllm.prompting import PromptRefusedError, fitting
 from spectui.sources.vllm.race import Race
 from spectui.sources.vllm.rounds import PromptDeck
 from spectui.sources.vllm.tuning import PIECE_TOKENS, Tuning
@@ -187,7 +187,7 @@ class EngineHost:
             turn = tuning.step()
         except Exception as error:
             self._tuning = None
-            self._emit(self._race.lose(tuning.lane, error))
+            self._emit(self._race.lose(tuning.stepped, error))
             self._begin()
             return
         if turn is not None:
@@ -199,8 +199,8 @@ class EngineHost:
             why = "the lane is not running" if lane is None else "the lane has no drafter"
             self._refuse(f"there is nothing to tune: {why}", name)
             return
-        fitting = fitting_ids(lane, self._deck.all(), self._config.chat, PIECE_TOKENS)
-        if not fitting:
+        prompts = fitting(lane, self._deck.all(), self._config.chat, PIECE_TOKENS)
+        if not prompts:
             self._refuse("there is nothing to tune on: no prompt of the set is short enough", name)
             return
         for running in self._race.lanes:
@@ -210,10 +210,11 @@ class EngineHost:
         self._tuning = Tuning(
             lane,
             range(lane.info.k_max + 1),
-            fitting,
+            prompts,
             requests=self._concurrency,
             sampling=self._sampling,
             budget_s=budget_s,
+            plain=next((one for one in self._race.lanes if one.info.method == "ar"), None),
         )
         self._emit(self._tuning.turn())
         self._set_paused(False)

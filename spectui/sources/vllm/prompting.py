@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -83,9 +84,17 @@ def prompt_ids(reader: Reads, prompt: Prompt, chat: Chat | None = None, answers:
     return ids
 
 
-def fitting_ids(lane: Lane, prompts: Sequence[Prompt], chat: Chat, room: int) -> list[list[int]]:
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """A prompt of a set as a lane takes it."""
+
+    ids: list[int]
+    category: str = ""
+
+
+def fitting(lane: Lane, prompts: Sequence[Prompt], chat: Chat, room: int) -> list[Fitting]:
     """The prompts that a lane takes and has ``room`` tokens for an answer to; of a conversation the first turn."""
-    fitting = []
+    found = []
     for prompt in prompts:
         try:
             ids = prompt_ids(lane, prompt, chat)
@@ -93,8 +102,8 @@ def fitting_ids(lane: Lane, prompts: Sequence[Prompt], chat: Chat, room: int) ->
             logger.warning("a prompt is left out: %s", error)
             continue
         if len(ids) + room < lane.max_model_len:
-            fitting.append(ids)
-    return fitting
+            found.append(Fitting(ids, prompt.category))
+    return found
 
 
 def conversation(prompt: Prompt, answers: Sequence[str] = ()) -> list[Message]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from spectui.core.acceptance import AcceptanceCounter
 from spectui.core.cost import CostModel, Observed, StepTime, held_out
-from spectui.core.tuner import UNKNOWN, Elimination
+from spectui.core.paired import UNKNOWN, PromptSet
+from spectui.core.tuner import PLAIN, Search
 from spectui.events import KFigure, Sampling, Step, TuneEnded, TuneTurn, TuneWhy
 from spectui.sources.vllm.lane import Lane
+from spectui.sources.vllm.prompting import Fitting
+from spectui.sources.vllm.steady import Numbered, Piece
 
-PIECE_TOKENS = 64
+PIECE_TOKENS = 32
 """Tokens that each request of a measurement generates."""
 
 
@@ -49,23 +53,25 @@ class _Sums:
 class Tuning:
     """The search for one idle lane at one concurrency.
 
-    A turn gives the next ``requests`` prompts to every K that is still in the running. Steps of the prompt phase count
-    as the others do: they are part of what a user waits for, and the same for every K.
+    A turn gives the same prompts to AR, where a lane of it is at hand, and to every K that is still in the running,
+    each with ``requests`` in flight all the time (`Piece`). Steps of the prompt phase count as the others do: they are
+    part of what a user waits for, and the same for every K.
 
     Attributes:
         lane: The lane that is tuned.
-        spent_ns: Time of the engine steps so far.
+        spent_ns: Time of the engine steps so far, AR's included.
     """
 
     def __init__(
         self,
         lane: Lane,
         ks: Sequence[int],
-        prompts: Sequence[Sequence[int]],
+        prompts: Sequence[Fitting],
         *,
         requests: int,
         sampling: Sampling,
         budget_s: float,
+        plain: Lane | None = None,
         piece_tokens: int = PIECE_TOKENS,
         sweep_turns: int | None = None,
     ) -> None:
@@ -74,82 +80,88 @@ class Tuning:
         Args:
             lane: An idle lane.
             ks: Every K to try, each from 0 to the lane's K_max.
-            prompts: Prompts as ids.
+            prompts: What to generate from.
             requests: Requests in flight.
             sampling: How to sample; its length is replaced by a fixed one.
             budget_s: Time of engine steps after which no turn begins.
+            plain: An idle AR lane on the same target, None where there is none.
             piece_tokens: Tokens that each request generates in a turn.
             sweep_turns: Measure every K in so many turns, whatever they show, instead of searching.
 
         Raises:
             ValueError: Nothing to try, or nothing to try it on.
         """
-        if not prompts:
-            raise ValueError("tuning needs at least one prompt")
         if wrong := [k for k in ks if not 0 <= k <= lane.info.k_max]:
             raise ValueError(f"{lane.info.title} was built for K from 0 to {lane.info.k_max}, not for {wrong[0]}")
         self.lane = lane
+        self._plain = plain
         self._prompts = prompts
         self._requests = requests
-        self._sampling = replace(sampling, max_tokens=piece_tokens, ignore_eos=True, stop=())
+        self._sampling = sampling
+        self._piece_tokens = piece_tokens
         self._budget_ns = budget_s * 1e9
-        self._sums = {k: _Sums() for k in ks}
-        self._elimination = Elimination(tuple(ks), keep_all=sweep_turns is not None)
+        self._sums = {k: _Sums() for k in (PLAIN, *ks)}
+        self._search = Search(tuple(ks), PromptSet([one.category for one in prompts]), keep_all=sweep_turns is not None)
         self._sweep_turns = sweep_turns
         self._k_before = lane.k
+        self._dice = random.Random(0)
         self._queue: list[int] = []
-        self._rates: dict[int, float] = {}
-        self._piece = _Sums()
+        self._drawn: list[Numbered] = []
+        self._piece: Piece | None = None
         self.spent_ns = 0
 
     @property
     def best(self) -> int:
         """The fastest K as far as is known; before the first turn the lane's own."""
-        return self._elimination.best if self._elimination.turns else self._k_before
+        best = self._search.best
+        return self._k_before if best is None else best
 
     @property
     def ended(self) -> TuneWhy | None:
         """Why the search is over, None while it is not."""
-        if self.lane.running or self._queue:
+        if self._queue or not self._search.turns:
             return None
-        if decided := self._elimination.decided:
-            return decided
         if self._sweep_turns is not None:
-            return "budget" if self._elimination.turns >= self._sweep_turns else None
-        return "budget" if self.spent_ns >= self._budget_ns and self._elimination.turns else None
+            return "budget" if self._search.turns >= self._sweep_turns else None
+        if decided := self._search.decided:
+            return decided
+        return self._search.out_of_time if self.spent_ns >= self._budget_ns else None
+
+    @property
+    def stepped(self) -> Lane:
+        """The lane whose engine takes the steps at the moment."""
+        return self._plain if self._plain is not None and self._queue[:1] == [PLAIN] else self.lane
 
     def step(self) -> TuneTurn | None:
         """Take one engine step; what is known when it ended a turn, else None."""
-        if not self.lane.running:
-            self._next_piece()
-        before = self.lane.clock_ns
-        steps = [event for event in self.lane.step() if isinstance(event, Step)]
-        time_ns = self.lane.clock_ns - before
-        self.spent_ns += time_ns
-        k = self._queue[0]
-        self._sums[k].add(steps, time_ns)
-        self._piece.add(steps, time_ns)
-        return None if self.lane.running else self._end_piece(k)
-
-    def _next_piece(self) -> None:
         if not self._queue:
-            running = self._elimination.running
-            # Back and forth, so that no K always has the same neighbour before it.
-            self._queue = list(running if self._elimination.turns % 2 == 0 else reversed(running))
-        self.lane.k = self._queue[0]
-        self._piece = _Sums()
-        first = self._elimination.turns * self._requests
-        for slot in range(self._requests):
-            ids = self._prompts[(first + slot) % len(self._prompts)]
-            self.lane.add(f"tune-{self._elimination.turns}.{self._queue[0]}.{slot}", slot, ids, self._sampling)
+            self._begin_turn()
+        k, lane = self._queue[0], self.stepped
+        if self._piece is None:
+            if k != PLAIN:
+                lane.k = k
+            self._piece = Piece(lane, self._drawn, sampling=self._sampling, tokens=self._piece_tokens)
+        before = lane.clock_ns
+        steps, time_ns = self._piece.step()
+        self.spent_ns += lane.clock_ns - before
+        if steps:
+            self._sums[k].add(steps, time_ns)
+        return self._end_piece(k, self._piece) if self._piece.over else None
 
-    def _end_piece(self, k: int) -> TuneTurn | None:
-        self._rates[k] = self._piece.tokens / self._piece.time_ns * 1e9
+    def _begin_turn(self) -> None:
+        numbers = self._search.draw(self._requests)
+        self._drawn = [(number, self._prompts[number].ids) for number in numbers]
+        self._queue = [*(() if self._plain is None else (PLAIN,)), *self._search.running]
+        # In any order: what wanders for some seconds then falls on no K more than on another.
+        self._dice.shuffle(self._queue)
+
+    def _end_piece(self, k: int, piece: Piece) -> TuneTurn | None:
+        self._search.add(k, piece.generations())
+        self._piece = None
         self._queue.pop(0)
         if self._queue:
             return None
-        self._elimination.add(self._rates)
-        self._rates = {}
+        self._search.end_turn()
         return self.turn()
 
     def turn(self) -> TuneTurn:
@@ -157,43 +169,54 @@ class Tuning:
         return TuneTurn(
             lane=self.lane.info.name,
             requests=self._requests,
-            turn=self._elimination.turns,
-            running=self._elimination.running,
+            turn=self._search.turns,
+            running=self._search.running,
             best=self.best,
             figures=self.figures(),
             spent_s=self.spent_ns / 1e9,
             budget_s=self._budget_ns / 1e9,
+            ar_tok_s=self._search.throughput(PLAIN).mean,
         )
 
     def end(self, why: TuneWhy, serve: Callable[[dict[int, int]], str] = lambda best: "") -> TuneEnded:
         """Leave the lane idle at the best K; ``serve`` makes a line to paste of the best K at the concurrency.
 
-        Before the end of the first turn nothing is known: the lane gets its K of before, and there is no line.
+        Where AR is faster than that K, the line is one without speculation. Before the end of the first turn nothing is
+        known: the lane gets its K of before, and there is no line.
         """
-        self.lane.abort()
+        for lane in (self.lane, self._plain):
+            if lane is not None:
+                lane.abort()
         self._queue.clear()
+        self._piece = None
         self.lane.k = self.best
-        line = serve({self._requests: self.best}) if self._elimination.turns else ""
-        return TuneEnded(self.lane.info.name, why, self.turn(), line)
+        turn = self.turn()
+        line = serve({self._requests: 0 if turn.ar_wins else self.best}) if self._search.turns else ""
+        return TuneEnded(self.lane.info.name, why, turn, line)
 
     def held_out(self) -> dict[int, float]:
         """Throughput of every K as the cost model has it without that K's own steps."""
-        measured = {k: sums for k, sums in self._sums.items() if sums.steps}
+        measured = self._measured
         observed = [Observed(k, sums.steps, sums.step_time) for k, sums in measured.items()]
         accepted = {k: [share or 0.0 for share in sums.acceptance.read().by_position] for k, sums in measured.items()}
         return {k: estimate * self._requests for k, estimate in held_out(observed, accepted).items()}
 
     def figures(self) -> tuple[KFigure, ...]:
         """What was measured at each K, and what the cost model says of it."""
-        measured = {k: sums for k, sums in self._sums.items() if sums.steps}
+        measured = self._measured
         observed = [Observed(k, sums.steps, sums.step_time) for k, sums in measured.items()]
         by_position = self._by_position()
         model = CostModel(observed) if observed else None
-        return tuple(self._figure(k, by_position, model) for k in sorted(self._sums))
+        return tuple(self._figure(k, by_position, model) for k in self._search.arms)
+
+    @property
+    def _measured(self) -> dict[int, _Sums]:
+        """The K that were measured, AR apart."""
+        return {k: sums for k, sums in self._sums.items() if sums.steps and k != PLAIN}
 
     def _by_position(self) -> list[float]:
         """Acceptance at each position, from the largest K that was measured so far."""
-        for k in sorted(self._sums, reverse=True):
+        for k in reversed(self._search.arms):
             found = self._sums[k].acceptance.read().by_position
             if found:
                 return [share or 0.0 for share in found]
@@ -201,21 +224,25 @@ class Tuning:
 
     def _figure(self, k: int, by_position: Sequence[float], model: CostModel | None) -> KFigure:
         sums = self._sums[k]
-        throughput = self._elimination.throughput(k)
-        speed_up = self._elimination.ratio(k, 0) if 0 in self._sums else UNKNOWN
+        throughput = self._search.throughput(k)
+        over_zero = self._search.ratio(k, 0) if 0 in self._sums else UNKNOWN
+        over_ar = self._search.ratio(k, PLAIN)
         time = sums.step_time if sums.steps else None
         acceptance = sums.acceptance.read()
         return KFigure(
             k=k,
-            running=k in self._elimination.running,
+            running=k in self._search.running,
             tok_s=throughput.mean,
             low=throughput.low,
             high=throughput.high,
-            speed_up=speed_up.mean,
+            speed_up=over_zero.mean,
             length=acceptance.length,
             by_position=acceptance.by_position,
             draft_s=time.draft if time and sums.timed else None,
             verify_s=time.verify if time and sums.timed else None,
             step_s=time.total if time else None,
             estimate_tok_s=model.throughput(k, by_position) * self._requests if model else None,
+            over_ar=over_ar.mean,
+            over_ar_low=over_ar.low,
+            over_ar_high=over_ar.high,
         )

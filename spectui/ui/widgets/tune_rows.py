@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from spectui.core.tuner import ENDED
+from spectui.core.tuner import verdict
 from spectui.events import KFigure, TuneEnded, TuneTurn
 from spectui.ui.cells import safe
 from spectui.ui.rows import EMPTY, Row, fit, row_width, spread
@@ -13,7 +13,7 @@ from spectui.ui.widgets.wrapping import wrap
 
 _DASH = "—"
 _ESTIMATE = "┃"
-_CELLS = {"95 %": 16, "over K=0": 8, "length": 6, "est.": 7}
+_CELLS = {"over K=0": 8, "95 %": 16, "over AR": 7, "length": 6, "est.": 7}
 COLUMNS = tuple(_CELLS)
 _LEAST_BAR = 12
 
@@ -107,6 +107,7 @@ def _texts(figure: KFigure) -> dict[str, str]:
     interval = _DASH if figure.low is None or figure.high is None else f"{figure.low:.1f} to {figure.high:.1f}"
     return {
         "95 %": interval,
+        "over AR": _number(figure.over_ar, ".2f"),
         "over K=0": _number(figure.speed_up, ".2f"),
         "length": _number(figure.length, ".2f"),
         "est.": _number(figure.estimate_tok_s, ".1f"),
@@ -114,16 +115,12 @@ def _texts(figure: KFigure) -> dict[str, str]:
 
 
 def _result(ended: TuneEnded, width: int) -> list[Row]:
+    said, how = verdict(ended.why, ended.last)
     if not ended.last.turn:
-        said = f"stopped before anything was measured: K stays {ended.last.best}"
         return [((line, "warn"),) for line in wrap(said, width)]
-    best = ended.last.best
-    figure = next((f for f in ended.last.figures if f.k == best), None)
-    gain = "" if figure is None or figure.speed_up is None or not best else f", {figure.speed_up:.2f} times K = 0"
-    verdict = f"best K = {best}" if best else "speculation does not pay here: best K = 0"
-    rows: list[Row] = [((verdict, "good"), (f"{gain}; {ENDED[ended.why]}", "text"))]
+    rows: list[Row] = [((said, "good"), (how, "text"))]
     if row_width(rows[0]) > width:
-        rows = [((line, "good"),) for line in wrap(f"{verdict}{gain}; {ENDED[ended.why]}", width)]
+        rows = [((line, "good"),) for line in wrap(f"{said}{how}", width)]
     return [*rows, EMPTY, *(((line, "text"),) for line in wrap(safe(ended.serve), width))]
 
 
