@@ -210,6 +210,7 @@ class Step:
         clock_ns: The lane clock after the engine step: the sum of the lane's own engine steps.
         draft_ns: The part of ``wall_ns`` spent in the drafter; None where it is not measured.
         verify_ns: The part of ``wall_ns`` spent in the target's forward pass; None where it is not measured.
+        disturbed: Whether other programs, or a GPU that was slowed down, held the engine step up.
     """
 
     lane: str
@@ -230,6 +231,7 @@ class Step:
     clock_ns: int
     draft_ns: int | None = None
     verify_ns: int | None = None
+    disturbed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,7 +373,8 @@ class KFigure:
 class TuneTurn:
     """Where the search for a lane's best K stands after ``turn`` turns with ``requests`` in flight.
 
-    ``ar_tok_s`` is what AR does on the same prompts, None where no AR lane was at hand.
+    ``ar_tok_s`` is what AR does on the same prompts, None where no AR lane was at hand; ``disturbed`` is the share of
+    what was measured so far, in time, that other programs held up and that a second try did not replace.
     """
 
     lane: str
@@ -383,6 +386,7 @@ class TuneTurn:
     spent_s: float
     budget_s: float
     ar_tok_s: float | None = None
+    disturbed: float = 0.0
 
     @property
     def ar_wins(self) -> bool:

@@ -37,6 +37,7 @@ class GpuSample:
         throttle: Why clocks are held down, in words; empty when they are not.
         pcie_receive: From the host (GPM).
         pcie_send: To the host (GPM).
+        foreign_share: Time that SMs were busy for other processes, lately.
     """
 
     index: int
@@ -58,6 +59,7 @@ class GpuSample:
     throttle: tuple[str, ...] | None = None
     pcie_receive: float | None = None
     pcie_send: float | None = None
+    foreign_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class HostSample:
         total: Memory of the host.
         engine_cores: Cores that the engine's threads kept busy since the sample before.
         other_cores: Cores that the rest of the process kept busy: screen, telemetry.
+        foreign_cores: Of the cores that the process may use, how many other programs kept busy; the hypervisor's own
+            use counts as theirs.
         load: Load average of the last minute.
         cores: Cores that the process may use.
         temperature_c: The hottest sensor of the processor.
@@ -87,6 +91,7 @@ class HostSample:
     temperature_c: float | None = None
     major_faults: float | None = None
     minor_faults: float | None = None
+    foreign_cores: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,3 +166,31 @@ def turn(best: int, running: tuple[int, ...], over_ar: float | None, low: float 
 )
 def test_what_a_search_came_to_is_one_sentence(state: TuneTurn, why: str, said: str) -> None:
     assert "".join(verdict(why, state)) == said  # type: ignore[arg-type]
+
+
+LANES_BESIDE_OTHERS = 12
+
+
+def test_measurements_that_other_programs_held_up_are_made_again() -> None:
+    """Another program slows the machine down for 2 s of every 10."""
+    for seed in range(LANES_BESIDE_OTHERS):
+        profile = Profile(seed)
+        tuning = search(profile, seed, busy=lambda now_ms: now_ms % 10_000 < 2_000)
+        truth = {k: profile.truth(k, 1) for k in range(profile.k_max + 1)}
+        assert truth[tuning.best] >= 0.97 * max(truth.values())
+        assert tuning.turn().disturbed < 0.05
+        figure = next(figure for figure in tuning.figures() if figure.k == tuning.best)
+        assert figure.tok_s == pytest.approx(truth[tuning.best], rel=0.15), "a third of it where they count"
+
+
+def test_on_a_machine_that_is_always_busy_nothing_is_made_again_and_it_is_said() -> None:
+    quiet = search(Profile(3), 3)
+    tuning = search(Profile(3), 3, busy=lambda now_ms: True)
+    turn = tuning.turn()
+    assert turn.disturbed == 1
+    assert turn.turn >= 2, "no time is lost on what cannot be had"
+    assert quiet.turn().disturbed == 0
+    assert verdict("budget", turn)[1].endswith(
+        "; other programs disturbed 100 % of the measurement: search again when the machine is quiet"
+    )
+    assert "disturbed" not in verdict("budget", quiet.turn())[1]

@@ -8,13 +8,16 @@ from __future__ import annotations
 import math
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from spectui.events import Event, LaneInfo, RequestFinished, Sampling, Step
 from spectui.sources.vllm.prompting import Fitting
 from spectui.sources.vllm.tuning import Tuning
 
 TOKENS = 32
+BUSY = 3.0
+"""How many times as long a step takes beside other programs."""
+
 DRIFT, DRIFT_MS = 0.06, 1500.0
 """A machine's speed wanders: by how much, as a standard deviation of the logarithm, and in what time."""
 
@@ -68,17 +71,23 @@ class Profile:
 
 
 class Machine:
-    """What all lanes run on: its speed wanders while any of them steps."""
+    """What all lanes run on: its speed wanders while any of them steps, and ``busy`` says of a moment in milliseconds
+    whether other programs use it too."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, busy: Callable[[float], bool] = lambda now_ms: False) -> None:
         self._dice = random.Random(seed)
         self._drift = 0.0
+        self._busy = busy
+        self.now_ms = 0.0
 
-    def takes_ns(self, step_ms: float, noise: float) -> int:
-        """How long a step takes that should take ``step_ms``."""
+    def takes_ns(self, step_ms: float, noise: float) -> tuple[int, bool]:
+        """How long a step takes that should take ``step_ms``, and whether other programs held it up."""
         kept = math.exp(-step_ms / DRIFT_MS)
         self._drift = self._drift * kept + self._dice.gauss(0, DRIFT) * math.sqrt(1 - kept * kept)
-        return round(step_ms * math.exp(self._drift + self._dice.gauss(0, noise)) * 1e6)
+        busy = self._busy(self.now_ms)
+        took_ms = step_ms * math.exp(self._drift + self._dice.gauss(0, noise)) * (BUSY if busy else 1)
+        self.now_ms += took_ms
+        return round(took_ms * 1e6), busy
 
 
 class TunedLane:
@@ -110,7 +119,7 @@ class TunedLane:
     def step(self) -> list[Event]:
         profile, batch = self._profile, len(self._requests)
         step_ms = profile.step_ms(self.k, batch, plain=not self.info.k_max)
-        wall_ns = self._machine.takes_ns(step_ms, profile.noise)
+        wall_ns, disturbed = self._machine.takes_ns(step_ms, profile.noise)
         self.clock_ns += wall_ns
         events: list[Event] = []
         for slot, state in list(self._requests.items()):
@@ -123,7 +132,7 @@ class TunedLane:
             events.append(
                 Step(
                     self.info.name, str(slot), slot, index, self.k, drafted, verified - 1, ids, cut, own, None,
-                    ("",) * verified, ("",) * self.k, batch, wall_ns, self.clock_ns,
+                    ("",) * verified, ("",) * self.k, batch, wall_ns, self.clock_ns, disturbed=disturbed,
                 )
             )  # fmt: skip
             state[1], state[2] = place + count, index + 1
@@ -133,9 +142,16 @@ class TunedLane:
         return events
 
 
-def search(profile: Profile, seed: int, *, requests: int = 1, budget_s: float = 300.0) -> Tuning:
+def search(
+    profile: Profile,
+    seed: int,
+    *,
+    requests: int = 1,
+    budget_s: float = 300.0,
+    busy: Callable[[float], bool] = lambda now_ms: False,
+) -> Tuning:
     """A whole search on the profile, ended."""
-    machine = Machine(seed)
+    machine = Machine(seed, busy)
     lane, plain = TunedLane(profile, machine), TunedLane(profile, machine, plain=True)
     prompts = [Fitting([number], category) for number, category in enumerate(profile.categories)]
     tuning = Tuning(

@@ -13,7 +13,7 @@ from typing import Any
 
 from demos.drafters.evaluate import MAX_TOKENS
 from spectui.bench.harness import Case, Measurement, Sample, Samples, interleave
-from spectui.bench.workload import Work, race_once
+from spectui.bench.workload import Work, tapped_once
 from spectui.events import Event, Prompt, Step
 from spectui.sources.vllm.compat import without_collections
 from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
@@ -143,7 +143,7 @@ def _measure(lane: Lane, prompt: Prompt) -> dict[str, Any]:
         if isinstance(event, Step):
             steps.append(event)
 
-    sample = race_once([lane], Work((prompt,)), MAX_TOKENS, keep)[lane.info.name]
+    sample = tapped_once(lane, Work((prompt,)), MAX_TOKENS, keep)
     return {"ids": [token for step in steps for token in step.emitted], "seconds": sample.seconds, "steps": len(steps)}
 
 

@@ -109,7 +109,7 @@ def _screen(options: argparse.Namespace) -> dict[str, Any]:
             child.close()
     clocks = ("lane clock", "wall clock", *(name for name in first["lanes"]))
     ratios = {clock: _spread(measured.ratio(f"screen, {clock}", f"headless, {clock}")) for clock in clocks}
-    return {"screen": {"ratios": ratios, "startup": startup, "latency": latency}}
+    return {"screen": {"ratios": ratios, "startup": startup, "latency": latency, "busy": _busy(measured)}}
 
 
 def _latency(screen: Child) -> dict[str, Any]:
@@ -191,7 +191,9 @@ def _tap(lanes: list[Any], work: Work, mailbox: Mailbox, repetitions: int) -> di
             Case(f"{lane.info.name}, tap off", partial(off, lane)),
         ]
     measured = interleave(cases, repetitions, progress=say)
-    return {lane.info.name: _spread(measured.ratio(f"{lane.info.name} on", f"{lane.info.name} off")) for lane in lanes}
+    names = [lane.info.name for lane in lanes]
+    ratios = {name: _spread(measured.ratio(f"{name} on", f"{name} off")) for name in names}
+    return {"ratios": ratios, "busy": _busy(measured)}
 
 
 def _race(lanes: list[Any], work: Work, repetitions: int) -> dict[str, Any]:
@@ -210,6 +212,7 @@ def _race(lanes: list[Any], work: Work, repetitions: int) -> dict[str, Any]:
     return {
         "ratios": {name: _spread(measured.ratio(f"{name} in the race", f"{name} alone")) for name in names},
         "tok_s": {name: _spread(measured.rate(f"{name} alone")) for name in names},
+        "busy": _busy(measured),
     }
 
 
@@ -221,7 +224,11 @@ def _telemetry(lanes: list[Any], work: Work, mailbox: Mailbox, repetitions: int)
 
     def raced(label: str) -> dict[str, Any]:
         samples = race_once(lanes, work, PIECE_TOKENS)
-        together = Sample(sum(one.tokens for one in samples.values()), sum(one.seconds for one in samples.values()))
+        together = Sample(
+            sum(one.tokens for one in samples.values()),
+            sum(one.seconds for one in samples.values()),
+            any(one.disturbed for one in samples.values()),
+        )
         return {label: together}
 
     def on() -> dict[str, Any]:
@@ -239,7 +246,13 @@ def _telemetry(lanes: list[Any], work: Work, mailbox: Mailbox, repetitions: int)
 
     cases = [Case("telemetry on", on), Case("telemetry off", partial(raced, "unsampled"))]
     measured = interleave(cases, repetitions * PIECES, progress=say)
-    return {"ratio": _spread(measured.ratio("sampled", "unsampled")), "core_share": spent_ns / wall_ns}
+    ratio = _spread(measured.ratio("sampled", "unsampled"))
+    return {"ratio": ratio, "core_share": spent_ns / wall_ns, "busy": _busy(measured)}
+
+
+def _busy(measured: Measurement) -> dict[str, int]:
+    """How many repetitions other programs disturbed: those that were measured again, and those that count."""
+    return {"repeated": measured.repeated, "disturbed": measured.disturbed}
 
 
 def _passed_on(options: argparse.Namespace) -> list[str]:

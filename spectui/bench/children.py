@@ -122,7 +122,8 @@ class Child:
         return self._answer()
 
     def race(self) -> dict[str, Any]:
-        """One round: ``lanes`` maps names to (tokens, lane time in ns), ``wall_ns`` is the round's wall time."""
+        """One round: ``lanes`` maps names to (tokens, lane time in ns), ``wall_ns`` is the round's wall time,
+        ``disturbed`` whether other programs used the cores."""
         return self._ask("round", "the end of a round")
 
     def samples(self) -> dict[str, Sample]:
@@ -132,8 +133,8 @@ class Child:
         tokens = sum(count for count, _ in lanes.values())
         clock_ns = sum(clock for _, clock in lanes.values())
         return {
-            f"{self.mode}, lane clock": Sample(tokens, clock_ns / 1e9),
-            f"{self.mode}, wall clock": Sample(tokens, answer["wall_ns"] / 1e9),
+            f"{self.mode}, lane clock": Sample(tokens, clock_ns / 1e9, answer["disturbed"]),
+            f"{self.mode}, wall clock": Sample(tokens, answer["wall_ns"] / 1e9, answer["disturbed"]),
             **{f"{self.mode}, {name}": Sample(count, clock / 1e9) for name, (count, clock) in lanes.items()},
         }
 

@@ -6,19 +6,23 @@ import importlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 from spectui.cli import RunError, UsageError
+from spectui.core.jump import Emitted
 from spectui.events import LaneInfo
 from spectui.runtime.outcome import without_log
 from spectui.runtime.run import log_file
 from spectui.runtime.silence import quiet_output
+from spectui.runtime.threads import has_nvidia_gpu
 from spectui.sources.vllm.compat import reclaim, without_collections
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import explain, explain_death, explain_import, explain_target
 from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.prompting import PromptRefusedError
+from spectui.telemetry.sampler import Sampler, open_readers
 
 logger = logging.getLogger(__name__)
 
@@ -94,5 +98,26 @@ def engines(config: HostConfig) -> Iterator[Engines]:
         RunError: The target cannot be had, or no log can be kept.
     """
     path = log_file()
-    with quiet_output(path):
+    with quiet_output(path), _watched_gpu():
         yield Engines(config, path)
+
+
+@contextmanager
+def _watched_gpu() -> Iterator[None]:
+    """The lanes mark steps in which their GPU was held back: somebody has to look at it."""
+    if not has_nvidia_gpu():
+        yield
+        return
+    sampler = Sampler(partial(open_readers, None))
+    sampler.start(_Nobody())
+    try:
+        yield
+    finally:
+        sampler.stop()
+
+
+class _Nobody:
+    """A sink for samples that nobody shows."""
+
+    def emit(self, event: Emitted) -> None:
+        pass

@@ -19,10 +19,12 @@ ENGINE_VARIABLES = ("OMP_NUM_THREADS", "LD_PRELOAD", "VLLM_CPU_OMP_THREADS_BIND"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One run of one case: a fixed number of completion tokens, and the seconds that they took."""
+    """One run of one case: a fixed number of completion tokens, and the seconds that they took; ``disturbed`` says
+    whether other programs held it up."""
 
-    tokens: int
+    tokens: float
     seconds: float
+    disturbed: bool = False
 
     @property
     def rate(self) -> float:
@@ -58,9 +60,12 @@ class Spread:
 
 @dataclass(slots=True)
 class Measurement:
-    """All counted samples by name, turn after turn."""
+    """All counted samples by name, turn after turn. ``repeated`` turns were disturbed and measured again; the
+    ``disturbed`` ones were disturbed too and count, because it had been tried often enough."""
 
     samples: dict[str, list[Sample]] = field(default_factory=dict)
+    repeated: int = 0
+    disturbed: int = 0
 
     def add(self, samples: Samples) -> None:
         for name, sample in samples.items():
@@ -85,16 +90,26 @@ def interleave(
 ) -> Measurement:
     """Run every case ``repetitions`` times in turn, after ``warm_up`` turns that do not count.
 
-    Every other turn runs backwards, so that no case always has the same neighbour before it.
+    Every other turn runs backwards, so that no case always has the same neighbour before it. A turn that other programs
+    disturbed is run again, as long as that does not make more than twice the work.
     """
     measurement = Measurement()
-    for turn in range(-warm_up, repetitions):
+    turn = -warm_up
+    while turn < repetitions:
         label = "warm-up" if turn < 0 else f"{turn + 1}/{repetitions}"
+        taken: list[Samples] = []
         for case in cases if turn % 2 == 0 else tuple(reversed(cases)):
             progress(f"{label}  {case.name}")
-            samples = case.run()
-            if turn >= 0:
+            taken.append(case.run())
+        if turn >= 0:
+            disturbed = any(sample.disturbed for samples in taken for sample in samples.values())
+            if disturbed and measurement.repeated < repetitions:
+                measurement.repeated += 1
+                continue
+            measurement.disturbed += disturbed
+            for samples in taken:
                 measurement.add(samples)
+        turn += 1
     return measurement
 
 

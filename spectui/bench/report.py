@@ -29,7 +29,7 @@ def calibration_lines(result: dict[str, Any]) -> list[str]:
         "",
     ]
     if tap := result.get("tap"):
-        lines += ["(a) tap on / tap off, same engine", *_rows(tap), ""]
+        lines += ["(a) tap on / tap off, same engine", *_rows(tap["ratios"]), ""]
     if screen := result.get("screen"):
         lines += ["(b) full screen at 120x36 / headless", *_rows(screen["ratios"]), ""]
     if race := result.get("race"):
@@ -55,7 +55,20 @@ def calibration_lines(result: dict[str, Any]) -> list[str]:
             "(f) telemetry at 10 samples a second, on / off, all lanes by lane clock",
             *_rows({"all lanes": telemetry["ratio"]}),
             f"    {'the sampler computes':<22} {telemetry['core_share']:.2%} of one core",
+            "",
         ]
+    lines += _busy_lines([result[part]["busy"] for part in ("tap", "screen", "race", "telemetry") if part in result])
+    return lines
+
+
+def _busy_lines(parts: Sequence[Mapping[str, int]]) -> list[str]:
+    """What other programs did to the measurement."""
+    repeated, left = (sum(part[name] for part in parts) for name in ("repeated", "disturbed"))
+    if not repeated and not left:
+        return ["no repetition was disturbed by other programs"]
+    lines = [f"disturbed by other programs: {repeated} repetitions, which were measured again"] if repeated else []
+    if left:
+        lines.append(f"disturbed by other programs, and counted: {left} repetitions; measure again when it is quiet")
     return lines
 
 

@@ -58,7 +58,8 @@ class Found:
     """One search: a lane at one concurrency; ``category`` is empty for all prompts together.
 
     ``running`` are the K that could not be told apart, or the best one alone. ``ar_tok_s`` is AR's throughput beside
-    them. ``remembered`` says that lanes will begin with the best K.
+    them, ``disturbed`` the share of the measurement that other programs held up. ``remembered`` says that lanes will
+    begin with the best K.
     """
 
     lane: str
@@ -74,12 +75,22 @@ class Found:
     remembered: bool = False
     running: tuple[int, ...] = ()
     ar_tok_s: float | None = None
+    disturbed: float = 0.0
 
     @property
     def last(self) -> TuneTurn:
         """Where the search stood at its end."""
         return TuneTurn(
-            self.lane, self.requests, self.turns, self.running, self.best, self.figures, self.spent_s, 0, self.ar_tok_s
+            self.lane,
+            self.requests,
+            self.turns,
+            self.running,
+            self.best,
+            self.figures,
+            self.spent_s,
+            0,
+            self.ar_tok_s,
+            self.disturbed,
         )
 
 
@@ -295,6 +306,7 @@ def _found(turn: TuneTurn, why: TuneWhy, spec: LaneSpec, category: str) -> Found
         category=category,
         running=turn.running,
         ar_tok_s=turn.ar_tok_s,
+        disturbed=turn.disturbed,
     )
 
 

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from spectui.bench.harness import Sample
+from spectui.core.disturbance import DOUBTFUL
 from spectui.events import Event, Prompt, Sampling, Step
 from spectui.sources.vllm.config import Chat
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.prompting import prompt_ids
-from spectui.sources.vllm.race import Race
+from spectui.sources.vllm.race import furthest_behind
+from spectui.sources.vllm.steady import Piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +29,22 @@ def fixed_length(tokens: int) -> Sampling:
     return Sampling(max_tokens=tokens, ignore_eos=True)
 
 
-def race_once(
-    lanes: Sequence[Lane], work: Work, tokens: int, sink: Callable[[Event], None] = lambda event: None
-) -> dict[str, Sample]:
-    """Race the lanes over the prompts; a sample for each lane, by its lane clock."""
-    race = Race(lanes, work.chat)
+def race_once(lanes: Sequence[Lane], work: Work, tokens: int) -> dict[str, Sample]:
+    """Race the lanes, all prompts in flight all the time; a sample for each lane, by its lane clock."""
+    pieces: dict[str, Piece] = {}
     started = {lane.info.name: lane.clock_ns for lane in lanes}
-    emitted = dict.fromkeys(started, 0)
-    for event in race.begin(work.prompts, fixed_length(tokens)):
-        sink(event)
-    while (lane := race.next_lane()) is not None:
-        for event in lane.step():
-            sink(event)
-            if isinstance(event, Step):
-                emitted[event.lane] += len(event.emitted)
-    return {
-        lane.info.name: Sample(emitted[lane.info.name], (lane.clock_ns - started[lane.info.name]) / 1e9)
-        for lane in lanes
-    }
+    for lane in lanes:
+        ids = [(number, prompt_ids(lane, prompt, work.chat)) for number, prompt in enumerate(work.prompts)]
+        pieces[lane.info.name] = Piece(lane, ids, sampling=fixed_length(tokens), tokens=tokens)
+    while (behind := furthest_behind((lane, started[lane.info.name]) for lane in lanes)) is not None:
+        pieces[behind.info.name].step()
+    return {name: _measured(piece) for name, piece in pieces.items()}
+
+
+def _measured(piece: Piece) -> Sample:
+    generations = [generation for _, generation in piece.generations()]
+    tokens, seconds, _ = map(sum, zip(*generations, strict=True))
+    return Sample(tokens, seconds, piece.disturbed)
 
 
 def untapped_once(lane: Lane, work: Work, tokens: int) -> Sample:
@@ -52,21 +52,25 @@ def untapped_once(lane: Lane, work: Work, tokens: int) -> Sample:
     ids = [prompt_ids(lane, prompt, work.chat) for prompt in work.prompts]
     with lane.untapped(ids, fixed_length(tokens)) as step:
         emitted = 0
+        lane.waits.begin()
         start = time.perf_counter_ns()
         while (outputs := step()) is not None:
             emitted += sum(len(output.outputs[0].token_ids) for output in outputs)
-        return Sample(emitted, (time.perf_counter_ns() - start) / 1e9)
+        wall_ns = time.perf_counter_ns() - start
+        return Sample(emitted, wall_ns / 1e9, lane.waits.disturbed(wall_ns))
 
 
 def tapped_once(lane: Lane, work: Work, tokens: int, sink: Callable[[Event], None]) -> Sample:
     """The same work with the tap, every event handed over; by the wall clock, as `untapped_once`."""
     for slot, prompt in enumerate(work.prompts):
         lane.add(f"tapped-{slot}", slot, prompt_ids(lane, prompt, work.chat), fixed_length(tokens))
-    emitted = 0
+    emitted = disturbed_ns = 0
     start = time.perf_counter_ns()
     while lane.running:
         for event in lane.step():
             sink(event)
             if isinstance(event, Step):
                 emitted += len(event.emitted)
-    return Sample(emitted, (time.perf_counter_ns() - start) / 1e9)
+                disturbed_ns += event.wall_ns // event.batch if event.disturbed else 0
+    wall_ns = time.perf_counter_ns() - start
+    return Sample(emitted, wall_ns / 1e9, disturbed_ns > DOUBTFUL * wall_ns)

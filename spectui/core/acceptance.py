@@ -81,6 +81,11 @@ class AcceptanceCounter:
             if not self._pairs[oldest]:
                 del self._pairs[oldest]
 
+    def include(self, other: AcceptanceCounter) -> None:
+        """Count what another one has counted; neither has a window."""
+        for pair, count in other._pairs.items():
+            self._pairs[pair] = self._pairs.get(pair, 0) + count
+
     def read(self) -> Acceptance:
         """The counts as they stand. Costs O(distinct (drafted, accepted) pairs), not O(steps)."""
         longest = max((drafted for drafted, _ in self._pairs), default=0)

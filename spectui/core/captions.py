@@ -12,7 +12,8 @@ LOOK = "for one look at the model"
 def lane_sentence(lane: LaneView) -> str:
     """About the last step of the shown request, or about the whole round when the lane is done; empty before."""
     if lane.requests and not lane.active:
-        return finished_sentence(lane.emitted, lane.round_s, lane.speedup if lane.info.k_max else None)
+        faster = finished_sentence(lane.emitted, lane.round_s, lane.speedup if lane.info.k_max else None)
+        return f"{faster}; other programs disturbed it" if lane.disturbed else faster
     past = lane.history.at(lane.history.last) if lane.history else None
     return step_sentence(past.step) if past else ""
 

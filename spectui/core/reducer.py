@@ -63,6 +63,12 @@ def _step(state: RunState, event: ev.Step) -> None:
     if lane is None:
         return
     lane.revision += 1
+    if event.clock_ns != lane.clock_ns:
+        # The first request of an engine step speaks for all of them.
+        state.disturbance.recent.append(event.disturbed)
+        for sums in (lane, lane.round):
+            sums.stepped_ns += event.wall_ns
+            sums.disturbed_ns += event.wall_ns if event.disturbed else 0
     lane.clock_ns = event.clock_ns
     lane.batch = event.batch
     lane.emitted += len(event.emitted)

@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from spectui.core.acceptance import AcceptanceCounter
+from spectui.core.disturbance import DisturbanceMeter
 from spectui.core.history import History
 from spectui.core.ledger import LedgerRow
 from spectui.core.losslessness import Comparison
@@ -70,7 +71,8 @@ class RoundTotals:
     """A lane's sums since the round began; ``start_ns`` is the lane clock at that moment.
 
     ``k`` is that of the last step, None before the first; ``k_changes`` are (lane time of the round in ns, new K);
-    ``gap`` says that steps of the round are missing.
+    ``gap`` says that steps of the round are missing; of the ``stepped_ns`` of its engine steps ``disturbed_ns`` were
+    disturbed.
     """
 
     start_ns: int = 0
@@ -83,6 +85,8 @@ class RoundTotals:
     series: RateSeries = field(default_factory=RateSeries)
     traffic: TrafficMeter = field(default_factory=TrafficMeter)
     gap: bool = False
+    stepped_ns: int = 0
+    disturbed_ns: int = 0
     k: int | None = None
     k_changes: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=K_CHANGES))
     requests: dict[int, RequestState] = field(default_factory=dict)
@@ -96,7 +100,8 @@ class RoundTotals:
 class LaneState:
     """Everything about a lane. ``revision`` moves with every change, so that unchanged views are not built again;
     ``memory`` is None until the lane's engine stands; ``unseen_ns`` is how much of the lane clock ran before what is
-    known here; ``k_source`` is where ``k`` comes from, None where that is not known."""
+    known here; ``k_source`` is where ``k`` comes from, None where that is not known; of the ``stepped_ns`` of its
+    engine steps ``disturbed_ns`` were disturbed."""
 
     info: LaneInfo
     k: int
@@ -107,6 +112,8 @@ class LaneState:
     unseen_ns: int = 0
     emitted: int = 0
     preemptions: int = 0
+    stepped_ns: int = 0
+    disturbed_ns: int = 0
     batch: int = 0
     failed: str | None = None
     memory: LaneMemory | None = None
@@ -135,6 +142,7 @@ class RunState:
     ``notices`` counts them, so that the same sentence said twice is news twice; ``fault`` is why the source as a whole
     gave up, None while it lives; ``tuning`` is where the last search for a best K stands, or how it ended;
     ``inspected`` is the step that was looked at last; ``machine`` is what the telemetry says;
+    ``disturbance`` is how much of the last steps other programs held up;
     ``paused`` is the run's own pause, also in a replay, whose pause is the playhead's;
     ``playhead`` and ``marks`` are a replay's, None of a live run;
     ``recording`` is the file that the run is recorded to.
@@ -154,6 +162,7 @@ class RunState:
     tuning: TuneTurn | TuneEnded | None = None
     inspected: Inspected | None = None
     machine: MachineState = field(default_factory=MachineState)
+    disturbance: DisturbanceMeter = field(default_factory=DisturbanceMeter)
     playhead: Playhead | None = None
     marks: PlaybackMarks | None = None
     recording: str | None = None

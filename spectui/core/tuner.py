@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
+from spectui.core.disturbance import DOUBTFUL
 from spectui.core.paired import DROPPED, SHOWN, UNKNOWN, Arm, Estimate, Interval, PromptSet, Visit
 from spectui.events import KFigure, TuneTurn, TuneWhy
 
@@ -46,9 +47,16 @@ def verdict(why: TuneWhy, turn: TuneTurn) -> tuple[str, str]:
     doubt = ""
     if len(turn.running) > 1 and why in ("budget", "cancelled"):
         doubt = f"; K = {_several(turn.running)} cannot be told apart so far"
+    if turn.disturbed >= DOUBTFUL:
+        doubt += f"; {disturbed_part(turn)}: search again when the machine is quiet"
     if turn.ar_wins:
         return "do not speculate: AR is faster", f"; the best K is {best}{gain}; {ENDED[why]}{doubt}"
     return f"best K = {best}", f"{gain}; {ENDED[why]}{doubt}"
+
+
+def disturbed_part(turn: TuneTurn) -> str:
+    """How much of a search other programs held up, for people."""
+    return f"other programs disturbed {turn.disturbed * 100:.0f} % of the measurement"
 
 
 def _gain(figure: KFigure) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spectui.core.acceptance import Acceptance
+from spectui.core.disturbance import DOUBTFUL, Disturbance
 from spectui.core.history import History
 from spectui.core.ledger import LedgerRow
 from spectui.core.losslessness import Divergence
@@ -47,6 +48,8 @@ class LaneView:
         recent_tok_s: The same over the last two seconds of lane time.
         naive_tok_s: What a meter that counts stream chunks would say.
         speedup: ``tok_s`` over AR's in the same round, None without an AR lane that has a figure.
+        disturbed: Whether other programs held the lane, or AR beside it, up in this round, so that ``speedup`` is not
+            that of the machine alone.
         acceptance: Over everything the lane has done; ``window`` over its last steps.
         costs: What its steps took at each K; grows.
         stream: Tokens of the shown request, None before it starts; ``history`` has its steps, and grows.
@@ -73,6 +76,7 @@ class LaneView:
     recent_tok_s: float | None
     naive_tok_s: float | None
     speedup: float | None
+    disturbed: bool
     acceptance: Acceptance
     window: Acceptance
     costs: StepCosts
@@ -101,7 +105,7 @@ class RunView:
     up, None while it lives; ``tuning`` is where the last search for a best K stands, or how it ended;
     ``inspected`` is the step that was looked at last; ``telemetry`` is what the machine says, None before its
     first sample; ``memory`` is who holds what; ``playhead`` and ``marks`` are a replay's, None of a
-    live run; ``recording`` is the file that the run is recorded to.
+    live run; ``recording`` is the file that the run is recorded to; ``disturbance`` is None when all is well.
     """
 
     revision: int
@@ -127,6 +131,7 @@ class RunView:
     marks: PlaybackMarks | None = None
     recording: str | None = None
     goes_on: bool = False
+    disturbance: Disturbance | None = None
 
 
 class Viewer:
@@ -152,8 +157,7 @@ class Viewer:
 
     def _build(self, reference: LaneState | None) -> RunView:
         state = self._state
-        ar_tok_s = _tok_s(reference) if reference else None
-        lanes = tuple(self._lane(name, lane, ar_tok_s) for name, lane in state.lanes.items())
+        lanes = tuple(self._lane(name, lane, reference) for name, lane in state.lanes.items())
         return RunView(
             revision=state.events,
             target=state.started.target if state.started else "",
@@ -178,13 +182,16 @@ class Viewer:
             playhead=state.playhead,
             marks=state.marks,
             recording=state.recording,
+            disturbance=state.disturbance.read(reversed(state.machine.past)),
         )
 
-    def _lane(self, name: str, lane: LaneState, ar_tok_s: float | None) -> LaneView:
+    def _lane(self, name: str, lane: LaneState, reference: LaneState | None) -> LaneView:
         tok_s = _tok_s(lane)
+        ar_tok_s = _tok_s(reference) if reference else None
         speedup = tok_s / ar_tok_s if tok_s is not None and ar_tok_s else None
-        cached = self._lanes.get(name)
-        if cached and cached.revision == lane.revision and cached.speedup == speedup and cached.slot == self.slot:
+        disturbed = _disturbed(lane) or (reference is not None and _disturbed(reference))
+        cached, now = self._lanes.get(name), (lane.revision, speedup, disturbed, self.slot)
+        if cached and now == (cached.revision, cached.speedup, cached.disturbed, cached.slot):
             return cached
         totals = lane.round
         request = totals.requests.get(self.slot)
@@ -206,6 +213,7 @@ class Viewer:
             recent_tok_s=totals.recent.read(),
             naive_tok_s=per_second(totals.chunks.chunks, totals.elapsed_ns),
             speedup=speedup,
+            disturbed=disturbed,
             acceptance=lane.acceptance.read(),
             window=lane.window.read(),
             costs=lane.costs,
@@ -229,6 +237,10 @@ class Viewer:
 
 def _tok_s(lane: LaneState) -> float | None:
     return per_second(lane.round.emitted, lane.round.elapsed_ns)
+
+
+def _disturbed(lane: LaneState) -> bool:
+    return lane.round.disturbed_ns > DOUBTFUL * lane.round.stepped_ns
 
 
 def _telemetry(state: MachineState) -> MachineView | None:

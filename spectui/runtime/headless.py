@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any, TextIO
 
 from spectui.commands import NextPrompt
+from spectui.core.disturbance import DOUBTFUL
 from spectui.core.jump import Emitted, Jumped
 from spectui.core.rates import per_second
 from spectui.core.reducer import reduce
@@ -140,6 +141,7 @@ def lane_summary(lane: LaneState, reference: LaneState | None) -> dict[str, Any]
         "drafted": acceptance.drafted,
         "accepted": acceptance.accepted,
         "drafted_steps": acceptance.steps,
+        "disturbed_share": lane.disturbed_ns / lane.stepped_ns if lane.stepped_ns else None,
         "failed": lane.failed,
     }
 
@@ -170,6 +172,13 @@ def table(state: RunState) -> list[str]:
             f"{_figure(s['acceptance_length'], '.2f'):>7} {_figure(s['draft_acceptance_rate'], '.2f'):>6}  "
             f"{s['k_source'] or DASH}"
         )
+    if disturbed := [
+        f"{lane.info.name} {lane.disturbed_ns / lane.stepped_ns * 100:.0f} %"
+        for lane in state.lanes.values()
+        if lane.disturbed_ns > DOUBTFUL * lane.stepped_ns
+    ]:
+        held_up = ", ".join(disturbed)
+        rows += ["", f"other programs disturbed the run ({held_up} of the time): measure again on a quiet machine"]
     return [visible(row) for row in rows]
 
 

@@ -3,7 +3,8 @@
 Says on a pipe how far the lanes are, one line of JSON a stage, and what failed. Reads orders, one a line, from another
 pipe, and answers each with a line:
 
-* ``round``: race the prompt once; answers tokens and lane time of every lane, and the wall time of the round.
+* ``round``: race the prompt once; answers tokens and lane time of every lane, the wall time of the round, and whether
+  other programs used the cores meanwhile.
 * ``figures``: answers event-loop lag, frame times, the moments when the key ``w`` reached its handler and when a K
   changed, and the time of engine steps, all since the last ``figures``.
 
@@ -28,11 +29,16 @@ from spectui.runtime import logs
 from spectui.runtime.scratch import temporary_folder
 from spectui.runtime.terminal import finish, owned_terminal
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
+from spectui.samples import TelemetrySample
 from spectui.sources.base import Source
 from spectui.sources.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from spectui.ui.frames import FrameFigures
+
+
+FOREIGN_CORES = 0.25
+"""Cores that other programs use on average in a disturbed round; the conductor, which reads the screen, is one."""
 
 
 class Stopwatch(Mailbox):
@@ -47,6 +53,7 @@ class Stopwatch(Mailbox):
         self._first: dict[str, int] = {}
         self._lanes: dict[str, list[int]] = {}
         self._clocks: dict[str, int] = {}
+        self._foreign: list[float] = []
         self.k_changed_ns: list[int] = []
         self.step_ns: list[int] = []
 
@@ -61,9 +68,20 @@ class Stopwatch(Mailbox):
             case RoundStarted():
                 self._began = time.monotonic_ns()
                 self._lanes = {}
+                self._foreign = []
+            case TelemetrySample() if event.host.foreign_cores is not None:
+                self._foreign.append(event.host.foreign_cores)
             case RoundFinished() if self._measuring:
                 self._measuring = False
-                self.answer({"lanes": self._lanes, "wall_ns": self._ended - self._began, "first_ns": self._first})
+                self.answer(
+                    {
+                        "lanes": self._lanes,
+                        "wall_ns": self._ended - self._began,
+                        "first_ns": self._first,
+                        # Steps that the screen itself disturbs are what is measured here, and must not be left out.
+                        "disturbed": sum(self._foreign) > FOREIGN_CORES * len(self._foreign),
+                    }
+                )
             case LaneStage(stage="failed"):
                 self.answer({"failed": f"lane {event.lane} failed: {event.detail}"})
             case LaneStage(stage="ready"):

@@ -23,13 +23,15 @@ NO_SENSOR = Missing("temperature of the processor", "no sensor can be read here,
 @dataclass(frozen=True, slots=True)
 class Counters:
     """What only grows: nanoseconds of processor time, of the process and of each thread but the engine's, and page
-    faults of the process."""
+    faults of the process; of the cores that the process may use, how long any program kept them busy, None where the
+    system does not tell."""
 
     at_ns: int
     process_ns: int
     others_ns: Mapping[threading.Thread, int]
     minor: int
     major: int
+    busy_ns: int | None = None
 
 
 class Host:
@@ -60,12 +62,15 @@ class Host:
         self._before = now
         available, total, load, temperature = self._slow
         span = now.at_ns - before.at_ns if before else 0
-        engine = other = minor = major = None
+        engine = other = minor = major = foreign = None
         if before is not None and span > 0:
             others_ns = _spent_ns(before.others_ns, now.others_ns)
             other = others_ns / span
             # Threads that the engine's libraries start are not Python's: what is left over is the engine's.
-            engine = max(0, now.process_ns - before.process_ns - others_ns) / span
+            own_ns = now.process_ns - before.process_ns
+            engine = max(0, own_ns - others_ns) / span
+            if now.busy_ns is not None and before.busy_ns is not None:
+                foreign = max(0, now.busy_ns - before.busy_ns - own_ns) / span
             minor = (now.minor - before.minor) / span * 1e9
             major = (now.major - before.major) / span * 1e9
         return HostSample(
@@ -79,6 +84,7 @@ class Host:
             temperature_c=temperature,
             major_faults=major,
             minor_faults=minor,
+            foreign_cores=foreign,
         )
 
 
@@ -86,7 +92,20 @@ def count() -> Counters:
     """This process's counters now."""
     others = {thread: _thread_ns(thread) for thread in threading.enumerate() if thread.name != ENGINE_THREAD}
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return Counters(awake_ns(), time.process_time_ns(), others, usage.ru_minflt, usage.ru_majflt)
+    return Counters(awake_ns(), time.process_time_ns(), others, usage.ru_minflt, usage.ru_majflt, busy_ns())
+
+
+def busy_ns(statistics: Path = Path("/proc/stat")) -> int | None:
+    """Time that this process's cores were busy since the system began, for whomever (``proc_stat(5)``)."""
+    try:
+        rows = [line.split() for line in statistics.read_text().splitlines() if line.startswith("cpu")]
+        cores = {row[0]: list(map(int, row[1:])) for row in rows}
+        ticks = [cores[f"cpu{core}"] for core in os.sched_getaffinity(0)]
+    except (OSError, ValueError, KeyError):
+        return None
+    # user, nice, system, (idle, iowait,) irq, softirq, steal; what guests use is a part of the first two.
+    busy = sum(sum(row[:3]) + sum(row[5:8]) for row in ticks)
+    return busy * 1_000_000_000 // os.sysconf("SC_CLK_TCK") or None
 
 
 def _spent_ns(before: Mapping[threading.Thread, int], now: Mapping[threading.Thread, int]) -> int:

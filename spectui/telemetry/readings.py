@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from spectui.telemetry.device import OLD_DRIVER, Call, Metric
+from spectui.telemetry.device import OLD_DRIVER, Call, Code, Metric
 
 Fields: TypeAlias = Mapping[str, Any]
 """Fields of `GpuSample`; what is left out is unknown."""
@@ -48,6 +49,22 @@ def _process_memory(nv: Any, gpu: Any) -> Fields:
     parts = [process.usedGpuMemory for process in processes if process.pid == os.getpid()]
     known = [part for part in parts if part is not None]
     return {"process_memory": sum(known)} if known else {}
+
+
+def _foreign_share(nv: Any, gpu: Any) -> Fields:
+    """SM time of other processes in the last second; left out where a container hides which of them is this one."""
+    if all(process.pid != os.getpid() for process in nv.nvmlDeviceGetComputeRunningProcesses_v3(gpu)):
+        return {}
+    try:
+        used = nv.nvmlDeviceGetProcessUtilization(gpu, int((time.time() - 1) * 1e6))
+    except nv.NVMLError as error:
+        if error.value != Code.NOT_FOUND:
+            raise
+        used = []  # Nobody has computed.
+    shares: dict[int, int] = {}
+    for sample in used:
+        shares[sample.pid] = max(sample.smUtil, shares.get(sample.pid, 0))
+    return {"foreign_share": min(1.0, sum(share for pid, share in shares.items() if pid != os.getpid()) / 100)}
 
 
 def _memory_temperature(nv: Any, gpu: Any) -> Fields:
@@ -98,6 +115,13 @@ READINGS: tuple[tuple[Metric, Call[Fields]], ...] = (
             forbidden="this user may not list the GPU's processes: ask the administrator, or leave the container",
         ),
         _process_memory,
+    ),
+    (
+        Metric(
+            "SM time of other processes",
+            forbidden="this user may not list the GPU's processes: ask the administrator, or leave the container",
+        ),
+        _foreign_share,
     ),
     (
         Metric("memory busy time"),

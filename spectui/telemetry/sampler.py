@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from spectui.core.disturbance import gpu_hindrance
+from spectui.core.machine import lanes_gpu
 from spectui.samples import GpuSample, HostSample, Missing, TelemetrySample, TelemetryStarted
 from spectui.sources.base import Sink
+from spectui.sources.hindrance import GPU_HINDERED
 from spectui.standstill import awake_ns
 
 logger = logging.getLogger(__name__)
@@ -132,6 +135,7 @@ class Sampler:
         except Exception:
             logger.exception("the telemetry ended")
         finally:
+            GPU_HINDERED.clear()
             if readers.gpus is not None:
                 readers.gpus.close()
 
@@ -156,7 +160,18 @@ class Sampler:
         while not self._stop.is_set():
             found: tuple[GpuSample, ...] = self._one(gpus.read, ()) if gpus else ()
             host = self._one(readers.host.read, HostSample())
-            self._sink.emit(TelemetrySample(self._now_ns() - began, host, found))
+            sample = TelemetrySample(self._now_ns() - began, host, found)
+            _mark(sample)
+            self._sink.emit(sample)
             self.cpu_ns = time.thread_time_ns() - opened_ns
             if self._wait(self._period_s):
                 return
+
+
+def _mark(sample: TelemetrySample) -> None:
+    """Let the lanes know whether their GPU is held back."""
+    gpu = lanes_gpu(sample)
+    if gpu is not None and gpu_hindrance(gpu):
+        GPU_HINDERED.set()
+    else:
+        GPU_HINDERED.clear()

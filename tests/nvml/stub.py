@@ -47,6 +47,8 @@ H100: Machine = {
     "temperature": 54,
     "temperature_memory": 66,
     "throttle": 0,
+    "sm_of_process": 85,
+    "sm_of_others": 2,
     "mig": 0,
     "gpm": 1,
     "gpm_bandwidth": 62.5,
@@ -80,7 +82,7 @@ MACHINES: Mapping[str, Machine] = {
         "fail.nvmlDeviceGetComputeRunningProcesses_v3": pynvml.NVML_ERROR_NO_PERMISSION,
     },
     "mig": {
-        **_without(H100, "busy"),
+        **_without(H100, "busy", "sm_of"),
         "mig": 1,
         "0.mig0.instance": 9,
         "0.mig0.instance_slices": 1,

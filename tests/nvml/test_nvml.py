@@ -72,6 +72,7 @@ def test_an_h100_says_everything(nvml_stub: NvmlStub, opened: Opener) -> None:
             throttle=(),
             pcie_receive=24 * MB,
             pcie_send=3 * MB,
+            foreign_share=0.02,
         ),
     )
 
@@ -168,6 +169,7 @@ def test_what_a_user_may_not_see_says_what_to_do(nvml_stub: NvmlStub, opened: Op
     assert set(why) == {
         "GPM counters: memory bandwidth, SM, tensor, PCIe",
         "GPU memory of this process",
+        "SM time of other processes",
         "memory temperature",
     }
     assert "NVreg_RestrictProfilingToAdminUsers=0" in why["GPM counters: memory bandwidth, SM, tensor, PCIe"]
@@ -183,7 +185,7 @@ def test_a_refusal_is_remembered_and_told_once(nvml_stub: NvmlStub, opened: Open
         clock.wait(1)
         nvml.read()
     assert nvml.missing == before
-    assert nvml_stub.calls("nvmlDeviceGetComputeRunningProcesses_v3") == 1
+    assert nvml_stub.calls("nvmlDeviceGetComputeRunningProcesses_v3") == 2, "once for each of its metrics"
     assert nvml_stub.calls("nvmlGpmSampleGet") == 1
     assert nvml_stub.calls("nvmlDeviceGetPowerUsage") > 3
 
@@ -223,7 +225,8 @@ def test_a_refusal_is_explained(nvml_stub: NvmlStub, opened: Opener, code: int, 
 COUNTED = {"bandwidth_share", "sm_share", "tensor_share", "pcie_receive", "pcie_send"}
 ASKED = {
     "nvmlDeviceGetMemoryInfo_v2": {"memory_used", "memory_total"},
-    "nvmlDeviceGetComputeRunningProcesses_v3": {"process_memory"},
+    "nvmlDeviceGetComputeRunningProcesses_v3": {"process_memory", "foreign_share"},
+    "nvmlDeviceGetProcessUtilization": {"foreign_share"},
     "nvmlDeviceGetUtilizationRates": {"memory_busy"},
     "nvmlDeviceGetPowerUsage": {"power_w"},
     "nvmlDeviceGetEnforcedPowerLimit": {"power_limit_w"},
@@ -348,6 +351,28 @@ def test_throttling_is_told_in_words(nvml_stub: NvmlStub, opened: Opener, bits: 
     nvml_stub.machine("h100").set(throttle=bits)
     (sample,) = opened().read()
     assert sample.throttle == words
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "share"), [(85, 0, 0.0), (60, 30, 0.3), (0, 0, 0.0), (0, 100, 1.0), (90, 250, 1.0)]
+)
+def test_what_other_processes_compute(
+    nvml_stub: NvmlStub, opened: Opener, ours: int, theirs: int, share: float
+) -> None:
+    nvml_stub.machine("h100").set(sm_of_process=ours, sm_of_others=theirs)
+    nvml = opened()
+    (sample,) = nvml.read()
+    assert (sample.foreign_share, nvml.missing) == (share, ())
+
+
+def test_where_this_process_is_hidden_nobody_is_called_another_one(nvml_stub: NvmlStub, opened: Opener) -> None:
+    nvml_stub.machine("two").set(sm_of_others=50)
+    nvml_stub.set(gpu=0, process_memory="unknown")
+    machine = nvml_stub._machine
+    machine.pop("process_memory")
+    nvml_stub.set(sm_of_others=50)
+    first, second = opened().read()
+    assert (first.foreign_share, second.foreign_share) == (0.5, None)
 
 
 def test_a_divided_gpu_is_told_slice_by_slice(nvml_stub: NvmlStub, opened: Opener) -> None:

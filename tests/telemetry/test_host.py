@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
@@ -16,12 +18,12 @@ import pytest
 
 from spectui.samples import HostSample
 from spectui.sources.base import ENGINE_THREAD
-from spectui.telemetry.host import NO_SENSOR, SLOW_READS, Counters, Host, count
+from spectui.telemetry.host import NO_SENSOR, SLOW_READS, Counters, Host, busy_ns, count
 
 MS = 1_000_000
 SPENT_NS = 50 * MS
 FAILSAFE_S = 30.0
-SPANS = {"engine_cores", "other_cores", "major_faults", "minor_faults"}
+SPANS = {"engine_cores", "other_cores", "foreign_cores", "major_faults", "minor_faults"}
 SCREEN, WRITER = threading.Thread(name="screen"), threading.Thread(name="writer")
 
 
@@ -68,6 +70,41 @@ FIRST = counters(1_000, 700, {SCREEN: 300}, 50, 5)
 )
 def test_figures_of_a_span(later: tuple[Counters, ...], expected: tuple[float | None, ...]) -> None:
     assert spans(FIRST, *later) == tuple(figure if figure is None else pytest.approx(figure) for figure in expected)
+
+
+@pytest.mark.parametrize(
+    ("busy_ms", "foreign"),
+    [((None, None), None), ((1_000, None), None), ((1_000, 1_400), 0.5), ((1_000, 1_250), 0.0)],
+)
+def test_cores_of_other_programs_are_what_is_left_of_the_busy_ones(
+    busy_ms: tuple[int | None, int | None], foreign: float | None
+) -> None:
+    """In 200 ms this process has used 300 ms of processor time, and its cores were busy for so many."""
+    first, second = (None if ms is None else ms * MS for ms in busy_ms)
+    said = iter((replace(FIRST, busy_ns=first), replace(counters(1_200, 1_000, {SCREEN: 300}), busy_ns=second)))
+    host = Host(lambda: next(said))
+    host.read()
+    sample = host.read()
+    assert sample.foreign_cores == (foreign if foreign is None else pytest.approx(foreign))
+
+
+def test_the_cores_of_this_process_are_counted(tmp_path: Path) -> None:
+    statistics = tmp_path / "stat"
+    statistics.write_text(
+        "cpu  9 9 9 9 9 9 9 9 0 0\n"
+        + "".join(f"cpu{core} 10 20 30 4000 50 1 2 7 0 0\n" for core in sorted(os.sched_getaffinity(0)))
+        + "intr 1 2 3\n"
+    )
+    ticks = len(os.sched_getaffinity(0)) * (10 + 20 + 30 + 1 + 2 + 7)
+    assert busy_ns(statistics) == ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("text", [None, "", "cpu 1 2\n", "cpu0 x\n"])
+def test_a_system_that_does_not_count_its_cores(tmp_path: Path, text: str | None) -> None:
+    statistics = tmp_path / "stat"
+    if text is not None:
+        statistics.write_text(text)
+    assert busy_ns(statistics) is None
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from spectui.events import Event
 from spectui.samples import GpuSample, HostSample, Missing, TelemetrySample, TelemetryStarted
 from spectui.sources.base import Sink
 from spectui.sources.frame_slot import FrameSlot
+from spectui.sources.hindrance import GPU_HINDERED
 from spectui.telemetry.nvml import Nvml
 from spectui.telemetry.peak import FILE
 from spectui.telemetry.sampler import Readers, Sampler, open_readers
@@ -131,6 +132,27 @@ def test_without_a_gpu_the_host_s_peak_and_the_reason_are_told(clock: Clock) -> 
 def test_a_peak_that_could_not_be_measured_is_unknown(clock: Clock) -> None:
     events, _ = sampled(Readers(Host(), None, None), clock, 1)
     assert events.all[0] == TelemetryStarted((None,), "probe", Host.missing)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "hindered"),
+    [
+        (GpuSample(0, "free", foreign_share=0.0, throttle=("power cap",)), False),
+        (GpuSample(0, "shared", foreign_share=0.4), True),
+        (GpuSample(0, "hot", throttle=("thermal",)), True),
+        (GpuSample(0, "silent"), False),
+    ],
+)
+def test_lanes_learn_that_their_gpu_is_held_back(clock: Clock, gpu: GpuSample, hindered: bool) -> None:
+    gpus, seen = Gpus(), list[bool]()
+    gpus.read = lambda: (gpu,)  # type: ignore[method-assign, assignment]
+    waits = Waits(clock, 2, lambda waits: seen.append(GPU_HINDERED.is_set()))
+    sampler = Sampler(lambda: Readers(Host(), gpus, None), now_ns=clock, wait=waits)
+    sampler.start(Events())
+    assert waits.over.wait(FAILSAFE_S)
+    assert sampler.stop(FAILSAFE_S)
+    assert seen == [hindered, hindered]
+    assert not GPU_HINDERED.is_set(), "without telemetry nobody knows"
 
 
 def test_stop_ends_a_wait(clock: Clock) -> None:

@@ -23,10 +23,12 @@ from spectui.events import (
     Step,
 )
 from spectui.samples import LaneMemory
+from spectui.sources.hindrance import GPU_HINDERED
 from spectui.sources.vllm import compat
 from spectui.sources.vllm.footprint import lane_memory
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.pieces import PieceDecoder, TokenTable
+from spectui.sources.vllm.waiting import CoreWaits
 from spectui.standstill import awake_ns
 
 
@@ -77,6 +79,7 @@ class Lane:
     Attributes:
         clock_ns: The lane clock: the sum of the wall time of the lane's own steps.
         disagreements: Finished requests whose totals differ from the engine's own.
+        waits: Whether other programs hold the engine's threads up.
     """
 
     def __init__(self, info: LaneInfo, spec: LaneSpec, target: str, engine_args: Mapping[str, Any]) -> None:
@@ -93,6 +96,7 @@ class Lane:
             **(metered if speculative else {}),
             **{**engine_args, **spec.target_arguments(engine_args.get("hf_overrides"))},
         )
+        self.waits = CoreWaits()
         try:
             self._look_into_engine()
         except Exception:
@@ -105,6 +109,7 @@ class Lane:
         self.own_ns = 0
         self.disagreements: list[EngineCounts] = []
         self.checked = 0
+        self._disturbed = False
 
     def _look_into_engine(self) -> None:
         self._tap = compat.scheduler_of(self._engine)
@@ -163,13 +168,16 @@ class Lane:
         Raises:
             TapMismatchError: The tap and the engine's output differ.
         """
+        entered = awake_ns()
         self._timers.reset()
+        self.waits.begin()
         start = awake_ns()
         outputs = self._engine.step()
         end = awake_ns()
         self.clock_ns += end - start
+        self._disturbed = self.waits.disturbed(end - start) or GPU_HINDERED.is_set()
         events = self._events({output.request_id: output for output in outputs}, end - start)
-        self.own_ns += awake_ns() - end
+        self.own_ns += awake_ns() - entered - (end - start)
         return events
 
     def _events(self, outputs: dict[str, Any], wall_ns: int) -> list[Event]:
@@ -222,6 +230,7 @@ class Lane:
             clock_ns=self.clock_ns,
             draft_ns=self._timers.draft_ns,
             verify_ns=self._timers.verify_ns,
+            disturbed=self._disturbed,
         )
         request.ids.extend(emitted)
         request.steps += 1
@@ -314,8 +323,9 @@ class Lane:
     def warm_up(self, prompt_ids: Sequence[int], tokens: int = 8) -> None:
         """Generate a few tokens off the clock, so that one-time work (JIT, allocation) is in no figure."""
         self.add("warm-up", 0, prompt_ids, Sampling(max_tokens=tokens, ignore_eos=True))
-        while self.running:
-            self.step()
+        with self.waits.learning():
+            while self.running:
+                self.step()
         self.clock_ns = self.own_ns = 0
         self.checked = 0
 
@@ -325,6 +335,7 @@ class Lane:
 
     def close(self) -> None:
         """End the engine; `compat.reclaim` gives its memory back once nothing refers to the lane."""
+        self.waits.close()
         compat.close_engine(self._engine)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from spectui.core.disturbance import DOUBTFUL
 from spectui.core.tuner import Generation
 from spectui.events import RequestFinished, Sampling, Step
 from spectui.sources.vllm.lane import Lane
@@ -33,6 +34,7 @@ class Piece:
 
     Attributes:
         over: Whether nothing is left to do; the lane is idle again.
+        time_ns: Time of all its engine steps so far.
     """
 
     def __init__(self, lane: Lane, prompts: Sequence[Numbered], *, sampling: Sampling, tokens: int) -> None:
@@ -52,6 +54,7 @@ class Piece:
         self._left = len(prompts)
         self._shares: list[_Share] = []
         self._unshared_ns = 0
+        self.time_ns = self._disturbed_ns = 0
         self.over = False
         for place in range(len(prompts)):
             self._add(-(-tokens * (place + 1) // len(prompts)))
@@ -71,7 +74,10 @@ class Piece:
         events = self._lane.step()
         steps = [event for event in events if isinstance(event, Step)]
         # A step that only read a part of a long prompt counts with the next one.
-        self._unshared_ns += self._lane.clock_ns - before
+        wall_ns = self._lane.clock_ns - before
+        self.time_ns += wall_ns
+        self._disturbed_ns += wall_ns if any(step.disturbed for step in steps) else 0
+        self._unshared_ns += wall_ns
         time_ns = 0
         if steps:
             time_ns, self._unshared_ns = self._unshared_ns, 0
@@ -84,6 +90,11 @@ class Piece:
         self._follow([event.slot for event in events if isinstance(event, RequestFinished)])
         measured = [step for step in steps if self._measures(step.slot)]
         return measured, time_ns if measured else 0
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether other programs held it up."""
+        return self._disturbed_ns > DOUBTFUL * self.time_ns
 
     def _follow(self, ended: Sequence[int]) -> None:
         self._left -= sum(map(self._measures, ended))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,12 @@ from spectui.sources.vllm.steady import Numbered, Piece
 
 PIECE_TOKENS = 32
 """Tokens that each request of a measurement generates."""
+
+MOST_TRIES = 3
+"""How often a measurement is made, at most, until no other program holds it up."""
+
+BUSY_TRIES = 6
+"""A machine on which so many measurements in a row were held up is busy all the time: nothing is made again."""
 
 
 @dataclass(slots=True)
@@ -43,6 +50,16 @@ class _Sums:
             self.tokens += len(step.emitted)
             self.acceptance.add(len(step.drafted), step.accepted)
 
+    def include(self, other: _Sums) -> None:
+        """Count what another one has counted."""
+        self.tokens += other.tokens
+        self.time_ns += other.time_ns
+        self.steps += other.steps
+        self.draft_ns += other.draft_ns
+        self.verify_ns += other.verify_ns
+        self.timed &= other.timed
+        self.acceptance.include(other.acceptance)
+
     @property
     def step_time(self) -> StepTime:
         draft, verify = (self.draft_ns, self.verify_ns) if self.timed else (0, 0)
@@ -56,6 +73,8 @@ class Tuning:
     A turn gives the same prompts to AR, where a lane of it is at hand, and to every K that is still in the running,
     each with ``requests`` in flight all the time (`Piece`). Steps of the prompt phase count as the others do: they are
     part of what a user waits for, and the same for every K.
+
+    A measurement that other programs held up is made again, a few times, unless the machine is busy all the time.
 
     Attributes:
         lane: The lane that is tuned.
@@ -108,6 +127,10 @@ class Tuning:
         self._queue: list[int] = []
         self._drawn: list[Numbered] = []
         self._piece: Piece | None = None
+        self._piece_sums = _Sums()
+        self._tries = 0
+        self._lately: deque[bool] = deque(maxlen=BUSY_TRIES)
+        self._counted_ns = self._disturbed_ns = 0
         self.spent_ns = 0
 
     @property
@@ -141,11 +164,12 @@ class Tuning:
             if k != PLAIN:
                 lane.k = k
             self._piece = Piece(lane, self._drawn, sampling=self._sampling, tokens=self._piece_tokens)
+            self._piece_sums = _Sums()
         before = lane.clock_ns
         steps, time_ns = self._piece.step()
         self.spent_ns += lane.clock_ns - before
         if steps:
-            self._sums[k].add(steps, time_ns)
+            self._piece_sums.add(steps, time_ns)
         return self._end_piece(k, self._piece) if self._piece.over else None
 
     def _begin_turn(self) -> None:
@@ -156,8 +180,17 @@ class Tuning:
         self._dice.shuffle(self._queue)
 
     def _end_piece(self, k: int, piece: Piece) -> TuneTurn | None:
-        self._search.add(k, piece.generations())
         self._piece = None
+        self._tries += 1
+        self._lately.append(piece.disturbed)
+        always_busy = len(self._lately) == BUSY_TRIES and all(self._lately)
+        if piece.disturbed and self._tries < MOST_TRIES and not always_busy:
+            return None
+        self._tries = 0
+        self._counted_ns += piece.time_ns
+        self._disturbed_ns += piece.time_ns if piece.disturbed else 0
+        self._search.add(k, piece.generations())
+        self._sums[k].include(self._piece_sums)
         self._queue.pop(0)
         if self._queue:
             return None
@@ -176,6 +209,7 @@ class Tuning:
             spent_s=self.spent_ns / 1e9,
             budget_s=self._budget_ns / 1e9,
             ar_tok_s=self._search.throughput(PLAIN).mean,
+            disturbed=self._disturbed_ns / max(1, self._counted_ns),
         )
 
     def end(self, why: TuneWhy, serve: Callable[[dict[int, int]], str] = lambda best: "") -> TuneEnded:

@@ -65,4 +65,5 @@ def lane_item(lane: LaneView, index: int, focused: bool) -> Row:
     if lane.stage.stage != "ready":
         return (*item, (f" {lane.stage.stage}", "muted"))
     speedup = "—" if lane.speedup is None else f"{figure(lane.speedup)}x"
-    return (*item, (f" {figure(lane.tok_s)}", "text" if focused else "muted"), (f" {speedup}", "muted"))
+    style = "warn" if lane.disturbed else "muted"
+    return (*item, (f" {figure(lane.tok_s)}", "text" if focused else "muted"), (f" {speedup}", style))

@@ -23,6 +23,9 @@ LARGE_ROWS = 7
 SLOWER = 0.995
 """Speed-ups below this are written as a warning."""
 
+DISTURBED = "disturbed"
+"""Stands at figures of a round in which other programs held a lane up."""
+
 _APART = 2
 """Cells between the two ends of the title, below which it leaves out where K comes from."""
 
@@ -168,7 +171,11 @@ def lane_message(lane: LaneView, state: PaneState) -> tuple[Span, ...]:
 
 def _small(lane: LaneView, state: PaneState, width: int) -> Row:
     left: Row = ((figure(lane.tok_s), lane_style(state.number - 1, title=True)), (" tok/s", "muted"))
-    return spread(left, ((_speedup(lane), _speedup_style(lane)),), width)
+    speedup = _speedup(lane)
+    disturbed = f"{speedup} {DISTURBED}"
+    if lane.disturbed and row_width(left) + len(disturbed) + 1 <= width:
+        speedup = disturbed
+    return spread(left, ((speedup, _speedup_style(lane)),), width)
 
 
 def _speedup(lane: LaneView) -> str:
@@ -179,7 +186,7 @@ def _speedup_style(lane: LaneView) -> str:
     """The reference is quiet, a lane slower than it a warning."""
     if lane.speedup is None or not lane.info.k_max:
         return "muted"
-    return "strong" if lane.speedup >= SLOWER else "warn"
+    return "strong" if lane.speedup >= SLOWER and not lane.disturbed else "warn"
 
 
 def _large(lane: LaneView, state: PaneState, width: int) -> list[Row]:
@@ -188,7 +195,8 @@ def _large(lane: LaneView, state: PaneState, width: int) -> list[Row]:
         return [_small(lane, state, width)]
     style, other = lane_style(state.number - 1), _speedup_style(lane)
     digits = [spread(((rate[row], style),), ((ratio[row], other),), width) for row in range(DIGIT_ROWS)]
-    return [*digits, spread((("tok/s", "muted"),), (("speed-up over AR", "muted"),), width)]
+    caption: Span = ("speed-up, disturbed", "warn") if lane.disturbed else ("speed-up over AR", "muted")
+    return [*digits, spread((("tok/s", "muted"),), (caption,), width)]
 
 
 def _remarks(lane: LaneView, state: PaneState, width: int, room: int) -> list[Row]:

@@ -82,6 +82,10 @@ def _right(run: RunView, lag_ms: float | None, dropped: int) -> list[_Item]:
     items: list[_Item] = []
     if run.paused:
         items.append((2, ("paused", "warn")))
+    if run.disturbance is not None:
+        items.append((1, (f"disturbed: {run.disturbance.share * 100:.0f} % of steps", "bad")))
+        if run.disturbance.cause:
+            items.append((4, (run.disturbance.cause, "warn")))
     if lost := run.lost + dropped:
         items.append((1, (f"{lost} events lost", "warn")))
     if run.recording is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from spectui.core.tuner import verdict
+from spectui.core.disturbance import DOUBTFUL
+from spectui.core.tuner import disturbed_part, verdict
 from spectui.events import KFigure, TuneEnded, TuneTurn
 from spectui.ui.cells import safe
 from spectui.ui.rows import EMPTY, Row, fit, row_width, spread
@@ -45,7 +46,10 @@ def tune_rows(title: str, style: str, tuning: TuneTurn | TuneEnded, width: int, 
         return rows + _result(tuning, width)
     left = "paused" if stale else "measuring"
     running = ", ".join(map(str, turn.running))
-    return rows + [((line, "text"),) for line in wrap(f"{left}; still in the running: K = {running}", width)]
+    rows += [((line, "text"),) for line in wrap(f"{left}; still in the running: K = {running}", width)]
+    if turn.disturbed >= DOUBTFUL:
+        rows += [((line, "warn"),) for line in wrap(disturbed_part(turn), width)]
+    return rows
 
 
 def step_times(figures: Iterable[KFigure]) -> list[StepTimes]:

@@ -1,0 +1,75 @@
+"""How much of a run other programs held up, and who.
+
+A step says itself whether it was disturbed; here the steps are counted. Figures of a disturbed time are no figures of
+the model: with another program on one of two cores AR's step takes five times as long and MTP's twice, and the speed-up
+is another one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+
+from spectui.samples import GpuSample, TelemetrySample
+
+RECENT_STEPS = 64
+"""Engine steps, of all lanes together, that the share which is shown is taken over."""
+
+LEAST_STEPS = 8
+"""Engine steps before anything is said."""
+
+TOLD = 0.1
+"""A share of disturbed steps from which on the user is told."""
+
+DOUBTFUL = 0.05
+"""A share of a lane's time from which on its throughput is not that of the machine alone."""
+
+_FOREIGN_SHARE = 0.1
+_FOREIGN_CORES = 0.1
+_CORES_SAMPLES = 5
+"""Samples that the use of cores is averaged over: a second, since the system counts in hundredths of it."""
+
+_SLOWED = frozenset({"hardware slowdown", "thermal", "hardware thermal", "power brake"})
+"""Reasons for lower clocks that come from outside; a power cap belongs to the card."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """``share`` of the last steps was disturbed (0 to 1); ``cause`` says by whom, empty where that is not known."""
+
+    share: float
+    cause: str
+
+
+@dataclass(slots=True)
+class DisturbanceMeter:
+    """Of the last engine steps of all lanes."""
+
+    recent: deque[bool] = field(default_factory=lambda: deque(maxlen=RECENT_STEPS))
+
+    def read(self, samples: Iterable[TelemetrySample]) -> Disturbance | None:
+        """What to tell, None when all is well; ``samples`` are the telemetry's, the newest first."""
+        share = sum(self.recent) / max(1, len(self.recent))
+        if len(self.recent) < LEAST_STEPS or share < TOLD:
+            return None
+        return Disturbance(share, _cause(list(islice(samples, _CORES_SAMPLES))))
+
+
+def gpu_hindrance(gpu: GpuSample) -> str:
+    """What holds a GPU back, empty when nothing does."""
+    if gpu.foreign_share is not None and gpu.foreign_share >= _FOREIGN_SHARE:
+        return f"other programs keep GPU {gpu.index} busy for {gpu.foreign_share * 100:.0f} % of the time"
+    if slowed := sorted(_SLOWED & set(gpu.throttle or ())):
+        return f"GPU {gpu.index} is slowed down ({', '.join(slowed)})"
+    return ""
+
+
+def _cause(samples: list[TelemetrySample]) -> str:
+    for gpu in samples[0].gpus if samples else ():
+        if hindrance := gpu_hindrance(gpu):
+            return hindrance
+    cores = [sample.host.foreign_cores for sample in samples if sample.host.foreign_cores is not None]
+    used = sum(cores) / len(cores) if cores else 0.0
+    return f"other programs use {used:.1f} cores" if used >= _FOREIGN_CORES else ""

@@ -1,0 +1,101 @@
+"""Whether a step had the processor for itself: how long the threads that compute it waited for a core.
+
+Linux counts for every thread how long it stood ready to run and did not run (``run_delay`` in ``kernel/sched/stats.h``,
+the second number of ``/proc/<pid>/task/<tid>/schedstat``). An engine's threads meet at the end of every operation, so
+that the one which waits holds the others up. Where the kernel does not count, the engine thread alone tells: it was
+interrupted (``ru_nivcsw`` of getrusage), and its processor time falls behind the wall's.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+DISTURBED = 0.1
+"""A step is disturbed when one of its threads waited for a core for more than this share of its wall time."""
+
+MOST_THREADS = 16
+"""Threads that are looked at: reading one takes a microsecond, twice a step."""
+
+_BUSY = 0.1
+"""Threads that ran for less than this share of the busiest one's time compute nothing that matters."""
+
+
+class CoreWaits:
+    """How long the threads of an engine wait for a core. One engine thread at a time."""
+
+    def __init__(self, tasks: Path = Path("/proc/self/task")) -> None:
+        """Look at no thread yet; see `learning`."""
+        self._tasks = tasks
+        self._files: list[int] = []
+        self._waited_ns: list[int] = []
+        self._interrupted = self._ran_ns = 0
+
+    @contextmanager
+    def learning(self) -> Iterator[None]:
+        """Find out which threads compute, from what runs meanwhile."""
+        before = self._run_times()
+        yield
+        spent = {name: ran - before.get(name, 0) for name, ran in self._run_times().items()}
+        least = _BUSY * max(spent.values(), default=0)
+        busiest = sorted((name for name in spent if spent[name] > least), key=lambda name: -spent[name])
+        self.close()
+        self._files = [file for name in busiest[:MOST_THREADS] if (file := self._open(name)) is not None]
+
+    def begin(self) -> None:
+        """A step begins."""
+        if self._files:
+            self._waited_ns = [_waited_ns(file) for file in self._files]
+        else:
+            self._interrupted, self._ran_ns = _interruptions(), time.thread_time_ns()
+
+    def disturbed(self, wall_ns: int) -> bool:
+        """Whether the step that has just ended, and took ``wall_ns``, was disturbed."""
+        if self._files:
+            after = map(_waited_ns, self._files)
+            longest_ns = max(now - then for then, now in zip(self._waited_ns, after, strict=True))
+        elif _interruptions() > self._interrupted:
+            longest_ns = wall_ns - (time.thread_time_ns() - self._ran_ns)
+        else:
+            return False
+        return longest_ns > DISTURBED * wall_ns
+
+    def close(self) -> None:
+        """Let go of the files; may be called again."""
+        while self._files:
+            os.close(self._files.pop())
+
+    def _run_times(self) -> Mapping[str, int]:
+        """Processor time of every thread, empty where it is not counted."""
+        times: dict[str, int] = {}
+        try:
+            for task in self._tasks.iterdir():
+                times[task.name] = int((task / "schedstat").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            # A thread may have ended since; one that computes has not.
+            pass
+        return times
+
+    def _open(self, name: str) -> int | None:
+        try:
+            return os.open(self._tasks / name / "schedstat", os.O_RDONLY)
+        except OSError:
+            return None
+
+
+def _waited_ns(file: int) -> int:
+    """Of a thread since it began; 0 once it has ended."""
+    try:
+        return int(os.pread(file, 64, 0).split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _interruptions() -> int:
+    """How often this thread had to give its core away."""
+    who = getattr(resource, "RUSAGE_THREAD", None)
+    return 0 if who is None else resource.getrusage(who).ru_nivcsw
