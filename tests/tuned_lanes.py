@@ -169,12 +169,12 @@ def search(
     return tuning
 
 
-def report(lanes: int, requests: int, budget_s: float) -> str:
+def report(lanes: int, requests: int, budget_s: float, kinds: int = 11, of_a_kind: int = 4) -> str:
     """How often the K chosen is within a hundredth of the best, and how often the speed-up's interval is right."""
     good = covered = intervals = 0
     spent = 0.0
     for seed in range(lanes):
-        profile = Profile(seed)
+        profile = Profile(seed, kinds=kinds, of_a_kind=of_a_kind)
         tuning = search(profile, seed, requests=requests, budget_s=budget_s)
         truth = {k: profile.truth(k, requests) for k in range(profile.k_max + 1)}
         good += truth[tuning.best] >= 0.99 * max(truth.values())
@@ -185,11 +185,15 @@ def report(lanes: int, requests: int, budget_s: float) -> str:
             speed_up = truth[tuning.best] / profile.truth(0, requests, plain=True)
             covered += figure.over_ar_low <= speed_up <= figure.over_ar_high
     return (
-        f"{lanes} lanes, {requests} in flight, at most {budget_s:g} s: within 1 % of the best in {good / lanes:.1%}, "
+        f"{lanes} lanes, {kinds * of_a_kind} prompts, {requests} in flight, at most {budget_s:g} s: "
+        f"within 1 % of the best in {good / lanes:.1%}, "
         f"intervals in {intervals / lanes:.1%}, right in {covered / max(1, intervals):.1%}, {spent / lanes:.0f} s each"
     )
 
 
 if __name__ == "__main__":
+    count = int(sys.argv[1])
     for in_flight, budget in ((1, 300.0), (4, 600.0), (16, 900.0)):
-        print(report(int(sys.argv[1]), in_flight, budget), flush=True)
+        print(report(count, in_flight, budget), flush=True)
+    for prompts in (3, 4, 8):
+        print(report(count, 1, 120.0, 1, prompts), flush=True)
