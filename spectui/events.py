@@ -350,6 +350,9 @@ class KFigure:
         over_ar: Throughput over AR's on the same prompts: the speed-up.
         over_ar_low: Lower end of its 95 % interval.
         over_ar_high: Upper end.
+        no_estimate: Why the cost model has no throughput, where that was asked for and is not known.
+        accepted_at: K at which the acceptance behind the estimate was measured; it may depend on K.
+        drafting: Share of the steps behind a request's first one that had a draft.
     """
 
     k: int
@@ -367,6 +370,9 @@ class KFigure:
     over_ar: float | None = None
     over_ar_low: float | None = None
     over_ar_high: float | None = None
+    no_estimate: str = ""
+    accepted_at: int | None = None
+    drafting: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

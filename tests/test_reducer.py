@@ -354,7 +354,7 @@ def comparable(run: RunView) -> object:
     lanes = []
     for lane in run.lanes:
         shown = {name: getattr(lane, name) for name in LaneView.__slots__}
-        shown["costs"] = lane.costs.figures(lane.info.k_max, lane.acceptance.by_position, 1)
+        shown["costs"] = lane.costs.figures(lane.info.k_max, 1)
         if lane.stream is not None:
             shown["stream"] = [lane.stream.log[i] for i in range(lane.stream.length)]
         if lane.history is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from spectui.core.estimate_notes import estimate_notes
 from spectui.core.tuner import verdict
 from spectui.sources.vllm.tuned_k import tuned_file
 
@@ -125,6 +126,7 @@ def tuning_lines(found: Sequence[Found], serve: Mapping[str, str]) -> list[str]:
                 f"{_milli(figure.draft_s):>8} {_milli(figure.verify_s):>8} {_milli(figure.step_s):>8} "
                 f"{_number(figure.estimate_tok_s, '.1f'):>7}"
             )
+        lines += [f"     {note}" for note in estimate_notes(one.figures)]
         if one.check is not None:
             lines += _check_lines(one.best, one.check)
         lines.append("")

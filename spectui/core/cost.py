@@ -1,15 +1,26 @@
 """What each K should yield: expected tokens of a step over the expected time of a step.
 
-Throughput at K is ``(1 + sum of a_i for i <= K) / t(K)``, the improvement of Leviathan et al. 2023 ("Fast inference
-from transformers via speculative decoding", section 3) with the measured acceptance ``a_i`` at each position in place
-of one rate for all, and a measured step time in place of a ratio of two models' costs. It is an estimate, and every
-screen that shows it says so.
+``tokens(K) / t(K)``, the improvement of Leviathan et al. 2023 ("Fast inference from transformers via speculative
+decoding", section 3) with what was measured in place of one acceptance rate for all and a ratio of two models' costs.
+It is an estimate, and every screen that shows it says so.
+
+Definitions:
+    ``c_i``: the share of all steps, with a draft or without, in which the first i drafted tokens were accepted. Where
+    every step drafts K tokens this is the acceptance at position i; where a share s of them does, s times that.
+    ``tokens(K) = 1 + c_1 + ... + c_K``: the target's own token, and the drafted ones that it keeps.
+    ``t(K) = s d(K) + (1 - s) b``: s is the share of engine steps that had a draft, d(K) the time of those, a straight
+    line over K, and b the mean time of the others.
+
+Worked example: an n-gram lane finds a draft in one step of five. At K = 5 four of five drafted tokens are accepted:
+``c = (0.2, 0.2, 0.2, 0.2, 0)`` and ``tokens = 1.8``. A step with a draft takes 14 ms, one without 9 ms:
+``t = 0.2 * 14 + 0.8 * 9 = 10 ms``. That is 180 tok/s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +35,96 @@ class StepTime:
     def total(self) -> float:
         return self.draft + self.verify + self.rest
 
+    def mixed(self, other: StepTime, share: float) -> StepTime:
+        """The mean of steps of which ``share`` are like this one and the rest like ``other``."""
+        return StepTime(
+            share * self.draft + (1 - share) * other.draft,
+            share * self.verify + (1 - share) * other.verify,
+            share * self.rest + (1 - share) * other.rest,
+        )
+
+
+_NO_TIME = StepTime(0.0, 0.0, 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Steps that were allowed ``k`` drafts: how many, and their mean time."""
+    """Engine steps that were allowed ``k`` drafts.
+
+    Attributes:
+        k: Drafted tokens that were allowed.
+        steps: Steps that had a draft; at K = 0 all of them.
+        time: Their mean time.
+        bare_steps: Steps that had none though they might.
+        bare: Their mean time.
+    """
 
     k: int
     steps: int
     time: StepTime
+    bare_steps: int = 0
+    bare: StepTime = _NO_TIME
+
+    @property
+    def share(self) -> float:
+        """Share of the steps that had a draft."""
+        return self.steps / (self.steps + self.bare_steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Drafts:
+    """What drafting came to at ``k``.
+
+    Attributes:
+        k: Drafted tokens that were allowed.
+        share: Share of the steps of a request that had a draft.
+        kept: ``kept[i - 1]`` is the share of all its steps in which the first i drafted tokens were accepted.
+    """
+
+    k: int
+    share: float
+    kept: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Tokens per second of one request; None where what was measured does not carry one, and ``why`` not.
+
+    ``accepted_at`` is the K at which the acceptance behind it was measured, None where none is needed.
+    """
+
+    tok_s: float | None
+    why: str = ""
+    accepted_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """``base + slope * k``."""
+    """``base + slope * x``, through what was measured from ``low`` to ``high``."""
 
     base: float
     slope: float
+    low: float
+    high: float
 
-    def at(self, k: int) -> float:
-        return max(0.0, self.base + self.slope * k)
+    @classmethod
+    def through(cls, points: Sequence[tuple[float, float, int]]) -> Self:
+        """Weighted least squares through (x, y, weight), one at least; flat through points of one x."""
+        weight = sum(w for *_, w in points)
+        mean_x = sum(w * x for x, _, w in points) / weight
+        mean = sum(w * y for _, y, w in points) / weight
+        spread = sum(w * (x - mean_x) ** 2 for x, _, w in points)
+        slope = sum(w * (x - mean_x) * (y - mean) for x, y, w in points) / spread if spread else 0.0
+        xs = [x for x, *_ in points]
+        return cls(mean - slope * mean_x, slope, min(xs), max(xs))
+
+    def at(self, x: float) -> float:
+        return self.base + self.slope * x
+
+    def carries(self, x: float) -> bool:
+        """Whether ``x`` is among what was measured, or no further from it than its ends are from each other."""
+        reach = self.high - self.low
+        return self.low - reach <= x <= self.high + reach
 
 
 FIRST_PASS = 0.5
@@ -50,11 +132,30 @@ FIRST_PASS = 0.5
 which vLLM makes at K = 0 too, without an output matrix. Measured on the demo model: a third to two thirds."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """A line for each part of a step's time."""
+
+    draft: Line
+    verify: Line
+    rest: Line
+
+    def carries(self, k: int) -> bool:
+        return self.verify.carries(k)
+
+    def at(self, k: int) -> StepTime:
+        # Noise may take a small part below 0; for the whole step see `CostModel._sound`.
+        draft = self.draft.at(k) if k else FIRST_PASS * self.draft.at(0)
+        return StepTime(max(0.0, draft), max(0.0, self.verify.at(k)), max(0.0, self.rest.at(k)))
+
+
 class CostModel:
     """Step time as a function of K: a straight line for each part from K = 1 on, and K = 0 apart.
 
     At K = 0 vLLM runs the drafter's first pass only, and the target's forward pass has one row, for which engines have
-    kernels of their own; so K = 0 is on the line of no part, and is only taken from it when it was never measured.
+    kernels of their own; so K = 0 is on the line of no part. It is taken from it when it was never measured, and it
+    gives the line a second point where K >= 1 has one only, or lies too far up. Nothing is estimated further from the
+    measured K than these are from each other, nor where the line leaves no time for the target's forward pass.
     """
 
     def __init__(self, observed: Sequence[Observed]) -> None:
@@ -63,108 +164,146 @@ class CostModel:
         Raises:
             ValueError: Nothing was measured.
         """
-        if not observed:
+        self._observed = [o for o in observed if o.steps + o.bare_steps]
+        if not self._observed:
             raise ValueError("a cost model needs steps of at least one K")
-        drafting = [o for o in observed if o.k]
-        self._plain = plain = next((o.time for o in observed if not o.k), None)
-        self._draft = _fit(drafting, [o.time.draft for o in drafting], 0.0)
-        self._verify = _fit(drafting, [o.time.verify for o in drafting], None if plain is None else plain.verify)
-        self._rest = _fit(drafting, [o.time.rest for o in drafting], None if plain is None else plain.rest)
+        self._plain = next((o.time for o in self._observed if not o.k), None)
+        self._drafting = [o for o in self._observed if o.k and o.steps]
+        self._bare = _mean([(o.bare_steps, o.bare) for o in self._observed if o.k])
+        self._lines = _lines([(o.k, o.steps, o.time) for o in self._drafting])
+        self._up_from_plain = self._chord()
 
-    def time(self, k: int) -> StepTime:
-        """Estimated time of a step that may draft ``k`` tokens."""
+    def _chord(self) -> _Lines | None:
+        """From K = 0, where no drafted token costs anything, to the smallest K that drafted."""
+        if self._plain is None or self._lines is None:
+            return None
+        low = min(o.k for o in self._drafting)
+        ends = ((0, StepTime(0.0, self._plain.verify, self._plain.rest)), (low, self._lines.at(low)))
+        return _lines([(k, 1, time) for k, time in ends])
+
+    def _carrying(self, k: int) -> _Lines | None:
+        """The lines that carry as far as ``k``."""
+        if self._lines is None or self._lines.carries(k):
+            return self._lines
+        chord, ks = self._up_from_plain, [o.k for o in self._drafting]
+        return chord if chord is not None and chord.carries(k) and (k < min(ks) or len(ks) == 1) else None
+
+    def time(self, k: int) -> StepTime | None:
+        """Estimated mean time of a step that may draft ``k`` tokens; None where `doubt` says why not."""
+        found = self._plain if not k and self._plain is not None else self._mixed(k)
+        return found if found is not None and found.total > 0 else None
+
+    def _mixed(self, k: int) -> StepTime | None:
+        """The time of steps with a draft and of those without, as often as they come."""
+        nearest = _nearest(k, [o.k for o in self._observed if o.k])
+        share = next((o.share for o in self._observed if o.k == nearest), 1.0)
+        if not share:
+            return self._bare
+        lines = self._carrying(k)
+        drafting = None if lines is None else lines.at(k)
+        if drafting is None or not self._sound(drafting):
+            return None
+        return drafting if self._bare is None else drafting.mixed(self._bare, share)
+
+    def _sound(self, time: StepTime) -> bool:
+        """Whether the line leaves time for what every step must do."""
+        verified = any(o.time.verify > 0 for o in self._drafting)
+        return (time.verify if verified else time.total) > 0
+
+    def doubt(self, k: int) -> str:
+        """Why the time of a step at ``k`` cannot be estimated, an empty string where it can."""
+        if self.time(k) is not None:
+            return ""
+        ks = sorted(o.k for o in self._drafting or self._observed)
+        if self._drafting and self._carrying(k) is not None:
+            return f"the line through the step times at K = {_listed(ks)} comes down to nothing there"
+        if len(ks) == 1:
+            return f"only K = {ks[0]} was measured"
+        return f"only K = {_listed(ks)} were measured, and that is too far away"
+
+    def estimate(self, k: int, drafts: Iterable[Drafts]) -> Estimate:
+        """Estimated tokens per second of one request at ``k``.
+
+        Args:
+            k: Drafted tokens that are allowed.
+            drafts: What drafting came to at each K that was measured. The acceptance at a position may depend on K, as
+                that of a drafter does which proposes all positions at once (DFlash). So the acceptance at ``k`` itself
+                is taken; where there is none that of the next larger K, which has every position; else the largest's.
+        """
+        if why := self.doubt(k):
+            return Estimate(None, why)
+        time = self.time(k)
+        assert time is not None
         if not k:
-            return self._plain or StepTime(FIRST_PASS * self._draft.at(0), self._verify.at(0), self._rest.at(0))
-        return StepTime(self._draft.at(k), self._verify.at(k), self._rest.at(k))
-
-    def throughput(self, k: int, by_position: Sequence[float]) -> float:
-        """Estimated tokens per second of one request; see `tokens_per_step` for ``by_position``."""
-        return tokens_per_step(k, by_position) / self.time(k).total
-
-    def best(self, k_max: int, by_position: Sequence[float]) -> int:
-        """The K from 0 to ``k_max`` with the highest estimated throughput; of equals the smallest."""
-        return max(range(k_max + 1), key=lambda k: (self.throughput(k, by_position), -k))
+            return Estimate(1 / time.total)
+        known = {one.k: one for one in drafts if one.k}
+        source = _nearest(k, known)
+        if source is None or not any(one.share for one in known.values()):
+            return Estimate(None, "nothing was drafted")
+        return Estimate(tokens_per_step(k, known[source].kept, known[source].share) / time.total, accepted_at=source)
 
 
-def _fit(drafting: Sequence[Observed], values: Sequence[float], at_zero: float | None) -> Line:
-    """Weighted least squares; with a single K the line goes through ``at_zero``, or is flat where that is unknown."""
-    if not drafting:
-        return Line(at_zero or 0.0, 0.0)
-    weight = sum(o.steps for o in drafting)
-    mean_k = sum(o.steps * o.k for o in drafting) / weight
-    mean = sum(o.steps * value for o, value in zip(drafting, values, strict=True)) / weight
-    spread = sum(o.steps * (o.k - mean_k) ** 2 for o in drafting)
-    if spread:
-        together = sum(o.steps * (o.k - mean_k) * (v - mean) for o, v in zip(drafting, values, strict=True))
-        slope = together / spread
-    else:
-        slope = 0.0 if at_zero is None else (mean - at_zero) / mean_k
-    return Line(mean - slope * mean_k, slope)
+def _lines(points: Sequence[tuple[int, int, StepTime]]) -> _Lines | None:
+    """Through the parts of (K, steps, time); None without any."""
+    if not points:
+        return None
+    return _Lines(
+        Line.through([(k, time.draft, steps) for k, steps, time in points]),
+        Line.through([(k, time.verify, steps) for k, steps, time in points]),
+        Line.through([(k, time.rest, steps) for k, steps, time in points]),
+    )
 
 
-def tokens_per_step(k: int, by_position: Sequence[float]) -> float:
-    """Expected tokens of a step that drafts ``k``, the target's own included.
+def _mean(times: Sequence[tuple[int, StepTime]]) -> StepTime | None:
+    """The mean time of all steps of (steps, their mean time); None without a step."""
+    mean, steps = _NO_TIME, 0
+    for count, time in times:
+        if count:
+            steps += count
+            mean = time.mixed(mean, count / steps)
+    return mean if steps else None
+
+
+def _nearest(k: int, ks: Iterable[int]) -> int | None:
+    """The smallest of ``ks`` from ``k`` on, else the largest; None of none."""
+    ordered = sorted(ks)
+    return next((one for one in ordered if one >= k), ordered[-1] if ordered else None)
+
+
+def _listed(ks: Sequence[int]) -> str:
+    return f"{', '.join(map(str, ks[:-1]))} and {ks[-1]}" if len(ks) > 1 else str(ks[0])
+
+
+def tokens_per_step(k: int, kept: Sequence[float], share: float = 1.0) -> float:
+    """Expected tokens of a step that may draft ``k``, the target's own included: 1 + the sum of ``kept`` up to ``k``.
 
     Args:
-        k: Drafted tokens.
-        by_position: Unconditional acceptance at positions 1, 2, ...; beyond the last, each position is reached as
-            often after the one before it as the last known one was.
+        k: Drafted tokens that are allowed.
+        kept: Share of all steps in which the first 1, 2, ... drafted tokens were accepted; beyond the last, each
+            position is reached as often after the one before it as the last known one was.
+        share: Share of the steps that have a draft at all.
     """
-    known = [min(max(share, 0.0), 1.0) for share in by_position[:k]]
-    if not known:
+    reached = [min(max(one, 0.0), 1.0) for one in (share, *kept[:k])]
+    if len(reached) == 1:
         return 1.0
-    onward = known[-1] / known[-2] if len(known) > 1 and known[-2] else known[-1]
-    while len(known) < k:
-        known.append(known[-1] * min(onward, 1.0))
-    return 1.0 + sum(known)
+    onward = reached[-1] / reached[-2] if reached[-2] else 0.0
+    while len(reached) <= k:
+        reached.append(reached[-1] * min(onward, 1.0))
+    return 1.0 + sum(reached[1:])
 
 
-def held_out(observed: Sequence[Observed], by_position: Mapping[int, Sequence[float]]) -> dict[int, float]:
-    """What the model says of each K when that K's own steps are left out of its fit.
-
-    Args:
-        observed: Steps of several K.
-        by_position: Acceptance at each position as it was measured at each K; the largest other K's is used.
+def held_out(observed: Sequence[Observed], drafts: Sequence[Drafts]) -> dict[int, float]:
+    """What the model says of each K when that K's own steps are left out, those of its acceptance included.
 
     Returns:
-        Estimated tokens per second of one request for every K that leaves two others to fit.
+        Estimated tokens per second of one request for every K that two others or more carry an estimate of.
     """
     estimates: dict[int, float] = {}
     for one in observed:
         others = [other for other in observed if other.k != one.k]
-        if len(others) >= 2:
-            acceptance = by_position[max(other.k for other in others)]
-            estimates[one.k] = CostModel(others).throughput(one.k, acceptance)
+        if len(others) < 2:
+            continue
+        found = CostModel(others).estimate(one.k, [other for other in drafts if other.k != one.k])
+        if found.tok_s is not None:
+            estimates[one.k] = found.tok_s
     return estimates
-
-
-@dataclass(frozen=True, slots=True)
-class BatchCost:
-    """Step time of one K as a straight line over the requests in flight."""
-
-    line: Line
-    tokens: float
-
-    @classmethod
-    def of(cls, seconds: Sequence[tuple[int, float]], tokens: float) -> BatchCost:
-        """From (requests, seconds of a step) at two concurrencies or more, and the tokens of a request's step."""
-        observed = [Observed(requests, 1, StepTime(0.0, 0.0, s)) for requests, s in seconds]
-        return cls(_fit(observed, [s for _, s in seconds], None), tokens)
-
-    def throughput(self, requests: int) -> float:
-        """Estimated tokens per second of all requests together."""
-        return requests * self.tokens / self.line.at(requests)
-
-
-def crossover(speculating: BatchCost, plain: BatchCost) -> float | None:
-    """Requests in flight from which on speculation no longer pays: where both throughputs are equal.
-
-    Solves ``tokens_s / (a_s + b_s n) = tokens_p / (a_p + b_p n)`` for n. None where the lines never meet at n >= 1 with
-    speculation ahead before: it pays at every concurrency, or at none.
-    """
-    slope = speculating.tokens * plain.line.slope - plain.tokens * speculating.line.slope
-    gain = speculating.tokens * plain.line.base - plain.tokens * speculating.line.base
-    if slope >= 0 or gain <= 0:
-        return None
-    requests = -gain / slope
-    return requests if requests >= 1 else None

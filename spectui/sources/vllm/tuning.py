@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
-from spectui.core.acceptance import AcceptanceCounter
-from spectui.core.cost import CostModel, Observed, StepTime, held_out
+from spectui.core.cost import CostModel, Drafts, Estimate, Observed, held_out
+from spectui.core.k_sums import KSums
 from spectui.core.paired import UNKNOWN, PromptSet
 from spectui.core.tuner import PLAIN, Search
-from spectui.events import KFigure, Sampling, Step, TuneEnded, TuneTurn, TuneWhy
+from spectui.events import KFigure, Sampling, TuneEnded, TuneTurn, TuneWhy
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.prompting import Fitting
 from spectui.sources.vllm.steady import Numbered, Piece
@@ -24,47 +23,6 @@ MOST_TRIES = 3
 
 BUSY_TRIES = 6
 """A machine on which so many measurements in a row were held up is busy all the time: nothing is made again."""
-
-
-@dataclass(slots=True)
-class _Sums:
-    """What the steps at one K added up to."""
-
-    tokens: int = 0
-    time_ns: int = 0
-    steps: int = 0
-    draft_ns: int = 0
-    verify_ns: int = 0
-    timed: bool = True
-    acceptance: AcceptanceCounter = field(default_factory=AcceptanceCounter)
-
-    def add(self, steps: Sequence[Step], time_ns: int) -> None:
-        """Count the requests' shares of one engine step."""
-        self.time_ns += time_ns
-        self.steps += 1
-        self.timed &= all(step.verify_ns is not None for step in steps)
-        # Every share carries the whole engine step's time.
-        self.draft_ns += max((step.draft_ns or 0 for step in steps), default=0)
-        self.verify_ns += max((step.verify_ns or 0 for step in steps), default=0)
-        for step in steps:
-            self.tokens += len(step.emitted)
-            self.acceptance.add(len(step.drafted), step.accepted)
-
-    def include(self, other: _Sums) -> None:
-        """Count what another one has counted."""
-        self.tokens += other.tokens
-        self.time_ns += other.time_ns
-        self.steps += other.steps
-        self.draft_ns += other.draft_ns
-        self.verify_ns += other.verify_ns
-        self.timed &= other.timed
-        self.acceptance.include(other.acceptance)
-
-    @property
-    def step_time(self) -> StepTime:
-        draft, verify = (self.draft_ns, self.verify_ns) if self.timed else (0, 0)
-        parts = (draft, verify, self.time_ns - draft - verify)
-        return StepTime(*(ns / 1e9 / self.steps for ns in parts))
 
 
 class Tuning:
@@ -119,7 +77,7 @@ class Tuning:
         self._sampling = sampling
         self._piece_tokens = piece_tokens
         self._budget_ns = budget_s * 1e9
-        self._sums = {k: _Sums() for k in (PLAIN, *ks)}
+        self._sums = {k: KSums() for k in (PLAIN, *ks)}
         self._search = Search(tuple(ks), PromptSet([one.category for one in prompts]), keep_all=sweep_turns is not None)
         self._sweep_turns = sweep_turns
         self._k_before = lane.k
@@ -127,7 +85,7 @@ class Tuning:
         self._queue: list[int] = []
         self._drawn: list[Numbered] = []
         self._piece: Piece | None = None
-        self._piece_sums = _Sums()
+        self._piece_sums = KSums()
         self._tries = 0
         self._lately: deque[bool] = deque(maxlen=BUSY_TRIES)
         self._counted_ns = self._disturbed_ns = 0
@@ -164,12 +122,12 @@ class Tuning:
             if k != PLAIN:
                 lane.k = k
             self._piece = Piece(lane, self._drawn, sampling=self._sampling, tokens=self._piece_tokens)
-            self._piece_sums = _Sums()
+            self._piece_sums = KSums()
         before = lane.clock_ns
         steps, time_ns = self._piece.step()
         self.spent_ns += lane.clock_ns - before
-        if steps:
-            self._piece_sums.add(steps, time_ns)
+        for place, step in enumerate(steps):
+            self._piece_sums.add(step, None if place else time_ns)
         return self._end_piece(k, self._piece) if self._piece.over else None
 
     def _begin_turn(self) -> None:
@@ -230,38 +188,28 @@ class Tuning:
 
     def held_out(self) -> dict[int, float]:
         """Throughput of every K as the cost model has it without that K's own steps."""
-        measured = self._measured
-        observed = [Observed(k, sums.steps, sums.step_time) for k, sums in measured.items()]
-        accepted = {k: [share or 0.0 for share in sums.acceptance.read().by_position] for k, sums in measured.items()}
-        return {k: estimate * self._requests for k, estimate in held_out(observed, accepted).items()}
+        found = held_out(*self._measured)
+        return {k: estimate * self._requests for k, estimate in found.items()}
 
     def figures(self) -> tuple[KFigure, ...]:
         """What was measured at each K, and what the cost model says of it."""
-        measured = self._measured
-        observed = [Observed(k, sums.steps, sums.step_time) for k, sums in measured.items()]
-        by_position = self._by_position()
+        observed, drafts = self._measured
         model = CostModel(observed) if observed else None
-        return tuple(self._figure(k, by_position, model) for k in self._search.arms)
+        nothing = Estimate(None)
+        return tuple(self._figure(k, model.estimate(k, drafts) if model else nothing) for k in self._search.arms)
 
     @property
-    def _measured(self) -> dict[int, _Sums]:
-        """The K that were measured, AR apart."""
-        return {k: sums for k, sums in self._sums.items() if sums.steps and k != PLAIN}
+    def _measured(self) -> tuple[list[Observed], list[Drafts]]:
+        """Times and drafts of the K that were measured, AR apart."""
+        measured = [(k, sums) for k, sums in self._sums.items() if sums.steps and k != PLAIN]
+        return [sums.observed(k) for k, sums in measured], [sums.drafts(k) for k, sums in measured]
 
-    def _by_position(self) -> list[float]:
-        """Acceptance at each position, from the largest K that was measured so far."""
-        for k in reversed(self._search.arms):
-            found = self._sums[k].acceptance.read().by_position
-            if found:
-                return [share or 0.0 for share in found]
-        return []
-
-    def _figure(self, k: int, by_position: Sequence[float], model: CostModel | None) -> KFigure:
+    def _figure(self, k: int, estimate: Estimate) -> KFigure:
         sums = self._sums[k]
         throughput = self._search.throughput(k)
         over_zero = self._search.ratio(k, 0) if 0 in self._sums else UNKNOWN
         over_ar = self._search.ratio(k, PLAIN)
-        time = sums.step_time if sums.steps else None
+        time = sums.time if sums.steps else None
         acceptance = sums.acceptance.read()
         return KFigure(
             k=k,
@@ -275,8 +223,11 @@ class Tuning:
             draft_s=time.draft if time and sums.timed else None,
             verify_s=time.verify if time and sums.timed else None,
             step_s=time.total if time else None,
-            estimate_tok_s=model.throughput(k, by_position) * self._requests if model else None,
+            estimate_tok_s=None if estimate.tok_s is None else estimate.tok_s * self._requests,
             over_ar=over_ar.mean,
             over_ar_low=over_ar.low,
             over_ar_high=over_ar.high,
+            no_estimate=estimate.why,
+            accepted_at=estimate.accepted_at,
+            drafting=sums.drafting if k else None,
         )

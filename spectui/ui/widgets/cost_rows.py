@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spectui.core.step_costs import pays_up_to
+from spectui.core.step_costs import pays_at
 from spectui.core.views import LaneView
 from spectui.ui.cells import safe
 from spectui.ui.palette import lane_style
 from spectui.ui.rows import EMPTY, Row
 from spectui.ui.widgets.time_bars import time_rows
-from spectui.ui.widgets.tune_rows import step_times, throughput_rows
+from spectui.ui.widgets.tune_rows import note_rows, step_times, throughput_rows
 from spectui.ui.widgets.wrapping import wrap
 
 
@@ -20,7 +20,7 @@ def cost_rows(lanes: Sequence[LaneView], width: int) -> list[Row]:
     rows: list[Row] = []
     for place, lane in enumerate(lanes):
         batch = max(1, lane.requests)
-        figures = lane.costs.figures(lane.info.k_max, lane.acceptance.by_position, batch)
+        figures = lane.costs.figures(lane.info.k_max, batch)
         if all(figure.step_s is None for figure in figures):
             continue
         requests = f"{batch} request{'s' if batch > 1 else ''} in flight"
@@ -28,6 +28,7 @@ def cost_rows(lanes: Sequence[LaneView], width: int) -> list[Row]:
             ((safe(lane.info.title), lane_style(place, title=True)), (f"   {requests}", "muted")),
             EMPTY,
             *throughput_rows(figures, lane.k if lane.info.k_max else None, lane_style(place), width, _names(lane)),
+            *(note_rows(figures, width) if lane.info.k_max else ()),
             *time_rows(step_times(figures), width),
         ]
         if plain is not None and lane.info.k_max:
@@ -43,9 +44,16 @@ def _names(lane: LaneView) -> tuple[str, ...]:
 def _crossover(lane: LaneView, plain: LaneView) -> str:
     if not lane.k:
         return "K = 0: nothing is drafted."
-    known, requests = pays_up_to(lane.costs, lane.k, plain.costs)
-    if not known:
-        return f"Race at another number of requests ([ ]) to estimate where K = {lane.k} stops paying."
-    if requests is None:
-        return f"est.: K = {lane.k} and AR do not cross at any number of requests."
-    return f"est.: K = {lane.k} pays up to {requests:.0f} requests in flight; beyond that AR is faster."
+    known, found = pays_at(lane.costs, lane.k, plain.costs)
+    if found is None:
+        another = "another number" if not known else "more numbers"
+        return f"Race at {another} of requests ([ ]) to estimate where K = {lane.k} stops paying."
+    if found.crossing is None:
+        ahead, behind = (f"K = {lane.k}", "AR") if found.first else ("AR", f"K = {lane.k}")
+        return (
+            f"est.: {ahead} is faster than {behind} from {found.least} to {found.most} requests in flight; what was "
+            "measured carries no further."
+        )
+    if found.first:
+        return f"est.: K = {lane.k} pays up to {found.crossing:.0f} requests in flight; beyond that AR is faster."
+    return f"est.: K = {lane.k} pays from {found.crossing:.0f} requests in flight on; below that AR is faster."

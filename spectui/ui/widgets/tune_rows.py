@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from spectui.core.disturbance import DOUBTFUL
+from spectui.core.estimate_notes import estimate_notes
 from spectui.core.tuner import disturbed_part, verdict
 from spectui.events import KFigure, TuneEnded, TuneTurn
 from spectui.ui.cells import safe
@@ -38,6 +39,7 @@ def tune_rows(title: str, style: str, tuning: TuneTurn | TuneEnded, width: int, 
         *([fit(name, width), ((spent, "muted"),)] if crowded else [spread(name, ((spent, "muted"),), width)]),
         EMPTY,
         *throughput_rows(turn.figures, turn.best, style, width),
+        *note_rows(turn.figures, width),
         EMPTY,
         *time_rows(step_times(turn.figures), width),
         EMPTY,
@@ -88,6 +90,11 @@ def throughput_rows(
         texts = _texts(figure)
         rows.append(row + tuple((f"  {texts[name]:>{cells}}", "muted") for name, cells in columns))
     return rows
+
+
+def note_rows(figures: Sequence[KFigure], width: int) -> list[Row]:
+    """What the estimates rest on."""
+    return [((line, "muted"),) for note in estimate_notes(figures) for line in wrap(safe(note), width)]
 
 
 def _bar(figure: KFigure, style: str, cells: int, top: float) -> Row:

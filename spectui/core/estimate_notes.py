@@ -1,0 +1,45 @@
+"""What the cost model's estimates rest on, in sentences for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spectui.events import KFigure
+
+ALWAYS = 0.95
+"""Share of the steps with a draft from which on nothing is said of it."""
+
+
+def estimate_notes(figures: Sequence[KFigure]) -> list[str]:
+    """At which K the acceptance behind each estimate was measured, why others have none, and how often drafts come."""
+    estimated = [figure for figure in figures if figure.accepted_at is not None]
+    own = [figure.k for figure in estimated if figure.accepted_at == figure.k]
+    notes = []
+    if own and len(own) == len(estimated):
+        notes.append(f"est.: acceptance measured at {'K = ' + str(own[0]) if len(own) == 1 else 'each K'}.")
+    elif estimated:
+        sources = sorted({figure.accepted_at for figure in estimated if figure.accepted_at is not None})
+        parts = [
+            f"{_span([figure.k for figure in estimated if figure.accepted_at == at])} measured at K = {at}"
+            for at in sources
+        ]
+        notes.append(f"est.: acceptance of {', of '.join(parts)}.")
+    for why in dict.fromkeys(figure.no_estimate for figure in figures if figure.no_estimate):
+        notes.append(f"no est. of {_span([figure.k for figure in figures if figure.no_estimate == why])}: {why}.")
+    rare = [figure for figure in figures if figure.drafting is not None and figure.drafting < ALWAYS]
+    if rare:
+        parts = [f"{figure.drafting:.0%} of the steps at K = {figure.k}" for figure in rare]
+        notes.append(f"A draft was found in {', '.join(parts)}.")
+    return notes
+
+
+def _span(ks: Sequence[int]) -> str:
+    """``K = 0, 1, 3 to 5``."""
+    runs: list[list[int]] = []
+    for k in ks:
+        if runs and k == runs[-1][-1] + 1:
+            runs[-1].append(k)
+        else:
+            runs.append([k])
+    parts = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return f"K = {', '.join(parts)}"

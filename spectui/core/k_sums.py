@@ -1,0 +1,118 @@
+"""What the steps at one K added up to: their time, their tokens, what was drafted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from spectui.core.acceptance import AcceptanceCounter
+from spectui.core.cost import Drafts, Observed, StepTime
+from spectui.events import Step
+
+
+@dataclass(slots=True)
+class _Times:
+    """Times of engine steps, in nanoseconds."""
+
+    steps: int = 0
+    wall: int = 0
+    draft: int = 0
+    verify: int = 0
+
+    def add(self, other: _Times, sign: int = 1) -> None:
+        self.steps += sign * other.steps
+        self.wall += sign * other.wall
+        self.draft += sign * other.draft
+        self.verify += sign * other.verify
+
+    def mean(self, timed: bool) -> StepTime:
+        draft, verify = (self.draft, self.verify) if timed else (0, 0)
+        return StepTime(*(ns / 1e9 / max(1, self.steps) for ns in (draft, verify, self.wall - draft - verify)))
+
+
+@dataclass(slots=True)
+class KSums:
+    """Sums of the steps at one K.
+
+    Attributes:
+        requests: Steps of single requests; those that share an engine step count each.
+        tokens: What these emitted.
+        timed: Whether the parts of every step are known.
+        acceptance: Of the drafts among them.
+    """
+
+    requests: int = 0
+    tokens: int = 0
+    timed: bool = True
+    acceptance: AcceptanceCounter = field(default_factory=AcceptanceCounter)
+    _later: int = 0
+    _drafting: _Times = field(default_factory=_Times)
+    _bare: _Times = field(default_factory=_Times)
+    _last: _Times = field(default_factory=_Times)
+    _last_bare: bool = False
+
+    def add(self, step: Step, time_ns: int | None) -> None:
+        """Count one request's share of an engine step.
+
+        Args:
+            step: The share.
+            time_ns: The engine step's time; None when it was counted with an earlier share of the same step.
+        """
+        self.requests += 1
+        self._later += step.index > 0
+        self.tokens += len(step.emitted)
+        self.acceptance.add(len(step.drafted), step.accepted)
+        self.timed &= step.verify_ns is not None
+        if time_ns is not None:
+            self._last = _Times(1, time_ns, step.draft_ns or 0, step.verify_ns or 0)
+            self._last_bare = not step.drafted
+            (self._bare if self._last_bare else self._drafting).add(self._last)
+        elif self._last_bare and step.drafted:
+            # One request with a draft makes it a step with a draft.
+            self._bare.add(self._last, -1)
+            self._drafting.add(self._last)
+            self._last_bare = False
+
+    def include(self, other: KSums) -> None:
+        """Count what another one has counted."""
+        self.requests += other.requests
+        self.tokens += other.tokens
+        self.timed &= other.timed
+        self.acceptance.include(other.acceptance)
+        self._later += other._later
+        self._drafting.add(other._drafting)
+        self._bare.add(other._bare)
+
+    @property
+    def steps(self) -> int:
+        """Engine steps."""
+        return self._drafting.steps + self._bare.steps
+
+    @property
+    def time(self) -> StepTime:
+        """Mean time of an engine step; of none, 0."""
+        both = _Times()
+        both.add(self._drafting)
+        both.add(self._bare)
+        return both.mean(self.timed)
+
+    @property
+    def tok_s(self) -> float:
+        """Emitted tokens over the time of the steps."""
+        return self.tokens / (self._drafting.wall + self._bare.wall) * 1e9
+
+    @property
+    def drafting(self) -> float | None:
+        """Share of the requests' steps that had a draft, first ones apart, which never have; None without others."""
+        return min(1.0, self.acceptance.read().steps / self._later) if self._later else None
+
+    def observed(self, k: int) -> Observed:
+        """The times, for the cost model."""
+        if not k:
+            return Observed(0, self.steps, self.time)
+        drafting, bare = self._drafting, self._bare
+        return Observed(k, drafting.steps, drafting.mean(self.timed), bare.steps, bare.mean(self.timed))
+
+    def drafts(self, k: int) -> Drafts:
+        """What drafting came to, for the cost model."""
+        found, requests = self.acceptance.read(), max(1, self.requests)
+        return Drafts(k, found.steps / requests, tuple(kept / requests for kept in found.kept))
