@@ -158,6 +158,44 @@ def test_divergence_is_found_whichever_lane_is_ahead() -> None:
     assert judged.near_tie is True
 
 
+def ended(lane: str, reason: ev.FinishReason, count: int) -> ev.RequestFinished:
+    return ev.RequestFinished(lane, "0", 0, reason, count)
+
+
+FIVE = [step("ar", 10 * (n + 1), "", 0, letter) for n, letter in enumerate("abcde")]
+THREE = step("mtp", 30, "ab", 2, "abc")
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        pytest.param([*FIVE, THREE], None, id="on its way"),
+        pytest.param([*FIVE, THREE, ended("mtp", "eos", 3)], (3, "early"), id="early"),
+        pytest.param([THREE, ended("mtp", "stop", 3), *FIVE], (3, "early"), id="early, AR behind"),
+        pytest.param([THREE, ended("mtp", "length", 3), *FIVE[:2]], None, id="early, as far as AR is"),
+        pytest.param([*FIVE[:2], ended("ar", "eos", 2), THREE], (2, "late"), id="late"),
+        pytest.param([*FIVE[:2], THREE, ended("ar", "stop", 2)], (2, "late"), id="late, AR behind"),
+        pytest.param([*FIVE[:3], ended("ar", "length", 3), THREE, ended("mtp", "length", 3)], None, id="equally long"),
+        pytest.param([*FIVE[:3], ended("ar", "eos", 3), THREE], None, id="the end of AR, whose reason may be its too"),
+        pytest.param([*FIVE, THREE, ended("mtp", "abort", 3)], None, id="aborted"),
+        pytest.param([*FIVE, THREE, ended("mtp", "error", 3), ended("ar", "length", 5)], None, id="failed"),
+        pytest.param([*FIVE[:2], ended("ar", "abort", 2), THREE], None, id="AR aborted"),
+        pytest.param([*FIVE, ended("mtp", "stop", 0)], (0, "early"), id="nothing at all"),
+        pytest.param([*FIVE, step("mtp", 30, "a", 1, "aX"), ended("mtp", "eos", 2)], (1, "token"), id="other text"),
+    ],
+)
+def test_the_same_text_with_another_end_is_a_divergence(
+    events: list[ev.Event], expected: tuple[int, str] | None
+) -> None:
+    state = folded([*header(), *events])
+    found = lane(Viewer(state).read(), "mtp").divergence
+    assert (found and (found.position, found.how)) == expected
+    assert state.divergences == (expected is not None)
+    assert found is None or found.near_tie is (None if found.how == "token" else False)
+    again = folded([*header(ev.Sampling(temperature=1.0)), *events])
+    assert lane(Viewer(again).read(), "mtp").divergence is None
+
+
 def test_random_sampling_is_not_held_against_ar() -> None:
     events = [*header(ev.Sampling(temperature=0.8)), step("ar", 10, "", 0, "a"), step("mtp", 10, "", 0, "b")]
     assert lane(view(events), "mtp").divergence is None

@@ -232,6 +232,21 @@ def test_divergence(margin: float | None, said: str, style: str) -> None:
     assert texts(pane_head_rows(run.lane(MTP), PaneState(2, greedy=False), 50, 4))[2] == "length 2.00  rate 1.00"
 
 
+@pytest.mark.parametrize(
+    ("ar", "mtp", "said"),
+    [(3, 2, "stopped before AR, at token 2"), (1, 2, "went past AR's end at token 1")],
+)
+def test_another_end_is_shown(ar: int, mtp: int, said: str) -> None:
+    run = Race(AR, MTP)
+    for n in range(ar):
+        run.step(AR, ids=(n,))
+    run.step(MTP, (" a",) * (mtp - 1), mtp - 1, ids=tuple(range(mtp)))
+    for lane, count in ((AR, ar), (MTP, mtp)):
+        assert head(run.lane(MTP), width=60)[2].endswith("identical to AR so far") or lane is MTP
+        run.tell(ev.RequestFinished(lane.name, f"{lane.name}-0", 0, "eos", count))
+    assert pane_head_rows(run.lane(MTP), PaneState(2), 50, 4)[2][0] == (said, "bad")
+
+
 def test_nothing_is_called_identical_before_it_was_compared() -> None:
     run = Race(AR, MTP)
     run.step(MTP)

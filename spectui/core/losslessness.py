@@ -4,28 +4,49 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from spectui.events import FinishReason
 
 NEAR_TIE_MARGIN = 0.25
 """Largest top-2 margin, in nats, at which bf16 reduction order was seen to flip the target's choice."""
 
 
+How: TypeAlias = Literal["token", "early", "late"]
+"""How a lane left AR's path: by another token, by ending where AR went on, by going on where AR had ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """``position`` counts output tokens from 0; ``margin`` is the target's top-2 margin there, None until measured."""
+    """``position`` counts output tokens from 0: that of the first other token, or of the first one that only one of the
+    two has. ``margin`` is the target's top-2 margin there, None until measured, and where the lane said the same tokens
+    and only its end is another one: an end follows from the tokens and the limits, so no near tie explains it."""
 
     position: int
     margin: float | None = None
+    how: How = "token"
 
     @property
     def near_tie(self) -> bool | None:
         """Whether rounding explains it; None while the margin is unknown."""
+        if self.how != "token":
+            return False
         return None if self.margin is None else self.margin <= NEAR_TIE_MARGIN
+
+
+def whole(finished: FinishReason | None) -> bool:
+    """Whether an answer came to an end of its own: not one that goes on, was aborted or failed."""
+    return finished in ("eos", "stop", "length")
 
 
 class Comparison:
     """Compares the output ids of one request in two lanes as both grow; finds the first difference.
 
-    Each id is looked at once, however the two streams interleave.
+    An answer that came to its end is different from one that goes on behind it. Where both have ended, as at
+    ``max_tokens``, they are equal when they are equally long. Each id is looked at once, however the two interleave.
+
+    Worked example: AR says 5, 6, 7 and its end. A lane that says 5, 6 and goes on is equal so far; when it ends there,
+    it has left AR's path at position 2, early; when it says 5, 6, 7, 8, it has left it at position 3, late.
     """
 
     def __init__(self, reference: array[int], candidate: array[int]) -> None:
@@ -35,14 +56,26 @@ class Comparison:
         """Length of the common prefix found so far."""
         self.position: int | None = None
         """Output position of the first difference, None while there is none."""
+        self.how: How = "token"
 
-    def update(self) -> int | None:
-        """Look at what has come since the last call; returns `position`."""
-        if self.position is None:
-            common = min(len(self._reference), len(self._candidate))
-            while self.equal < common:
-                if self._reference[self.equal] != self._candidate[self.equal]:
-                    self.position = self.equal
-                    break
-                self.equal += 1
+    def update(self, reference_ended: bool = False, candidate_ended: bool = False) -> int | None:
+        """Look at what has come since the last call; returns `position`.
+
+        Args:
+            reference_ended: Whether the reference is `whole`.
+            candidate_ended: Whether the candidate is.
+        """
+        if self.position is not None:
+            return self.position
+        said, saying = len(self._reference), len(self._candidate)
+        common = min(said, saying)
+        while self.equal < common:
+            if self._reference[self.equal] != self._candidate[self.equal]:
+                self.position = self.equal
+                return self.position
+            self.equal += 1
+        if candidate_ended and saying < said:
+            self.position, self.how = common, "early"
+        elif reference_ended and said < saying:
+            self.position, self.how = common, "late"
         return self.position

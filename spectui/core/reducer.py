@@ -9,7 +9,7 @@ from spectui import events as ev
 from spectui import playback, samples
 from spectui.core.history import PastStep
 from spectui.core.ledger import ledger_row
-from spectui.core.losslessness import Comparison
+from spectui.core.losslessness import Comparison, whole
 from spectui.core.machine import measured_bandwidth
 from spectui.core.state import LaneState, RequestState, RoundTotals, RunState
 
@@ -111,19 +111,22 @@ def _compare(state: RunState, lane: LaneState, request: RequestState) -> None:
         for other in state.lanes.values():
             waiting = other.round.requests.get(request.slot)
             if other is not reference and waiting is not None and waiting.comparison is not None:
-                other.revision += _went_apart(state, waiting.comparison)
+                other.revision += _went_apart(state, waiting.comparison, request, waiting)
+        return
+    original = reference.round.requests.get(request.slot)
+    if original is None:
         return
     if request.comparison is None:
-        original = reference.round.requests.get(request.slot)
-        if original is None or not request.as_ar:
+        if not request.as_ar:
             return
         request.comparison = Comparison(original.ids, request.ids)
-    _went_apart(state, request.comparison)
+    _went_apart(state, request.comparison, original, request)
 
 
-def _went_apart(state: RunState, comparison: Comparison) -> bool:
+def _went_apart(state: RunState, comparison: Comparison, original: RequestState, request: RequestState) -> bool:
     """Whether the lane left AR's path just now."""
-    apart = comparison.position is None and comparison.update() is not None
+    ended = (whole(original.finished), whole(request.finished))
+    apart = comparison.position is None and comparison.update(*ended) is not None
     state.divergences += apart
     return apart
 
@@ -135,6 +138,7 @@ def _request_finished(state: RunState, event: ev.RequestFinished) -> None:
         request.finished = event.reason
         request.engine_emitted = event.emitted
         lane.revision += 1
+        _compare(state, lane, request)
 
 
 def _preempted(state: RunState, event: ev.Preempted) -> None:

@@ -22,7 +22,7 @@ from spectui.core.machine import (
     memory_by_owner,
 )
 from spectui.core.rates import per_second
-from spectui.core.state import LaneState, RunState
+from spectui.core.state import LaneState, RequestState, RunState
 from spectui.core.step_costs import StepCosts
 from spectui.core.tokens import TokenLog
 from spectui.core.traffic import Traffic
@@ -196,7 +196,6 @@ class Viewer:
         totals = lane.round
         request = totals.requests.get(self.slot)
         comparison = request.comparison if request else None
-        position = comparison.position if comparison else None
         view = LaneView(
             info=lane.info,
             revision=lane.revision,
@@ -222,7 +221,7 @@ class Viewer:
             history=request.history if request else None,
             slot=self.slot,
             finished=request.finished if request else None,
-            divergence=Divergence(position, request.margin) if request and position is not None else None,
+            divergence=_divergence(request),
             equal=comparison.equal if comparison else None,
             series=totals.series.read(),
             k_changes=tuple((ns / 1e9, k) for ns, k in totals.k_changes),
@@ -233,6 +232,13 @@ class Viewer:
         )
         self._lanes[name] = view
         return view
+
+
+def _divergence(request: RequestState | None) -> Divergence | None:
+    comparison = request.comparison if request else None
+    if request is None or comparison is None or comparison.position is None:
+        return None
+    return Divergence(comparison.position, request.margin, comparison.how)
 
 
 def _tok_s(lane: LaneState) -> float | None:

@@ -46,7 +46,8 @@ FIGURES: tuple[tuple[str, str], ...] = (
     (
         "diverged at",
         "First token at which a greedy lane differs from AR. A small margin is a near tie that rounding flips; a "
-        "large one is a fault of the engine.",
+        "large one is a fault of the engine, and so is the same text with another end: stopped before AR, went past "
+        "AR's end.",
     ),
     ("lag", "How late the screen's event loop runs, 99th percentile. Frames are drawn between engine steps only."),
     ("—", "Unknown or not measured. Never zero."),

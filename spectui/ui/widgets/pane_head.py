@@ -148,6 +148,10 @@ def divergence_span(lane: LaneView, greedy: bool, over: bool = False) -> Span | 
     difference = lane.divergence
     if difference is None:
         return ("identical to AR so far", "muted") if lane.equal else None
+    if difference.how == "early":
+        return f"stopped before AR, at token {difference.position}", "bad"
+    if difference.how == "late":
+        return f"went past AR's end at token {difference.position}", "bad"
     at = f"diverged at token {difference.position + 1}"
     if difference.margin is None:
         return (f"{at}, margin —" if over else at), "muted"
