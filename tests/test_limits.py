@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,19 @@ from spectui.bench.tune import k_values
 from spectui.cli import UsageError, build_parser
 from spectui.commands import MAX_CONCURRENCY, MAX_K, MAX_SEED, MAX_SPEED, MAX_TEMPERATURE, MAX_TOKENS, MIN_SPEED
 from spectui.core.talk import TalkError, parse_talk
-from spectui.events import KChanged, LaneInfo, Prompt, RoundStarted, RunStarted, Sampling
+from spectui.events import (
+    Inspected,
+    KChanged,
+    KFigure,
+    LaneInfo,
+    Place,
+    Prompt,
+    RoundStarted,
+    RunStarted,
+    Sampling,
+    Step,
+    TuneTurn,
+)
 from spectui.runtime.setup import host_config
 from spectui.sources.replay import SPEEDS
 from spectui.sources.vllm.lane_spec import LaneSpecError, parse_lane_spec
@@ -26,6 +39,20 @@ def read(**sampling: Any) -> None:
 
 def lane(k: int) -> RunStarted:
     return RunStarted("m", (LaneInfo("a", "a", "A", k, "a"),), Sampling())
+
+
+def step(drafted: int, emitted: int, cut: int) -> Step:
+    texts = ("x",) * (emitted + cut)
+    ids = ((1,) * drafted, min(drafted, emitted), (1,) * emitted, (1,) * cut)
+    return Step("a", "0", 0, 1, MAX_K, *ids, None, "length", texts, ("x",) * drafted, 1, 1, 1)
+
+
+def figure(k: int) -> KFigure:
+    return KFigure(0, True, None, None, None, None, None, (0.5,) * k, None, None, None, None)
+
+
+def turn(k: int) -> TuneTurn:
+    return TuneTurn("a", 1, 1, tuple(range(k + 1)), 0, (figure(0),) * (k + 1), 1.0, 1.0)
 
 
 def run_with(concurrency: int) -> None:
@@ -51,6 +78,12 @@ MOST: list[tuple[float, float, list[Callable[[Any], object]]]] = [
             lambda k: talk(f'k = {{lane = "mtp", k = {k}}}'),
             lambda k: decode(encode(0, lane(k))),
             lambda k: decode(encode(0, KChanged("a", k))),
+            lambda k: decode(encode(0, step(k, 1, 0))),
+            lambda k: decode(encode(0, step(0, k + 1, 0))),
+            lambda k: decode(encode(0, step(0, 1, k))),
+            lambda k: decode(encode(0, turn(k))),
+            lambda k: decode(encode(0, replace(turn(0), figures=(figure(k),)))),
+            lambda k: decode(encode(0, Inspected("a", 0, 1, (Place(1, "x", 0.5, 1, ()),) * (k + 1)))),
         ],
     ),
     (

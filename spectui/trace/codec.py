@@ -206,6 +206,8 @@ def _nonsense_step(step: ev.Step) -> str | None:
         return "it took no time"
     if len(step.drafted) > MAX_K:
         return f"{len(step.drafted)} tokens were drafted"
+    if len(step.text) > MAX_K + 1:
+        return f"{len(step.text)} tokens came out of one step"
     return None if 0 <= step.k <= MAX_K else f"K is {step.k}"
 
 
@@ -217,6 +219,22 @@ def _nonsense_lane(info: ev.LaneInfo) -> str | None:
 
 def _nonsense_k(of: ev.KChanged | ev.KFigure) -> str | None:
     return None if 0 <= of.k <= MAX_K else f"K is {of.k}"
+
+
+def _nonsense_figure(figure: ev.KFigure) -> str | None:
+    if len(figure.by_position) > MAX_K:
+        return f"{len(figure.by_position)} positions have an acceptance"
+    return _nonsense_k(figure)
+
+
+def _nonsense_turn(turn: ev.TuneTurn) -> str | None:
+    most = max(len(turn.figures), len(turn.running))
+    return None if most <= MAX_K + 1 else f"{most} K are searched"
+
+
+def _nonsense_inspected(inspected: ev.Inspected) -> str | None:
+    places = len(inspected.places)
+    return None if places <= MAX_K + 1 else f"{places} tokens of one step were looked at"
 
 
 def _nonsense_sampling(sampling: ev.Sampling) -> str | None:
@@ -249,7 +267,9 @@ _NONSENSE: dict[type, Callable[[Any], str | None]] = {
     ev.Step: _nonsense_step,
     ev.LaneInfo: _nonsense_lane,
     ev.KChanged: _nonsense_k,
-    ev.KFigure: _nonsense_k,
+    ev.KFigure: _nonsense_figure,
+    ev.TuneTurn: _nonsense_turn,
+    ev.Inspected: _nonsense_inspected,
     ev.Sampling: _nonsense_sampling,
     ev.RunStarted: _nonsense_run,
     ev.RoundStarted: _nonsense_round,

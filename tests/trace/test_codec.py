@@ -209,6 +209,8 @@ def sampled(prompts: int = 1, **fields_of_sampling: Any) -> str:
         (changed(drafted_text=[]), "not every token has its text"),
         (changed(k=10**9), "K is 1000000000"),
         (changed(drafted=[5] * 65, drafted_text=["a"] * 65), "65 tokens were drafted"),
+        (changed(emitted=[5] * 500_000, text=["a"] * 500_000), "500000 tokens came out of one step"),
+        (changed(cut=[5] * 64, text=["a"] * 66), "66 tokens came out of one step"),
         (changed(wall_ns=0), "took no time"),
         ('{"t":1,"e":"KChanged","lane":"ar","k":1000000000}', "K is 1000000000"),
         ('{"t":1,"e":"KChanged","lane":"ar","k":-1}', "K is -1"),
