@@ -18,10 +18,14 @@ from spectui.events import (
     RoundStarted,
     Step,
     TuneEnded,
+    TuneTurn,
 )
 from spectui.sources.synthetic import Pace, SyntheticSource
+from spectui.sources.vllm.host import EngineHost
 from spectui.sources.vllm.lane import ProbeDiedError
 from spectui.sources.vllm.lane_spec import LaneSpec
+from spectui.sources.vllm.steady import Piece
+from spectui.sources.vllm.tuning import Tuning
 from tests.fake_lanes import FakeLane, fake_host
 from tests.loading_commands import all_followed
 from tests.test_synthetic import FAILSAFE_S, Collector
@@ -270,3 +274,42 @@ def test_a_search_that_is_stopped_in_its_first_turn_changes_no_k(monkeypatch: py
     assert (ended.why, ended.last.best, ended.last.turn, ended.serve) == ("cancelled", 3, 0, "")  # type: ignore[attr-defined]
     assert not sink.of(KChanged)
     assert {event.k for event in sink.of(Step) if event.lane == "ngram"} == {3}  # type: ignore[attr-defined]
+
+
+def test_a_pause_between_two_pieces_of_a_search_leaves_the_round_that_it_aborted_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No lane runs then, as at the end of a round; but this one was aborted, and nothing is to be said of it."""
+    host, sink = fake_host(monkeypatch, *LANES), Collector()
+    pieces, rests = [0], [0]
+    end_piece, rest = Tuning._end_piece, EngineHost._rest
+
+    def ending(tuning: Tuning, k: int, piece: Piece) -> TuneTurn | None:
+        pieces[0] += 1
+        if pieces[0] == 2:
+            host.send(cmd.Pause())
+        return end_piece(tuning, k, piece)
+
+    def resting(self: EngineHost) -> None:
+        if self._paused:
+            rests[0] += 1
+            assert self._tuning is not None
+            assert not self._tuning.lane.running
+            # What is refused here shows that the host waits; then it goes on.
+            for command in (cmd.Restart(), cmd.Resume()):
+                host.send(command)
+        rest(self)
+
+    monkeypatch.setattr(Tuning, "_end_piece", ending)
+    monkeypatch.setattr(EngineHost, "_rest", resting)
+    # Followed when the lanes are ready: the first round is aborted on its way.
+    host.send(cmd.Tune("ngram"))
+    host.start(sink)
+    sink.wait_for_kind(RoundFinished)
+    assert host.stop(FAILSAFE_S)
+    assert rests[0] == 1
+    assert sink.of(Paused) == [Paused(True), Paused(False)]
+    assert sink.of(RoundFinished) == [RoundFinished(1)]
+    searching = sink.events[: sink.events.index(*sink.of(TuneEnded))]
+    assert not [event for event in searching if isinstance(event, (Margin, RoundFinished))]
+    assert sink.of(TuneEnded)[0].why == "same"  # type: ignore[attr-defined]
