@@ -340,7 +340,7 @@ def test_where_nothing_is_known_the_panel_says_so() -> None:
     (gauges,) = (line for line in text if line.startswith("DRAM traffic"))
     assert gauges.split() == ["DRAM", "traffic", "—", "memory", "busy", "—", "SM", "busy", "—"]
     assert "clocks held down by —" in text
-    assert any(line.split() == "temperature — page faults — from disk —".split() for line in text)
+    assert any(line.split() == ["temperature", "—", "page", "faults", "—", "from", "disk", "—"] for line in text)
 
 
 def test_reserved_memory_that_was_not_touched_is_told() -> None:
