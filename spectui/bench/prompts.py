@@ -12,6 +12,7 @@ from pathlib import Path
 
 from spectui.core.prompt_files import Found, PromptError, printable, read_prompts
 from spectui.events import Prompt
+from spectui.runtime.output import tell
 
 STANDARD_INPUT = "-"
 """In place of a file's name."""
@@ -97,7 +98,7 @@ def _told(found: Found) -> list[Prompt]:
     if found.left_out:
         rows = len(found.prompts) + len(found.left_out)
         others = f", and {len(found.left_out) - 1} more of {rows}" if len(found.left_out) > 1 else ""
-        print(f"spectui: left out: {found.left_out[0]}{others}", file=sys.stderr)
+        tell(f"spectui: left out: {found.left_out[0]}{others}")
     return found.prompts
 
 

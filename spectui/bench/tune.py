@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +16,7 @@ from spectui.cli import DONE, FAILED, INTERRUPTED, RunError, UsageError
 from spectui.commands import MAX_K
 from spectui.core.serve_line import serve_line
 from spectui.events import KFigure, LaneInfo, Prompt, TuneTurn, TuneWhy
-from spectui.runtime.output import tell, visible
+from spectui.runtime.output import as_json, tell, visible
 from spectui.runtime.silence import say
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
 from spectui.sources.vllm.lane_spec import LaneSpec, lane_infos
@@ -120,7 +119,7 @@ def tune(options: argparse.Namespace) -> int:
     found = [asdict(one) for one in searches.found]
     if options.json:
         result = {"environment": environment(), "searches": found, "serve": searches.serve, "failed": searches.failed}
-        print(json.dumps(result, indent=2))
+        print(as_json(result))
     elif found:
         print("\n".join(map(visible, tuning_lines(searches.found, searches.serve))))
     for sentence in searches.failed:

@@ -26,7 +26,7 @@ from spectui.events import (
     RoundStarted,
     Step,
 )
-from spectui.runtime.output import visible
+from spectui.runtime import output
 from spectui.sources.base import Source
 
 DASH = "—"
@@ -66,7 +66,7 @@ def run_headless(source: Source, rounds: int, out: TextIO, *, as_json: bool) -> 
             break
     source.stop(timeout_s=10)
     if as_json:
-        print(json.dumps(summary(state), indent=2), file=out)
+        print(output.as_json(summary(state)), file=out)
     else:
         print("\n".join(["", *table(state)]), file=out)
     return state
@@ -86,7 +86,7 @@ def _over(state: RunState, event: Event) -> bool:
 def describe(event: Event, elapsed_s: float) -> str | None:
     """One plain line about an event, None for what a log does not need."""
     line = _line(event, elapsed_s)
-    return None if line is None else visible(line)
+    return None if line is None else output.visible(line)
 
 
 def _line(event: Event, elapsed_s: float) -> str | None:
@@ -179,7 +179,7 @@ def table(state: RunState) -> list[str]:
     ]:
         held_up = ", ".join(disturbed)
         rows += ["", f"other programs disturbed the run ({held_up} of the time): measure again on a quiet machine"]
-    return [visible(row) for row in rows]
+    return [output.visible(row) for row in rows]
 
 
 def _figure(value: float | None, form: str, unit: str = "") -> str:

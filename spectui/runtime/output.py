@@ -30,14 +30,27 @@ _PLAIN = {
     **dict(zip("✓✗→°", "+x> ", strict=True)),
 }
 _UNSEEN = re.compile(
-    # Control characters, line ends, what turns the direction of text, and halves of characters.
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+    # Control characters, line ends, what turns the direction of text or takes no room, and halves of characters. The
+    # two joiners stay: letters of many scripts, and the signs of families, are spelled with them.
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff]"
 )
 
 
 def visible(text: str) -> str:
-    """The text on one line, with everything that a terminal would obey, and not show, written as an escape."""
+    """The text on one line, with everything that a terminal would obey, and not show, written as an escape.
+
+    Whatever is printed goes through here, or through `as_json`; what is drawn on the screen goes through
+    `spectui.ui.cells` instead, which also knows cells.
+    """
     return _UNSEEN.sub(lambda found: _escaped(found[0]), text)
+
+
+def as_json(value: object) -> str:
+    """``value`` as JSON that can be printed: JSON itself lets one control character through, DEL."""
+    import json
+
+    return json.dumps(value, indent=2).replace("\x7f", "\\u007f")
 
 
 def _escaped(char: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
 import select
 import sys
@@ -16,9 +15,8 @@ from typing import TYPE_CHECKING, TextIO
 from spectui.cli import DONE, RunError, UsageError
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
-from spectui.runtime import logs
+from spectui.runtime import logs, output
 from spectui.runtime.headless import describe, summary, table
-from spectui.runtime.output import visible
 from spectui.runtime.run import check_theme, log_file
 from spectui.runtime.talks import talk_of
 from spectui.runtime.terminal import Terminal, exit_now, finish, owned_terminal
@@ -113,7 +111,7 @@ def told(trace: Trace, out: TextIO, *, as_json: bool) -> int:
     except TraceError as error:
         raise RunError(str(error)) from error
     if as_json:
-        print(json.dumps(summary(state) | {"problems": trace.problems.count}, indent=2), file=out)
+        print(output.as_json(summary(state) | {"problems": trace.problems.count}), file=out)
     else:
         print("\n".join(["", *table(state), *_problems(trace)]), file=out)
     return DONE
@@ -121,7 +119,7 @@ def told(trace: Trace, out: TextIO, *, as_json: bool) -> int:
 
 def _problems(trace: Trace) -> list[str]:
     """What was wrong, and the lines that were first."""
-    return [visible(said) for said in (*trace.complaints(), *(one.sentence for one in trace.problems.kept[1:]))]
+    return [output.visible(said) for said in (*trace.complaints(), *(one.sentence for one in trace.problems.kept[1:]))]
 
 
 def _page(trace: Trace, start: Start | None, options: argparse.Namespace) -> int:

@@ -50,6 +50,13 @@ _FONT = """<link rel="preload" as="font" crossorigin href="BASE/static/fonts/Rob
     </script>"""
 
 
+class VisibleLines(logging.Formatter):
+    """What the server complains of holds what visitors sent: no line of it is more than text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(visible, super().format(record).split("\n")))
+
+
 def serve(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C.
 
@@ -121,7 +128,9 @@ def _server(base: Any, command: str, host: str, port: int, public: str | None, n
 
     class Server(base):  # type: ignore[misc]
         def initialize_logging(self) -> None:
-            logging.basicConfig(level=logging.WARNING, format="%(message)s")
+            handler = logging.StreamHandler()
+            handler.setFormatter(VisibleLines())
+            logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
         async def _make_app(self) -> Application:
             app: Application = await super()._make_app()
@@ -145,7 +154,7 @@ def _server(base: Any, command: str, host: str, port: int, public: str | None, n
             return page
 
     def announce(*_: object) -> None:
-        print(f"{visible(name)} is on {public or f'http://{address(host, port)}'}; Ctrl-C ends it", flush=True)
+        print(visible(f"{name} is on {public or f'http://{address(host, port)}'}; Ctrl-C ends it"), flush=True)
 
     return Server(command, host=host, port=port, title=f"SpecTUI: {visible(name)}")
 

@@ -24,7 +24,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from spectui.runtime import scratch
-from spectui.runtime.output import ERRORS, sentence
+from spectui.runtime.output import ERRORS, sentence, visible
 from spectui.runtime.tty import SavedTty, duplicate, screen_stream, start_guard, stop_guard
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Terminal:
             # Ignored means that whoever started the program (nohup, a background job) asked for that.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._handlers[number] = signal.signal(number, self._on_signal)
-        farewell = f"spectui: killed or crashed; what it logged until then is in {self.log_path}"
+        farewell = visible(f"spectui: killed or crashed; what it logged until then is in {self.log_path}")
         self._guard = start_guard(self._saved, farewell, partial(scratch.discard, after_death=True))
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()
@@ -149,10 +149,9 @@ class Terminal:
 
     def tell(self, sentence: str) -> None:
         """Write one line, which names the log, to the real standard error; the screen must be gone."""
-        text = " ".join("".join(c if c.isprintable() else " " for c in sentence).split())
-        line = f"spectui: {text} (details in {self.log_path})\n"
+        line = visible(f"spectui: {' '.join(sentence.split())} (details in {self.log_path})")
         with suppress(OSError):
-            os.write(self._kept[1], line.encode(self._encodings[1], ERRORS))
+            os.write(self._kept[1], f"{line}\n".encode(self._encodings[1], ERRORS))
 
     def _tell_error(self, error: Exception) -> None:
         import traceback

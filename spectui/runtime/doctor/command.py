@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -16,6 +15,7 @@ from spectui.runtime.doctor import display, folders, hardware, rendering, settin
 from spectui.runtime.doctor.check import Check, Rows, attempted
 from spectui.runtime.doctor.facts import Facts
 from spectui.runtime.doctor.trial import TORCH, VLLM, Imported, Trial
+from spectui.runtime.output import as_json
 from spectui.sources.machine import DEMO_DTYPE, fastest_dtype, machine_name, software_versions
 
 TORCH_S = 4.0
@@ -29,7 +29,7 @@ def doctor(options: argparse.Namespace) -> int:
     """Check everything and print it; the exit code says whether something is a problem."""
     checks = examine(Facts(), full=options.full)
     if options.json:
-        print(json.dumps(rendering.document(checks, machine_name(), dict(software_versions())), indent=2))
+        print(as_json(rendering.document(checks, machine_name(), dict(software_versions()))))
     else:
         print(_text(checks))
     return FAILED if any(check.status == "problem" for check in checks) else DONE

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from spectui.runtime.doctor.check import Check, Status
+from spectui.runtime.output import visible
 
 NARROWEST = 40
 
@@ -52,10 +53,9 @@ def _lines(checks: Sequence[Check], width: int, colour: bool) -> Iterator[str]:
 
 
 def _wrapped(words: str, room: int) -> list[str]:
-    # Paths and error messages are not ours: what a terminal would obey must not reach it.
-    safe = "".join(character if character.isprintable() else "?" for character in words)
-    # A command stays on one line.
-    whole = "`".join(part.replace(" ", _KEPT) if index % 2 else part for index, part in enumerate(safe.split("`")))
+    # Paths and error messages are not ours. A command stays on one line.
+    parts = visible(words).split("`")
+    whole = "`".join(part.replace(" ", _KEPT) if index % 2 else part for index, part in enumerate(parts))
     lines = textwrap.wrap(whole, room, break_long_words=False, break_on_hyphens=False)
     return [line.replace(_KEPT, " ") for line in lines] or [""]
 
