@@ -49,3 +49,8 @@ def spread(left: Row, right: Row, width: int) -> Row:
     if room <= 0:
         return fit(right, width)
     return fit(left, room) + right
+
+
+def cells_filled(value: float, top: float, cells: int) -> int:
+    """How many of ``cells`` are filled by ``value`` where ``top`` fills all: from none to all, whatever they are."""
+    return round(min(1.0, max(0.0, value / top)) * cells) if top > 0 else 0

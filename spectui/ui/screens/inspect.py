@@ -13,6 +13,7 @@ from spectui.core.history import PastStep
 from spectui.core.views import LaneView, RunView
 from spectui.events import Inspected
 from spectui.ui.canvas import paint
+from spectui.ui.cells import safe
 from spectui.ui.palette import lane_style
 from spectui.ui.rows import EMPTY, Row
 from spectui.ui.screens.lines import hints
@@ -71,7 +72,7 @@ class InspectReader(Reader):
         of = f"step {past.step.index + 1} of {history.last + 1}" if history else ""
         request = f"   request {past.step.slot + 1}" if lane.requests > 1 else ""
         head: Row = (
-            (lane.info.title, lane_style(self.lane, title=True)),
+            (safe(lane.info.title), lane_style(self.lane, title=True)),
             (f"   {of}{request}   K = {past.step.k}", "muted"),
         )
         before = [lane.stream.log[place] for place in range(max(0, past.logged - 300), past.logged)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from spectui.ui.rows import EMPTY, Row
+from spectui.ui.rows import EMPTY, Row, cells_filled
 
 _WHOLE, _HALF, _TRACK = "━", "╸", "─"
 _MIN_BAR = 4
@@ -75,5 +75,5 @@ def _filled(share: float | None, cells: int) -> str:
     """A share above zero is at least half a cell, so that little never looks like nothing."""
     if not share:
         return ""
-    whole, half = divmod(max(1, min(cells * 2, round(share * cells * 2))), 2)
+    whole, half = divmod(max(1, cells_filled(share, 1.0, cells * 2)), 2)
     return _WHOLE * whole + _HALF * half

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spectui.ui.rows import Row
+from spectui.ui.rows import Row, cells_filled
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _EIGHTHS = 8
@@ -26,4 +26,4 @@ def _eighths(value: float | None, top: float, height: int) -> int:
     """Filled eighths of a column; little is never nothing."""
     if value is None or value <= 0 or top <= 0:
         return 0
-    return max(1, min(height * _EIGHTHS, round(value / top * height * _EIGHTHS)))
+    return max(1, cells_filled(value, top, height * _EIGHTHS))

@@ -62,7 +62,8 @@ def _sentence(step: Step, inspected: Inspected | None) -> str:
     drafted = f"{len(step.drafted)} drafted, {step.accepted} accepted"
     if step.accepted == len(step.drafted):
         return f"{drafted}: all of it, and the target added a token of its own."
-    place = inspected.places[step.accepted] if inspected and inspected.places else None
+    places = inspected.places if inspected else ()
+    place = places[step.accepted] if step.accepted < len(places) else None
     broke = f"{drafted}: it broke at {_quoted(step.drafted_text[step.accepted])}"
     if place is None:
         return f"{broke}."
@@ -80,7 +81,7 @@ def _places(past: PastStep, inspected: Inspected | None, width: int) -> list[Row
         verdict = _word(step, position)
         place = places[position] if position < len(places) else None
         rows.append(_row(str(position + 1), text, verdict, ROLE_STYLES[_VERDICTS[verdict]], place, width))
-        if position == step.accepted and step.own is not None:
+        if position == step.accepted and step.own is not None and step.accepted < len(step.emitted):
             rows.append(_own_row(step, place, width))
     if step.accepted == len(step.drafted) and len(step.text) > step.accepted:
         place = places[step.accepted] if step.accepted < len(places) else None

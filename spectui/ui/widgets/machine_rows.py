@@ -211,7 +211,7 @@ def _gpu_rows(gpu: GpuSample, peak: float | None, width: int) -> list[Row]:
         ("PCIe out", rate_text(gpu.pcie_send)),
     ]
     held = "—" if gpu.throttle is None else ", ".join(gpu.throttle) or "nothing"
-    return [*_gauges(gauges, width), *(((line, "muted"),) for line in wrap(f"clocks held down by {held}", width))]
+    return [*_gauges(gauges, width), *(((line, "muted"),) for line in wrap(safe(f"clocks held down by {held}"), width))]
 
 
 def _host_rows(host: HostSample, with_memory: bool, width: int) -> list[Row]:

@@ -9,7 +9,7 @@ from spectui.core.views import LaneView
 from spectui.ui.canvas import Canvas
 from spectui.ui.cells import safe
 from spectui.ui.palette import lane_style
-from spectui.ui.rows import EMPTY, Row, Span, row_width, spread
+from spectui.ui.rows import EMPTY, Row, Span, cells_filled, row_width, spread
 from spectui.ui.widgets.bars import share_text
 from spectui.ui.widgets.digits import DIGIT_ROWS, block_digits, figure
 from spectui.ui.widgets.wrapping import shortened
@@ -240,5 +240,5 @@ def _amount(done: int | None, total: int | None) -> str:
 def _progress(done: int | None, total: int | None, width: int, style: str) -> Row:
     if done is None or not total:
         return EMPTY
-    filled = max(0, min(width, round(width * done / total)))
+    filled = cells_filled(done, total, width)
     return (("━" * filled, style), ("─" * (width - filled), "faint"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spectui.ui.rows import Row, fit, row_width
+from spectui.ui.rows import Row, cells_filled, fit, row_width
 
 PARTS = (("draft", "accent", "▓"), ("verify", "text", "█"), ("rest", "muted", "░"))
 _TEXT_CELLS = 38
@@ -29,7 +29,7 @@ def time_rows(times: Sequence[StepTimes], width: int, head: str = "time of a ste
     heading = fit(((f"    {head}", "muted"), *legend), width)
     if not times:
         return [heading, (("    nothing measured yet", "muted"),)]
-    longest = max(one.step_s for one in times) or 1.0
+    longest = max(one.step_s for one in times)
     room = max(4, width - 4 - _TEXT_CELLS)
     bars = [_bar(one, room, longest) for one in times]
     return [heading, *(fit(row, width) if row_width(row) > width else row for row in bars)]
@@ -39,11 +39,12 @@ def _bar(times: StepTimes, room: int, longest: float) -> Row:
     step, draft, verify = times.step_s, times.draft_s, times.verify_s
     row: Row = ((f"{times.name:>3} ", "muted"),)
     if draft is None or verify is None:
-        filled = round(step / longest * room)
+        filled = cells_filled(step, longest, room)
         texts = f"{step * 1000:7.1f} ms, parts not measured here"
         return (*row, ("░" * filled, "muted"), (" " * (room - filled), "text"), (texts, "muted"))
-    parts = (draft, verify, max(0.0, step - draft - verify))
-    ends = [min(room, round(sum(parts[: n + 1]) / longest * room)) for n in range(3)]
+    # In a damaged trace parts may be longer than the whole, or less than nothing.
+    parts = (max(0.0, draft), max(0.0, verify), max(0.0, step - draft - verify))
+    ends = [cells_filled(sum(parts[: n + 1]), longest, room) for n in range(3)]
     for (_, style, sign), start, end in zip(PARTS, (0, *ends), ends, strict=False):
         row += ((sign * (end - start), style),)
     row += ((" " * (room - ends[-1]), "text"), (f"{step * 1000:7.1f} ms", "text"))

@@ -9,7 +9,7 @@ from spectui.core.estimate_notes import estimate_notes
 from spectui.core.tuner import disturbed_part, verdict
 from spectui.events import KFigure, TuneEnded, TuneTurn
 from spectui.ui.cells import safe
-from spectui.ui.rows import EMPTY, Row, fit, row_width, spread
+from spectui.ui.rows import EMPTY, Row, cells_filled, fit, row_width, spread
 from spectui.ui.widgets.time_bars import StepTimes, time_rows
 from spectui.ui.widgets.wrapping import wrap
 
@@ -98,11 +98,11 @@ def note_rows(figures: Sequence[KFigure], width: int) -> list[Row]:
 
 
 def _bar(figure: KFigure, style: str, cells: int, top: float) -> Row:
-    filled = 0 if figure.tok_s is None else max(1, round(figure.tok_s / top * cells))
+    filled = 0 if figure.tok_s is None else max(1, cells_filled(figure.tok_s, top, cells))
     track = "━" * filled + "─" * (cells - filled)
     if figure.estimate_tok_s is None:
         return ((track[:filled], style), (track[filled:], "faint"))
-    mark = min(cells - 1, max(0, round(figure.estimate_tok_s / top * cells) - 1))
+    mark = max(0, cells_filled(figure.estimate_tok_s, top, cells) - 1)
     before, after = track[:mark], track[mark + 1 :]
     split = max(0, filled - mark - 1)
     return (
