@@ -127,6 +127,16 @@ class FakeLane:
         self.closed.append(self.info.name)
 
 
+def fake_engine(monkeypatch: pytest.MonkeyPatch, troubles: Mapping[tuple[str, str], int]) -> None:
+    """Every host makes lanes that are `FakeLane`."""
+    monkeypatch.setattr(FakeLane, "troubles", dict(troubles), raising=False)
+    monkeypatch.setattr(FakeLane, "made", weakref.WeakSet(), raising=False)
+    monkeypatch.setattr(FakeLane, "closed", [], raising=False)
+    monkeypatch.setattr(loading, "Lane", FakeLane)
+    monkeypatch.setattr(loading, "ENGINE_ROOM", "json")
+    monkeypatch.setattr(compat, "reclaim", lambda: None)
+
+
 def fake_host(
     monkeypatch: pytest.MonkeyPatch,
     *specs: str,
@@ -136,12 +146,7 @@ def fake_host(
     **config: Any,
 ) -> EngineHost:
     """A host whose lanes are `FakeLane`; what they are told is in the class's attributes."""
-    monkeypatch.setattr(FakeLane, "troubles", dict(troubles or {}), raising=False)
-    monkeypatch.setattr(FakeLane, "made", weakref.WeakSet(), raising=False)
-    monkeypatch.setattr(FakeLane, "closed", [], raising=False)
-    monkeypatch.setattr(loading, "Lane", FakeLane)
-    monkeypatch.setattr(loading, "ENGINE_ROOM", "json")
-    monkeypatch.setattr(compat, "reclaim", lambda: None)
+    fake_engine(monkeypatch, troubles or {})
     return EngineHost(
         HostConfig(
             target="fake",

@@ -32,7 +32,9 @@ def test_every_command_and_method_that_it_names_exists() -> None:
     for command in commands:
         options = build_parser().parse_args([command, *(["TRACE"] if command in TAKE_A_TRACE else [])])
         assert options.name == command
-    assert {"mtp", "dflash", "ngram"} <= TITLES.keys()
+    named = re.search(r"`ar` is plain .*?`speculative_config`: (.*?)\.\s", README, re.S)
+    assert named is not None
+    assert ["ar", *re.findall(r"`(\w+)`", named[1])] == list(TITLES)
 
 
 def test_its_example_lines_parse() -> None:
