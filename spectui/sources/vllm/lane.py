@@ -149,7 +149,7 @@ class Lane:
         """Queue a request; its first step comes with the lane's next one."""
         params = compat.sampling_params(sampling, slot)
         engine_id = self._engine.add_request(request, {"prompt_token_ids": list(prompt_ids)}, params)
-        lane_request = LaneRequest(request, slot, list(prompt_ids), PieceDecoder(self._table))
+        lane_request = LaneRequest(request, slot, list(prompt_ids), PieceDecoder(self._table, prompt_ids))
         self._by_request[request] = self._by_engine_id[engine_id] = self._by_slot[slot] = lane_request
         return lane_request
 
@@ -288,7 +288,8 @@ class Lane:
         return Place(token, self._text(token), math.exp(entries[token].logprob), int(entries[token].rank), likeliest)
 
     def _text(self, token: int) -> str:
-        return PieceDecoder(self._table).peek((token,))[0]
+        # Behind itself, since a first token may lose the space before it.
+        return PieceDecoder(self._table, (token,)).peek((token,))[0]
 
     def _probe(self, ids: Sequence[int], likeliest: int) -> Any:
         """The engine's output for ``ids`` with the log-probabilities of all of them and of what follows."""

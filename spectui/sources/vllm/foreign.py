@@ -1,0 +1,28 @@
+"""Calls into tokenizers and templates, which are other people's code and may raise whatever they like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class PanicError(RuntimeError):
+    """A library written in Rust panicked; the message is its own."""
+
+
+@contextmanager
+def panics_as_errors() -> Iterator[None]:
+    """Let a panic be an ordinary error.
+
+    Libraries written in Rust (tokenizers, tiktoken) panic with pyo3's ``PanicException``, which is no ``Exception`` and
+    would end the thread that met it.
+
+    Raises:
+        PanicError: It panicked.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise PanicError(str(error) or type(error).__name__) from error

@@ -1,0 +1,155 @@
+"""Which bytes a token stands for, whatever family the tokenizer is of.
+
+Tokenizers write their tokens down in different ways, and none of them says which. So every way is tried on some pairs
+of tokens, and one is believed where it says the same as the tokenizer itself does when it decodes them.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+from spectui.sources.vllm.foreign import panics_as_errors
+
+logger = logging.getLogger(__name__)
+
+Reading = Callable[[int], bytes]
+"""The bytes of an ordinary token; raises whatever it likes where it cannot tell."""
+
+UNKNOWN = "\ufffd"
+"""Stands for a token that nobody knows."""
+
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_TRIED = 96
+"""Tokens that a reading is tried on, from all over the vocabulary."""
+
+_AGREES = 0.9
+"""Share of the pairs of tokens at which a reading is believed: some tokenizers tidy up spaces when they decode."""
+
+_INNER = ((), ("tokenizer",), ("tokenizer", "instruct_tokenizer", "tokenizer"))
+"""Where tokenizers keep the one that they are made of: Mistral's in vLLM, and the same in transformers."""
+
+
+def special_ids(tokenizer: Any) -> frozenset[int]:
+    """Tokens with a written form of their own, which is shown as it is."""
+    found: set[int] = set()
+    for name in ("all_special_ids", "added_tokens_decoder"):
+        try:
+            found.update(getattr(tokenizer, name))
+        except Exception:
+            # Mistral's has no added tokens, and says so in its own way in each place that it comes from.
+            logger.debug("the tokenizer has no %s", name)
+    return frozenset(found)
+
+
+def written_form(tokenizer: Any, token_id: int) -> str | bytes | None:
+    """A token as the tokenizer writes it down, None where it knows none."""
+    try:
+        with panics_as_errors():
+            # A list: not every tokenizer takes a single id.
+            (token,) = tokenizer.convert_ids_to_tokens([token_id])
+    except Exception:
+        return None
+    return token if isinstance(token, str | bytes) else None
+
+
+def decoded(tokenizer: Any, token_ids: list[int]) -> str | None:
+    """What the tokenizer itself makes of ordinary tokens in a row, None where it fails over them."""
+    try:
+        with panics_as_errors():
+            # Mistral's would write its pieces down instead, were it to keep special tokens.
+            return str(tokenizer.decode(token_ids, skip_special_tokens=True))
+    except Exception:
+        return None
+
+
+def find_reading(tokenizer: Any, special: frozenset[int]) -> Reading | None:
+    """How this tokenizer's tokens are read, None where no known way agrees with how it decodes."""
+    tried = _ordinary_ids(tokenizer, special)
+    return next((reading for reading in _readings(tokenizer) if _agrees(reading, tokenizer, tried)), None)
+
+
+def _readings(tokenizer: Any) -> Iterator[Reading]:
+    """Every known way, the ones that ask for bytes before those that read written forms."""
+    for part in _parts(tokenizer):
+        if hasattr(type(part), "id_to_byte_piece"):  # Mistral's Tekken.
+            yield part.id_to_byte_piece
+        if hasattr(type(part), "decode_single_token_bytes"):  # tiktoken.
+            yield part.decode_single_token_bytes
+    yield lambda token_id: _from_alphabet(written_form(tokenizer, token_id))
+    yield lambda token_id: _from_sentencepiece(written_form(tokenizer, token_id))
+
+
+def _parts(tokenizer: Any) -> Iterator[Any]:
+    """What the tokenizer consists of, under whatever names."""
+    for path in _INNER:
+        part = tokenizer
+        for name in path:
+            part = getattr(part, name, None)
+        if part is not None:
+            yield part
+    yield from list(getattr(tokenizer, "__dict__", {}).values())
+
+
+def _from_alphabet(token: str | bytes | None) -> bytes:
+    """Byte-level BPE in GPT-2's printable alphabet (Llama 3, Qwen, SmolLM, Kimi), or plain bytes (the first Qwen)."""
+    if isinstance(token, bytes):
+        return token
+    if token is None:
+        raise KeyError(token)
+    return bytes(_BYTE_OF_CHAR[char] for char in token)
+
+
+def _from_sentencepiece(token: str | bytes | None) -> bytes:
+    """SentencePiece with byte fallback: ``<0x0A>``, and ``▁`` for a space (Gemma, Llama 2, older Mistral)."""
+    if not isinstance(token, str):
+        raise KeyError(token)
+    if match := _BYTE_TOKEN.fullmatch(token):
+        return bytes([int(match[1], 16)])
+    return token.replace("▁", " ").encode()
+
+
+def _ordinary_ids(tokenizer: Any, special: frozenset[int]) -> list[int]:
+    count = 0
+    for size in (lambda: len(tokenizer), lambda: tokenizer.vocab_size):
+        try:
+            count = max(count, int(size()))
+        except Exception:
+            logger.debug("the tokenizer does not say in this way how many tokens it has")
+    ordinary = [token_id for token_id in range(count) if token_id not in special]
+    return ordinary[:: max(1, len(ordinary) // _TRIED)]
+
+
+def _agrees(reading: Reading, tokenizer: Any, token_ids: list[int]) -> bool:
+    """Whether the tokenizer decodes pairs of tokens to what the reading says.
+
+    Pairs, since many put spaces between tokens or take one from the first; that first space is not looked at.
+    """
+    right = judged = 0
+    for pair in pairwise(token_ids):
+        own = decoded(tokenizer, list(pair))
+        if own is None or UNKNOWN in own:
+            # Holes in the vocabulary, or parts of characters, of which a text says nothing.
+            continue
+        judged += 1
+        try:
+            with panics_as_errors():
+                right += b"".join(map(reading, pair)).decode().strip() == own.strip()
+        except Exception:
+            continue
+    return judged > 0 and right >= _AGREES * judged
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """GPT-2's map from printable characters to bytes: printable Latin-1 stands for itself, the rest from U+0100 on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    alphabet = {chr(byte): byte for byte in printable}
+    rest = (byte for byte in range(256) if byte not in set(printable))
+    alphabet.update({chr(0x100 + i): byte for i, byte in enumerate(rest)})
+    return alphabet
+
+
+_BYTE_OF_CHAR = _byte_alphabet()
