@@ -39,6 +39,7 @@ class FakeLane:
     """
 
     troubles: dict[tuple[str, str], int]
+    trouble: type[BaseException] = RuntimeError
     made: weakref.WeakSet[FakeLane]
     closed: list[str]
 
@@ -61,7 +62,7 @@ class FakeLane:
     def _count(self, method: str) -> None:
         self._calls[method] += 1
         if self._calls[method] > self.troubles.get((self.info.name, method), 1 << 30):
-            raise RuntimeError(f"{method} was told to fail")
+            raise self.trouble(f"{method} was told to fail")
 
     @property
     def running(self) -> bool:

@@ -28,6 +28,7 @@ from spectui.runtime.headless import run_headless
 from spectui.sources.vllm.config import Chat
 from spectui.ui.slow_motion import SlowMotion
 from tests.fake_lanes import FakeLane, fake_host
+from tests.fake_tokenizers import PanicException
 from tests.test_synthetic import FAILSAFE_S, Collector
 
 LANES = ("ar", "ngram:k=3")
@@ -262,3 +263,40 @@ def test_headless_goes_on_behind_a_conversation_that_cannot(monkeypatch: pytest.
     run_headless(host, 2, out, as_json=False)
     said = [line.partition(":")[2] for line in out.getvalue().splitlines() if line.startswith("round ")]
     assert said == [" (turn 1 of 2) one", " four"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, PanicException])
+def test_a_lane_whose_answer_has_no_text_sits_the_next_turn_out(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(lane: FakeLane, request: object) -> str:
+        if lane.info.name == "ngram":
+            raise error("no entry found for key")
+        return "fine"
+
+    monkeypatch.setattr(FakeLane, "answer", answer)
+    sink = raced(monkeypatch, [TALK], 3)
+    assert [(event.request, event.lane) for event in sink.of(RequestStarted)] == [  # type: ignore[attr-defined]
+        ("0.0", "ar"),
+        ("0.0", "ngram"),
+        ("1.0", "ar"),
+        ("2.0", "ar"),
+    ]
+    assert not sink.of(Notice)
+
+
+def test_a_conversation_ends_where_no_answer_has_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(lane: FakeLane, request: object) -> str:
+        raise PanicException("no entry found for key")
+
+    monkeypatch.setattr(FakeLane, "answer", answer)
+    host, sink = fake_host(monkeypatch, *LANES, prompts=[TALK]), Collector()
+    host.start(sink)
+    sink.wait_for_kind(Notice)
+    host.send(cmd.SetPrompt("works"))
+    sink.wait_for_kind(RoundFinished, 2)
+    assert host.stop(FAILSAFE_S)
+    assert rounds(sink) == [("one",), ("works",)]
+    assert sink.of(Notice) == [
+        Notice("the conversation cannot go on: no lane has answered its last turn", level="warning", refused=True)
+    ]

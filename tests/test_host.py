@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,7 @@ from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.steady import Piece
 from spectui.sources.vllm.tuning import Tuning
 from tests.fake_lanes import FakeLane, fake_host
+from tests.fake_tokenizers import PanicException
 from tests.loading_commands import all_followed
 from tests.test_synthetic import FAILSAFE_S, Collector
 
@@ -313,3 +315,117 @@ def test_a_pause_between_two_pieces_of_a_search_leaves_the_round_that_it_aborted
     searching = sink.events[: sink.events.index(*sink.of(TuneEnded))]
     assert not [event for event in searching if isinstance(event, (Margin, RoundFinished))]
     assert sink.of(TuneEnded)[0].why == "same"  # type: ignore[attr-defined]
+
+
+def raising(error: BaseException) -> Any:
+    def fails(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fails
+
+
+REFUSALS: dict[str, tuple[Any, str]] = {
+    "a lone surrogate": (
+        lambda text: list(f"{text}\udc80".encode()),
+        "the tokenizer cannot take the prompt: 'utf-8' codec can't encode character '\\udc80' in position 5: surrogates "
+        "not allowed",
+    ),
+    "TypeError": (
+        raising(TypeError("TextEncodeInput must be Union[TextInputSequence, Tuple[InputSequence, InputSequence]]")),
+        "the tokenizer cannot take the prompt: TextEncodeInput must be Union[TextInputSequence, Tuple[InputSequence, "
+        "InputSequence]]",
+    ),
+    "OverflowError": (
+        raising(OverflowError("int too big to convert")),
+        "the tokenizer cannot take the prompt: int too big to convert",
+    ),
+    "RecursionError": (
+        raising(RecursionError("maximum recursion depth exceeded")),
+        "the tokenizer cannot take the prompt: maximum recursion depth exceeded",
+    ),
+    "a panic": (
+        raising(PanicException("no entry found for key")),
+        "the tokenizer cannot take the prompt: no entry found for key",
+    ),
+    "no ids": (lambda text: [], "nothing is left of the prompt as token ids: the model has nothing to answer"),
+    "ids that are none": (
+        lambda text: [1, None],
+        "the tokenizer cannot take the prompt: int() argument must be a string, a bytes-like object or a real number, "
+        "not 'NoneType'",
+    ),
+    "nothing at all": (lambda text: None, "the tokenizer cannot take the prompt: 'NoneType' object is not iterable"),
+}
+RAISED = frozenset({"a lone surrogate", "TypeError", "OverflowError", "RecursionError", "a panic"})
+
+
+@pytest.mark.parametrize("where", ["tokenizer", "template"])
+@pytest.mark.parametrize("case", REFUSALS)
+def test_a_prompt_that_a_tokenizer_or_a_template_refuses_costs_nothing_else(
+    case: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Typed in mid-race: the race goes on, and so does the deck, as if it had not been typed."""
+    encode, said = REFUSALS[case]
+    host, sink = fake_host(monkeypatch, *LANES, max_tokens=10**9), Collector()
+
+    def render(lane: FakeLane, messages: Any, template: Any, arguments: Any) -> Any:
+        text = messages[-1]["content"]
+        if text != "typed":
+            return [ord(char) for char in text]
+        return encode(text) if where == "template" else text
+
+    monkeypatch.setattr(FakeLane, "render", render)
+    host.start(sink)
+    sink.wait_for_kind(Step)
+    for lane in FakeLane.made:
+        lane.tokenizer.encode = lambda text, **_: encode(text)
+    host.send(cmd.SetPrompt("typed"))
+    sink.wait_for_kind(Notice)
+    sink.wait_for_kind(Step, len(sink.of(Step)) + 3)
+    host.send(cmd.Restart())
+    sink.wait_for_kind(RoundStarted, 2)
+    assert host.stop(FAILSAFE_S)
+    if where == "template" and case in RAISED:
+        said = said.replace("the tokenizer cannot take", "the model's chat template refuses")
+    assert sink.of(Notice) == [Notice(said, level="warning", refused=True)]
+    assert [event.prompts[0].text for event in sink.of(RoundStarted)] == ["one", "one"]  # type: ignore[attr-defined]
+    assert not failed(sink)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a\udc80", "your text: the prompt has half a surrogate pair (\\udc80), which is no character"),
+        (" \n", "your text: the prompt is empty"),
+    ],
+)
+def test_a_text_that_is_none_is_refused_wherever_it_comes_from(
+    text: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, sink = fake_host(monkeypatch, *LANES, max_tokens=10**9), Collector()
+    host.start(sink)
+    sink.wait_for_kind(Step)
+    host.send(cmd.SetPrompt(text))
+    sink.wait_for_kind(Notice)
+    sink.wait_for_kind(Step, len(sink.of(Step)) + 3)
+    assert host.stop(FAILSAFE_S)
+    assert sink.of(Notice) == [Notice(said, level="warning", refused=True)]
+    assert len(sink.of(RoundStarted)) == 1
+
+
+@pytest.mark.parametrize("method", ["build", "warm-up", "step", "inspect"])
+def test_a_panic_is_an_error_like_others(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    host, sink = fake_host(monkeypatch, *LANES), Collector()
+    monkeypatch.setattr(FakeLane, "troubles", {("ngram", method): 0})
+    monkeypatch.setattr(FakeLane, "trouble", PanicException)
+    host.start(sink)
+    sink.wait_for_kind(RoundFinished)
+    host.send(cmd.Inspect("ngram", 0, 0, 0, (1,)))
+    sink.wait_for_kind(Inspected)
+    host.send(cmd.Restart())
+    sink.wait_for_kind(RoundFinished, 2)
+    assert host.stop(FAILSAFE_S)
+    assert list(failed(sink)) == (["ngram"] if method != "inspect" else [])
+    (inspected,) = sink.of(Inspected)
+    assert inspected.why == (  # type: ignore[attr-defined]
+        "inspect was told to fail" if method == "inspect" else "the lane is not running"
+    )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from spectui.core.prompt_files import PromptError
 from spectui.events import Prompt
 from spectui.sources.vllm.rounds import PromptDeck
 
@@ -25,3 +26,15 @@ def test_with_one_category_it_stays_and_without_prompts_it_is_refused() -> None:
     assert deck.take(1)[0].text == "a"
     with pytest.raises(ValueError, match="at least one prompt"):
         PromptDeck([])
+
+
+def test_a_typed_text_is_the_current_prompt_until_it_is_taken_back() -> None:
+    deck = PromptDeck(SET, system="Be kind.")
+    deck.move(3)
+    deck.put_first("typed")
+    assert [(prompt.text, prompt.category) for prompt in deck.take(2)] == [("typed", "yours"), ("d", "one")]
+    deck.take_back()
+    assert [prompt.text for prompt in deck.take(2)] == ["d", "a"]
+    with pytest.raises(PromptError, match=r"your text: the prompt has half a surrogate pair \(\\udc80\)"):
+        deck.put_first("a\udc80")
+    assert len(deck.all()) == len(SET)

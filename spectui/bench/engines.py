@@ -19,6 +19,7 @@ from spectui.runtime.threads import has_nvidia_gpu
 from spectui.sources.vllm.compat import reclaim, without_collections
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import explain, explain_death, explain_import, explain_target
+from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.prompting import PromptRefusedError
@@ -79,7 +80,8 @@ class Engines:
     @contextmanager
     def _said(self, whose: str, explain_: Callable[[BaseException], str]) -> Iterator[None]:
         try:
-            yield
+            with panics_as_errors():
+                yield
         except PromptRefusedError as error:
             raise self.refused(str(error)) from error
         except (RunError, UsageError, BrokenPipeError):

@@ -177,6 +177,7 @@ def test_the_arguments_with_units_are_vllm_s() -> None:
         ("draft_model:model=/data/a=b,,k=3,", {"model": "/data/a=b"}),
         ("draft_model:k=3, model = /m ", {"model": "/m"}),
         ('draft_model:k=3, model = "a,b" ', {"model": "a,b"}),
+        pytest.param(f"draft_model:model={'[' * 100_000},k=3", {"model": "[" * 100_000}, id="nested deeply"),
     ],
 )
 def test_a_value_with_a_comma_is_quoted(text: str, options: dict[str, object]) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from spectui import commands as cmd
+from spectui.core.prompt_files import PromptError
 from spectui.core.serve_line import serve_line
 from spectui.events import Event, Inspected, KChanged, Notice, Paused, Place, RunStarted, TuneWhy
 from spectui.sources.base import ENGINE_THREAD, Sink
@@ -20,6 +21,7 @@ from spectui.sources.machine import machine_name, software_versions
 from spectui.sources.vllm import compat
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import first_line
+from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import Lane, ProbeDiedError
 from spectui.sources.vllm.lane_spec import lane_infos
 from spectui.sources.vllm.loading import Loader
@@ -122,10 +124,11 @@ class EngineHost:
                 self._emit(Notice("the lanes are still loading: what you asked for follows when they are ready"))
         return lanes
 
-    def _begin(self) -> None:
-        self._start(self._race.begin(self._deck.take(self._concurrency), self._sampling))
+    def _begin(self) -> bool:
+        return self._start(self._race.begin(self._deck.take(self._concurrency), self._sampling))
 
-    def _start(self, begun: Iterator[Event]) -> None:
+    def _start(self, begun: Iterator[Event]) -> bool:
+        """Begin a round; whether it has begun, which it has not where its prompts are refused."""
         try:
             self._emit_all(begun)
         except PromptRefusedError as error:
@@ -133,6 +136,9 @@ class EngineHost:
         except Exception as error:
             logger.exception("the round could not begin")
             self._emit(Notice(f"the prompt cannot be raced: {first_line(error)}", level="warning", refused=True))
+        else:
+            return True
+        return False
 
     def _turn(self) -> None:
         """One step of the search or of the race, or a wait for the next command."""
@@ -184,7 +190,8 @@ class EngineHost:
             self._end_tuning(why)
             return
         try:
-            turn = tuning.step()
+            with panics_as_errors():
+                turn = tuning.step()
         except Exception as error:
             self._tuning = None
             self._emit(self._race.lose(tuning.stepped, error))
@@ -241,7 +248,8 @@ class EngineHost:
 
     def _step(self, lane: Lane) -> None:
         try:
-            self._emit_all(lane.step())
+            with panics_as_errors():
+                self._emit_all(lane.step())
         except Exception as error:
             self._emit(self._race.lose(lane, error))
             return
@@ -295,8 +303,7 @@ class EngineHost:
             case cmd.SetTemperature(temperature):
                 self._set_temperature(temperature)
             case cmd.SetPrompt(text):
-                self._deck.put_first(text)
-                self._restart()
+                self._set_prompt(text)
             case cmd.NextPrompt(by):
                 self._deck.move(by * self._concurrency)
                 self._restart()
@@ -320,12 +327,22 @@ class EngineHost:
         """Answer a command that cannot be followed."""
         self._emit(Notice(why, lane, "warning"))
 
-    def _restart(self) -> None:
+    def _set_prompt(self, text: str) -> None:
+        try:
+            self._deck.put_first(text)
+        except PromptError as error:
+            self._emit(Notice(str(error), level="warning", refused=True))
+            return
+        if not self._restart():
+            self._deck.take_back()
+
+    def _restart(self) -> bool:
+        """Begin a new round; whether there is one."""
         if self._race.lanes:
             self._set_paused(False)
-            self._begin()
-        else:
-            self._refuse("no lane is running: start again without what failed")
+            return self._begin()
+        self._refuse("no lane is running: start again without what failed")
+        return False
 
     def _abort(self, name: str | None) -> None:
         lanes = self._race.lanes if name is None else (self._race.lane(name),)
@@ -361,7 +378,8 @@ class EngineHost:
         why = "" if lane is not None else "the lane is not running"
         if lane is not None:
             try:
-                places = lane.inspect(asked.slot, asked.before, asked.tokens)
+                with panics_as_errors():
+                    places = lane.inspect(asked.slot, asked.before, asked.tokens)
             except Exception as error:
                 logger.exception("step %d of lane %s could not be inspected", asked.index, asked.lane)
                 why = first_line(error)

@@ -176,7 +176,7 @@ def _quoted_end(text: str, start: int) -> int | None:
     elif text[start : start + 1] in ('"', "[", "{"):
         try:
             end = json.JSONDecoder().raw_decode(text, start)[1]
-        except ValueError:
+        except (ValueError, RecursionError):
             end = 0
     else:
         end = 0
@@ -188,7 +188,7 @@ def _value(text: str) -> Any:
         return text[1:-1]
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -10,6 +10,7 @@ from spectui.events import Event, LaneInfo, LaneStage, StageName
 from spectui.sources.vllm import compat
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import explain, explain_import, explain_target
+from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
 from spectui.sources.vllm.lane_spec import LaneSpec
 
@@ -62,9 +63,10 @@ class Loader:
         self._emit(LaneStage(info.name, "loading", "weights"))
         lane: Lane | None = None
         try:
-            lane = Lane(info, spec, self.target, self._config.engine_args)
-            self._emit(LaneStage(info.name, "warming up"))
-            lane.warm_up(WARM_UP_IDS)
+            with panics_as_errors():
+                lane = Lane(info, spec, self.target, self._config.engine_args)
+                self._emit(LaneStage(info.name, "warming up"))
+                lane.warm_up(WARM_UP_IDS)
         except Exception as error:
             logger.exception("lane %s could not be built", info.name)
             self._emit(LaneStage(info.name, "failed", explain(error, spec, self.target)))

@@ -13,6 +13,7 @@ from spectui.choices import did_you_mean
 from spectui.events import Message, Prompt
 from spectui.sources.vllm.config import Chat
 from spectui.sources.vllm.errors import first_line
+from spectui.sources.vllm.foreign import panics_as_errors
 
 if TYPE_CHECKING:
     from spectui.sources.vllm.lane import Lane
@@ -74,7 +75,9 @@ def prompt_ids(reader: Reads, prompt: Prompt, chat: Chat | None = None, answers:
     chat = chat or Chat()
     messages = conversation(prompt, answers)
     try:
-        ids = list(reader.tokenizer.encode(prompt.text)) if chat.raw else _by_template(reader, messages, chat.arguments)
+        with panics_as_errors():
+            ids = reader.tokenizer.encode(prompt.text) if chat.raw else _by_template(reader, messages, chat.arguments)
+            ids = [int(token) for token in ids]
     except PromptRefusedError:
         raise
     except Exception as error:
@@ -116,14 +119,15 @@ def conversation(prompt: Prompt, answers: Sequence[str] = ()) -> list[Message]:
     return [*prompt.before, *turns, Message("user", prompt.text)]
 
 
-def _by_template(reader: Reads, messages: Sequence[Message], arguments: Mapping[str, Any]) -> list[int]:
+def _by_template(reader: Reads, messages: Sequence[Message], arguments: Mapping[str, Any]) -> Sequence[int]:
     template = chat_template(reader.tokenizer)
     if template is not None:
         for name, known in reader.unknown_arguments(template, arguments).items():
             raise PromptRefusedError(f"the model's chat template takes no '{name}'{did_you_mean(name, known)}")
     spoken = [{"role": message.role, "content": message.text} for message in messages]
     try:
-        rendered = reader.render(spoken, template, arguments)
+        with panics_as_errors():
+            rendered = reader.render(spoken, template, arguments)
     except Exception as error:
         raise PromptRefusedError(f"the model's chat template refuses the prompt: {first_line(error)}") from error
     if rendered is None:
@@ -132,10 +136,11 @@ def _by_template(reader: Reads, messages: Sequence[Message], arguments: Mapping[
                 "the model has no chat template, so it takes plain prompts only: no system message, no conversation, "
                 "no --chat-template-arg"
             )
-        return list(reader.tokenizer.encode(messages[-1].text))
-    if isinstance(rendered, str):
-        return list(reader.tokenizer.encode(rendered, add_special_tokens=False))
-    return list(rendered)
+        rendered = reader.tokenizer.encode(messages[-1].text)
+    elif isinstance(rendered, str):
+        rendered = reader.tokenizer.encode(rendered, add_special_tokens=False)
+    ids: Sequence[int] = rendered
+    return ids
 
 
 def chat_template(tokenizer: Any) -> str | None:

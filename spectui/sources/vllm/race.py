@@ -20,6 +20,7 @@ from spectui.events import (
 )
 from spectui.sources.vllm.config import Chat
 from spectui.sources.vllm.errors import explain_death, first_line
+from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import Lane, LaneRequest, ProbeDiedError
 from spectui.sources.vllm.prompting import PromptRefusedError, prompt_ids
 
@@ -92,13 +93,18 @@ class Race:
         Raises:
             PromptRefusedError: None of them can go on, which ends them.
         """
+        going = [slot for slot in self._racing if self._prompts[slot].later]
+        self._racing = ()
         answers = dict(self._answers)
         for lane in self._lanes:
             for slot, request in self._requests.get(lane.info.name, {}).items():
                 place = (lane.info.name, slot)
-                answers[place] = (*answers.get(place, ()), lane.answer(request))
-        going = [slot for slot in self._racing if self._prompts[slot].later]
-        self._racing = ()
+                try:
+                    with panics_as_errors():
+                        answers[place] = (*answers.get(place, ()), lane.answer(request))
+                except Exception:
+                    # The lane sits the next turn out: its answer cannot be quoted.
+                    logger.exception("the answer of lane %s has no text", lane.info.name)
         prompts = tuple(_turned(prompt) if slot in going else prompt for slot, prompt in enumerate(self._prompts))
         yield from self._begin(prompts, going, answers, self._sampling)
 
@@ -152,7 +158,8 @@ class Race:
                 if (own := by_lane.get(name)) is None:
                     continue
                 as_ar = reference is None or own == by_lane.get(reference.info.name)
-                request = lane.add(f"{self.round}.{slot}", slot, own, self._sampling)
+                with panics_as_errors():
+                    request = lane.add(f"{self.round}.{slot}", slot, own, self._sampling)
                 requests[slot] = request
                 yield RequestStarted(name, request.request, slot, len(own), as_ar)
         except Exception as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from spectui.core.prompt_files import with_system
+from spectui.core.prompt_files import prompt_of, with_system
 from spectui.events import Prompt
 
 
@@ -38,6 +39,16 @@ class PromptDeck:
         self._at = next((at % count for at in ahead if self._prompts[at % count].category != current), self._at)
 
     def put_first(self, text: str) -> None:
-        """The user's own text becomes the current prompt; the set goes on behind it."""
-        typed = Prompt(text, category="yours")
+        """The user's own text becomes the current prompt; the set goes on behind it.
+
+        Raises:
+            PromptError: It cannot be raced.
+        """
+        typed = replace(prompt_of(text, "your text"), category="yours")
         self._prompts.insert(self._at, typed if self._system is None else with_system(typed, self._system))
+
+    def take_back(self) -> None:
+        """Forget the current prompt: the next one takes its place."""
+        if len(self._prompts) > 1:
+            del self._prompts[self._at]
+            self._at %= len(self._prompts)
