@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from spectui.bench.prompts import builtin
 from spectui.commands import MAX_CONCURRENCY
 from spectui.core.history import PastStep
 from spectui.events import Place, Sampling, Step
-from spectui.sources.vllm.lane import LIKELIEST, Lane
+from spectui.sources.vllm.lane import LIKELIEST, Lane, ProbeRefusedError
+from spectui.sources.vllm.prompting import chat_ids
 from tests.conftest import LaneMaker
 from tests.engine.driving import Outcome, check, drive, start, step
 from tests.engine.test_agreement import spec_decode_counters
@@ -71,3 +75,58 @@ def test_a_finished_request_can_still_be_looked_at(make_lane: LaneMaker) -> None
     assert inspected(lane, outcome, last)
     with pytest.raises(KeyError):
         lane.inspect(MAX_CONCURRENCY, 0, (1,))
+
+
+def test_where_no_room_is_left_a_look_is_refused_and_the_requests_go_on(make_lane: LaneMaker) -> None:
+    """16 in flight on a cache for little more than one full answer: most of the looks find no block free."""
+    tight = {"dtype": "float32", "max_model_len": 512, "kv_cache_memory_bytes": 30 << 20}
+    lane, prompts = make_lane("mtp:k=3", **tight), [prompt.text for prompt in builtin()[:16]]
+    short = replace(SAMPLING, max_tokens=20)
+    expected = drive(lane, prompts, short)
+    before, outcome = spec_decode_counters(lane), Outcome()
+    start(lane, prompts, short, outcome)
+    answers: list[int | str] = []
+    while lane.running:
+        for made in [event for event in step(lane, outcome) if isinstance(event, Step)][:1]:
+            try:
+                answers.append(len(inspected(lane, outcome, made)))
+            except ProbeRefusedError as error:
+                answers.append(str(error))
+    check(outcome)
+    refused = {answer for answer in answers if isinstance(answer, str)}
+    assert len(refused) == 1
+    assert refused.pop().startswith("the requests in flight leave no room in the KV cache to ask the target: ")
+    assert any(isinstance(answer, int) for answer in answers)
+    after = spec_decode_counters(lane)
+    assert tuple(b - a for a, b in zip(before, after, strict=True)) == outcome.totals()
+    assert [outcome.ids(f"r{n}") for n in range(16)] == [expected.ids(f"r{n}") for n in range(16)]
+    assert lane.disagreements == []
+
+
+def test_a_seat_is_kept_for_a_look(make_lane: LaneMaker) -> None:
+    lane = make_lane("ar", max_num_seqs=2)
+    outcome = Outcome()
+    start(lane, PROMPTS, SAMPLING, outcome)
+    for _ in range(3):
+        batches = [event.batch for event in step(lane, outcome) if isinstance(event, Step)]
+    assert batches == [2, 2]
+    assert len(inspected(lane, outcome, outcome.steps["r0"][1])) == 1
+    while lane.running:
+        step(lane, outcome)
+    check(outcome)
+
+
+def test_a_margin_asks_for_one_place_only(make_lane: LaneMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    lane = make_lane("ar")
+    ids = chat_ids(lane.tokenizer, PROMPTS[0])
+    engine, asked = lane._engine, []
+    original = engine.add_request
+
+    def add_request(request: str, prompt: Any, params: Any) -> Any:
+        asked.append((params.logprobs, params.prompt_logprobs))
+        return original(request, prompt, params)
+
+    monkeypatch.setattr(engine, "add_request", add_request)
+    margin = lane.top_two_margin(ids)
+    assert asked == [(2, None)]
+    assert margin > 0

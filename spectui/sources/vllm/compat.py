@@ -215,12 +215,18 @@ class StepTimers:
         self.draft_ns = self.verify_ns = None
 
 
-def probing_params(likeliest: int) -> Any:
-    """``SamplingParams`` that ask for the likelihood of every prompt token and of the one after it."""
+def probing_params(likeliest: int, *, prompt: bool = False) -> Any:
+    """``SamplingParams`` that ask for the likeliest tokens behind a prompt; with ``prompt`` at each of its places too,
+    for which the engine computes the whole vocabulary's likelihoods everywhere."""
     from vllm import SamplingParams
 
     return SamplingParams(
-        temperature=0.0, max_tokens=1, ignore_eos=True, detokenize=False, logprobs=likeliest, prompt_logprobs=likeliest
+        temperature=0.0,
+        max_tokens=1,
+        ignore_eos=True,
+        detokenize=False,
+        logprobs=likeliest,
+        prompt_logprobs=likeliest if prompt else None,
     )
 
 

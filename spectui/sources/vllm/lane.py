@@ -36,6 +36,10 @@ class TapMismatchError(RuntimeError):
     """The tap and the engine's output disagree about what was emitted; the message says where."""
 
 
+class ProbeRefusedError(RuntimeError):
+    """The engine has no room to be asked about the target's choices; the message is a sentence. Nothing is lost."""
+
+
 class ProbeDiedError(RuntimeError):
     """The engine died while it was asked about the target's choices; the message is the engine's own."""
 
@@ -87,14 +91,17 @@ class Lane:
 
         self.info = info
         self.spec = spec
-        speculative = spec.speculative_config(target, int(engine_args["max_num_seqs"]))
+        seats = int(engine_args["max_num_seqs"])
+        speculative = spec.speculative_config(target, seats + 1)
         metered = {"speculative_config": speculative, "per_request_spec_decode_metrics": "detailed"}
         self._engine = compat.build_engine(
             model=target,
             scheduler_cls=TapScheduler,
             async_scheduling=False,
             **(metered if speculative else {}),
-            **{**engine_args, **spec.target_arguments(engine_args.get("hf_overrides"))},
+            # One more seat than requests may take: for a probe beside them.
+            **{"max_num_active_seqs": seats, **engine_args, "max_num_seqs": seats + 1},
+            **spec.target_arguments(engine_args.get("hf_overrides")),
         )
         self.waits = CoreWaits()
         try:
@@ -263,8 +270,9 @@ class Lane:
 
         Raises:
             ProbeDiedError: The engine died over it.
+            ProbeRefusedError: It has no room for it.
         """
-        (after,) = self._probe(ids, 2).outputs[0].logprobs
+        (after,) = self._probe(ids, compat.probing_params(2)).outputs[0].logprobs
         likeliest = sorted((entry.logprob for entry in after.values()), reverse=True)
         return float(likeliest[0] - likeliest[1])
 
@@ -276,10 +284,12 @@ class Lane:
         Raises:
             KeyError: The slot has had no request.
             ProbeDiedError: The engine died over it.
+            ProbeRefusedError: The requests in flight leave no room for it.
         """
         request = self._by_slot[slot]
         context = request.prompt_ids + request.ids[:before].tolist()
-        places = self._probe([*context, *tokens], LIKELIEST).prompt_logprobs[len(context) :]
+        params = compat.probing_params(LIKELIEST, prompt=True)
+        places = self._probe([*context, *tokens], params).prompt_logprobs[len(context) :]
         return tuple(self._place(token, entries) for token, entries in zip(tokens, places, strict=True))
 
     def _place(self, token: int, entries: Mapping[int, Any]) -> Place:
@@ -291,17 +301,27 @@ class Lane:
         # Behind itself, since a first token may lose the space before it.
         return PieceDecoder(self._table, (token,)).peek((token,))[0]
 
-    def _probe(self, ids: Sequence[int], likeliest: int) -> Any:
-        """The engine's output for ``ids`` with the log-probabilities of all of them and of what follows."""
+    def _probe(self, ids: Sequence[int], params: Any) -> Any:
+        """The engine's output for ``ids``.
+
+        Alone it gets on with each step, or never: nobody else runs who could free cache blocks.
+        """
         with self._tap.alone():
-            self._engine.add_request(PROBE, {"prompt_token_ids": list(ids)}, compat.probing_params(likeliest))
+            probe = self._engine.add_request(PROBE, {"prompt_token_ids": list(ids)}, params)
+            reached = -1
             try:
-                while True:
+                while (computed := self._tap.computed(probe)) > reached:
+                    reached = computed
                     for output in self._engine.step():
                         if output.finished:
                             return output
+                self._engine.abort_request([PROBE])
             except Exception as error:
                 raise ProbeDiedError(str(error)) from error
+        raise ProbeRefusedError(
+            "the requests in flight leave no room in the KV cache to ask the target: race fewer at once, or give more "
+            "with --engine-arg kv_cache_memory_bytes"
+        )
 
     @contextmanager
     def untapped(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> Iterator[Callable[[], Any]]:

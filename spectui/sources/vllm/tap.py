@@ -73,6 +73,11 @@ class TapScheduler(Scheduler):
             self.running, self.waiting, self._k_of_drafts = running, waiting, k_of_drafts
             self._verified, self._preempted = verified, preempted
 
+    def computed(self, request_id: str) -> int:
+        """How many tokens of a request are computed; -1 where there is no such request."""
+        request = self.requests.get(request_id)
+        return -1 if request is None else int(request.num_computed_tokens)
+
     def update_from_output(self, scheduler_output: SchedulerOutput, model_runner_output: ModelRunnerOutput) -> Any:
         sampled = model_runner_output.sampled_token_ids
         if sampled:
