@@ -324,9 +324,9 @@ class Inspected:
     why: str = ""
 
 
-TuneWhy: TypeAlias = Literal["separated", "same", "alone", "budget", "cancelled"]
-"""Why a search for the best K ended: its interval lies above the others', those left are equally fast, there was one
-K only, the time was up, the user had enough."""
+TuneWhy: TypeAlias = Literal["separated", "outrun", "same", "alone", "budget", "cancelled"]
+"""Why a search for the best K ended: its interval lies above the others', some were far slower on each prompt that
+they had, those left are equally fast, there was one K only, the time was up, the user had enough."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,35 @@ def test_a_hopeless_k_gets_no_more_and_a_verdict_waits_for_every_kind() -> None:
     assert few.out_of_time == "separated"
 
 
+def test_a_search_that_intervals_did_not_decide_does_not_say_that_they_did() -> None:
+    """K = 0 is far slower on each of three prompts, by so different factors that no interval says so."""
+    times = {PLAIN: [1.0] * 3, 0: [1.4, 40.0, 1.4], 1: [1.0] * 3}
+    found = Search((0, 1), PromptSet([""] * 3))
+    for number in found.draw(3):
+        for k, seconds in times.items():
+            found.add(k, [(number, (32.0, seconds[number], 32.0))])
+        found.end_turn()
+    assert found.running == (1,)
+    assert found.ratio(0, 1).high is None
+    assert found.out_of_time == "outrun"
+
+
+def test_the_figure_of_a_dropped_k_is_the_best_one_s_times_their_ratio() -> None:
+    """K = 0 had the quick prompts only, 20 tok/s there against 50; the best K has 32 in all, so K = 0 has 12.8."""
+    found = Search((0, 1), PromptSet([""] * 8))
+    drawn = found.draw(8)
+    for turn, number in enumerate(drawn):
+        if turn < 4:
+            found.add(0, [(number, (32.0, 1.6, 32.0))])
+        found.add(1, [(number, (32.0, 0.64 if turn < 4 else 1.36, 32.0))])
+        found.end_turn()
+    assert found.running == (1,)
+    best, dropped = found.throughput(1), found.throughput(0)
+    assert best.mean == pytest.approx(32.0)
+    assert dropped.mean == pytest.approx(32.0 * (0.64 / 1.6))
+    assert dropped.low is dropped.high is None
+
+
 def test_equal_k_end_the_search_as_the_same() -> None:
     found = measured({k: [(32.0, 1.0 + 0.1 * i) for i in range(8)] for k in (0, 1, 2)})
     assert found.decided == "same"

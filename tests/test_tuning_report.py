@@ -27,6 +27,7 @@ def test_a_search_is_a_table_and_a_line_to_paste() -> None:
     assert lines[3].split()[:2] == ["-", "0"]
     assert lines[4].split()[:8] == ["*", "1", "31.0", "(30.0", "to", "32.0)", "1.20", "1.03"]
     assert lines[-1] == "vllm serve x"
+    assert tuning_lines([FOUND], {"mtp": "# measured so\nvllm serve x"})[-2:] == ["# measured so", "vllm serve x"]
 
 
 def test_where_a_result_is_remembered_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +54,7 @@ def test_categories_are_searched_behind_all_together() -> None:
 def test_a_check_says_how_far_off_search_and_model_were() -> None:
     checked = replace(FOUND, check=Check(0, 0.021, {0: 32.0, 1: 31.3}, {1: 30.0}))
     lines = tuning_lines([checked], {"mtp": "vllm serve x"})
-    assert "of a sweep over every K the fastest was K = 0; K = 1 was 2.1% slower there" in lines[5]
-    assert lines[7].split() == ["0", "32.0", "—"]
-    assert lines[8].split() == ["1", "31.3", "30.0", "(-4.2%)"]
+    assert lines[5] == "     -  dropped: its tok/s is the best K's times the ratio of both on the prompts that it had"
+    assert "of a sweep over every K the fastest was K = 0; K = 1 was 2.1% slower there" in lines[6]
+    assert lines[8].split() == ["0", "32.0", "—"]
+    assert lines[9].split() == ["1", "31.3", "30.0", "(-4.2%)"]

@@ -127,12 +127,14 @@ def tuning_lines(found: Sequence[Found], serve: Mapping[str, str]) -> list[str]:
                 f"{_number(figure.estimate_tok_s, '.1f'):>7}"
             )
         lines += [f"     {note}" for note in estimate_notes(one.figures)]
+        if any(not figure.running and figure.tok_s is not None for figure in one.figures):
+            lines.append("     -  dropped: its tok/s is the best K's times the ratio of both on the prompts that it had")
         if one.check is not None:
             lines += _check_lines(one.best, one.check)
         lines.append("")
     if any(one.remembered for one in found):
         lines += [f"Remembered in {tuned_file()}: lanes for which you name no K begin with it.", ""]
-    lines += [line for text in serve.values() for line in (text, "")]
+    lines += [line for text in serve.values() for line in (*text.splitlines(), "")]
     return lines[:-1]
 
 

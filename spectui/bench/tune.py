@@ -14,7 +14,6 @@ from spectui.bench.harness import environment
 from spectui.bench.report import tuning_lines
 from spectui.cli import DONE, FAILED, INTERRUPTED, RunError, UsageError
 from spectui.commands import MAX_K
-from spectui.core.serve_line import serve_line
 from spectui.events import KFigure, LaneInfo, Prompt, TuneTurn, TuneWhy
 from spectui.runtime.output import as_json, tell, visible
 from spectui.runtime.silence import say
@@ -258,11 +257,7 @@ def _search_lane(
                 break
     if not best:
         return
-    settings = {
-        **spec.target_arguments(config.engine_args.get("hf_overrides")),
-        "template_arguments": config.chat.arguments,
-    }
-    into.serve[info.name] = serve_line(options.model or started.target, spec.drafting(started.target), best, **settings)
+    into.serve[info.name] = config.serve_line(spec, options.model or started.target, best)
 
 
 def _run(tuning: Tuning) -> TuneWhy:

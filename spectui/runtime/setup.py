@@ -79,6 +79,7 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
         ),
         concurrency=options.concurrency,
         engine_args=arguments,
+        asked_args=dict(options.engine_arg),
         remember=tuned.remember,
     )
 

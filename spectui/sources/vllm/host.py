@@ -13,7 +13,6 @@ from typing import Any
 
 from spectui import commands as cmd
 from spectui.core.prompt_files import PromptError
-from spectui.core.serve_line import serve_line
 from spectui.events import Event, Inspected, KChanged, Notice, Paused, Place, RunStarted, TuneWhy
 from spectui.sources.base import ENGINE_THREAD, Sink
 from spectui.sources.frame_slot import FrameSlot
@@ -229,22 +228,12 @@ class EngineHost:
     def _end_tuning(self, why: TuneWhy) -> None:
         tuning, self._tuning = self._tuning, None
         if tuning is not None:
-            ended = tuning.end(why, partial(self._serve_line, tuning.lane))
+            ended = tuning.end(why, partial(self._config.serve_line, tuning.lane.spec, self._loader.target))
             if ended.last.turn:
                 self._emit(KChanged(ended.lane, ended.last.best, "tuned"))
             self._emit(ended)
             self._config.remember(tuning.lane.spec, ended)
             self._begin()
-
-    def _serve_line(self, lane: Lane, best: dict[int, int]) -> str:
-        target, hf_overrides = self._loader.target, self._config.engine_args.get("hf_overrides")
-        return serve_line(
-            target,
-            lane.spec.drafting(target),
-            best,
-            template_arguments=self._config.chat.arguments,
-            **lane.spec.target_arguments(hf_overrides),
-        )
 
     def _step(self, lane: Lane) -> None:
         try:

@@ -32,7 +32,7 @@ MOST_RESULTS = 500
 """Results that are kept; the oldest go."""
 MOST_BYTES = 1 << 20
 
-KEPT: frozenset[TuneWhy] = frozenset({"separated", "same", "budget"})
+KEPT: frozenset[TuneWhy] = frozenset({"separated", "outrun", "same", "budget"})
 LEAST_TURNS = 2
 """A single turn has no interval: its best may be chance."""
 

@@ -132,7 +132,8 @@ def _result(ended: TuneEnded, width: int) -> list[Row]:
     rows: list[Row] = [((said, "good"), (how, "text"))]
     if row_width(rows[0]) > width:
         rows = [((line, "good"),) for line in wrap(f"{said}{how}", width)]
-    return [*rows, EMPTY, *(((line, "text"),) for line in wrap(safe(ended.serve), width))]
+    pasted = (line for part in ended.serve.splitlines() for line in wrap(safe(part), width))
+    return [*rows, EMPTY, *(((line, "text"),) for line in pasted)]
 
 
 def _number(value: float | None, form: str) -> str:
