@@ -37,7 +37,8 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.flags: list[str] = []
-        super().__init__(*args, **kwargs)
+        # An abbreviation would mean something else as soon as there is another option that begins so.
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
     def add_argument(self, *args: Any, **kwargs: Any) -> Any:
         self.flags += args

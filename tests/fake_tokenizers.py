@@ -7,7 +7,7 @@ tokenizers that the checkpoints of Kimi and of the first Qwen bring along.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 SPECIAL = ("<s>", "</s>", "[INST]")
 WORDS = tuple(
@@ -127,7 +127,7 @@ class TikToken(Tokenizer):
     def all_special_ids(self) -> list[int]:
         return list(range(len(VOCABULARY), COUNT))
 
-    added_tokens_decoder: dict[int, str] = dict(enumerate(SPECIAL, len(VOCABULARY)))
+    added_tokens_decoder: ClassVar[dict[int, str]] = dict(enumerate(SPECIAL, len(VOCABULARY)))
 
     def special(self, token_id: int) -> str | None:
         return self.added_tokens_decoder.get(token_id)

@@ -327,8 +327,8 @@ def raising(error: BaseException) -> Any:
 REFUSALS: dict[str, tuple[Any, str]] = {
     "a lone surrogate": (
         lambda text: list(f"{text}\udc80".encode()),
-        "the tokenizer cannot take the prompt: 'utf-8' codec can't encode character '\\udc80' in position 5: surrogates "
-        "not allowed",
+        "the tokenizer cannot take the prompt: 'utf-8' codec can't encode character '\\udc80' in position 5: "
+        "surrogates not allowed",
     ),
     "TypeError": (
         raising(TypeError("TextEncodeInput must be Union[TextInputSequence, Tuple[InputSequence, InputSequence]]")),

@@ -22,7 +22,7 @@ KNOWN = (
     fake.MistralSentencePiece,
     fake.MistralInTransformers,
 )
-DATA = [b"Hello", b" wor", b"ld", b"!", b"  ", b" the", b"\n", " na".encode(), "ïve".encode(), "日".encode()]
+DATA = [b"Hello", b" wor", b"ld", b"!", b"  ", b" the", b"\n", b" na", "ïve".encode(), "日".encode()]
 
 
 def ids_of(tokenizer: Any, *tokens: bytes | str) -> list[int]:

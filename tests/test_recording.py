@@ -162,7 +162,13 @@ def test_a_short_run_is_in_memory_as_a_whole() -> None:
 def test_record_is_checked_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--record .*nowhere.* is not possible: No such file or directory"):
         writable_trace(tmp_path / "nowhere" / "x")
-    assert writable_trace(tmp_path / "x") == tmp_path / "x"
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    for new in (tmp_path / "x", tmp_path / "link"):
+        assert writable_trace(new) == new
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link"]
+    (tmp_path / "kept").write_text("a trace")
+    writable_trace(tmp_path / "kept")
+    assert (tmp_path / "kept").read_text() == "a trace"
 
 
 def test_who_presses_the_key_does_not_wait_for_the_disk(tmp_path: Path) -> None:

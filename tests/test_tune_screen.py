@@ -95,6 +95,7 @@ async def test_escape_stops_a_search_and_then_leaves() -> None:
         await stage.press("y")
         assert stage.app.clipboard == ENDED.serve
         await stage.settle(lambda: "copied" in stage.text)
+        assert "back to the race" in stage.text
         await stage.press("escape")
         assert isinstance(stage.app.screen, LiveScreen)
 

@@ -101,7 +101,8 @@ def test_the_figure_of_a_dropped_k_is_the_best_one_s_times_their_ratio() -> None
     assert found.running == (1,)
     best, dropped = found.throughput(1), found.throughput(0)
     assert best.mean == pytest.approx(32.0)
-    assert dropped.mean == pytest.approx(32.0 * (0.64 / 1.6))
+    assert found.ratio(0, 1).mean == pytest.approx(0.4)
+    assert dropped.mean == pytest.approx(12.8)
     assert dropped.low is dropped.high is None
 
 

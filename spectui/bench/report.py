@@ -128,7 +128,9 @@ def tuning_lines(found: Sequence[Found], serve: Mapping[str, str]) -> list[str]:
             )
         lines += [f"     {note}" for note in estimate_notes(one.figures)]
         if any(not figure.running and figure.tok_s is not None for figure in one.figures):
-            lines.append("     -  dropped: its tok/s is the best K's times the ratio of both on the prompts that it had")
+            lines.append(
+                "     -  dropped: its tok/s is the best K's times the ratio of both on the prompts that it had"
+            )
         if one.check is not None:
             lines += _check_lines(one.best, one.check)
         lines.append("")

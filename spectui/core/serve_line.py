@@ -30,7 +30,12 @@ def serve_line(
         engine_args: vLLM's engine arguments that the user set, and what the target needs to take the drafter.
         measured: What the search had that the line does not ask for, such as ``in float32``.
     """
-    words = ["vllm", "serve", model, *(word for name, value in (engine_args or {}).items() for word in flag(name, value))]
+    words = [
+        "vllm",
+        "serve",
+        model,
+        *(word for name, value in (engine_args or {}).items() for word in flag(name, value)),
+    ]
     most = max(best.values(), default=0)
     if most:
         config: dict[str, Any] = {**drafting, "num_speculative_tokens": most}

@@ -173,7 +173,7 @@ class Search:
 
         A K that was dropped had other prompts than the rest, and its own figure could not be held against theirs. So it
         gets the leader's, times its ratio to the leader on the prompts that both had (a ratio estimate, Cochran 1977,
-        section 6.2), without an interval: with the leader at 50 tok/s and a ratio of 0.8 that is 40 tok/s.
+        section 6.2), without an interval: with the leader at 32 tok/s and a ratio of 0.4 that is 12.8.
         """
         leader = self.best
         if leader is None or k == PLAIN or k in self.running:

@@ -220,7 +220,11 @@ def writable_trace(path: Path) -> Path:
         UsageError: It cannot; nothing was changed.
     """
     try:
+        there = path.exists()
         path.open("ab").close()
+        if not there:
+            # What else may be wrong with the command line must not leave an empty file behind.
+            path.resolve().unlink()
     except OSError as error:
         raise UsageError(f"--record {path} is not possible: {error.strerror or error}") from error
     return path

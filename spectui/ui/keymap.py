@@ -60,6 +60,8 @@ def _checked(path: Path, wanted: Mapping[str, Any], actions: Sequence[Action]) -
     for name, value in wanted.items():
         if name not in ids:
             faults.append(f"{path.name}: there is no action '{name}'{did_you_mean(name, ids)}")
+        elif (sent := _sent_instead(value)) is not None:
+            faults.append(f'{path.name}: {name} = {value!r} is no key that a terminal sends: use "{sent}"')
         elif (key := textual_key(value)) is None:
             faults.append(f'{path.name}: {name} = {value!r} is no key: it is like "p", "f5" or "ctrl+o"')
         else:
@@ -89,6 +91,17 @@ def _keys(action: Action, keys: Mapping[str, str]) -> list[str]:
     """The action's keys, the first one as the user has it."""
     first, *others = action.keys.split(",")
     return [keys.get(action.id, first), *others]
+
+
+def _sent_instead(value: object) -> str | None:
+    """What a terminal sends for a letter with Shift: the capital, and with Ctrl or Alt what it sends without Shift."""
+    if not isinstance(value, str):
+        return None
+    *modifiers, letter = value.lower().split("+")
+    if "shift" not in modifiers or len(letter) != 1 or not letter.isalpha():
+        return None
+    others = [modifier for modifier in modifiers if modifier != "shift"]
+    return "+".join([*others, letter]) if others else letter.upper()
 
 
 def textual_key(value: object) -> str | None:

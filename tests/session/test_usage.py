@@ -95,6 +95,8 @@ def test_a_lane_is_built_for_the_largest_k_that_is_tried() -> None:
             "run --lanse ar",
             r"spectui run: there is no option '--lanse': did you mean '--lane'\? \(spectui run --help .*",
         ),
+        ("replay x --spee 2", r"spectui replay: there is no option '--spee': did you mean '--speed'\? .*"),
+        ("run --conc=4", r"spectui run: there is no option '--conc'.*"),
         ("--lanse=ar", r"spectui run: there is no option '--lanse': did you mean '--lane'\? .*"),
         ("run more", r"spectui run: there is no argument 'more' \(.*\)"),
         ("run --max-tokens few", r"spectui run: argument --max-tokens: 'few' is not a whole number \(.*\)"),

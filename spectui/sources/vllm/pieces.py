@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable, Sequence
-from os.path import commonprefix
+from itertools import takewhile
 from typing import Any
 
 from spectui.sources.vllm.foreign import panics_as_errors
@@ -156,6 +156,7 @@ class _Decoding:
                 pieces.append("")
                 continue
             # What tidies up spaces may change the text before.
-            pieces.append(text.removeprefix(commonprefix((before, text))))
+            same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, text, strict=False)))
+            pieces.append(text[same:])
             said, waiting = (*said, *waiting)[-CONTEXT:], ()
         return tuple(pieces), _Decoding(self._table, said, waiting)

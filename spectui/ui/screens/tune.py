@@ -57,7 +57,7 @@ class TuneScreen(ReaderScreen):
         self._rows.view = view
         super().__init__("tuning", "the fastest K of a lane, measured turn by turn on the same prompts", self._rows)
         self._stop = stop
-        self._said: Row = EMPTY
+        self._copied = False
 
     @property
     def _ended(self) -> TuneEnded | None:
@@ -70,14 +70,15 @@ class TuneScreen(ReaderScreen):
             return
         self._rows.view = view
         dirty: set[Widget] = {self.reader} if self.reader.redraw() else set()
-        if self._leave.show(self._said or self._hints()):
+        if self._leave.show(self._hints()):
             dirty.add(self._leave)
         paint(self, dirty)
 
     def _hints(self) -> Row:
         if self._ended is None:
             return hints(("Esc", "stop and keep what is known"))
-        return hints(("y", "copy the line"), ("Esc", "back to the race"))
+        said: Row = (("copied", "good"), ("   ", "text")) if self._copied else EMPTY
+        return said + hints(("y", "copy the line"), ("Esc", "back to the race"))
 
     def action_leave(self) -> None:
         if self._ended is None and self._rows.view is not None and self._rows.view.fault is None:
@@ -89,6 +90,6 @@ class TuneScreen(ReaderScreen):
         """Give the line to the terminal's clipboard."""
         if self._ended is not None and self._ended.serve:
             self.app.copy_to_clipboard(self._ended.serve)
-            self._said = (("copied", "good"),)
-            if self._leave.show(self._said):
+            self._copied = True
+            if self._leave.show(self._hints()):
                 paint(self, {self._leave})
