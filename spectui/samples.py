@@ -127,6 +127,43 @@ class TelemetrySample:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheLayers:
+    """Layers that go through a request's cache in the same way. A request's bytes are those of all of them together.
+
+    Attributes:
+        drafter: Whether they are the drafter's, and run in its passes only.
+        token_bytes: Keys and values of one token.
+        state_bytes: State of a request in layers that keep one instead (Mamba, gated delta net).
+        window: How many of the newest tokens attention reaches; None where it reaches all.
+        chunked: Whether attention reaches back to the last multiple of ``window`` only (chunked local attention).
+    """
+
+    drafter: bool
+    token_bytes: int
+    state_bytes: int = 0
+    window: int | None = None
+    chunked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CacheGroup:
+    """Layers that share blocks of the cache: what a request keeps occupied for them.
+
+    Attributes:
+        block_tokens: Tokens in a block.
+        window: How many of the newest tokens, the next one included, are kept; None where all are. A block goes back
+            when none of its tokens is.
+        chunked: Whether tokens are kept from the last multiple of ``window`` on.
+        fixed_blocks: Blocks of a request however long it is (states); None where they follow from the tokens.
+    """
+
+    block_tokens: int
+    window: int | None = None
+    chunked: bool = False
+    fixed_blocks: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LaneMemory:
     """What a lane's engine holds, and what a step of it has to read.
 
@@ -140,11 +177,20 @@ class LaneMemory:
         experts: Experts of each layer, 0 in a dense model.
         experts_active: Experts that one token goes through.
         drafter_bytes: Weights of the drafter that are not the target's.
-        draft_read: Weights that one pass of the drafter reads, the output matrix included.
+        draft_read: Weights that one pass of the drafter reads, the output matrix included, experts excluded.
         draft_parallel: Whether one pass drafts all tokens (DFlash), or each token takes a pass.
-        kv_token_bytes: Key and value cache of one token in all layers of the target.
+        kv_token_bytes: Cache that a token takes in all layers; None where one of them goes through its cache in a way
+            that is not known, and there is no estimate.
         kv_reserved: Cache that the engine has set aside.
-        block_tokens: Tokens in a block of the cache: a request holds whole blocks.
+        block_tokens: Tokens in a block of the cache, where there are no ``groups``.
+        draft_output: The output matrix, as part of ``draft_read``: a pass that drafts nothing leaves it out. None in
+            older traces.
+        draft_expert_bytes: Weights of all experts of the drafter; 0 of a dense one.
+        draft_experts: Experts of each layer of the drafter.
+        draft_experts_active: Experts of the drafter that one token goes through.
+        layers: How each layer goes through the cache; empty in older traces, in which all layers reach all tokens.
+        groups: What a request keeps occupied; empty in older traces and where it is not known.
+        block_bytes: Cache that one block of any group takes; None in older traces.
     """
 
     lane: str
@@ -160,6 +206,13 @@ class LaneMemory:
     kv_token_bytes: int | None
     kv_reserved: int | None
     block_tokens: int
+    draft_output: int | None = None
+    draft_expert_bytes: int = 0
+    draft_experts: int = 0
+    draft_experts_active: int = 0
+    layers: tuple[CacheLayers, ...] = ()
+    groups: tuple[CacheGroup, ...] = ()
+    block_bytes: int | None = None
 
 
 Sampled: TypeAlias = TelemetryStarted | TelemetrySample | LaneMemory

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -18,7 +17,6 @@ from spectui.core.machine import (
     WEIGHTS,
     Holding,
     MemoryView,
-    cache_in_use,
     measured_bandwidth,
     memory_by_owner,
 )
@@ -126,27 +124,6 @@ def test_before_any_sample_nothing_is_known() -> None:
     view = memory_by_owner([("AR", DENSE, ())], None)
     assert view.sum_of(WEIGHTS) == 1_000
     assert view.total is view.other is None
-
-
-@pytest.mark.parametrize(
-    ("contexts", "blocks"), [((), 0), ((0,), 0), ((1,), 1), ((16,), 1), ((17,), 2), ((1, 1), 2), ((16, 33, 0), 4)]
-)
-def test_a_request_holds_whole_blocks(contexts: Sequence[int], blocks: int) -> None:
-    assert cache_in_use(DENSE, contexts) == blocks * 16 * 2
-
-
-def test_blocks_of_unknown_tokens_are_unknown() -> None:
-    assert cache_in_use(replace(DENSE, kv_token_bytes=None), (5,)) is None
-
-
-@given(st.lists(st.integers(0, 5_000), max_size=8), st.integers(1, 256))
-def test_blocks_cover_the_tokens_and_no_block_is_empty(contexts: list[int], block_tokens: int) -> None:
-    used = cache_in_use(replace(DENSE, block_tokens=block_tokens), contexts)
-    assert used is not None
-    blocks, unused = divmod(used // 2, block_tokens)
-    assert unused == 0
-    spare = blocks * block_tokens - sum(contexts)
-    assert 0 <= spare <= sum(tokens > 0 for tokens in contexts) * (block_tokens - 1)
 
 
 @pytest.mark.parametrize(

@@ -2,41 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectui.core.traffic import RECENT_STEPS, Traffic, TrafficMeter, experts_read, pass_bytes
-from spectui.samples import LaneMemory
+from spectui.core.traffic import RECENT_STEPS, Traffic, TrafficMeter, experts_read, step_bytes
+from spectui.samples import CacheLayers, LaneMemory
 from tests.making_machines import AR, DENSE, MTP, PROMPT_TOKENS, MadeRace, made_step
 
-SERIAL = replace(DENSE, drafter_bytes=60, draft_read=50)
+SERIAL = replace(DENSE, drafter_bytes=60, draft_read=50, draft_output=30)
 PARALLEL = replace(SERIAL, draft_parallel=True)
 MIXTURE = replace(DENSE, expert_bytes=8_000, experts=8, experts_active=2)
+MIXED_DRAFTER = replace(SERIAL, draft_expert_bytes=400, draft_experts=4, draft_experts_active=1)
+WINDOWED = replace(
+    SERIAL, layers=(CacheLayers(False, 2), CacheLayers(False, 10, window=4), CacheLayers(True, 3, window=8))
+)
 
 
 @pytest.mark.parametrize(
-    ("memory", "rows", "drafted", "context", "expected"),
+    ("memory", "contexts", "rows", "k", "expected"),
     [
-        pytest.param(DENSE, 1, 0, 0, 900, id="weights alone"),
-        pytest.param(DENSE, 1, 0, 30, 960, id="and the context"),
-        pytest.param(DENSE, 4, 3, 30, 960, id="a drafter without weights reads nothing"),
-        pytest.param(SERIAL, 1, 0, 0, 900, id="K = 0 does not run the drafter"),
-        pytest.param(SERIAL, 4, 3, 0, 1_050, id="a pass for each token"),
-        pytest.param(PARALLEL, 1, 0, 0, 900, id="K = 0 of a parallel drafter"),
-        pytest.param(PARALLEL, 4, 3, 0, 950, id="one pass for all tokens"),
-        pytest.param(MIXTURE, 1, 0, 0, 900 + 2_000, id="the experts of one token"),
-        pytest.param(MIXTURE, 2, 0, 0, 900 + 3_500, id="two tokens share some"),
-        pytest.param(replace(MIXTURE, experts_active=8), 3, 0, 0, 8_900, id="all experts"),
-        pytest.param(replace(DENSE, target_read=None), 1, 0, 0, None, id="target unknown"),
-        pytest.param(replace(DENSE, kv_token_bytes=None), 1, 0, 0, None, id="cache unknown"),
-        pytest.param(replace(DENSE, draft_read=None), 1, 0, 0, None, id="drafter unknown"),
+        pytest.param(DENSE, (0,), 1, 0, 900, id="weights alone"),
+        pytest.param(DENSE, (10, 20), 2, 0, 960, id="and the contexts"),
+        pytest.param(DENSE, (30,), 4, 3, 960, id="a drafter without weights reads nothing"),
+        pytest.param(SERIAL, (10,), 4, 3, 1_070, id="a pass for each token, as in the docstring"),
+        pytest.param(SERIAL, (10,), 1, 0, 940, id="K = 0 runs the first, as in the docstring"),
+        pytest.param(SERIAL, (0,), 1, 3, 1_050, id="a step without drafts makes those of the next"),
+        pytest.param(PARALLEL, (0,), 1, 0, 920, id="K = 0 of a parallel drafter"),
+        pytest.param(PARALLEL, (0,), 4, 3, 950, id="one pass for all tokens"),
+        pytest.param(MIXTURE, (0,), 1, 0, 900 + 2_000, id="the experts of one token"),
+        pytest.param(MIXTURE, (0,), 2, 0, 900 + 3_500, id="two tokens share some"),
+        pytest.param(replace(MIXTURE, experts_active=8), (0,), 3, 0, 8_900, id="all experts"),
+        pytest.param(MIXED_DRAFTER, (0,), 1, 0, 900 + 20 + 100, id="the drafter's experts of one token"),
+        pytest.param(MIXED_DRAFTER, (0,), 2, 1, 900 + 50 + 175, id="of what the target has just computed"),
+        pytest.param(MIXED_DRAFTER, (0,), 2, 3, 900 + 150 + 175 + 2 * 100, id="and of one token in further passes"),
+        pytest.param(MIXED_DRAFTER, (0, 0), 4, 2, 900 + 100 + 400 * (1 - 0.75**4) + 175, id="of each request"),
+        pytest.param(
+            replace(MIXED_DRAFTER, draft_parallel=True), (0,), 1, 1, 900 + 50 + 175, id="of a parallel pass's tokens"
+        ),
+        pytest.param(WINDOWED, (30, 3), 2, 0, 920 + 66 + 70 + 33, id="each request's own window"),
+        pytest.param(WINDOWED, (30,), 4, 3, 900 + 60 + 40 + 3 * (50 + 24), id="the drafter's cache in each pass"),
+        pytest.param(
+            replace(DENSE, layers=(CacheLayers(False, 0, state_bytes=7),)), (30,), 4, 3, 900 + 7 + 28, id="states"
+        ),
+        pytest.param(replace(DENSE, target_read=None), (0,), 1, 0, None, id="target unknown"),
+        pytest.param(replace(DENSE, kv_token_bytes=None), (0,), 1, 0, None, id="cache unknown"),
+        pytest.param(replace(SERIAL, kv_token_bytes=None), (0,), 1, 3, None, id="the drafter's cache unknown"),
+        pytest.param(replace(DENSE, draft_read=None), (0,), 1, 0, None, id="drafter unknown"),
+        pytest.param(replace(SERIAL, draft_output=None), (0,), 1, 0, None, id="K = 0 in an older trace"),
+        pytest.param(replace(SERIAL, draft_output=None), (0,), 2, 1, 950, id="K = 1 in an older trace"),
     ],
 )
-def test_bytes_of_a_pass(memory: LaneMemory, rows: int, drafted: int, context: int, expected: float | None) -> None:
-    assert pass_bytes(memory, rows, drafted, context) == (None if expected is None else pytest.approx(expected))
+def test_bytes_of_a_step(
+    memory: LaneMemory, contexts: Sequence[int], rows: int, k: int, expected: float | None
+) -> None:
+    assert step_bytes(memory, contexts, rows, k) == (None if expected is None else pytest.approx(expected))
 
 
 mixtures = st.integers(1, 256).flatmap(lambda experts: st.tuples(st.just(experts), st.integers(1, experts)))
@@ -89,7 +112,17 @@ def test_requests_of_one_engine_step_read_the_weights_once() -> None:
     assert traffic.tokens_per_step == 8
 
 
-def test_the_longest_draft_of_a_step_counts_and_all_its_rows() -> None:
+def test_each_request_of_a_step_has_its_own_window() -> None:
+    meter, memory = TrafficMeter(), replace(DENSE, layers=(CacheLayers(False, 10, window=20),))
+    for slot, context in enumerate((5, 100)):
+        meter.add(made_step("ar", 0, 1, 10, 10, slot, 2), context, memory)
+    meter.add(made_step("ar", 0, 1, 10, 20), 0, memory)
+    traffic = meter.read()
+    assert traffic is not None
+    assert traffic.step_bytes == 900 + 10 * (5 + 20)
+
+
+def test_the_k_of_a_step_counts_and_all_its_rows() -> None:
     meter, memory = TrafficMeter(), replace(MIXTURE, draft_read=50)
     meter.add(made_step("mtp", 3, 1, 10, 10, 0, 2), 10, memory)
     meter.add(made_step("mtp", 1, 1, 10, 10, 1, 2), 30, memory)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from spectui.core.kv_cache import cache_in_use
 from spectui.samples import GpuSample, LaneMemory, Missing, TelemetrySample, TelemetryStarted
 
 PAST_SAMPLES = 600
@@ -148,11 +149,3 @@ def _total(sample: TelemetrySample) -> int | None:
     if gpu is None:
         return sample.host.resident
     return gpu.memory_used if gpu.process_memory is None else gpu.process_memory
-
-
-def cache_in_use(memory: LaneMemory, contexts: Sequence[int]) -> int | None:
-    """Bytes of the blocks that running requests with ``contexts`` tokens occupy."""
-    if memory.kv_token_bytes is None:
-        return None
-    blocks = sum(-(-tokens // memory.block_tokens) for tokens in contexts)
-    return blocks * memory.block_tokens * memory.kv_token_bytes

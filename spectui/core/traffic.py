@@ -1,16 +1,19 @@
 """How many bytes a lane's steps must read at least, and how near that comes to what the memory can give.
 
 Speculative decoding is a bet on memory bandwidth: a forward pass of the target reads every weight once, for one token
-or for K + 1. The estimate counts weights and the key and value cache, each read once a pass; activations, and caches
-that the processor keeps, are left out. Model bandwidth utilisation (MBU) is that rate over the device's peak
-(Databricks, "LLM inference performance engineering", 2023). Without counters it is an estimate, and the screen says so.
+or for K + 1. The estimate counts weights and what attention reaches of the cache (`spectui.core.kv_cache`), each read
+once a pass; activations, and caches that the processor keeps, are left out. Model bandwidth utilisation (MBU) is that
+rate over the device's peak (Databricks, "LLM inference performance engineering", 2023). Without counters it is an
+estimate, and the screen says so.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from spectui.core.kv_cache import cache_traffic
 from spectui.core.rates import per_second
 from spectui.events import Step
 from spectui.samples import LaneMemory
@@ -53,20 +56,58 @@ def experts_read(experts: int, active: int, tokens: int) -> float:
     return 1.0 - (1.0 - active / experts) ** tokens if experts else 0.0
 
 
-def pass_bytes(memory: LaneMemory, rows: int, drafted: int, context: int) -> float | None:
-    """Bytes that one engine step reads; None where the lane's weights are not known.
+def step_bytes(memory: LaneMemory, contexts: Sequence[int], rows: int, k: int) -> float | None:
+    """Bytes that one engine step reads: a pass of the target, then the drafter's for the drafts of the next step.
+
+    ::
+
+        target   weights + experts(rows) + cache of the target's layers
+        drafter  passes x (weights + cache of the drafter's layers) + experts(rows) + (passes - 1) x experts(requests)
+
+    A drafter that takes a pass for each token takes ``k`` of them: the first goes over what the target has just
+    computed, the others over one token of each request. One that drafts in parallel takes a single pass, over k + 1
+    tokens of each request. At K = 0 vLLM runs the first pass all the same, to keep the drafter's cache going, and ends
+    before the output matrix (``SpecDecodeBaseProposer.propose`` in ``vllm/v1/spec_decode/llm_base_proposer.py``).
+
+    For example a target of 900 bytes, 2 bytes of cache a token, and a drafter of 50 bytes, 30 of them its output
+    matrix, for one request with 10 tokens: K = 3 reads 900 + 20 + 3 x 50 = 1,070, K = 0 reads 900 + 20 + 20 = 940.
 
     Args:
         memory: What the lane's engine holds.
-        rows: Tokens that the target's forward pass computes: drafted ones and one more for each request.
-        drafted: Tokens that the drafter proposed for a request.
-        context: Tokens in the cache, of all requests together.
+        contexts: Tokens that each request of the step has in the cache.
+        rows: Tokens that the target's pass computes: drafted ones and one more for each request.
+        k: Tokens that may be drafted.
+
+    Returns:
+        None where the lane's weights, or how its layers go through the cache, are not known.
     """
-    if memory.target_read is None or memory.kv_token_bytes is None or memory.draft_read is None:
+    if memory.target_read is None:
         return None
-    passes = min(drafted, 1) if memory.draft_parallel else drafted
+    cache = cache_traffic(memory, contexts, rows, drafter=False)
+    drafting = _drafting_bytes(memory, contexts, rows, k)
+    if cache is None or drafting is None:
+        return None
     experts = memory.expert_bytes * experts_read(memory.experts, memory.experts_active, rows)
-    return memory.target_read + experts + memory.kv_token_bytes * context + memory.draft_read * passes
+    return memory.target_read + experts + cache + drafting
+
+
+def _drafting_bytes(memory: LaneMemory, contexts: Sequence[int], rows: int, k: int) -> float | None:
+    if memory.draft_read == 0:
+        return 0.0
+    requests = len(contexts)
+    passes = 1 if memory.draft_parallel else max(k, 1)
+    first_rows = requests * (k + 1) if memory.draft_parallel else rows
+    unread = 0 if k else memory.draft_output
+    first = cache_traffic(memory, contexts, first_rows, drafter=True)
+    others = cache_traffic(memory, contexts, requests, drafter=True)
+    if memory.draft_read is None or unread is None or first is None or others is None:
+        return None
+    experts = _draft_experts(memory, first_rows) + (passes - 1) * _draft_experts(memory, requests)
+    return memory.draft_read * passes - unread + experts + first + (passes - 1) * others
+
+
+def _draft_experts(memory: LaneMemory, tokens: int) -> float:
+    return memory.draft_expert_bytes * experts_read(memory.draft_experts, memory.draft_experts_active, tokens)
 
 
 class TrafficMeter:
@@ -78,7 +119,8 @@ class TrafficMeter:
     def __init__(self) -> None:
         self._clock_ns = -1
         self._wall_ns = 0
-        self._rows = self._drafted = self._context = self._emitted = 0
+        self._contexts: list[int] = []
+        self._rows = self._k = self._emitted = 0
         self._bytes = 0.0
         self._steps = self._time_ns = self._tokens = 0
         self._recent: deque[tuple[float, int]] = deque(maxlen=RECENT_STEPS)
@@ -88,16 +130,17 @@ class TrafficMeter:
         if step.clock_ns != self._clock_ns:
             self._close(memory)
             self._clock_ns, self._wall_ns = step.clock_ns, step.wall_ns
-            self._rows = self._drafted = self._context = self._emitted = 0
+            self._contexts = []
+            self._rows = self._k = self._emitted = 0
+        self._contexts.append(context)
         self._rows += len(step.drafted) + 1
-        self._drafted = max(self._drafted, len(step.drafted))
-        self._context += context
+        self._k = max(self._k, step.k)
         self._emitted += len(step.emitted)
 
     def _close(self, memory: LaneMemory) -> None:
         if not self._rows:
             return
-        read = pass_bytes(memory, self._rows, self._drafted, self._context)
+        read = step_bytes(memory, self._contexts, self._rows, self._k)
         if read is None:
             return
         self._bytes += read

@@ -258,9 +258,19 @@ def _nonsense_round(begun: ev.RoundStarted) -> str | None:
 def _nonsense_memory(memory: samples.LaneMemory) -> str | None:
     if memory.block_tokens < 1:
         return f"a block of the cache has {memory.block_tokens} tokens"
-    if memory.experts == 0 or 0 <= memory.experts_active <= memory.experts:
-        return None
-    return f"a token goes through {memory.experts_active} of {memory.experts} experts"
+    for active, experts in (
+        (memory.experts_active, memory.experts),
+        (memory.draft_experts_active, memory.draft_experts),
+    ):
+        if experts and not 0 <= active <= experts:
+            return f"a token goes through {active} of {experts} experts"
+    return None
+
+
+def _nonsense_cache(cache: samples.CacheLayers | samples.CacheGroup) -> str | None:
+    if isinstance(cache, samples.CacheGroup) and cache.block_tokens < 1:
+        return f"a block of the cache has {cache.block_tokens} tokens"
+    return None if cache.window is None or cache.window >= 1 else f"attention reaches {cache.window} tokens"
 
 
 _NONSENSE: dict[type, Callable[[Any], str | None]] = {
@@ -274,6 +284,8 @@ _NONSENSE: dict[type, Callable[[Any], str | None]] = {
     ev.RunStarted: _nonsense_run,
     ev.RoundStarted: _nonsense_round,
     samples.LaneMemory: _nonsense_memory,
+    samples.CacheLayers: _nonsense_cache,
+    samples.CacheGroup: _nonsense_cache,
 }
 """What types alone cannot say: the reducer and the screen rely on it."""
 

@@ -146,6 +146,21 @@ def model_runner_of(engine: Any) -> Any:
     return engine.model_executor.driver_worker.worker.model_runner
 
 
+def cache_layers_of(engine: Any) -> dict[str, tuple[Any, Any]]:
+    """Every layer that goes through a cache in a forward pass, by name: its module and vLLM's spec of its cache.
+
+    The spec is the layer's own. The groups' specs say how blocks are given out: with the hybrid allocator off they
+    hold a layer with a sliding window to be one without. A layer that shares another's cache goes through it too.
+    """
+    runner = model_runner_of(engine)
+    modules = runner.vllm_config.compilation_config.static_forward_context
+    specs = dict(runner.get_kv_cache_spec())
+    for name, module in modules.items():
+        if (owner := getattr(module, "kv_sharing_target_layer_name", None)) in specs:
+            specs[name] = specs[owner]
+    return {name: (modules[name], spec) for name, spec in specs.items()}
+
+
 def render_chat(
     engine: Any, messages: list[dict[str, str]], template: str | None, arguments: Mapping[str, Any]
 ) -> str | list[int] | None:

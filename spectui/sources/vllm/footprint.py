@@ -13,6 +13,7 @@ from typing import Any
 
 from spectui.samples import LaneMemory
 from spectui.sources.vllm import compat
+from spectui.sources.vllm.cache_layers import cache_groups, cache_layers
 
 UNREAD_TOWERS = ("visual", "vision_tower", "vision_model", "audio_tower", "embed_vision", "embed_audio")
 """Parts of a model that text never goes through."""
@@ -42,13 +43,20 @@ def lane_memory(lane: str, engine: Any, *, shared: bool = False) -> LaneMemory:
     runner, scheduler = compat.model_runner_of(engine), compat.scheduler_of(engine)
     target = _weights(runner.model, _tied(runner.model_config), known=set())
     experts, active = _experts(runner.model)
-    drafter = getattr(getattr(runner, "drafter", None), "model", None)
-    drafter_bytes = draft_read = 0
+    proposer = getattr(runner, "drafter", None)
+    drafter = getattr(proposer, "model", None)
+    drafts, draft_output = _Weights(0, 0, 0, 0), 0
+    draft_experts = draft_active = 0
+    own_modules: frozenset[int] = frozenset()
     if drafter is not None:
-        own = _weights(drafter, tied=False, known={id(p) for p in runner.model.parameters()})
-        drafter_bytes = own.all
-        draft_read = own.read + (0 if own.output else target.output)
+        drafts = _weights(drafter, tied=False, known={id(p) for p in runner.model.parameters()})
+        draft_output = drafts.output or target.output
+        draft_experts, draft_active = _experts(drafter)
+        own_modules = frozenset(map(id, drafter.modules())) - frozenset(map(id, runner.model.modules()))
     cache = scheduler.kv_cache_config
+    layers = cache_layers(compat.cache_layers_of(engine), own_modules)
+    # vLLM lays all groups over one allocation, and each of its tensors has the size of the whole.
+    reserved = max((tensor.size for tensor in cache.kv_cache_tensors), default=0)
     return LaneMemory(
         lane=lane,
         target_bytes=target.all,
@@ -57,13 +65,25 @@ def lane_memory(lane: str, engine: Any, *, shared: bool = False) -> LaneMemory:
         expert_bytes=target.experts,
         experts=experts,
         experts_active=active,
-        drafter_bytes=drafter_bytes,
-        draft_read=draft_read,
-        draft_parallel=bool(getattr(getattr(runner, "drafter", None), "parallel_drafting", False)),
-        kv_token_bytes=_token_bytes(cache),
-        kv_reserved=sum(tensor.size for tensor in cache.kv_cache_tensors),
+        drafter_bytes=drafts.all,
+        draft_read=drafts.read + draft_output - drafts.output,
+        draft_parallel=_drafts_at_once(proposer),
+        kv_token_bytes=None if layers is None else sum(one.token_bytes for one in layers),
+        kv_reserved=reserved,
         block_tokens=scheduler.block_size,
+        draft_output=draft_output,
+        draft_expert_bytes=drafts.experts,
+        draft_experts=draft_experts,
+        draft_experts_active=draft_active,
+        layers=layers or (),
+        groups=cache_groups(group.kv_cache_spec for group in cache.kv_cache_groups),
+        block_bytes=reserved // cache.num_blocks,
     )
+
+
+def _drafts_at_once(proposer: Any) -> bool:
+    """Whether one pass drafts all tokens: a parallel drafter does, and Medusa's heads do."""
+    return bool(getattr(proposer, "parallel_drafting", False)) or type(proposer).__name__ == "MedusaProposer"
 
 
 def _weights(model: Any, tied: bool, known: set[int]) -> _Weights:
@@ -119,12 +139,3 @@ def _experts(model: Any) -> tuple[int, int]:
         if (config := getattr(module, "moe_config", None)) is not None:
             return int(config.num_experts), int(config.experts_per_token)
     return 0, 0
-
-
-def _token_bytes(cache: Any) -> int:
-    """Cache of one token in the layers that keep one for every token, the drafter's included."""
-    total = 0.0
-    for group in cache.kv_cache_groups:
-        if hasattr(group.kv_cache_spec, "num_kv_heads"):
-            total += group.kv_cache_spec.page_size_bytes / group.kv_cache_spec.block_size * len(group.layer_names)
-    return round(total)

@@ -32,8 +32,8 @@ _ROOMY = 60
 """Cells from which there is room for what is in use of a cache."""
 
 ROOFLINE = (
-    "est.: bytes of a step = weights + drafter passes + KV cache of the context; at most tok/s = peak / bytes of a "
-    "step x tokens of a step. Activations and what caches keep are left out."
+    "est.: bytes of a step = weights + drafter passes + KV cache that attention reaches; at most tok/s = peak / bytes "
+    "of a step x tokens of a step. Activations and what caches keep are left out."
 )
 
 
