@@ -47,7 +47,13 @@ def test_keys_are_read(tmp_path: Path, text: str, keys: dict[str, str]) -> None:
         ('race.pause = "n"', r"keys.toml: race.pause cannot have 'n', which race.next has"),
         ('race.pause = "z"\nrace.step = "z"', r"keys.toml: race.(pause|step) cannot have 'z', which race.\w+ has"),
         ("race.pause =", r"is no TOML: "),
+        ("race.pause = " + "9" * 5_000, r"is no TOML: "),
+        ("race.pause = " + "[" * 5_000 + "]" * 5_000, r"is no TOML: "),
+        ("race.pause = " + "{a = " * 5_000 + "1" + "}" * 5_000, r"is no TOML: "),
+        ("race" + ".a" * 5_000 + ' = "p"', r"has tables in too many tables"),
+        ("race.pause = [{a" + ".a" * 5_000 + " = 1}]", r"has tables in too many tables"),
     ],
+    ids=lambda value: value[:40],
 )
 def test_a_line_that_cannot_be_followed_is_named_and_left_out(tmp_path: Path, text: str, fault: str) -> None:
     found = keymap(tmp_path, text)

@@ -39,9 +39,12 @@ def read_keymap(path: Path, actions: Sequence[Action]) -> Keymap:
         return Keymap({}, (f"{path} cannot be read: {error.strerror or error}",))
     except UnicodeDecodeError:
         return Keymap({}, (f"{path} is no text in UTF-8",))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         return Keymap({}, (f"{path} is no TOML: {error}",))
-    return _checked(path, dict(_flat(data)), actions)
+    try:
+        return _checked(path, dict(_flat(data)), actions)
+    except RecursionError:
+        return Keymap({}, (f"{path} has tables in too many tables",))
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
