@@ -230,6 +230,14 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument("--port", type=values.port, default=8000, metavar="N", help="8000")
     serve.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="127.0.0.1: this machine only")
     serve.add_argument(
+        "--allow-host",
+        type=values.host_name,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name of this machine that is answered, may be given several times; with --host",
+    )
+    serve.add_argument(
         "--public-url",
         type=values.web_address,
         default=None,

@@ -148,6 +148,13 @@ def web_address(text: str) -> str:
     return text.rstrip("/")
 
 
+def host_name(text: str) -> str:
+    """The name of a machine, such as ``lab.example``, in small letters."""
+    if not re.fullmatch(r"[\w-]+(\.[\w-]+)*\.?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"'{text}' is no name of a machine, as lab.example is")
+    return text.lower().removesuffix(".")
+
+
 def key_value(text: str) -> tuple[str, Any]:
     """``KEY=VALUE``; the value is JSON where it can be, else a truth value, None or the text itself.
 

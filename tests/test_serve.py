@@ -132,21 +132,85 @@ async def test_only_its_own_page_is_answered_and_asks_nobody_else(trace: Path) -
                     assert answer.status == 403
 
 
+NO_HOSTS = (
+    *("[::1", "[", "]", "[x]", "[1.2.3.4]", "[::1]x", "localhost:x", "localhost:99999", "localhost:80:90", ":8000"),
+    *("a b", "a/b", "u@localhost", "http://localhost", ".", "%00", "\xe4"),
+)
+
+
+async def status_of(address: str, *hosts: str, version: str = "1.1") -> int:
+    """What the server answers to a request with those ``Host`` headers, as they are."""
+    name, _, port = address.removeprefix("http://").rpartition(":")
+    async with asyncio.timeout(PATIENCE_S):
+        reader, writer = await asyncio.open_connection(name, int(port))
+        lines = [f"GET / HTTP/{version}", *(f"Host: {host}" for host in hosts), "Connection: close"]
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+        answer = await reader.readline()
+        writer.close()
+    return int(answer.split()[1])
+
+
+async def test_a_host_that_is_none_is_a_bad_request(trace: Path) -> None:
+    with serving(trace) as (address, _):
+        for host in NO_HOSTS:
+            assert await status_of(address, host) == 400, host
+        assert await status_of(address) == 400
+        assert await status_of(address, "") == 400
+        assert await status_of(address, version="1.0") == 400
+        assert await status_of(address, "localhost", "localhost") == 400
+        assert await status_of(address, address.removeprefix("http://")) == 200
+
+
+async def test_an_origin_that_is_none_is_refused(trace: Path) -> None:
+    with serving(trace) as (address, _):
+        async with aiohttp.ClientSession() as session:
+            for origin in ("http://[", "null", "http://localhost:x"):
+                async with session.get(f"{address}/ws", headers={"Origin": origin}) as answer:
+                    assert answer.status == 403
+
+
+async def test_beyond_this_machine_only_the_names_given_are_answered(trace: Path) -> None:
+    """So that nobody else's page can watch, whose name leads here once it is loaded."""
+    port = free_port()
+    options = [f"--port={port}", "--host=0.0.0.0", "--allow-host=lab.example", "--allow-host=Stage.Example"]
+    with serving(trace, *options, says=rf"http://0\.0\.0\.0:{port}"):
+        address = f"http://127.0.0.1:{port}"
+        for host in ("lab.example", "LAB.example.", "stage.example", "192.0.2.7", "[2001:db8::7]", "localhost"):
+            assert await status_of(address, f"{host}:{port}") == 200, host
+        for host in ("elsewhere.example", "lab.example.elsewhere.example", "xlab.example"):
+            assert await status_of(address, f"{host}:{port}") == 403, host
+
+
 @pytest.mark.parametrize(
-    ("host", "origin", "loopback", "answer"),
+    ("host", "origin", "loopback", "names", "answer"),
     [
-        ("127.0.0.1:8000", None, True, True),
-        ("localhost:8000", "http://localhost:8000", True, True),
-        ("[::1]:8000", None, True, True),
-        ("127.0.0.1:8000", "http://elsewhere.example", True, False),
-        ("elsewhere.example", "http://elsewhere.example", True, False),
-        ("lab.example:8000", "http://lab.example:8000", False, True),
-        ("lab.example:8000", "null", False, False),
-        ("lab.example:8000", "http://lab.example:x", False, False),
+        ("127.0.0.1:8000", None, True, (), True),
+        ("localhost:8000", "http://localhost:8000", True, (), True),
+        ("[::1]:8000", None, True, (), True),
+        ("127.0.0.1:8000", "http://elsewhere.example", True, (), False),
+        ("elsewhere.example", "http://elsewhere.example", True, (), False),
+        ("192.0.2.7:8000", None, True, (), False),
+        ("lab.example:8000", "http://lab.example:8000", True, ("lab.example",), True),
+        ("lab.example:8000", "http://lab.example:8000", False, ("lab.example",), True),
+        ("lab.example:8000", "http://lab.example:8000", False, ("stage.example",), False),
+        ("lab.example:8000", "http://lab.example:8000", False, (), False),
+        ("192.0.2.7:8000", "http://192.0.2.7:8000", False, (), True),
+        ("192.0.2.7:8000", "http://elsewhere.example:8000", False, (), False),
+        ("lab.example:8000", "null", False, ("lab.example",), False),
+        ("lab.example:8000", "http://lab.example:x", False, ("lab.example",), False),
+        ("[::1", "http://[::1", True, (), False),
     ],
 )
-def test_who_may_connect(host: str, origin: str | None, loopback: bool, answer: bool) -> None:
-    assert allowed(host, origin, loopback=loopback) is answer
+def test_who_may_connect(host: str, origin: str | None, loopback: bool, names: tuple[str, ...], answer: bool) -> None:
+    assert allowed(host, origin, loopback=loopback, names=frozenset(names)) is answer
+
+
+@pytest.mark.parametrize("name", ["", "lab.example:8000", "http://lab.example", "[::1]", "*", "a..b", "a b"])
+def test_a_name_that_is_none_is_wrong_usage(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "run.jsonl", f"--allow-host={name}"])
+    assert ended.value.code == 2
+    assert "is no name of a machine, as lab.example is" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

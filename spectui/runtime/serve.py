@@ -32,7 +32,13 @@ NO_ENGINE = (
     "reaches the page could load the machine; record a run with --record FILE and serve that"
 )
 
-_FORBIDDEN = "this page is served to its own visitors only; behind a proxy it has to know its --public-url"
+_FORBIDDEN = (
+    "this page is served to its own visitors only: a name of this machine has to be given with --allow-host, and "
+    "behind a proxy the page has to know its --public-url"
+)
+_MALFORMED = "the Host header is no name and no address"
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::([0-9]{1,5}))?", re.ASCII)
 
 _FONT = """<link rel="preload" as="font" crossorigin href="BASE/static/fonts/RobotoMono-VariableFont_wght.ttf" />
     <style>
@@ -76,7 +82,8 @@ def serve(options: argparse.Namespace) -> int:
     except ImportError as error:
         raise RunError(f"{error.name} is not installed: pip install textual-serve") from error
     host = options.host.removeprefix("[").removesuffix("]")
-    server = _server(Server, _command(options), host, options.port, options.public_url, trace.path.name)
+    names = frozenset(options.allow_host)
+    server = _server(Server, _command(options), host, options.port, names, options.public_url, trace.path.name)
     try:
         server.serve()
     except OSError as error:
@@ -113,7 +120,7 @@ def _command(options: argparse.Namespace) -> str:
     return f"exec {shlex.join(words)}"
 
 
-def _server(base: Any, command: str, host: str, port: int, public: str | None, name: str) -> Any:
+def _server(base: Any, command: str, host: str, port: int, names: frozenset[str], public: str | None, name: str) -> Any:
     """textual-serve's server, made here because the package need not be installed."""
     from aiohttp import web
 
@@ -121,8 +128,11 @@ def _server(base: Any, command: str, host: str, port: int, public: str | None, n
     async def own_page_only(
         request: Request, handler: Callable[[Request], Awaitable[StreamResponse]]
     ) -> StreamResponse:
+        asked, *others = request.headers.getall("Host", [""])
+        if others or host_name(asked) is None:
+            raise web.HTTPBadRequest(text=_MALFORMED)
         origin = request.headers.get("Origin")
-        if not allowed(request.host, origin, loopback=_is_loopback(host), public=public):
+        if not allowed(asked, origin, loopback=_is_loopback(host), names=names, public=public):
             raise web.HTTPForbidden(text=_FORBIDDEN)
         return await handler(request)
 
@@ -169,38 +179,73 @@ def with_own_font(page: str, base: str = "") -> str:
     return re.sub(r"<link[^>]*fonts\.googleapis\.com[^>]*>", lambda _: _FONT.replace("BASE", base), page)
 
 
-def allowed(host: str, origin: str | None, *, loopback: bool, public: str | None = None) -> bool:
+def host_name(header: str) -> str | None:
+    """The name or address in a ``Host`` header, in small letters and without brackets; None where there is none."""
+    parts = _HOST.fullmatch(header)
+    if parts is None or int(parts[2] or 0) > 65_535:
+        return None
+    name = parts[1].lower().removesuffix(".")
+    if not name.startswith("["):
+        return name or None
+    return name[1:-1] if ":" in name and _address(name[1:-1]) is not None else None
+
+
+def allowed(
+    host: str,
+    origin: str | None,
+    *,
+    loopback: bool,
+    names: frozenset[str] = frozenset(),
+    public: str | None = None,
+) -> bool:
     """Whether a request comes from this server's own page.
 
     Browsers let any page open a web socket to any address, so a page that the user visits elsewhere could watch and
-    steer the replay; and a name that leads to this machine by somebody else's doing is not its own.
+    steer the replay; and a name that leads to this machine by somebody else's doing (DNS rebinding) is not its own. An
+    address cannot be turned elsewhere, so that where others are served too it needs no permission.
 
     Args:
         host: The ``Host`` that was asked for.
         origin: Where the page came from, None when no page asks.
         loopback: Whether only this machine is served.
+        names: Further names of this machine, in small letters.
         public: The page's address behind a proxy, which may pass on its own name or ask by ours.
     """
-    behind = None if public is None else _site(public)
-    if origin is not None and urlsplit(origin).netloc != host and (behind is None or _site(origin) != behind):
+    name = host_name(host)
+    if name is None:
         return False
-    if not loopback or _is_loopback(urlsplit(f"//{host}").hostname or ""):
+    behind = None if public is None else _site(public)
+    if origin is not None and not _is_from(origin, host) and (behind is None or _site(origin) != behind):
+        return False
+    if _is_loopback(name) or name in names or (not loopback and _address(name) is not None):
         return True
     return behind is not None and _site(f"{behind[0]}://{host}") == behind
 
 
-def _site(url: str) -> tuple[str, str | None, int | None]:
-    """Scheme, name and port of an address, in which the scheme's own port counts as none."""
-    parts = urlsplit(url)
+def _is_from(origin: str, host: str) -> bool:
     try:
+        return urlsplit(origin).netloc == host
+    except ValueError:
+        return False
+
+
+def _site(url: str) -> tuple[str, str | None, int | None] | None:
+    """Scheme, name and port of an address, in which the scheme's own port counts as none; None where it is none."""
+    try:
+        parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        port = 0
+        return None
     return parts.scheme, parts.hostname, None if port == {"http": 80, "https": 443}.get(parts.scheme) else port
 
 
-def _is_loopback(host: str) -> bool:
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host)
     except ValueError:
-        return host == "localhost"
+        return None
+
+
+def _is_loopback(host: str) -> bool:
+    found = _address(host)
+    return host == "localhost" if found is None else found.is_loopback
