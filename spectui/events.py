@@ -236,7 +236,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class RequestFinished:
-    """``emitted`` is the engine's own count of output tokens, to hold ours against."""
+    """``emitted`` is our count of output tokens. A live lane holds the ids of each step against the engine's output,
+    so that the two cannot part."""
 
     lane: str
     request: str

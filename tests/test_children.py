@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -117,3 +119,15 @@ def test_a_child_that_ends_in_a_round_says_so(monkeypatch: pytest.MonkeyPatch, s
         one.race()
     one.close()
     assert gone(*started)
+
+
+def test_a_child_that_the_system_refuses_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(children.subprocess, "Popen", refused)
+    before = len(list(Path("/dev/fd").iterdir()))
+    with pytest.raises(ChildFailedError) as failed:
+        child(monkeypatch)
+    assert str(failed.value) == "the headless process could not be started (Cannot allocate memory)"
+    assert len(list(Path("/dev/fd").iterdir())) == before

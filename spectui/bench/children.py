@@ -57,17 +57,23 @@ class Child:
             terminal, termios.TIOCSWINSZ, LINES.to_bytes(2, "little") + COLUMNS.to_bytes(2, "little") + bytes(4)
         )
         command = [*PROGRAM, "--mode", mode, "--orders", str(order_read), "--answers", str(answer_write), *arguments]
-        self._process = subprocess.Popen(
-            command,
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
-            pass_fds=(order_read, answer_write),
-            start_new_session=True,
-            env={**os.environ, **(environ or {}), "TERM": "xterm-256color", "COLORTERM": "truecolor"},
-        )
-        for fd in (terminal, order_read, answer_write):
-            os.close(fd)
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=terminal,
+                stdout=terminal,
+                stderr=terminal,
+                pass_fds=(order_read, answer_write),
+                start_new_session=True,
+                env={**os.environ, **(environ or {}), "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+            )
+        except OSError as error:
+            for fd in (self._terminal, order_write, answer_read):
+                os.close(fd)
+            raise ChildFailedError(f"the {mode} process could not be started ({error.strerror or error})") from error
+        finally:
+            for fd in (terminal, order_read, answer_write):
+                os.close(fd)
         self._orders = os.fdopen(order_write, "w")
         self._answers = Answers(answer_read)
         self._stage = "its first lane"

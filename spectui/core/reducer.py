@@ -136,7 +136,6 @@ def _request_finished(state: RunState, event: ev.RequestFinished) -> None:
     request = lane.round.requests.get(event.slot) if lane else None
     if lane and request:
         request.finished = event.reason
-        request.engine_emitted = event.emitted
         lane.revision += 1
         _compare(state, lane, request)
 

@@ -55,7 +55,6 @@ class RequestState:
     log: TokenLog = field(default_factory=TokenLog)
     history: History = field(default_factory=History)
     finished: FinishReason | None = None
-    engine_emitted: int | None = None
     cut: int = 0
     comparison: Comparison | None = None
     margin: float | None = None
