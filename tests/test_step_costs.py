@@ -122,6 +122,20 @@ def test_one_request_with_a_draft_makes_an_engine_step_one_with_a_draft() -> Non
         assert sums.drafts(5).share == pytest.approx(sum(drafting) * 2 / 20)
 
 
+def test_sums_that_are_put_together_are_those_of_all_the_steps() -> None:
+    parts, every = [KSums(), KSums()], KSums()
+    for number in range(1, 31):
+        one = seldom(number, number)
+        every.add(one, one.wall_ns)
+        parts[number % 3 == 0].add(one, one.wall_ns)
+    together = KSums()
+    for part in parts:
+        together.include(part)
+    assert together.observed(5) == every.observed(5)
+    assert together.drafts(5) == every.drafts(5)
+    assert (together.tok_s, together.drafting) == (every.tok_s, every.drafting)
+
+
 def test_the_crossover_needs_two_concurrencies() -> None:
     assert pays_at(costs(MTP, 1, ks=(2,)), 2, costs(AR, 1)) == (False, None)
     found = pays_at(costs(MTP, 1, 4, ks=(2,)), 2, costs(AR, 1, 4))
