@@ -8,8 +8,10 @@ target; *emitted* tokens reached the output, *cut* tokens were verified but fell
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from operator import add, sub
+from typing import Literal, NamedTuple, TypeAlias
 
 from spectui.playback import Played
 from spectui.samples import Sampled
@@ -186,6 +188,51 @@ class RequestStarted:
     as_ar: bool = True
 
 
+class Totals(NamedTuple):
+    """What a lane has done: sums over its steps. A trace spells it as a list in this order, without zeros at its end.
+
+    Attributes:
+        steps: Verification steps.
+        emitted: Tokens that reached the output.
+        drafts: Steps that had a draft.
+        drafted: Tokens drafted.
+        accepted: Tokens of those that the target kept, cut or not.
+        cut: Tokens that were verified but fell behind the end of a request.
+        silent: Steps that emitted nothing.
+    """
+
+    steps: int = 0
+    emitted: int = 0
+    drafts: int = 0
+    drafted: int = 0
+    accepted: int = 0
+    cut: int = 0
+    silent: int = 0
+
+    def after(self, drafted: int, accepted: int, emitted: int, cut: int) -> Totals:
+        """With one more step, of so many tokens."""
+        return Totals(
+            self.steps + 1,
+            self.emitted + emitted,
+            self.drafts + (drafted > 0),
+            self.drafted + drafted,
+            self.accepted + accepted,
+            self.cut + cut,
+            self.silent + (not emitted),
+        )
+
+    def plus(self, other: Totals) -> Totals:
+        """Both together."""
+        return Totals(*map(add, self, other))
+
+    def minus(self, other: Totals) -> Totals:
+        """What came after ``other``."""
+        return Totals(*map(sub, self, other))
+
+
+NOTHING = Totals()
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One verification step of one request.
@@ -211,6 +258,9 @@ class Step:
         draft_ns: The part of ``wall_ns`` spent in the drafter; None where it is not measured.
         verify_ns: The part of ``wall_ns`` spent in the target's forward pass; None where it is not measured.
         disturbed: Whether other programs, or a GPU that was slowed down, held the engine step up.
+        totals: What the lane has done since it was started, this step included, so that figures stay right whatever
+            steps are lost on the way; None in older traces.
+        before: Output tokens of the request before this step; None in older traces.
     """
 
     lane: str
@@ -232,6 +282,13 @@ class Step:
     draft_ns: int | None = None
     verify_ns: int | None = None
     disturbed: bool = False
+    totals: Totals | None = None
+    before: int | None = None
+
+    @property
+    def own_totals(self) -> Totals:
+        """What this step alone comes to."""
+        return NOTHING.after(len(self.drafted), self.accepted, len(self.emitted), len(self.cut))
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,11 +491,30 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """Where a lane stood: its clock, and what it had done since it was started."""
+
+    lane: str
+    clock_ns: int
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
-    """``lost`` events are missing here. Where they are the beginning, ``clocks`` are the lane clocks behind them."""
+    """``lost`` events are missing here.
+
+    Where they are the beginning, ``clocks`` are the lane clocks behind them. ``reached`` says of every lane that lost
+    steps where it stood behind the last of them; lanes whose steps carry no totals are not among them.
+    """
 
     lost: int
     clocks: tuple[tuple[str, int], ...] = ()
+    reached: tuple[Reached, ...] = ()
+
+    @classmethod
+    def behind(cls, lost: int, last: Iterable[Step]) -> Gap:
+        """The gap of ``lost`` events of which ``last`` are each lane's last step."""
+        return cls(lost, reached=tuple(Reached(s.lane, s.clock_ns, s.totals) for s in last if s.totals is not None))
 
 
 Event: TypeAlias = (

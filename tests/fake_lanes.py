@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from spectui.events import Event, LaneInfo, Place, Prompt, RequestFinished, Sampling, Step
+from spectui.events import NOTHING, Event, LaneInfo, Place, Prompt, RequestFinished, Sampling, Step
 from spectui.samples import LaneMemory
 from spectui.sources.vllm import compat, loading
 from spectui.sources.vllm.config import HostConfig
@@ -51,6 +51,7 @@ class FakeLane:
         self.tokenizer = SimpleNamespace(chat_template=None, encode=lambda text: [ord(c) % 97 for c in text])
         self.max_model_len = 512
         self.clock_ns = self.own_ns = 0
+        self.totals = NOTHING
         self.disagreements: list[Any] = []
         self.k = info.k_first
         self.rendered: list[list[tuple[str, str]]] = []
@@ -97,10 +98,11 @@ class FakeLane:
         for r in list(self._requests.values()):
             r.ids.append(self._token)
             one, text = (self._token,), ("x",)
+            self.totals = self.totals.after(0, 0, 1, 0)
             events.append(
                 Step(
                     self.info.name, r.request, r.slot, r.steps, self.k, (), 0, one, (), "bonus", None, text, (),
-                    len(self._requests), STEP_NS, self.clock_ns,
+                    len(self._requests), STEP_NS, self.clock_ns, totals=self.totals, before=r.steps,
                 )
             )  # fmt: skip
             r.steps += 1

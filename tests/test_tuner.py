@@ -6,7 +6,7 @@ import pytest
 
 from spectui.core.paired import UNKNOWN, PromptSet
 from spectui.core.tuner import PLAIN, Search, verdict
-from spectui.events import KFigure, TuneTurn
+from spectui.events import NOTHING, KFigure, TuneTurn
 from tests.tuned_lanes import Profile, search
 
 LANES = 40
@@ -141,6 +141,16 @@ def test_a_sweep_keeps_every_k_and_decides_nothing() -> None:
             sweep.add(k, [(number, (32.0, seconds, 32.0))])
         sweep.end_turn()
     assert (sweep.running, sweep.decided, sweep.best) == ((0, 1, 2), None, 1)
+
+
+def test_the_steps_of_a_search_are_on_no_lane_clock_of_the_race() -> None:
+    """The race goes on from where it stood; else the next round would begin with the time of the search."""
+    tuning = search(Profile(3), 3, budget_s=20.0)
+    assert tuning.lane.clock_ns > 0
+    assert tuning.lane.totals.steps > 0
+    tuning.end("budget")
+    assert (tuning.lane.clock_ns, tuning.lane.totals) == (0, NOTHING)
+    assert tuning.spent_ns > 0
 
 
 def turn(best: int, running: tuple[int, ...], over_ar: float | None, low: float | None = None) -> TuneTurn:

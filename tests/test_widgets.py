@@ -75,7 +75,7 @@ class Race:
                 lane=lane.name,
                 request=f"{lane.name}-{slot}",
                 slot=slot,
-                index=state.round.steps,
+                index=state.round.totals.steps,
                 k=lane.k_max if k is None else k,
                 drafted=(0,) * len(drafted),
                 accepted=accepted + (len(cut) if drafted else 0),

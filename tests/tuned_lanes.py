@@ -10,7 +10,7 @@ import random
 import sys
 from collections.abc import Callable, Sequence
 
-from spectui.events import Event, LaneInfo, RequestFinished, Sampling, Step
+from spectui.events import NOTHING, Event, LaneInfo, RequestFinished, Sampling, Step
 from spectui.sources.vllm.prompting import Fitting
 from spectui.sources.vllm.tuning import Tuning
 
@@ -99,6 +99,7 @@ class TunedLane:
         )
         self.k = 0 if plain else profile.k_max
         self.clock_ns = 0
+        self.totals = NOTHING
         self._profile = profile
         self._machine = machine
         self._requests: dict[int, list[int]] = {}
@@ -129,6 +130,7 @@ class TunedLane:
             drafted = tuple(range(self.k))
             ids, cut = tuple(range(count)), tuple(range(verified - count))
             own = None if cut else "bonus" if count == self.k + 1 else "recovered"
+            self.totals = self.totals.after(self.k, verified - 1, count, len(cut))
             events.append(
                 Step(
                     self.info.name, str(slot), slot, index, self.k, drafted, verified - 1, ids, cut, own, None,

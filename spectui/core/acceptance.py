@@ -10,10 +10,17 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from spectui.events import NOTHING, Totals
+
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
     """A reading of an `AcceptanceCounter`. Shares are between 0 and 1; None means that nothing was drafted yet.
+
+    Steps that were lost on the way count in ``steps``, ``drafted`` and ``accepted`` where the lane's totals tell of
+    them; what is told by position is of the steps that were seen. Of 4 steps with 3 drafts each that accepted 3, 0, 1
+    and 2, the last one is lost: the length is 1 + 6 / 4 = 2.5 and the rate 6 / 12, as with all four; acceptance at
+    position 1 is 2 of 3 steps, where it was 3 of 4, and the reading is partial.
 
     Attributes:
         steps: Steps that had a draft.
@@ -23,6 +30,7 @@ class Acceptance:
         kept: In ``kept[i - 1]`` of those all of the first ``i`` were accepted.
         complete: ``complete[i - 1]`` steps drafted exactly ``i`` tokens and all of them were accepted.
         histogram: ``histogram[n]`` steps accepted exactly ``n`` tokens.
+        partial: Whether steps are missing in what is told by position, and, over a window, in all of it.
     """
 
     steps: int
@@ -32,6 +40,12 @@ class Acceptance:
     kept: tuple[int, ...]
     complete: tuple[int, ...]
     histogram: tuple[int, ...]
+    partial: bool = False
+
+    @property
+    def seen(self) -> int:
+        """Steps with a draft that were seen."""
+        return sum(self.histogram)
 
     @property
     def length(self) -> float | None:
@@ -54,7 +68,7 @@ class Acceptance:
 
         Steps whose draft ended at i-1 are no evidence about position i and do not count.
         """
-        tried = (self.steps, *(kept - ended for kept, ended in zip(self.kept, self.complete, strict=True)))
+        tried = (self.seen, *(kept - ended for kept, ended in zip(self.kept, self.complete, strict=True)))
         return tuple(kept / n if n else None for kept, n in zip(self.kept, tried, strict=False))
 
 
@@ -65,6 +79,8 @@ class AcceptanceCounter:
         self._window = window
         self._recent: deque[tuple[int, int]] = deque()
         self._pairs: dict[tuple[int, int], int] = {}
+        self._missed = NOTHING
+        self._whole_in = 0
 
     def add(self, drafted: int, accepted: int) -> None:
         """Count one step that proposed ``drafted`` tokens of which ``accepted`` were kept; none drafted, no count."""
@@ -74,6 +90,7 @@ class AcceptanceCounter:
         self._pairs[pair] = self._pairs.get(pair, 0) + 1
         if self._window is None:
             return
+        self._whole_in -= self._whole_in > 0
         self._recent.append(pair)
         if len(self._recent) > self._window:
             oldest = self._recent.popleft()
@@ -85,6 +102,12 @@ class AcceptanceCounter:
         """Count what another one has counted; neither has a window."""
         for pair, count in other._pairs.items():
             self._pairs[pair] = self._pairs.get(pair, 0) + count
+
+    def miss(self, missing: Totals) -> None:
+        """``missing`` was not seen. A window leaves it out, and is partial until it is filled anew."""
+        if self._window is None:
+            self._missed = self._missed.plus(missing)
+        self._whole_in = self._window or 1
 
     def read(self) -> Acceptance:
         """The counts as they stand. Costs O(distinct (drafted, accepted) pairs), not O(steps)."""
@@ -98,13 +121,14 @@ class AcceptanceCounter:
             if drafted == accepted:
                 complete[drafted] += count
         return Acceptance(
-            steps=sum(drafting),
-            drafted=sum(n * count for n, count in enumerate(drafting)),
-            accepted=sum(n * count for n, count in enumerate(accepting)),
+            steps=sum(drafting) + self._missed.drafts,
+            drafted=sum(n * count for n, count in enumerate(drafting)) + self._missed.drafted,
+            accepted=sum(n * count for n, count in enumerate(accepting)) + self._missed.accepted,
             reached=_tail_sums(drafting),
             kept=_tail_sums(accepting),
             complete=tuple(complete[1:]),
             histogram=tuple(accepting) if longest else (),
+            partial=self._whole_in > 0,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +35,10 @@ class PastStep:
         return step.drafted + verified[step.accepted :] if step.accepted == len(step.drafted) else step.drafted
 
 
+def _index(past: PastStep) -> int:
+    return past.step.index
+
+
 class History:
     """Append-only, read while it grows; the oldest steps make room."""
 
@@ -58,8 +63,17 @@ class History:
 
     def at(self, index: int) -> PastStep | None:
         """The step of that index, None when it is not kept or has not been."""
-        place = index - self.first
-        return self._steps[place] if 0 <= place < len(self._steps) else None
+        # Where steps were lost the places of those behind them are not their indices.
+        place = min(index - self.first, len(self._steps) - 1)
+        if place >= 0 and self._steps[place].step.index != index:
+            place = bisect_left(self._steps, index, hi=place, key=_index)
+        return self._steps[place] if place >= 0 and _index(self._steps[place]) == index else None
+
+    def beside(self, index: int, by: int) -> int | None:
+        """Index of the kept step that is ``by`` steps behind that of ``index``, before it when negative."""
+        found = [past.step.index for past in self._steps]
+        place = bisect_left(found, index) + by
+        return found[place] if 0 <= place < len(found) else None
 
     def next_rejection(self, index: int) -> int | None:
         """The next step behind ``index`` that refused a draft; from the end on from the beginning again."""

@@ -123,12 +123,12 @@ WEIGHTS, DRAFTER, CACHE = "target", "drafter", "KV cache"
 
 
 def memory_by_owner(
-    lanes: Sequence[tuple[str, LaneMemory, Sequence[int]]], sample: TelemetrySample | None
+    lanes: Sequence[tuple[str, LaneMemory, Sequence[int] | None]], sample: TelemetrySample | None
 ) -> MemoryView:
     """Memory by owner.
 
     Args:
-        lanes: Title, memory, and the tokens that each running request has in the cache.
+        lanes: Title, memory, and the tokens that each running request has in the cache, None where not known.
         sample: The newest sample, for the total.
     """
     holdings: list[Holding] = []
@@ -137,7 +137,8 @@ def memory_by_owner(
             holdings.append(Holding(title, WEIGHTS, memory.target_bytes))
         if memory.drafter_bytes != 0:
             holdings.append(Holding(title, DRAFTER, memory.drafter_bytes))
-        holdings.append(Holding(title, CACHE, memory.kv_reserved, cache_in_use(memory, contexts)))
+        used = None if contexts is None else cache_in_use(memory, contexts)
+        holdings.append(Holding(title, CACHE, memory.kv_reserved, used))
     total = None if sample is None else _total(sample)
     known = [holding.bytes for holding in holdings]
     other = None if total is None or None in known else total - sum(size for size in known if size is not None)

@@ -12,37 +12,44 @@ def per_second(count: int, clock_ns: int) -> float | None:
 
 
 class SlidingRate:
-    """Tokens per second over the last ``window_ns`` of a lane clock."""
+    """Tokens per second over the last ``window_ns`` of a lane clock.
+
+    Tokens that came after the first engine step in the window / the time from its end to the end of the last one.
+    Requests that share an engine step share its end, so that its time counts once and its tokens come before it all
+    together: 16 requests that emit a token each in engine steps of 100 ms have emitted 32 tokens after two of them, of
+    which 16 came in the 100 ms between their ends, which is 160 tok/s.
+    """
 
     def __init__(self, window_ns: int = 2_000_000_000) -> None:
         self._window_ns = window_ns
-        self._steps: deque[tuple[int, int]] = deque()
-        self._tokens = 0
+        self._ends: deque[tuple[int, int]] = deque()
 
-    def add(self, tokens: int, clock_ns: int) -> None:
-        """Count ``tokens`` emitted by a step that ended at ``clock_ns``."""
-        self._steps.append((clock_ns, tokens))
-        self._tokens += tokens
-        while self._steps[0][0] < clock_ns - self._window_ns:
-            self._tokens -= self._steps.popleft()[1]
+    def add(self, emitted: int, clock_ns: int) -> None:
+        """``emitted`` tokens, counted from any moment, have come up to the engine step that ended at ``clock_ns``."""
+        if self._ends and self._ends[-1][0] == clock_ns:
+            self._ends.pop()
+        self._ends.append((clock_ns, emitted))
+        while self._ends[0][0] < clock_ns - self._window_ns:
+            self._ends.popleft()
 
     def read(self) -> float | None:
-        """None until two steps with different ends are inside the window."""
-        if len(self._steps) < 2 or self._steps[-1][0] == self._steps[0][0]:
-            return None
-        first_clock, first_tokens = self._steps[0]
-        return per_second(self._tokens - first_tokens, self._steps[-1][0] - first_clock)
+        """None until two engine steps are inside the window."""
+        (first_ns, first), (last_ns, last) = (self._ends[0], self._ends[-1]) if self._ends else ((0, 0), (0, 0))
+        return per_second(last - first, last_ns - first_ns)
 
 
 class RateSeries:
-    """Throughput over lane time in equal buckets, bounded: when full, neighbours merge and the bucket doubles."""
+    """Throughput over lane time in equal buckets, bounded: when full, neighbours merge and the bucket doubles.
+
+    Tokens of a bucket / its length: requests that share an engine step add their tokens, and no time.
+    """
 
     def __init__(self, bucket_ns: int = 250_000_000, limit: int = 240) -> None:
         self._bucket_ns = bucket_ns
         self._limit = limit
-        self._tokens: list[int] = []
+        self._tokens: list[float] = []
 
-    def add(self, tokens: int, clock_ns: int) -> None:
+    def add(self, tokens: float, clock_ns: int) -> None:
         """Count ``tokens`` emitted by a step that ended at ``clock_ns`` of the round."""
         # In a damaged trace a step may lie before its round.
         clock_ns = max(0, clock_ns)
@@ -51,6 +58,19 @@ class RateSeries:
         bucket = clock_ns // self._bucket_ns
         self._tokens.extend([0] * (bucket + 1 - len(self._tokens)))
         self._tokens[bucket] += tokens
+
+    def spread(self, tokens: int, first_ns: int, last_ns: int) -> None:
+        """Count ``tokens`` of which only the stretch of lane time is known, evenly over it."""
+        first_ns, stretch_ns = max(0, first_ns), last_ns - max(0, first_ns)
+        self.add(0, last_ns)
+        # Behind the last bucket's end nothing moves any more.
+        bucket_ns, left = self._bucket_ns, float(tokens)
+        if stretch_ns > 0:
+            for bucket in range(first_ns // bucket_ns, last_ns // bucket_ns):
+                share = tokens * ((bucket + 1) * bucket_ns - max(first_ns, bucket * bucket_ns)) / stretch_ns
+                self._tokens[bucket] += share
+                left -= share
+        self.add(left, last_ns)
 
     def _merge(self) -> None:
         padded = self._tokens + [0] * (len(self._tokens) % 2)
@@ -61,20 +81,6 @@ class RateSeries:
         """(seconds of lane time at the middle of a bucket, tok/s in it), without the bucket that is still filling."""
         seconds = self._bucket_ns / 1e9
         return tuple(((i + 0.5) * seconds, tokens / seconds) for i, tokens in enumerate(self._tokens[:-1]))
-
-
-class ChunkMeter:
-    """The naive meter: one count a stream chunk, as clients do that take a chunk for a token.
-
-    Speculative decoding emits several tokens a chunk, so this under-reports it by up to K+1. Shown beside the true
-    figure as a lesson, never used.
-    """
-
-    def __init__(self) -> None:
-        self.chunks = 0
-
-    def add(self, tokens: int) -> None:
-        self.chunks += tokens > 0
 
 
 def percentile(values: Iterable[float], share: float) -> float | None:

@@ -48,7 +48,9 @@ def _round_started(state: RunState, event: ev.RoundStarted) -> None:
     state.inspected = None
     state.revision += 1
     for lane in state.lanes.values():
-        lane.round = RoundTotals(start_ns=lane.clock_ns, clock_ns=lane.clock_ns)
+        # While steps may be missing, it is not known in which of the two rounds.
+        lane.round = RoundTotals(start_ns=lane.clock_ns, clock_ns=lane.clock_ns, unsure=lane.waiting)
+        lane.ledger.clear()
         lane.revision += 1
 
 
@@ -71,7 +73,9 @@ def _step(state: RunState, event: ev.Step) -> None:
             sums.disturbed_ns += event.wall_ns if event.disturbed else 0
     lane.clock_ns = event.clock_ns
     lane.batch = event.batch
-    lane.emitted += len(event.emitted)
+    own = event.own_totals
+    _catch_up(state, lane, event.totals, own, event.clock_ns - event.wall_ns, first=not event.index)
+    lane.totals = lane.totals.plus(own)
     lane.acceptance.add(len(event.drafted), event.accepted)
     lane.window.add(len(event.drafted), event.accepted)
 
@@ -82,30 +86,85 @@ def _step(state: RunState, event: ev.Step) -> None:
         totals.k_changes.append((totals.elapsed_ns, event.k))
     totals.k = event.k
     totals.clock_ns = event.clock_ns
-    row = ledger_row(totals.steps, event)
+    row = ledger_row(totals.totals.steps, event)
     lane.ledger.append(row)
-    totals.steps += 1
-    totals.emitted += len(event.emitted)
-    totals.cut += len(event.cut)
-    totals.chunks.add(len(event.emitted))
-    totals.recent.add(len(event.emitted), totals.elapsed_ns)
+    totals.totals = totals.totals.plus(own)
+    totals.recent.add(totals.totals.emitted, totals.elapsed_ns)
     totals.series.add(len(event.emitted), totals.elapsed_ns)
 
     if request := totals.requests.get(event.slot):
+        if event.before is not None:
+            request.emitted = event.before
         if lane.memory is not None:
             totals.traffic.add(event, request.context, lane.memory)
-        request.history.append(PastStep(event, len(request.ids), len(request.log)))
+        request.history.append(PastStep(event, request.emitted, len(request.log)))
         request.ids.extend(event.emitted)
+        request.emitted += len(event.emitted)
         request.cut += len(event.cut)
         for text, role in row.tokens:
             request.log.append(text, role)
         _compare(state, lane, request)
 
 
+def _catch_up(
+    state: RunState, lane: LaneState, told: ev.Totals | None, own: ev.Totals, clock_ns: int, *, first: bool = False
+) -> None:
+    """Count what the lane did since the last step of which is known, where it tells; ``own`` came after that.
+
+    Args:
+        state: The run.
+        lane: The lane.
+        told: What the lane itself has counted, ``own`` included; None where it does not say.
+        own: What is counted elsewhere.
+        clock_ns: The lane clock before ``own``.
+        first: Whether ``own`` is the first step of its request.
+    """
+    known, waiting = lane.told, lane.waiting
+    lane.told, lane.waiting = told if told is not None or known is None else known.plus(own), False
+    if told is None or known is None:
+        if waiting:
+            _lose(state, lane, None)
+        return
+    missing = told.minus(known).minus(own)
+    if missing.steps <= 0 or min(missing) < 0:
+        return
+    if first and not lane.round.totals.steps:
+        # What was lost is the end of the round before: time and tokens of it are none of this round's.
+        lane.round.start_ns = max(lane.round.start_ns, clock_ns)
+        lane.round.unsure = True
+        _lose(state, lane, missing)
+        return
+    lane.round.totals = lane.round.totals.plus(missing)
+    lane.round.lost += missing.steps
+    lane.round.series.spread(missing.emitted, lane.round.elapsed_ns, clock_ns - lane.round.start_ns)
+    _lose(state, lane, missing)
+
+
+def _lose(state: RunState, lane: LaneState, missing: ev.Totals | None) -> None:
+    """Steps of the lane were not seen; what they come to counts all the same, None where that is not known."""
+    if missing is None:
+        lane.unsure = lane.round.unsure = True
+        missing = ev.NOTHING
+    lane.totals = lane.totals.plus(missing)
+    lane.lost += missing.steps
+    if missing.drafts or not missing.steps:
+        lane.acceptance.miss(missing)
+        lane.window.miss(missing)
+    _stop_comparing(state, lane)
+
+
+def _stop_comparing(state: RunState, lane: LaneState) -> None:
+    """Ids that are missing would look like another path."""
+    for other in state.lanes.values() if lane is state.reference else (lane,):
+        other.revision += 1
+        for request in other.round.requests.values():
+            request.comparison = None
+
+
 def _compare(state: RunState, lane: LaneState, request: RequestState) -> None:
     """Hold the request's ids against AR's; when it is AR that moved, every other lane is held against it."""
     reference = state.reference
-    if reference is None or state.sampling.temperature > 0 or lane.round.gap:
+    if reference is None or state.sampling.temperature > 0 or lane.missing or reference.missing:
         return
     if lane is reference:
         for other in state.lanes.values():
@@ -137,6 +196,12 @@ def _request_finished(state: RunState, event: ev.RequestFinished) -> None:
     if lane and request:
         request.finished = event.reason
         lane.revision += 1
+        # The engine has counted tokens of which no step tells: the last ones are missing, without a gap that says so.
+        request.emitted = max(request.emitted, event.emitted)
+        requests = lane.round.requests.values()
+        if sum(one.emitted for one in requests) > lane.round.totals.emitted:
+            lane.waiting = True
+            _stop_comparing(state, lane)
         _compare(state, lane, request)
 
 
@@ -247,12 +312,21 @@ def _gap(state: RunState, event: ev.Gap) -> None:
         if lane := state.lanes.get(name):
             lane.clock_ns = lane.unseen_ns = clock_ns
             lane.round.start_ns = lane.round.clock_ns = clock_ns
-    for lane in state.lanes.values():
-        lane.revision += 1
-        lane.round.gap = True
-        # Ids that are missing would look like another path.
-        for request in lane.round.requests.values():
-            request.comparison = None
+            lane.told = None
+            _lose(state, lane, None)
+    known = 0
+    for reached in event.reached:
+        if lane := state.lanes.get(reached.lane):
+            lost = lane.lost
+            _catch_up(state, lane, reached.totals, ev.NOTHING, reached.clock_ns)
+            lane.clock_ns = lane.round.clock_ns = reached.clock_ns
+            lane.round.recent.add(lane.round.totals.emitted, lane.round.elapsed_ns)
+            lane.revision += 1
+            known += lane.lost - lost
+    if known < event.lost:
+        for lane in state.lanes.values():
+            lane.waiting = True
+            _stop_comparing(state, lane)
 
 
 _HANDLERS: dict[type, Callable[[RunState, Any], None]] = {

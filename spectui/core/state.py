@@ -12,11 +12,12 @@ from spectui.core.history import History
 from spectui.core.ledger import LedgerRow
 from spectui.core.losslessness import Comparison
 from spectui.core.machine import MachineState
-from spectui.core.rates import ChunkMeter, RateSeries, SlidingRate
+from spectui.core.rates import RateSeries, SlidingRate
 from spectui.core.step_costs import StepCosts
 from spectui.core.tokens import TokenLog
 from spectui.core.traffic import TrafficMeter
 from spectui.events import (
+    NOTHING,
     FinishReason,
     Inspected,
     KSource,
@@ -25,6 +26,7 @@ from spectui.events import (
     Prompt,
     RunStarted,
     Sampling,
+    Totals,
     TuneEnded,
     TuneTurn,
 )
@@ -44,14 +46,16 @@ K_CHANGES = 8
 
 @dataclass(slots=True)
 class RequestState:
-    """One request of one lane. ``as_ar`` is whether it began where AR's did; ``comparison`` is None where it did not,
-    for the reference lane itself, and where sampling is random."""
+    """One request of one lane. ``ids`` are its output as far as it was seen, ``emitted`` counts all of it; ``as_ar`` is
+    whether it began where AR's did; ``comparison`` is None where it did not, for the reference lane itself, where
+    sampling is random, and where steps were lost."""
 
     request: str
     slot: int
     prompt_tokens: int
     as_ar: bool = True
     ids: array[int] = field(default_factory=lambda: array("l"))
+    emitted: int = 0
     log: TokenLog = field(default_factory=TokenLog)
     history: History = field(default_factory=History)
     finished: FinishReason | None = None
@@ -62,28 +66,27 @@ class RequestState:
     @property
     def context(self) -> int:
         """Tokens that the cache holds."""
-        return self.prompt_tokens + len(self.ids)
+        return self.prompt_tokens + self.emitted
 
 
 @dataclass(slots=True)
 class RoundTotals:
     """A lane's sums since the round began; ``start_ns`` is the lane clock at that moment.
 
-    ``k`` is that of the last step, None before the first; ``k_changes`` are (lane time of the round in ns, new K);
-    ``gap`` says that steps of the round are missing; of the ``stepped_ns`` of its engine steps ``disturbed_ns`` were
-    disturbed.
+    ``totals`` count every step of which is known, seen or not: ``lost`` of them were not seen, and ``unsure`` says that
+    there are more of which nothing is known.
+    ``k`` is that of the last step, None before the first; ``k_changes`` are (lane time of the round in ns, new K); of
+    the ``stepped_ns`` of the engine steps that were seen ``disturbed_ns`` were disturbed.
     """
 
     start_ns: int = 0
     clock_ns: int = 0
-    steps: int = 0
-    emitted: int = 0
-    cut: int = 0
-    chunks: ChunkMeter = field(default_factory=ChunkMeter)
+    totals: Totals = NOTHING
+    lost: int = 0
+    unsure: bool = False
     recent: SlidingRate = field(default_factory=SlidingRate)
     series: RateSeries = field(default_factory=RateSeries)
     traffic: TrafficMeter = field(default_factory=TrafficMeter)
-    gap: bool = False
     stepped_ns: int = 0
     disturbed_ns: int = 0
     k: int | None = None
@@ -94,13 +97,31 @@ class RoundTotals:
     def elapsed_ns(self) -> int:
         return self.clock_ns - self.start_ns
 
+    @property
+    def contexts(self) -> list[int] | None:
+        """Tokens in the cache of each request that runs, None while it is not known which of them came further."""
+        requests = self.requests.values()
+        if self.unsure or sum(request.emitted for request in requests) != self.totals.emitted:
+            return None
+        return [request.context for request in requests if request.finished is None]
+
+    @property
+    def gap(self) -> bool:
+        """Whether steps of the round are missing."""
+        return self.unsure or self.lost > 0
+
 
 @dataclass(slots=True)
 class LaneState:
     """Everything about a lane. ``revision`` moves with every change, so that unchanged views are not built again;
     ``memory`` is None until the lane's engine stands; ``unseen_ns`` is how much of the lane clock ran before what is
     known here; ``k_source`` is where ``k`` comes from, None where that is not known; of the ``stepped_ns`` of its
-    engine steps ``disturbed_ns`` were disturbed."""
+    engine steps that were seen ``disturbed_ns`` were disturbed.
+
+    ``totals``, ``lost`` and ``unsure`` are those of `RoundTotals` over all rounds. ``told`` is what the lane itself has
+    counted up to the last step of which is known, None where that cannot be known; ``waiting`` says that steps may be
+    missing behind it, which the next totals will tell.
+    """
 
     info: LaneInfo
     k: int
@@ -109,7 +130,11 @@ class LaneState:
     revision: int = 0
     clock_ns: int = 0
     unseen_ns: int = 0
-    emitted: int = 0
+    totals: Totals = NOTHING
+    lost: int = 0
+    unsure: bool = False
+    told: Totals | None = NOTHING
+    waiting: bool = False
     preemptions: int = 0
     stepped_ns: int = 0
     disturbed_ns: int = 0
@@ -121,6 +146,16 @@ class LaneState:
     ledger: deque[LedgerRow] = field(default_factory=lambda: deque(maxlen=LEDGER_STEPS))
     costs: StepCosts = field(default_factory=StepCosts)
     round: RoundTotals = field(default_factory=RoundTotals)
+
+    @property
+    def emitted(self) -> int:
+        """Tokens that reached the output."""
+        return self.totals.emitted
+
+    @property
+    def missing(self) -> bool:
+        """Whether steps of the round are missing, or may be."""
+        return self.waiting or self.round.gap
 
     @property
     def seen_ns(self) -> int:

@@ -6,9 +6,9 @@ view costs the same however much was generated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from spectui.core.acceptance import Acceptance
+from spectui.core.acceptance import Acceptance, AcceptanceCounter
 from spectui.core.disturbance import DOUBTFUL, Disturbance
 from spectui.core.history import History
 from spectui.core.ledger import LedgerRow
@@ -46,8 +46,13 @@ class LaneView:
         k_source: Where ``k`` comes from, None where that is not known.
         tok_s: Emitted tokens of the round / lane time of the round; None before the first step.
         recent_tok_s: The same over the last two seconds of lane time.
-        naive_tok_s: What a meter that counts stream chunks would say.
-        speedup: ``tok_s`` over AR's in the same round, None without an AR lane that has a figure.
+        naive_tok_s: What a meter would say that takes a stream chunk for a token, as clients do: steps that emitted
+            anything / lane time. It under-reports speculative decoding by up to K+1.
+        lost: Steps of the round that were lost on the way. Clocks, counts of steps and tokens, ``tok_s``,
+            ``naive_tok_s``, ``speedup`` and the length and rate of ``acceptance`` count them; everything else of the
+            round is partial. None where steps are missing of which nothing is known: then all of it is partial.
+        lost_before: Whether steps of any round were lost: then ``costs`` are partial.
+        speedup: ``tok_s`` over AR's in the same round, None without an AR lane that has a figure of all of it.
         disturbed: Whether other programs held the lane, or AR beside it, up in this round, so that ``speedup`` is not
             that of the machine alone.
         acceptance: Over everything the lane has done; ``window`` over its last steps.
@@ -76,6 +81,8 @@ class LaneView:
     recent_tok_s: float | None
     naive_tok_s: float | None
     speedup: float | None
+    lost: int | None
+    lost_before: bool
     disturbed: bool
     acceptance: Acceptance
     window: Acceptance
@@ -133,6 +140,11 @@ class RunView:
     goes_on: bool = False
     disturbance: Disturbance | None = None
 
+    @property
+    def partial(self) -> bool:
+        """Whether steps of the round were lost in any lane."""
+        return any(lane.lost != 0 for lane in self.lanes)
+
 
 class Viewer:
     """Publishes views of one state; ``slot`` chooses which of several concurrent requests the panes show."""
@@ -187,7 +199,9 @@ class Viewer:
 
     def _lane(self, name: str, lane: LaneState, reference: LaneState | None) -> LaneView:
         tok_s = _tok_s(lane)
-        ar_tok_s = _tok_s(reference) if reference else None
+        # A whole round over an unknown part of one is no speed-up.
+        comparable = reference is not None and (not _unsure(reference) or _unsure(lane))
+        ar_tok_s = _tok_s(reference) if reference and comparable else None
         speedup = tok_s / ar_tok_s if tok_s is not None and ar_tok_s else None
         disturbed = _disturbed(lane) or (reference is not None and _disturbed(reference))
         cached, now = self._lanes.get(name), (lane.revision, speedup, disturbed, self.slot)
@@ -205,16 +219,18 @@ class Viewer:
             failed=lane.failed,
             clock_s=lane.clock_ns / 1e9,
             round_s=totals.elapsed_ns / 1e9,
-            steps=totals.steps,
-            emitted=totals.emitted,
-            cut=totals.cut,
+            steps=totals.totals.steps,
+            emitted=totals.totals.emitted,
+            cut=totals.totals.cut,
             tok_s=tok_s,
             recent_tok_s=totals.recent.read(),
-            naive_tok_s=per_second(totals.chunks.chunks, totals.elapsed_ns),
+            naive_tok_s=per_second(totals.totals.steps - totals.totals.silent, totals.elapsed_ns),
             speedup=speedup,
+            lost=None if _unsure(lane) else totals.lost,
+            lost_before=lane.waiting or lane.unsure or lane.lost > 0,
             disturbed=disturbed,
-            acceptance=lane.acceptance.read(),
-            window=lane.window.read(),
+            acceptance=_reading(lane, lane.acceptance),
+            window=_reading(lane, lane.window),
             costs=lane.costs,
             ledger=tuple(lane.ledger),
             stream=StreamView(request.log, len(request.log)) if request else None,
@@ -241,8 +257,18 @@ def _divergence(request: RequestState | None) -> Divergence | None:
     return Divergence(comparison.position, request.margin, comparison.how)
 
 
+def _unsure(lane: LaneState) -> bool:
+    """Whether steps of the round may be missing of which nothing is known."""
+    return lane.waiting or lane.round.unsure
+
+
+def _reading(lane: LaneState, counter: AcceptanceCounter) -> Acceptance:
+    reading = counter.read()
+    return replace(reading, partial=True) if lane.waiting else reading
+
+
 def _tok_s(lane: LaneState) -> float | None:
-    return per_second(lane.round.emitted, lane.round.elapsed_ns)
+    return per_second(lane.round.totals.emitted, lane.round.elapsed_ns)
 
 
 def _disturbed(lane: LaneState) -> bool:
@@ -268,7 +294,7 @@ def _telemetry(state: MachineState) -> MachineView | None:
 
 def _memory(state: RunState) -> MemoryView:
     lanes = [
-        (lane.info.title, lane.memory, [r.context for r in lane.round.requests.values() if r.finished is None])
+        (lane.info.title, lane.memory, lane.round.contexts if not lane.waiting else None)
         for lane in state.lanes.values()
         if lane.memory is not None
     ]

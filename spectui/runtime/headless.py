@@ -142,8 +142,25 @@ def lane_summary(lane: LaneState, reference: LaneState | None) -> dict[str, Any]
         "accepted": acceptance.accepted,
         "drafted_steps": acceptance.steps,
         "disturbed_share": lane.disturbed_ns / lane.stepped_ns if lane.stepped_ns else None,
+        "steps_lost": lost_steps(lane),
         "failed": lane.failed,
     }
+
+
+def lost_steps(lane: LaneState) -> int | None:
+    """Steps that were lost on the way. ``acceptance_by_position`` and ``disturbed_share`` are without them, every other
+    figure counts them; None where steps are missing of which nothing is known, so that every figure is partial."""
+    return None if lane.waiting or lane.unsure else lane.lost
+
+
+def _lost_row(lane: LaneState) -> str:
+    lost = lost_steps(lane)
+    if lost is None:
+        return f"{lane.info.name:<12} partial: steps are missing of which nothing is known"
+    steps = f"{lost:,} step{'s' if lost > 1 else ''} not seen"
+    return (
+        f"{lane.info.name:<12} {steps}: figures count them, but acceptance by position and disturbed time are partial"
+    )
 
 
 def summary(state: RunState) -> dict[str, Any]:
@@ -179,6 +196,8 @@ def table(state: RunState) -> list[str]:
     ]:
         held_up = ", ".join(disturbed)
         rows += ["", f"other programs disturbed the run ({held_up} of the time): measure again on a quiet machine"]
+    if lost := [_lost_row(lane) for lane in state.lanes.values() if lost_steps(lane) != 0]:
+        rows += ["", *lost]
     return [output.visible(row) for row in rows]
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class Memory:
         self._most = most
         self._standing: dict[object, _Stamped] = {}
         self._recent: deque[_Stamped] = deque()
-        self._clocks: dict[str, int] = {}
+        self._last: dict[str, Step] = {}
         self._forgotten = 0
         self._forgotten_ns = 0
 
@@ -71,14 +72,15 @@ class Memory:
                 self._standing[type(event), event.lane, event.slot] = (stamp, event)
             case _:
                 if isinstance(event, Step):
-                    self._clocks[event.lane] = event.clock_ns
+                    self._last[event.lane] = event
                 self._forgotten += 1
                 self._forgotten_ns = stamp
 
     def events(self) -> list[_Stamped]:
         """What a trace begins with; a `Gap` counts what was forgotten."""
         standing = sorted(self._standing.values(), key=lambda kept: kept[0])
-        gap = Gap(self._forgotten, tuple(self._clocks.items()))
+        clocks = tuple((name, step.clock_ns) for name, step in self._last.items())
+        gap = replace(Gap.behind(self._forgotten, self._last.values()), clocks=clocks)
         return [*standing, *([(self._forgotten_ns, gap)] if self._forgotten else []), *self._recent]
 
 

@@ -29,11 +29,15 @@ class LaneClock:
             case Gap():
                 self._clocks.update(event.clocks)
                 self._starts.update(event.clocks)
+                for reached in event.reached:
+                    self._reach(reached.lane, reached.clock_ns)
             case Step():
-                self._clocks[event.lane] = event.clock_ns
-                own_ns = self._base_ns + event.clock_ns - self._starts.get(event.lane, 0)
-                self.now_ns = max(self.now_ns, own_ns)
+                self._reach(event.lane, event.clock_ns)
         return self.now_ns
+
+    def _reach(self, lane: str, clock_ns: int) -> None:
+        self._clocks[lane] = clock_ns
+        self.now_ns = max(self.now_ns, self._base_ns + clock_ns - self._starts.get(lane, 0))
 
     @classmethod
     def of(cls, state: RunState, now_ns: int) -> LaneClock:

@@ -14,9 +14,10 @@ from spectui.events import Gap, Step
 class Mailbox:
     """Holds events until the screen drains them. One thread puts, one drains; neither waits for the other's work.
 
-    When ``capacity`` events wait, further steps are dropped and counted, and a `Gap` takes their place, so that no
-    figure silently loses a part. What says where the run stands (a round began, a request ended, a lane failed) is
-    rare and always gets through: without it the screen would be wrong, not merely incomplete.
+    When ``capacity`` events wait, further steps are dropped and counted, and a `Gap` takes their place. It says where
+    the lanes stood behind them, so that no figure silently loses a part. What says where the run stands (a round began,
+    a request ended, a lane failed) is rare and always gets through: without it the screen would be wrong, not merely
+    incomplete.
     """
 
     def __init__(self, capacity: int = 65_536, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
@@ -25,6 +26,7 @@ class Mailbox:
         self._now_ns = now_ns
         self._gap = threading.Lock()
         self._open_gap = 0
+        self._last_lost: dict[str, Step] = {}
         self.dropped = 0
         """Steps dropped since the start."""
 
@@ -33,17 +35,19 @@ class Mailbox:
         if len(self._events) >= self._capacity and isinstance(event, Step):
             with self._gap:
                 self._open_gap += 1
+                self._last_lost[event.lane] = event
             self.dropped += 1
             return
         now_ns = self._now_ns()
-        if self._open_gap and (lost := self._take_gap()):
-            self._events.append((now_ns, Gap(lost)))
+        if self._open_gap and (gap := self._take_gap()):
+            self._events.append((now_ns, gap))
         self._events.append((now_ns, event))
 
-    def _take_gap(self) -> int:
+    def _take_gap(self) -> Gap | None:
         with self._gap:
             lost, self._open_gap = self._open_gap, 0
-        return lost
+            last, self._last_lost = self._last_lost, {}
+        return Gap.behind(lost, last.values()) if lost else None
 
     def __len__(self) -> int:
         return len(self._events)
@@ -60,6 +64,6 @@ class Mailbox:
         """Take what is there, oldest first, at most ``limit``; called on the screen's thread."""
         count = len(self._events) if limit is None else min(limit, len(self._events))
         events = [self._events.popleft()[1] for _ in range(count)]
-        if self._open_gap and not self._events and (lost := self._take_gap()):
-            events.append(Gap(lost))
+        if self._open_gap and not self._events and (gap := self._take_gap()):
+            events.append(gap)
         return events

@@ -71,6 +71,7 @@ class _LaneRun:
     clock_ns: int = 0
     start_ns: int = 0
     steps: int = 0
+    totals: ev.Totals = ev.NOTHING
     requests: list[_Request] = field(default_factory=list)
 
     @property
@@ -216,7 +217,8 @@ class SyntheticRace:
         verified = verified[: accepted + 1]
         room = self._limit(request) - request.emitted
         emitted, cut = tuple(verified[:room]), tuple(verified[room:])
-        index = request.steps
+        index, before = request.steps, request.emitted
+        run.totals = run.totals.after(len(draft), accepted, len(emitted), len(cut))
         request.steps += 1
         request.emitted += len(emitted)
         request.finished = len(verified) >= room
@@ -241,6 +243,8 @@ class SyntheticRace:
             clock_ns=run.clock_ns,
             draft_ns=spent[1] if draft else None,
             verify_ns=spent[2],
+            totals=run.totals,
+            before=before,
         )
 
     def _limit(self, request: _Request) -> int:

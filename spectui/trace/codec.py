@@ -143,6 +143,19 @@ def _some(inner: tuple[_Convert, ...]) -> _Convert:
     return read
 
 
+def _totals(value: Any) -> ev.Totals:
+    """Zeros at the end may be missing; what a newer program has put behind is left out."""
+    return ev.Totals(*_wholes(value)[: len(ev.Totals._fields)])
+
+
+def _short(totals: ev.Totals) -> list[int]:
+    """Without the zeros at the end, of which a lane that does not draft has many."""
+    counts = list(totals)
+    while counts and not counts[-1]:
+        counts.pop()
+    return counts
+
+
 _PLAIN: dict[Any, _Convert] = {int: _whole, float: _number, bool: _truth, str: _text}
 _LISTS: dict[Any, _Convert] = {int: _wholes, str: _texts}
 
@@ -155,6 +168,8 @@ def _reader(hint: Any) -> _Convert:
             return _PLAIN[hint]
         case None if is_dataclass(hint):
             return _record_reader(cast(type, hint))
+        case None if hint is ev.Totals:
+            return _totals
         case origin if origin is Literal:
             return _choice(arguments)
         case origin if origin in (Union, UnionType):
@@ -179,6 +194,8 @@ def _writer(hint: Any) -> _Convert | None:
     arguments = get_args(hint)
     if is_dataclass(hint):
         return _record_writer(cast(type, hint))
+    if hint is ev.Totals:
+        return _short
     if get_origin(hint) in (Union, UnionType):
         inner = _writer(_only(hint))
         return inner and _optional(inner)
@@ -208,7 +225,22 @@ def _nonsense_step(step: ev.Step) -> str | None:
         return f"{len(step.drafted)} tokens were drafted"
     if len(step.text) > MAX_K + 1:
         return f"{len(step.text)} tokens came out of one step"
+    if step.totals is not None and (why := _nonsense_totals(step.totals)):
+        return why
+    if step.before is not None and step.before < 0:
+        return f"{step.before} tokens came before it"
     return None if 0 <= step.k <= MAX_K else f"K is {step.k}"
+
+
+def _nonsense_totals(totals: ev.Totals) -> str | None:
+    if min(totals) < 0:
+        return f"a lane has done {min(totals)} of something"
+    sound = totals.accepted <= totals.drafted and totals.drafts <= totals.steps
+    return None if sound else "a lane's totals contradict each other"
+
+
+def _nonsense_reached(reached: ev.Reached) -> str | None:
+    return f"a lane clock is {reached.clock_ns}" if reached.clock_ns < 0 else _nonsense_totals(reached.totals)
 
 
 def _nonsense_lane(info: ev.LaneInfo) -> str | None:
@@ -275,6 +307,7 @@ def _nonsense_cache(cache: samples.CacheLayers | samples.CacheGroup) -> str | No
 
 _NONSENSE: dict[type, Callable[[Any], str | None]] = {
     ev.Step: _nonsense_step,
+    ev.Reached: _nonsense_reached,
     ev.LaneInfo: _nonsense_lane,
     ev.KChanged: _nonsense_k,
     ev.KFigure: _nonsense_figure,

@@ -118,6 +118,10 @@ class RecalledHistory(History):
         self._recall()
         return super().at(index)
 
+    def beside(self, index: int, by: int) -> int | None:
+        self._recall()
+        return super().beside(index, by)
+
     def _next(self, index: int, wanted: Callable[[Step], bool]) -> int | None:
         self._recall()
         return super()._next(index, wanted)
@@ -135,7 +139,7 @@ class RecalledHistory(History):
         steps = [event for event in self._read_at(places.kept()[-room:]) if isinstance(event, Step)]
         before, logged = places.emitted, places.logged
         for step in reversed(steps):
-            before -= len(step.emitted)
+            before = before - len(step.emitted) if step.before is None else step.before
             logged -= _tokens(step)
             self._steps.appendleft(PastStep(step, before, logged))
 

@@ -32,8 +32,8 @@ _Stamped = tuple[int, Event]
 class Recorder:
     """A sink that keeps everything, or says in place how much it could not.
 
-    When ``capacity`` events wait, further steps are counted and a `Gap` is written where they were. What says where
-    the run stands is rare and still accepted, up to twice the capacity.
+    When ``capacity`` events wait, further steps are counted and a `Gap` is written where they were. It says where the
+    lanes stood behind them. What says where the run stands is rare and still accepted, up to twice the capacity.
 
     Args:
         path: The file; what it held before is lost.
@@ -66,6 +66,7 @@ class Recorder:
         self._hurry = threading.Event()
         self._missed = 0
         self._missed_ns = 0
+        self._last_missed: dict[str, Step] = {}
         self._closing = False
         self._ended = False
         self._headed = False
@@ -106,6 +107,8 @@ class Recorder:
                 self._missed += 1
                 self._missed_ns = now_ns
                 self.lost += 1
+                if isinstance(event, Step):
+                    self._last_missed[event.lane] = event
                 return
             self._note_gap()
             self._waiting.append((now_ns, event))
@@ -124,8 +127,9 @@ class Recorder:
     def _note_gap(self) -> None:
         """Put a gap where events were missed; the lock is held."""
         if self._missed:
-            self._waiting.append((self._missed_ns, Gap(self._missed)))
+            self._waiting.append((self._missed_ns, Gap.behind(self._missed, self._last_missed.values())))
             self._missed = 0
+            self._last_missed.clear()
 
     def _take(self) -> list[_Stamped]:
         with self._free:
@@ -171,7 +175,7 @@ class Recorder:
             # An event that no line can hold must not cost those behind it.
             with self._free:
                 self.lost += 1
-            return encode(time_ns, Gap(1))
+            return encode(time_ns, Gap.behind(1, [event] if isinstance(event, Step) else []))
 
     def _end(self) -> None:
         with self._free:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Any
 
-from spectui.events import Event, Preempted, RequestFinished, Sampling, Step
+from spectui.events import NOTHING, Event, Preempted, RequestFinished, Sampling, Step
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.prompting import chat_ids
 
@@ -88,8 +89,13 @@ def step(lane: Lane, outcome: Outcome) -> list[Event]:
 
 def check(outcome: Outcome) -> None:
     """What holds in every run, whatever the method, sampling and cuts."""
+    in_order = sorted((s for steps in outcome.steps.values() for s in steps), key=lambda s: s.totals or NOTHING)
+    for earlier, later in pairwise(in_order):
+        assert earlier.totals is not None
+        assert later.totals == earlier.totals.plus(later.own_totals)
     for request, steps in outcome.steps.items():
         assert outcome.ids(request) == outcome.output_ids[request]
+        assert [s.before for s in steps] == [0, *accumulate(len(s.emitted) for s in steps)][: len(steps)]
         assert [s.index for s in steps] == list(range(len(steps)))
         for s in steps:
             verified = (*s.emitted, *s.cut)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import types
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
@@ -46,6 +46,8 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
             return PLAIN[hint]
         case None if hint is ev.Step:
             return steps()
+        case None if hint is ev.Totals:
+            return totals()
         case None if is_dataclass(hint):
             return records(hint)
         case origin if origin is Literal:
@@ -71,6 +73,8 @@ def records(record: type) -> st.SearchStrategy[Any]:
         parts |= {"max_tokens": st.integers(1, 2**63 - 1), "top_k": st.integers(0, 2**63 - 1)}
     if record is ev.RunStarted:
         parts |= {"concurrency": st.integers(1, MAX_CONCURRENCY)}
+    if record is ev.Reached:
+        parts |= {"clock_ns": st.integers(0, 2**63 - 1)}
     if record is samples.LaneMemory:
         parts |= {"experts": st.just(8), "experts_active": st.integers(0, 8), "block_tokens": st.integers(1, 64)}
         parts |= {"draft_experts": st.just(4), "draft_experts_active": st.integers(0, 4)}
@@ -79,6 +83,15 @@ def records(record: type) -> st.SearchStrategy[Any]:
     if record is samples.CacheGroup:
         parts |= {"block_tokens": st.integers(1, 64)}
     return st.builds(record, **parts)
+
+
+@st.composite
+def totals(draw: st.DrawFn) -> ev.Totals:
+    """Totals that do not contradict each other."""
+    some = st.integers(0, 2**63 - 1)
+    steps, drafted = draw(some), draw(some)
+    drafts, accepted = draw(st.integers(0, steps)), draw(st.integers(0, drafted))
+    return ev.Totals(steps, draw(some), drafts, drafted, accepted, draw(some), draw(some | st.just(0)))
 
 
 @st.composite
@@ -100,6 +113,7 @@ def steps(draw: st.DrawFn) -> ev.Step:
             "drafted_text": tuple(draw(TEXT) for _ in drafted),
             "wall_ns": draw(st.integers(1, 2**63 - 1)),
             "clock_ns": draw(st.integers(0, 2**63 - 1)),
+            "before": draw(st.none() | st.integers(0, 2**63 - 1)),
         }
     )
 
@@ -140,6 +154,11 @@ def test_a_line_can_be_read_by_people_and_leaves_out_what_is_usual() -> None:
         '"emitted":[5,9],"cut":[],"own":"recovered","cut_reason":null,"text":["a","\\u0000\\ud800"],'
         '"drafted_text":["a","b"],"batch":1,"wall_ns":7,"clock_ns":70}'
     )
+    told = replace(STEP, totals=ev.Totals(4, 7), before=5)
+    assert encode(12, told) == encode(12, STEP)[:-1] + ',"totals":[4,7],"before":5}'
+    assert decode(encode(12, told)) == (12, told)
+    newer = encode(12, told).replace("[4,7]", "[4,7,0,0,0,0,0,99]")
+    assert decode(newer) == (12, told)
     assert encode(0, ev.Notice("hello")) == '{"t":0,"e":"Notice","text":"hello"}'
 
 
@@ -221,6 +240,15 @@ def sampled(prompts: int = 1, **fields_of_sampling: Any) -> str:
         (changed(emitted=[5] * 500_000, text=["a"] * 500_000), "500000 tokens came out of one step"),
         (changed(cut=[5] * 64, text=["a"] * 66), "66 tokens came out of one step"),
         (changed(wall_ns=0), "took no time"),
+        (changed(totals=[3, -1]), "a lane has done -1 of something"),
+        (changed(totals=[3, 9, 2, 4, 5]), "totals contradict each other"),
+        (changed(totals=[3, 9, 4, 5, 5]), "totals contradict each other"),
+        (changed(totals=[3, "9"]), '"totals" of Step should be a list of whole numbers'),
+        (changed(before=-1), "-1 tokens came before it"),
+        (
+            '{"t":1,"e":"Gap","lost":1,"reached":[{"lane":"a","clock_ns":-2,"totals":[]}]}',
+            "a lane clock is -2",
+        ),
         ('{"t":1,"e":"KChanged","lane":"ar","k":1000000000}', "K is 1000000000"),
         ('{"t":1,"e":"KChanged","lane":"ar","k":-1}', "K is -1"),
         (sampled(temperature=-1), "the temperature is -1"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spectui.events import (
+    NOTHING,
     CutReason,
     Event,
     FinishReason,
@@ -82,6 +83,7 @@ class Lane:
 
     Attributes:
         clock_ns: The lane clock: the sum of the wall time of the lane's own steps.
+        totals: What it has done since its warm-up.
         disagreements: Finished requests whose totals differ from the engine's own.
         waits: Whether other programs hold the engine's threads up.
     """
@@ -113,6 +115,7 @@ class Lane:
         self._by_engine_id: dict[str, LaneRequest] = {}
         self._by_slot: dict[int, LaneRequest] = {}
         self.clock_ns = 0
+        self.totals = NOTHING
         self.own_ns = 0
         self.disagreements: list[EngineCounts] = []
         self.checked = 0
@@ -218,6 +221,7 @@ class Lane:
         if len(emitted) == len(sampled):
             own = "recovered" if accepted < len(drafted) else "bonus"
         drafted_text = request.pieces.peek(drafted)
+        self.totals = self.totals.after(len(drafted), accepted, len(emitted), len(sampled) - len(emitted))
         step = Step(
             lane=self.info.name,
             request=request.request,
@@ -238,6 +242,8 @@ class Lane:
             draft_ns=self._timers.draft_ns,
             verify_ns=self._timers.verify_ns,
             disturbed=self._disturbed,
+            totals=self.totals,
+            before=len(request.ids),
         )
         request.ids.extend(emitted)
         request.steps += 1
@@ -348,6 +354,7 @@ class Lane:
             while self.running:
                 self.step()
         self.clock_ns = self.own_ns = 0
+        self.totals = NOTHING
         self.checked = 0
 
     def memory(self) -> LaneMemory:

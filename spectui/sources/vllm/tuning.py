@@ -81,6 +81,7 @@ class Tuning:
         self._search = Search(tuple(ks), PromptSet([one.category for one in prompts]), keep_all=sweep_turns is not None)
         self._sweep_turns = sweep_turns
         self._k_before = lane.k
+        self._before = [(one, one.clock_ns, one.totals) for one in (lane, plain) if one is not None]
         self._dice = random.Random(0)
         self._queue: list[int] = []
         self._drawn: list[Numbered] = []
@@ -181,10 +182,16 @@ class Tuning:
                 lane.abort()
         self._queue.clear()
         self._piece = None
+        self.forget_steps()
         self.lane.k = self.best
         turn = self.turn()
         line = serve({self._requests: 0 if turn.ar_wins else self.best}) if self._search.turns else ""
         return TuneEnded(self.lane.info.name, why, turn, line)
+
+    def forget_steps(self) -> None:
+        """Take the steps of the search off the lanes' clocks and totals: they are none of the race's."""
+        for lane, clock_ns, totals in self._before:
+            lane.clock_ns, lane.totals = clock_ns, totals
 
     def held_out(self) -> dict[int, float]:
         """Throughput of every K as the cost model has it without that K's own steps."""

@@ -50,6 +50,11 @@ FIGURES: tuple[tuple[str, str], ...] = (
         "AR's end.",
     ),
     ("lag", "How late the screen's event loop runs, 99th percentile. Frames are drawn between engine steps only."),
+    (
+        "partial",
+        "Steps were lost before the screen saw them. Figures of the whole round include them all the same (tok/s, "
+        "speed-up, counts, length and rate of all steps); text, charts, windows and times do not.",
+    ),
     ("—", "Unknown or not measured. Never zero."),
 )
 

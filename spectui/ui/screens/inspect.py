@@ -144,8 +144,9 @@ class InspectScreen(ReaderScreen):
         self.reader.repaint()
 
     def action_move(self, by: int) -> None:
-        if (past := self._rows.past) is not None:
-            self._go(past.step.index + by)
+        lane, past = self._rows.shown, self._rows.past
+        if lane is not None and lane.history is not None and past is not None:
+            self._go(lane.history.beside(past.step.index, by))
 
     def action_rejection(self) -> None:
         lane, past = self._rows.shown, self._rows.past

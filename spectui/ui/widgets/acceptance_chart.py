@@ -14,6 +14,9 @@ from spectui.ui.rows import EMPTY, Row, row_width, spread
 from spectui.ui.widgets.bars import Bar, bar_rows, share_text
 from spectui.ui.widgets.pane_head import drafting_text
 
+PARTIAL = "partial"
+"""Stands at figures for which steps are missing."""
+
 _HEADINGS = ("acceptance by position", "acceptance by pos.", "acceptance")
 
 
@@ -43,8 +46,8 @@ def acceptance_rows(lane: LaneView, width: int, height: int, number: int = 1, wi
         return []
     acceptance = lane.window if windowed else lane.acceptance
     span = span_text(acceptance, windowed)
-    heading = chart_heading(_HEADINGS, lane, number, span, width)
-    if not acceptance.steps:
+    heading = chart_heading(_HEADINGS, lane, number, acceptance, windowed, width)
+    if not acceptance.seen:
         return [heading, ((drafting_text(lane), "muted"),)][:height]
     bars = [
         Bar(str(position), share, share_text(share)) for position, share in enumerate(acceptance.by_position, start=1)
@@ -55,12 +58,25 @@ def acceptance_rows(lane: LaneView, width: int, height: int, number: int = 1, wi
     return [heading, *rows, _figures(acceptance, span, width)] if footed else [heading, *rows]
 
 
-def chart_heading(whats: Sequence[str], lane: LaneView, number: int, span: str, width: int) -> Row:
-    """What is drawn (the first wording that fits), of which lane, and over which steps where there is room."""
+def chart_heading(
+    whats: Sequence[str], lane: LaneView, number: int, acceptance: Acceptance, windowed: bool, width: int
+) -> Row:
+    """What is drawn (the first wording that fits), of which lane, and over which steps where there is room.
+
+    That steps are missing is said at any width, before the lane's name.
+    """
     name = (safe(lane.info.title), lane_style(number - 1, title=True))
+    span, style, least = span_text(acceptance, windowed), "muted", 0
     rows: list[Row] = [((what, "strong"), ("  ", "text"), name) for what in whats]
-    left = next((row for row in rows if row_width(row) <= width), rows[-1])
-    return spread(left, ((span, "muted"),), width) if row_width(left) + 2 + len(span) <= width else left
+    if acceptance.partial:
+        if not windowed:
+            span = f"{acceptance.seen:,} of {acceptance.steps:,}"
+        span, style, least = f"{span}, {PARTIAL}", "warn", len(PARTIAL) + 2
+        rows += [((what, "strong"),) for what in whats]
+    left = next((row for row in rows if row_width(row) + least <= width), rows[-1])
+    if row_width(left) + 2 + len(span) <= width:
+        return spread(left, ((span, style),), width)
+    return spread(left, ((PARTIAL, style),), width) if acceptance.partial else left
 
 
 def span_text(acceptance: Acceptance, windowed: bool) -> str:

@@ -13,6 +13,9 @@ from spectui.ui.widgets.time_bars import time_rows
 from spectui.ui.widgets.tune_rows import note_rows, step_times, throughput_rows
 from spectui.ui.widgets.wrapping import wrap
 
+MISSING = "partial: steps were lost"
+"""Stands over figures of the steps that were seen."""
+
 
 def cost_rows(lanes: Sequence[LaneView], width: int) -> list[Row]:
     """Every lane that has taken a step: throughput and step time at each K with the requests now in flight."""
@@ -26,6 +29,7 @@ def cost_rows(lanes: Sequence[LaneView], width: int) -> list[Row]:
         requests = f"{batch} request{'s' if batch > 1 else ''} in flight"
         rows += [
             ((safe(lane.info.title), lane_style(place, title=True)), (f"   {requests}", "muted")),
+            *([((MISSING, "warn"),)] if lane.lost_before else []),
             EMPTY,
             *throughput_rows(figures, lane.k if lane.info.k_max else None, lane_style(place), width, _names(lane)),
             *(note_rows(figures, width) if lane.info.k_max else ()),

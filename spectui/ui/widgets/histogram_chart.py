@@ -8,7 +8,7 @@ from spectui.core.views import LaneView
 from spectui.ui.canvas import Canvas
 from spectui.ui.palette import lane_style
 from spectui.ui.rows import Row
-from spectui.ui.widgets.acceptance_chart import chart_heading, span_text
+from spectui.ui.widgets.acceptance_chart import chart_heading
 from spectui.ui.widgets.bars import Bar, bar_rows
 from spectui.ui.widgets.pane_head import drafting_text
 
@@ -38,9 +38,9 @@ def histogram_rows(lane: LaneView, width: int, height: int, number: int = 1, win
     if height < 1:
         return []
     acceptance = lane.window if windowed else lane.acceptance
-    heading = chart_heading(("accepted per step", "accepted"), lane, number, span_text(acceptance, windowed), width)
-    if not acceptance.steps:
+    heading = chart_heading(("accepted per step", "accepted"), lane, number, acceptance, windowed, width)
+    if not acceptance.seen:
         return [heading, ((drafting_text(lane), "muted"),)][:height]
-    shares = [count / acceptance.steps for count in acceptance.histogram]
+    shares = [count / acceptance.seen for count in acceptance.histogram]
     bars = [Bar(str(accepted), share, f"{share:.0%}".replace("%", " %")) for accepted, share in enumerate(shares)]
     return [heading, *bar_rows(bars, lane_style(number - 1), width, height - 1)]

@@ -54,8 +54,7 @@ def ledger_rows(
 
     ``signs`` are the roles whose signs are written; ``made`` is kept by callers.
     """
-    newest = lane.ledger[-height:][::-1] if height > 0 else ()
-    shown = [row for age, row in enumerate(newest) if row.number == lane.steps - 1 - age]
+    shown = lane.ledger[-height:][::-1] if height > 0 else ()
     if not shown:
         return []
     form = _Form.of(lane, shown, width, signs)

@@ -15,6 +15,7 @@ from spectui.ui.palette import lane_style
 from spectui.ui.rows import EMPTY, Row, row_width
 from spectui.ui.units import number_text, of_text, percent_text, rate_text, size_text
 from spectui.ui.widgets.bars import Bar, bar_rows
+from spectui.ui.widgets.cost_rows import MISSING
 from spectui.ui.widgets.history_rows import history_rows
 from spectui.ui.widgets.telemetry_strip import bandwidth_row
 from spectui.ui.widgets.wrapping import wrap
@@ -44,8 +45,9 @@ def machine_rows(run: RunView, width: int) -> list[Row]:
         return [(("no sample yet", "muted"),)]
     cells = min(width, _CELLS)
     rows = _section("Memory", _memory_rows(run.memory, cells), cells, _total(run.memory, machine))
-    rows += _section("Bandwidth", _bandwidth_rows(machine, cells), cells, bandwidth_row(machine))
-    rows += _section("Lanes below the roofline", _roofline_rows(run.lanes, machine.peak, cells), cells)
+    rows += _section("Bandwidth", _bandwidth_rows(machine, cells), cells, bandwidth_row(machine, run.partial))
+    missing: Row = ((MISSING, "warn"),) if run.partial else EMPTY
+    rows += _section("Lanes below the roofline", _roofline_rows(run.lanes, machine.peak, cells), cells, missing)
     several = len(machine.sample.gpus) > 1
     for place, gpu in enumerate(machine.sample.gpus):
         peak = machine.peaks[place] if place < len(machine.peaks) else None

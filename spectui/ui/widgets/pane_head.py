@@ -124,6 +124,15 @@ def state_span(lane: LaneView, state: PaneState) -> Span:
     return (f"{lane.active} running" if lane.requests > 1 else "running"), "muted"
 
 
+def missing_span(lane: LaneView) -> Span | None:
+    """What of the round is not whole because steps of it were lost, None when all of it is."""
+    if lane.lost is None:
+        return "partial: steps of the round are lost", "warn"
+    if not lane.lost:
+        return None
+    return f"text and charts lack {lane.lost:,} step{'s' if lane.lost > 1 else ''}", "warn"
+
+
 def drafting_text(lane: LaneView) -> str:
     """What drafting yields, telling apart a lane without a drafter, K = 0, no draft yet, and drafts all refused."""
     if not lane.info.k_max:
@@ -135,7 +144,7 @@ def drafting_text(lane: LaneView) -> str:
         return "no draft yet"
     if not window.accepted:
         return "drafting, 0 accepted"
-    return f"length {window.length:.2f}  rate {share_text(window.rate)}"
+    return f"length {window.length:.2f}  rate {share_text(window.rate)}{'  partial' if window.partial else ''}"
 
 
 def divergence_span(lane: LaneView, greedy: bool, over: bool = False) -> Span | None:
@@ -204,8 +213,9 @@ def _large(lane: LaneView, state: PaneState, width: int) -> list[Row]:
 
 
 def _remarks(lane: LaneView, state: PaneState, width: int, room: int) -> list[Row]:
-    """Whether the text is AR's, the lane's note, what drafting yields: in this order where room is short."""
-    compared = divergence_span(lane, state.greedy, state.over)
+    """What is missing or whether the text is AR's, the lane's note, what drafting yields: in this order where room is
+    short."""
+    compared = missing_span(lane) or divergence_span(lane, state.greedy, state.over)
     drafting: Span = (drafting_text(lane), "muted")
     both = compared is not None and len(drafting[0]) + len(compared[0]) + 3 <= width
     rows: list[Row] = []

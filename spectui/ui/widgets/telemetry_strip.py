@@ -53,7 +53,7 @@ def _items(run: RunView, machine: MachineView, width: int) -> list[Row]:
     items = [_lost(index, run) for index in lost]
     if gpu is not None and gpu.lost:
         return [*items, ((safe(gpu.name), "muted"),)]
-    items += [_memory(run, gpu, width), bandwidth_row(machine)]
+    items += [_memory(run, gpu, width), bandwidth_row(machine, run.partial)]
     parts = ((WEIGHTS, "weights"), (DRAFTER, "drafters"), (CACHE, "KV"))
     items += [_named(name, _sizes(run.memory, what)) for what, name in parts if run.memory.of(what)]
     if gpu is None:
@@ -82,10 +82,13 @@ def _memory(run: RunView, gpu: GpuSample | None, width: int) -> Row:
     return _named(clip(safe(gpu.name).removeprefix("NVIDIA "), width - len(used) - 1), used)
 
 
-def bandwidth_row(machine: MachineView) -> Row:
-    """Traffic of the newest sample against the peak: ``est. 10.2 GB/s of 21.1 GB/s, 49 %``."""
+def bandwidth_row(machine: MachineView, partial: bool) -> Row:
+    """Traffic of the newest sample against the peak: ``est. 10.2 GB/s of 21.1 GB/s, 49 %``.
+
+    An estimate is ``partial`` where steps were lost; what counters say is not.
+    """
     traffic, peak = machine.bandwidth[-1] if machine.bandwidth else None, machine.peak
-    word = "" if machine.measured else "est. "
+    word = "" if machine.measured else "partial est. " if partial else "est. "
     row: Row = ((f"{word}{rate_text(traffic)}", "text"),)
     if peak:
         row += ((f" of {rate_text(peak)}", "muted"),)

@@ -73,7 +73,8 @@ def _heading(lanes: Sequence[LaneView], width: int) -> Row:
     numbers = [str(number) for number in range(1, len(lanes) + 1)]
     for title, words in (("tok/s over lane time", names), ("tok/s", names), ("tok/s", numbers)):
         legend = [(("  ", "text"), (f"━ {word}", lane_style(index))) for index, word in enumerate(words)]
-        row: Row = ((title, "strong"), *(span for entry in legend for span in entry))
+        missing: Row = (("  partial", "warn"),) if any(lane.lost != 0 for lane in lanes) else ()
+        row: Row = ((title, "strong"), *(span for entry in legend for span in entry), *missing)
         if row_width(row) <= width:
             break
     return row
