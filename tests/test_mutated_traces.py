@@ -124,6 +124,8 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
             return st.tuples(*map(values, arguments)).map(list)
     if is_dataclass(hint):
         return records(hint)
+    if hint is ev.Totals:
+        return st.lists(values(int), max_size=8)
     finite = [number for number in NUMBERS if number - number == 0]
     return {
         int: st.sampled_from(WHOLES[:13]) | SMALL,
