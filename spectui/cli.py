@@ -235,7 +235,7 @@ def _add_serve(commands: Any) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="a name of this machine that is answered, may be given several times; with --host",
+        help="also answer to this host name, for use with --host; may be given several times",
     )
     serve.add_argument(
         "--public-url",

@@ -124,6 +124,9 @@ class Inspect:
 MAX_CONCURRENCY = 16
 """Requests in flight in each lane, at most."""
 
+MAX_LANES = 32
+"""Lanes of a run, at most: each has an engine, and a place on the screen."""
+
 
 @dataclass(frozen=True, slots=True)
 class SetConcurrency:

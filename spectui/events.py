@@ -294,7 +294,7 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class RequestFinished:
     """``emitted`` is our count of output tokens. A live lane holds the ids of each step against the engine's output,
-    so that the two cannot part."""
+    so that they always agree."""
 
     lane: str
     request: str
@@ -384,7 +384,7 @@ class Inspected:
 
 TuneWhy: TypeAlias = Literal["separated", "outrun", "same", "alone", "budget", "cancelled"]
 """Why a search for the best K ended: its interval lies above the others', some were far slower on each prompt that
-they had, those left are equally fast, there was one K only, the time was up, the user had enough."""
+they ran, those left are equally fast, there was one K only, the time was up, the user stopped it."""
 
 
 @dataclass(frozen=True, slots=True)

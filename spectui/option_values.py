@@ -151,7 +151,7 @@ def web_address(text: str) -> str:
 def host_name(text: str) -> str:
     """The name of a machine, such as ``lab.example``, in small letters."""
     if not re.fullmatch(r"[\w-]+(\.[\w-]+)*\.?", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"'{text}' is no name of a machine, as lab.example is")
+        raise argparse.ArgumentTypeError(f"'{text}': not a host name (it is like lab.example)")
     return text.lower().removesuffix(".")
 
 

@@ -91,8 +91,8 @@ def test_without_plain_decoding_its_time_is_where_the_lines_begin() -> None:
         CostModel([])
 
 
-FAR = "only K = 14 and 15 were measured, and that is too far away"
-NEAR = "only K = 6 and 7 were measured, and that is too far away"
+FAR = "too far from the measured K (14 and 15)"
+NEAR = "too far from the measured K (6 and 7)"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ NEAR = "only K = 6 and 7 were measured, and that is too far away"
             [whole(6, 0.010), whole(7, 0.022)],
             5,
             None,
-            "the line through the step times at K = 6 and 7 comes down to nothing there",
+            "the line through the step times at K = 6 and 7 leaves no time there",
             id="steeper than the step is long",
         ),
         pytest.param([whole(5, 0.020)], 5, 0.020, "", id="one K, itself"),

@@ -123,8 +123,8 @@ def test_a_speed_up_of_a_disturbed_round_is_marked(ar: int, mtp: int, marked: bo
     assert (("2.00x disturbed", "warn") in small[1]) is marked
     assert ("speed-up, disturbed" in text(pane_head_rows(lane, PaneState(2), 60, LARGE_ROWS))) is marked
     assert (lane_item(lane, 1, False)[-1] == (" 2.00x", "warn")) is marked
-    assert ("other programs disturbed" in text([message(run, None)])) is marked
-    assert ("other programs disturbed it" in lane_sentence(lane)) is marked
+    assert ("the race was disturbed" in text([message(run, None)])) is marked
+    assert ("the race was disturbed" in lane_sentence(lane)) is marked
 
 
 def test_the_next_round_is_judged_by_itself() -> None:
@@ -162,7 +162,7 @@ def test_the_headless_report_says_it() -> None:
     quiet = folded([*header(), *steps("ar", [True, *[False] * 30])])
     assert "disturbed" not in "\n".join(table(quiet))
     loud = folded([*header(), *steps("ar", [True] * 10 + [False] * 10)])
-    assert table(loud)[-1] == "other programs disturbed the run (ar 50 % of the time): measure again on a quiet machine"
+    assert table(loud)[-1] == "the run was disturbed (ar 50 % of the time): measure again on a quiet machine"
     assert [lane["disturbed_share"] for lane in summary(loud)["lanes"]] == [0.5, None]
 
 

@@ -51,14 +51,14 @@ def test_a_machine_that_is_always_busy_is_measured_and_said_to_be() -> None:
 @pytest.mark.parametrize(
     ("repeated", "left", "said"),
     [
-        (0, 0, ["no repetition was disturbed by other programs"]),
-        (2, 0, ["disturbed by other programs: 4 repetitions, which were measured again"]),
+        (0, 0, ["no repetition was disturbed"]),
+        (2, 0, ["repetitions disturbed and repeated: 4"]),
         (
             1,
             3,
             [
-                "disturbed by other programs: 2 repetitions, which were measured again",
-                "disturbed by other programs, and counted: 6 repetitions; measure again when it is quiet",
+                "repetitions disturbed and repeated: 2",
+                "repetitions disturbed but counted: 6; measure again on a quiet machine",
             ],
         ),
     ],

@@ -12,7 +12,16 @@ import pytest
 from spectui import option_values as values
 from spectui.bench.tune import k_values
 from spectui.cli import UsageError, build_parser
-from spectui.commands import MAX_CONCURRENCY, MAX_K, MAX_SEED, MAX_SPEED, MAX_TEMPERATURE, MAX_TOKENS, MIN_SPEED
+from spectui.commands import (
+    MAX_CONCURRENCY,
+    MAX_K,
+    MAX_LANES,
+    MAX_SEED,
+    MAX_SPEED,
+    MAX_TEMPERATURE,
+    MAX_TOKENS,
+    MIN_SPEED,
+)
 from spectui.core.talk import TalkError, parse_talk
 from spectui.events import (
     Inspected,
@@ -27,7 +36,7 @@ from spectui.events import (
     Step,
     TuneTurn,
 )
-from spectui.runtime.setup import host_config
+from spectui.runtime.setup import host_config, lane_specs
 from spectui.sources.replay import SPEEDS
 from spectui.sources.vllm.lane_spec import LaneSpecError, parse_lane_spec
 from spectui.trace.codec import LineError, decode, encode
@@ -94,6 +103,14 @@ MOST: list[tuple[float, float, list[Callable[[Any], object]]]] = [
             run_with,
             lambda n: decode(encode(0, RunStarted("m", (), Sampling(), n))),
             lambda n: decode(encode(0, RoundStarted(0, (Prompt("p"),) * n, Sampling()))),
+        ],
+    ),
+    (
+        MAX_LANES,
+        1,
+        [
+            lambda n: lane_specs(build_parser().parse_args(["run", *["--lane=ar"] * n])),
+            lambda n: decode(encode(0, RunStarted("m", lane(0).lanes * n, Sampling()))),
         ],
     ),
 ]

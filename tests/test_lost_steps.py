@@ -359,9 +359,9 @@ def partial_lane(requests: int = 1) -> LaneView:
 
 def test_what_is_partial_says_so_at_every_width() -> None:
     lane = partial_lane()
-    assert texts(pane_head_rows(lane, PaneState(2), 36, 4))[2] == "text and charts lack 20 steps"
-    assert texts(pane_head_rows(lane, PaneState(2), 64, 4))[2] == (
-        "length 3.00  rate .67  partial     text and charts lack 20 steps"
+    assert texts(pane_head_rows(lane, PaneState(2), 36, 4))[2] == "20 steps missing in text and charts"
+    assert texts(pane_head_rows(lane, PaneState(2), 70, 4))[2] == (
+        "length 3.00  rate .67  partial     20 steps missing in text and charts"
     )
     for width in range(26, 80):
         for windowed, long in ((True, "window 40, partial"), (False, "40 of 60, partial")):
@@ -388,12 +388,12 @@ def test_the_report_says_what_is_partial() -> None:
     state = folded(through_mailbox(told.events, {steps[3], steps[5]}))
     assert table(state)[-2:] == [
         "",
-        "mtp          2 steps not seen: figures count them, but acceptance by position and disturbed time are partial",
+        "mtp          2 steps not seen: counted everywhere but in acceptance by position and disturbed time",
     ]
     assert table(folded(told.events))[-1].startswith("mtp ")
     left = [without_totals(event) for event in told.events]
     left.insert(steps[4], ev.Gap(3))
     assert table(folded(left))[-2:] == [
-        "ar           partial: steps are missing of which nothing is known",
-        "mtp          partial: steps are missing of which nothing is known",
+        "ar           partial: an unknown number of steps is missing",
+        "mtp          partial: an unknown number of steps is missing",
     ]

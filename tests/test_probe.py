@@ -66,7 +66,7 @@ def test_a_probe_that_gets_on_is_answered(plan: list[int | None]) -> None:
 def test_a_probe_that_gets_nowhere_is_taken_back(plan: list[int | None]) -> None:
     """Whatever the engine does: no step is asked of it behind the one that brought nothing."""
     engine = Engine(plan)
-    with pytest.raises(ProbeRefusedError, match="the requests in flight leave no room in the KV cache"):
+    with pytest.raises(ProbeRefusedError, match="no room in the KV cache to ask the target"):
         probed(engine)
     assert (engine.aborted, engine.plan, engine.shielded) == ([PROBE], [], False)
 

@@ -210,7 +210,7 @@ def test_a_name_that_is_none_is_wrong_usage(name: str, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit) as ended:
         main(["serve", "run.jsonl", f"--allow-host={name}"])
     assert ended.value.code == 2
-    assert "is no name of a machine, as lab.example is" in capsys.readouterr().err
+    assert ": not a host name (it is like lab.example)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

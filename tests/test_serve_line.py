@@ -77,16 +77,14 @@ def test_how_it_was_measured_is_said_before_it() -> None:
     config, spec = host_config("ngram:k=5", engine_args=ours)
     comment, line = config.serve_line(spec, "m", {1: 3}).split("\n")
     assert comment == (
-        "# measured in float32, in eager mode, with synchronous scheduling (the tap needs it): not what the server "
-        "chooses by itself"
+        "# measured in float32, in eager mode, with synchronous scheduling (the tap needs it); the server's "
+        "defaults differ"
     )
     assert line.startswith("vllm serve m --speculative-config ")
     asked = {"dtype": "float32", "enforce_eager": False}
     config, spec = host_config("ngram:k=5", engine_args={**ours, **asked}, asked_args=asked)
     comment, line = config.serve_line(spec, "m", {1: 0}).split("\n")
-    assert comment == (
-        "# measured with synchronous scheduling (the tap needs it): not what the server chooses by itself"
-    )
+    assert comment == ("# measured with synchronous scheduling (the tap needs it); the server's defaults differ")
     assert line == "vllm serve m --dtype float32 --no-enforce-eager"
 
 

@@ -188,18 +188,18 @@ def test_the_screen_stands_where_a_line_through_the_measured_k_comes_down_to_not
         for n, (k, wall) in enumerate([(15, 21_600_000), (14, 20_000_000)] * 3)
     ]
     text = said(long, *untimed)
-    assert "no est. of K = 0 to 12: only K = 14 and 15 were measured, and that is too far away." in text
+    assert "no est. for K = 0 to 12: too far from the measured K (14 and 15)." in text
     assert "est.: acceptance of K = 13, 14 measured at K = 14, of K = 15 measured at K = 15." in text
     timed = [
         replace(step(long, n + 1, k, n), wall_ns=wall, draft_ns=wall // 5, verify_ns=wall // 2)
         for n, (k, wall) in enumerate([(7, 12_500_000), (6, 10_000_000)] * 3)
     ]
-    assert "no est. of K = 0 to 4, 9 to 15: only K = 6 and 7 were measured" in said(long, *timed)
+    assert "no est. for K = 0 to 4, 9 to 15: too far from the measured K (6 and 7)" in said(long, *timed)
 
 
 def test_the_screen_says_how_seldom_drafts_come() -> None:
     lane = replace(MTP, k_max=5)
     text = said(lane, *(seldom(number, number) for number in range(1, 101)))
-    assert "A draft was found in 20% of the steps at K = 5." in text
+    assert "A draft was found in 20 % of the steps at K = 5." in text
     assert "est.: acceptance measured at K = 5." in text
     assert "A draft" not in said(lane, *(step(lane, number, 5, number) for number in range(1, 101)))

@@ -231,6 +231,6 @@ def test_on_a_machine_that_is_always_busy_nothing_is_made_again_and_it_is_said()
     assert turn.turn >= 2, "no time is lost on what cannot be had"
     assert quiet.turn().disturbed == 0
     assert verdict("budget", turn)[1].endswith(
-        "; other programs disturbed 100 % of the measurement: search again when the machine is quiet"
+        "; 100 % of the measurement was disturbed: search again when the machine is quiet"
     )
     assert "disturbed" not in verdict("budget", quiet.turn())[1]

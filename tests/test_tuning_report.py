@@ -54,7 +54,7 @@ def test_categories_are_searched_behind_all_together() -> None:
 def test_a_check_says_how_far_off_search_and_model_were() -> None:
     checked = replace(FOUND, check=Check(0, 0.021, {0: 32.0, 1: 31.3}, {1: 30.0}))
     lines = tuning_lines([checked], {"mtp": "vllm serve x"})
-    assert lines[5] == "     -  dropped: its tok/s is the best K's times the ratio of both on the prompts that it had"
+    assert lines[5] == "     -  dropped early: tok/s estimated from its ratio to the best K on shared prompts"
     assert "of a sweep over every K the fastest was K = 0; K = 1 was 2.1% slower there" in lines[6]
     assert lines[8].split() == ["0", "32.0", "—"]
     assert lines[9].split() == ["1", "31.3", "30.0", "(-4.2%)"]

@@ -13,7 +13,7 @@ import json
 import random
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
@@ -25,11 +25,13 @@ from spectui.bench.prompts import first_turn, kept_for_children
 from spectui.bench.report import calibration_lines
 from spectui.bench.workload import Work, race_once, tapped_once, untapped_once
 from spectui.cli import DONE, RunError, UsageError
+from spectui.core.disturbance import foreign
 from spectui.core.prompt_files import PromptError
 from spectui.core.rates import percentile
 from spectui.runtime.output import as_json, visible
 from spectui.runtime.silence import say
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
+from spectui.samples import TelemetrySample
 from spectui.sources.mailbox import Mailbox
 
 if TYPE_CHECKING:
@@ -169,7 +171,7 @@ def _engines(
             result["race"] = _race(lanes, work, options.repetitions)
             result["own_share"] = {lane.info.name: lane.own_ns / (lane.clock_ns + lane.own_ns) for lane in lanes}
         if "telemetry" in chosen:
-            result["telemetry"] = _telemetry(lanes, work, mailbox, options.repetitions)
+            result["telemetry"] = _telemetry(started, lanes, work, mailbox, options.repetitions)
     return result
 
 
@@ -216,20 +218,22 @@ def _race(lanes: list[Any], work: Work, repetitions: int) -> dict[str, Any]:
     }
 
 
-def _telemetry(lanes: list[Any], work: Work, mailbox: Mailbox, repetitions: int) -> dict[str, Any]:
+def _telemetry(started: Engines, lanes: list[Any], work: Work, mailbox: Mailbox, repetitions: int) -> dict[str, Any]:
     """(f): the race with and without a sampler, and what the sampler's thread computes."""
     from spectui.telemetry.sampler import Sampler, open_readers
 
     spent_ns = wall_ns = 0
 
-    def raced(label: str) -> dict[str, Any]:
+    def raced() -> Sample:
         samples = race_once(lanes, work, PIECE_TOKENS)
-        together = Sample(
+        return Sample(
             sum(one.tokens for one in samples.values()),
             sum(one.seconds for one in samples.values()),
             any(one.disturbed for one in samples.values()),
         )
-        return {label: together}
+
+    def off() -> dict[str, Any]:
+        return {"unsampled": raced()}
 
     def on() -> dict[str, Any]:
         nonlocal spent_ns, wall_ns
@@ -237,15 +241,17 @@ def _telemetry(lanes: list[Any], work: Work, mailbox: Mailbox, repetitions: int)
         sampler.start(mailbox)
         began = time.monotonic_ns()
         try:
-            return raced("sampled")
+            sample = raced()
         finally:
             wall_ns += time.monotonic_ns() - began
             sampler.stop()
             spent_ns += sampler.cpu_ns
-            mailbox.drain()
+        taken = [event for event in mailbox.drain() if isinstance(event, TelemetrySample)]
+        return {"sampled": replace(sample, disturbed=foreign(taken))}
 
-    cases = [Case("telemetry on", on), Case("telemetry off", partial(raced, "unsampled"))]
-    measured = interleave(cases, repetitions * PIECES, progress=say)
+    cases = [Case("telemetry on", on), Case("telemetry off", off)]
+    with started.unwatched():
+        measured = interleave(cases, repetitions * PIECES, progress=say)
     ratio = _spread(measured.ratio("sampled", "unsampled"))
     return {"ratio": ratio, "core_share": spent_ns / wall_ns, "busy": _busy(measured)}
 

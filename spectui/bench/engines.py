@@ -44,6 +44,7 @@ class Engines:
         self._config = config
         self._log_path = log_path
         self._lanes: list[Lane] = []
+        self._sampler: Sampler | None = None
         with self._said("", explain_target):
             self.target = config.find_target(lambda *progress: None)
 
@@ -68,6 +69,34 @@ class Engines:
             self._lanes.remove(lane)
             lane.close()
         reclaim()
+
+    @contextmanager
+    def watched_gpu(self) -> Iterator[None]:
+        """The lanes mark steps in which their GPU was held back: somebody has to look at it."""
+        self._watch()
+        try:
+            yield
+        finally:
+            self._unwatch()
+
+    @contextmanager
+    def unwatched(self) -> Iterator[None]:
+        """Without that, for measuring what looking costs."""
+        self._unwatch()
+        try:
+            yield
+        finally:
+            self._watch()
+
+    def _watch(self) -> None:
+        if has_nvidia_gpu():
+            self._sampler = Sampler(partial(open_readers, None))
+            self._sampler.start(_Nobody())
+
+    def _unwatch(self) -> None:
+        if self._sampler is not None:
+            self._sampler.stop()
+            self._sampler = None
 
     def measured(self, title: str = "") -> AbstractContextManager[None]:
         """For what steps engines: an engine that dies becomes a `RunError`; ``title`` is its lane's."""
@@ -100,22 +129,10 @@ def engines(config: HostConfig) -> Iterator[Engines]:
         RunError: The target cannot be had, or no log can be kept.
     """
     path = log_file()
-    with quiet_output(path), _watched_gpu():
-        yield Engines(config, path)
-
-
-@contextmanager
-def _watched_gpu() -> Iterator[None]:
-    """The lanes mark steps in which their GPU was held back: somebody has to look at it."""
-    if not has_nvidia_gpu():
-        yield
-        return
-    sampler = Sampler(partial(open_readers, None))
-    sampler.start(_Nobody())
-    try:
-        yield
-    finally:
-        sampler.stop()
+    with quiet_output(path):
+        started = Engines(config, path)
+        with started.watched_gpu():
+            yield started
 
 
 class _Nobody:

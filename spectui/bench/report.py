@@ -66,10 +66,10 @@ def _busy_lines(parts: Sequence[Mapping[str, int]]) -> list[str]:
     """What other programs did to the measurement."""
     repeated, left = (sum(part[name] for part in parts) for name in ("repeated", "disturbed"))
     if not repeated and not left:
-        return ["no repetition was disturbed by other programs"]
-    lines = [f"disturbed by other programs: {repeated} repetitions, which were measured again"] if repeated else []
+        return ["no repetition was disturbed"]
+    lines = [f"repetitions disturbed and repeated: {repeated}"] if repeated else []
     if left:
-        lines.append(f"disturbed by other programs, and counted: {left} repetitions; measure again when it is quiet")
+        lines.append(f"repetitions disturbed but counted: {left}; measure again on a quiet machine")
     return lines
 
 
@@ -128,9 +128,7 @@ def tuning_lines(found: Sequence[Found], serve: Mapping[str, str]) -> list[str]:
             )
         lines += [f"     {note}" for note in estimate_notes(one.figures)]
         if any(not figure.running and figure.tok_s is not None for figure in one.figures):
-            lines.append(
-                "     -  dropped: its tok/s is the best K's times the ratio of both on the prompts that it had"
-            )
+            lines.append("     -  dropped early: tok/s estimated from its ratio to the best K on shared prompts")
         if one.check is not None:
             lines += _check_lines(one.best, one.check)
         lines.append("")

@@ -249,7 +249,7 @@ def _search_lane(
             if options.check and why != "cancelled":
                 say(f"measuring every K of {info.title} in {CHECK_TURNS} turns")
                 one = replace(one, check=_checked(start(sweep_turns=CHECK_TURNS), one.best))
-            into.interrupted = why == "cancelled"
+            into.interrupted = why == "cancelled" or (options.check and one.check is None)
             if one.turns:
                 into.found.append(one)
                 best |= {} if category else {requests: 0 if one.last.ar_wins else one.best}
@@ -271,9 +271,10 @@ def _run(tuning: Tuning) -> TuneWhy:
     return why
 
 
-def _checked(sweep: Tuning, best: int) -> Check:
-    """Measure every K, and hold ``best`` and the cost model against that."""
-    _run(sweep)
+def _checked(sweep: Tuning, best: int) -> Check | None:
+    """Measure every K, and hold ``best`` and the cost model against that; None when Ctrl-C ended it."""
+    if _run(sweep) == "cancelled":
+        return None
     figures = {figure.k: figure.tok_s or 0.0 for figure in sweep.end("budget").last.figures}
     fastest = max(figures, key=lambda k: figures[k])
     return Check(fastest, 1 - figures[best] / figures[fastest], figures, sweep.held_out())

@@ -51,13 +51,17 @@ def untapped_once(lane: Lane, work: Work, tokens: int) -> Sample:
     """The same work on the same engine as vLLM alone does it, without the tap and without our events."""
     ids = [prompt_ids(lane, prompt, work.chat) for prompt in work.prompts]
     with lane.untapped(ids, fixed_length(tokens)) as step:
-        emitted = 0
-        lane.waits.begin()
-        start = time.perf_counter_ns()
-        while (outputs := step()) is not None:
+        emitted = wall_ns = disturbed_ns = 0
+        while True:
+            lane.waits.begin()
+            start = time.perf_counter_ns()
+            outputs = step()
+            step_ns = time.perf_counter_ns() - start
+            if outputs is None:
+                return Sample(emitted, wall_ns / 1e9, disturbed_ns > DOUBTFUL * wall_ns)
+            wall_ns += step_ns
+            disturbed_ns += step_ns if lane.disturbs(step_ns) else 0
             emitted += sum(len(output.outputs[0].token_ids) for output in outputs)
-        wall_ns = time.perf_counter_ns() - start
-        return Sample(emitted, wall_ns / 1e9, lane.waits.disturbed(wall_ns))
 
 
 def tapped_once(lane: Lane, work: Work, tokens: int, sink: Callable[[Event], None]) -> Sample:

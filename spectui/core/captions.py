@@ -13,7 +13,7 @@ def lane_sentence(lane: LaneView) -> str:
     """About the last step of the shown request, or about the whole round when the lane is done; empty before."""
     if lane.requests and not lane.active:
         faster = finished_sentence(lane.emitted, lane.round_s, lane.speedup if lane.info.k_max else None)
-        return f"{faster}; other programs disturbed it" if lane.disturbed else faster
+        return f"{faster}; the race was disturbed" if lane.disturbed else faster
     past = lane.history.at(lane.history.last) if lane.history else None
     return step_sentence(past.step) if past else ""
 

@@ -88,7 +88,7 @@ class Drafts:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Tokens per second of one request; None where what was measured does not carry one, and ``why`` not.
+    """Tokens per second of one request; None where the measurements support none, and ``why`` not.
 
     ``accepted_at`` is the K at which the acceptance behind it was measured, None where none is needed.
     """
@@ -154,8 +154,9 @@ class CostModel:
 
     At K = 0 vLLM runs the drafter's first pass only, and the target's forward pass has one row, for which engines have
     kernels of their own; so K = 0 is on the line of no part. It is taken from it when it was never measured, and it
-    gives the line a second point where K >= 1 has one only, or lies too far up. Nothing is estimated further from the
-    measured K than these are from each other, nor where the line leaves no time for the target's forward pass.
+    gives the line a second point where only one K from 1 on was measured, or only K that are too large. Nothing is
+    estimated further from the measured K than these are from each other, nor where the line leaves no time for the
+    target's forward pass.
     """
 
     def __init__(self, observed: Sequence[Observed]) -> None:
@@ -216,10 +217,10 @@ class CostModel:
             return ""
         ks = sorted(o.k for o in self._drafting or self._observed)
         if self._drafting and self._carrying(k) is not None:
-            return f"the line through the step times at K = {_listed(ks)} comes down to nothing there"
+            return f"the line through the step times at K = {_listed(ks)} leaves no time there"
         if len(ks) == 1:
             return f"only K = {ks[0]} was measured"
-        return f"only K = {_listed(ks)} were measured, and that is too far away"
+        return f"too far from the measured K ({_listed(ks)})"
 
     def estimate(self, k: int, drafts: Iterable[Drafts]) -> Estimate:
         """Estimated tokens per second of one request at ``k``.

@@ -1,8 +1,8 @@
 """How much of a run other programs held up, and who.
 
-A step says itself whether it was disturbed; here the steps are counted. Figures of a disturbed time are no figures of
-the model: with another program on one of two cores AR's step takes five times as long and MTP's twice, and the speed-up
-is another one.
+A step says itself whether it was disturbed; here the steps are counted. Disturbed figures do not describe
+the model: with another program on one of two cores AR's step was seen to take twice to five times as long, and MTP's
+twice, so that the speed-up is another one.
 """
 
 from __future__ import annotations
@@ -33,6 +33,17 @@ _CORES_SAMPLES = 5
 
 _SLOWED = frozenset({"hardware slowdown", "thermal", "hardware thermal", "power brake"})
 """Reasons for lower clocks that come from outside; a power cap belongs to the card."""
+
+
+FOREIGN_CORES = 0.25
+"""Cores that other programs use on average in a disturbed round, where steps that the program itself disturbs must not
+be left out: they are what is measured."""
+
+
+def foreign(samples: Iterable[TelemetrySample]) -> bool:
+    """Whether other programs used the cores meanwhile."""
+    cores = [sample.host.foreign_cores for sample in samples if sample.host.foreign_cores is not None]
+    return sum(cores) > FOREIGN_CORES * len(cores)
 
 
 @dataclass(frozen=True, slots=True)

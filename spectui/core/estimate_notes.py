@@ -25,10 +25,10 @@ def estimate_notes(figures: Sequence[KFigure]) -> list[str]:
         ]
         notes.append(f"est.: acceptance of {', of '.join(parts)}.")
     for why in dict.fromkeys(figure.no_estimate for figure in figures if figure.no_estimate):
-        notes.append(f"no est. of {_span([figure.k for figure in figures if figure.no_estimate == why])}: {why}.")
-    rare = [figure for figure in figures if figure.drafting is not None and figure.drafting < ALWAYS]
-    if rare:
-        parts = [f"{figure.drafting:.0%} of the steps at K = {figure.k}" for figure in rare]
+        notes.append(f"no est. for {_span([figure.k for figure in figures if figure.no_estimate == why])}: {why}.")
+    shares = {figure.k: figure.drafting for figure in figures if figure.drafting is not None}
+    if rare := {k: share for k, share in shares.items() if share < ALWAYS}:
+        parts = [f"{share * 100:.0f} % of the steps at K = {k}" for k, share in rare.items()]
         notes.append(f"A draft was found in {', '.join(parts)}.")
     return notes
 

@@ -102,7 +102,7 @@ class KSums:
 
     @property
     def drafting(self) -> float | None:
-        """Share of the requests' steps that had a draft, first ones apart, which never have; None without others."""
+        """Share of the requests' steps that had a draft, first steps left out, which never do; None without others."""
         return min(1.0, self.acceptance.read().steps / self._later) if self._later else None
 
     def observed(self, k: int) -> Observed:

@@ -126,7 +126,13 @@ def _catch_up(
             _lose(state, lane, None)
         return
     missing = told.minus(known).minus(own)
-    if missing.steps <= 0 or min(missing) < 0:
+    if missing.steps < 0:
+        # What comes late must not be counted twice.
+        lane.told = known
+        return
+    if not missing.steps or min(missing) < 0:
+        if waiting and first and not lane.round.totals.steps:
+            lane.round.unsure = False
         return
     if first and not lane.round.totals.steps:
         # What was lost is the end of the round before: time and tokens of it are none of this round's.
@@ -196,7 +202,7 @@ def _request_finished(state: RunState, event: ev.RequestFinished) -> None:
     if lane and request:
         request.finished = event.reason
         lane.revision += 1
-        # The engine has counted tokens of which no step tells: the last ones are missing, without a gap that says so.
+        # There are tokens of which no step tells: the last ones are missing, without a gap that says so.
         request.emitted = max(request.emitted, event.emitted)
         requests = lane.round.requests.values()
         if sum(one.emitted for one in requests) > lane.round.totals.emitted:

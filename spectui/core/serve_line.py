@@ -45,7 +45,7 @@ def serve_line(
     if template_arguments:
         words += ["--default-chat-template-kwargs", json.dumps(dict(template_arguments))]
     line = shlex.join(words)
-    return f"# measured {', '.join(measured)}: not what the server chooses by itself\n{line}" if measured else line
+    return f"# measured {', '.join(measured)}; the server's defaults differ\n{line}" if measured else line
 
 
 def flag(name: str, value: Any) -> list[str]:

@@ -29,7 +29,7 @@ SAME = 1.01
 Why = Literal["separated", "outrun", "same", "alone"]
 ENDED: Mapping[TuneWhy, str] = {
     "separated": "the others are slower",
-    "outrun": "the others were far slower on every prompt that they had",
+    "outrun": "the others were far slower on every prompt they ran",
     "same": "those left are equally fast",
     "alone": "there was one K only",
     "budget": "the time was up; it is the best so far",
@@ -57,7 +57,7 @@ def verdict(why: TuneWhy, turn: TuneTurn) -> tuple[str, str]:
 
 def disturbed_part(turn: TuneTurn) -> str:
     """How much of a search other programs held up, for people."""
-    return f"other programs disturbed {turn.disturbed * 100:.0f} % of the measurement"
+    return f"{turn.disturbed * 100:.0f} % of the measurement was disturbed"
 
 
 def _gain(figure: KFigure) -> str:

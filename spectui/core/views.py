@@ -52,9 +52,9 @@ class LaneView:
             ``naive_tok_s``, ``speedup`` and the length and rate of ``acceptance`` count them; everything else of the
             round is partial. None where steps are missing of which nothing is known: then all of it is partial.
         lost_before: Whether steps of any round were lost: then ``costs`` are partial.
-        speedup: ``tok_s`` over AR's in the same round, None without an AR lane that has a figure of all of it.
-        disturbed: Whether other programs held the lane, or AR beside it, up in this round, so that ``speedup`` is not
-            that of the machine alone.
+        speedup: ``tok_s`` over AR's in the same round, None without an AR lane that has a figure of as much of it.
+        disturbed: Whether the lane, or AR beside it, was disturbed in this round, so that ``speedup`` is not that of
+            the machine alone.
         acceptance: Over everything the lane has done; ``window`` over its last steps.
         costs: What its steps took at each K; grows.
         stream: Tokens of the shown request, None before it starts; ``history`` has its steps, and grows.

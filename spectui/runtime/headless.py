@@ -156,11 +156,9 @@ def lost_steps(lane: LaneState) -> int | None:
 def _lost_row(lane: LaneState) -> str:
     lost = lost_steps(lane)
     if lost is None:
-        return f"{lane.info.name:<12} partial: steps are missing of which nothing is known"
+        return f"{lane.info.name:<12} partial: an unknown number of steps is missing"
     steps = f"{lost:,} step{'s' if lost > 1 else ''} not seen"
-    return (
-        f"{lane.info.name:<12} {steps}: figures count them, but acceptance by position and disturbed time are partial"
-    )
+    return f"{lane.info.name:<12} {steps}: counted everywhere but in acceptance by position and disturbed time"
 
 
 def summary(state: RunState) -> dict[str, Any]:
@@ -195,7 +193,7 @@ def table(state: RunState) -> list[str]:
         if lane.disturbed_ns > DOUBTFUL * lane.stepped_ns
     ]:
         held_up = ", ".join(disturbed)
-        rows += ["", f"other programs disturbed the run ({held_up} of the time): measure again on a quiet machine"]
+        rows += ["", f"the run was disturbed ({held_up} of the time): measure again on a quiet machine"]
     if lost := [_lost_row(lane) for lane in state.lanes.values() if lost_steps(lane) != 0]:
         rows += ["", *lost]
     return [output.visible(row) for row in rows]

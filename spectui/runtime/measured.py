@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from spectui.cli import add_engine_options
 from spectui.commands import Restart
+from spectui.core.disturbance import foreign
 from spectui.core.jump import Emitted
 from spectui.events import KChanged, LaneStage, Notice, RoundFinished, RoundStarted, Step
 from spectui.runtime import logs
@@ -37,10 +38,6 @@ if TYPE_CHECKING:
     from spectui.ui.frames import FrameFigures
 
 
-FOREIGN_CORES = 0.25
-"""Cores that other programs use on average in a disturbed round; the conductor, which reads the screen, is one."""
-
-
 class Stopwatch(Mailbox):
     """A mailbox that notes what a round took; without a ``screen`` to drain it, it keeps nothing."""
 
@@ -53,7 +50,7 @@ class Stopwatch(Mailbox):
         self._first: dict[str, int] = {}
         self._lanes: dict[str, list[int]] = {}
         self._clocks: dict[str, int] = {}
-        self._foreign: list[float] = []
+        self._samples: list[TelemetrySample] = []
         self.k_changed_ns: list[int] = []
         self.step_ns: list[int] = []
 
@@ -68,9 +65,9 @@ class Stopwatch(Mailbox):
             case RoundStarted():
                 self._began = time.monotonic_ns()
                 self._lanes = {}
-                self._foreign = []
-            case TelemetrySample() if event.host.foreign_cores is not None:
-                self._foreign.append(event.host.foreign_cores)
+                self._samples = []
+            case TelemetrySample():
+                self._samples.append(event)
             case RoundFinished() if self._measuring:
                 self._measuring = False
                 self.answer(
@@ -78,8 +75,7 @@ class Stopwatch(Mailbox):
                         "lanes": self._lanes,
                         "wall_ns": self._ended - self._began,
                         "first_ns": self._first,
-                        # Steps that the screen itself disturbs are what is measured here, and must not be left out.
-                        "disturbed": sum(self._foreign) > FOREIGN_CORES * len(self._foreign),
+                        "disturbed": foreign(self._samples),
                     }
                 )
             case LaneStage(stage="failed"):

@@ -32,11 +32,8 @@ NO_ENGINE = (
     "reaches the page could load the machine; record a run with --record FILE and serve that"
 )
 
-_FORBIDDEN = (
-    "this page is served to its own visitors only: a name of this machine has to be given with --allow-host, and "
-    "behind a proxy the page has to know its --public-url"
-)
-_MALFORMED = "the Host header is no name and no address"
+_FORBIDDEN = "request refused: allow this host name with --allow-host, or, behind a proxy, set --public-url"
+_MALFORMED = "invalid Host header"
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::([0-9]{1,5}))?", re.ASCII)
 

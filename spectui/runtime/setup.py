@@ -13,7 +13,7 @@ from typing import Any
 from spectui.bench import prompts as prompt_sets
 from spectui.choices import did_you_mean
 from spectui.cli import RunError, UsageError
-from spectui.commands import MAX_CONCURRENCY
+from spectui.commands import MAX_CONCURRENCY, MAX_LANES
 from spectui.core.prompt_files import PromptError, prompt_of, with_system
 from spectui.events import Prompt, Sampling
 from spectui.sources.demo_model import drafters
@@ -88,6 +88,8 @@ def lane_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
     """The lanes asked for, or what fits: with the demo model the demo lanes, else AR and n-gram."""
     demo = options.model is None
     asked = options.lane or (DEMO_LANES if demo else ("ar", "ngram:k=5"))
+    if len(asked) > MAX_LANES:
+        raise UsageError(f"{len(asked)} lanes are too many: at most {MAX_LANES} race at once")
     try:
         specs = tuple(parse_lane_spec(text, demo=demo) for text in asked)
     except LaneSpecError as error:

@@ -12,7 +12,7 @@ from spectui.events import Gap, Step
 
 
 class Mailbox:
-    """Holds events until the screen drains them. One thread puts, one drains; neither waits for the other's work.
+    """Holds events until the screen drains them. Sources put, one thread drains; nobody waits for another's work.
 
     When ``capacity`` events wait, further steps are dropped and counted, and a `Gap` takes their place. It says where
     the lanes stood behind them, so that no figure silently loses a part. What says where the run stands (a round began,
@@ -31,7 +31,7 @@ class Mailbox:
         """Steps dropped since the start."""
 
     def emit(self, event: Emitted) -> None:
-        """Hand over an event; called on the source's thread."""
+        """Hand over an event; called on the threads of the source and of the telemetry."""
         if len(self._events) >= self._capacity and isinstance(event, Step):
             with self._gap:
                 self._open_gap += 1
@@ -39,15 +39,16 @@ class Mailbox:
             self.dropped += 1
             return
         now_ns = self._now_ns()
-        if self._open_gap and (gap := self._take_gap()):
-            self._events.append((now_ns, gap))
+        if self._open_gap:
+            self._close_gap(lambda gap: self._events.append((now_ns, gap)))
         self._events.append((now_ns, event))
 
-    def _take_gap(self) -> Gap | None:
+    def _close_gap(self, put: Callable[[Gap], None]) -> None:
+        """Put the gap where it belongs before it counts as closed: no other thread's event may come before it."""
         with self._gap:
-            lost, self._open_gap = self._open_gap, 0
-            last, self._last_lost = self._last_lost, {}
-        return Gap.behind(lost, last.values()) if lost else None
+            if self._open_gap:
+                put(Gap.behind(self._open_gap, self._last_lost.values()))
+                self._open_gap, self._last_lost = 0, {}
 
     def __len__(self) -> int:
         return len(self._events)
@@ -64,6 +65,6 @@ class Mailbox:
         """Take what is there, oldest first, at most ``limit``; called on the screen's thread."""
         count = len(self._events) if limit is None else min(limit, len(self._events))
         events = [self._events.popleft()[1] for _ in range(count)]
-        if self._open_gap and not self._events and (gap := self._take_gap()):
-            events.append(gap)
+        if self._open_gap and not self._events:
+            self._close_gap(events.append)
         return events

@@ -112,14 +112,14 @@ READINGS: tuple[tuple[Metric, Call[Fields]], ...] = (
     (
         Metric(
             "GPU memory of this process",
-            forbidden="this user may not list the GPU's processes: ask the administrator, or leave the container",
+            forbidden="this user may not list the GPU's processes: ask the administrator, or run outside the container",
         ),
         _process_memory,
     ),
     (
         Metric(
             "SM time of other processes",
-            forbidden="this user may not list the GPU's processes: ask the administrator, or leave the container",
+            forbidden="this user may not list the GPU's processes: ask the administrator, or run outside the container",
         ),
         _foreign_share,
     ),

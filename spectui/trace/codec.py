@@ -22,7 +22,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 
 from spectui import events as ev
 from spectui import samples
-from spectui.commands import MAX_CONCURRENCY, MAX_K, MAX_TEMPERATURE
+from spectui.commands import MAX_CONCURRENCY, MAX_K, MAX_LANES, MAX_TEMPERATURE
 from spectui.playback import Played
 
 RECORDS: set[type] = set()
@@ -228,13 +228,13 @@ def _nonsense_step(step: ev.Step) -> str | None:
     if step.totals is not None and (why := _nonsense_totals(step.totals)):
         return why
     if step.before is not None and step.before < 0:
-        return f"{step.before} tokens came before it"
+        return f"{step.before} tokens stand before it"
     return None if 0 <= step.k <= MAX_K else f"K is {step.k}"
 
 
 def _nonsense_totals(totals: ev.Totals) -> str | None:
     if min(totals) < 0:
-        return f"a lane has done {min(totals)} of something"
+        return f"a lane's total is {min(totals)}"
     sound = totals.accepted <= totals.drafted and totals.drafts <= totals.steps
     return None if sound else "a lane's totals contradict each other"
 
@@ -255,7 +255,7 @@ def _nonsense_k(of: ev.KChanged | ev.KFigure) -> str | None:
 
 def _nonsense_figure(figure: ev.KFigure) -> str | None:
     if len(figure.by_position) > MAX_K:
-        return f"{len(figure.by_position)} positions have an acceptance"
+        return f"{len(figure.by_position)} positions have an acceptance rate"
     return _nonsense_k(figure)
 
 
@@ -266,7 +266,7 @@ def _nonsense_turn(turn: ev.TuneTurn) -> str | None:
 
 def _nonsense_inspected(inspected: ev.Inspected) -> str | None:
     places = len(inspected.places)
-    return None if places <= MAX_K + 1 else f"{places} tokens of one step were looked at"
+    return None if places <= MAX_K + 1 else f"{places} tokens of one step were inspected"
 
 
 def _nonsense_sampling(sampling: ev.Sampling) -> str | None:
@@ -280,6 +280,8 @@ def _nonsense_sampling(sampling: ev.Sampling) -> str | None:
 
 
 def _nonsense_run(run: ev.RunStarted) -> str | None:
+    if len(run.lanes) > MAX_LANES:
+        return f"{len(run.lanes)} lanes race"
     return None if 1 <= run.concurrency <= MAX_CONCURRENCY else f"{run.concurrency} requests are in flight"
 
 

@@ -44,7 +44,7 @@ def read_keymap(path: Path, actions: Sequence[Action]) -> Keymap:
     try:
         return _checked(path, dict(_flat(data)), actions)
     except RecursionError:
-        return Keymap({}, (f"{path} has tables in too many tables",))
+        return Keymap({}, (f"{path}: tables nested too deeply",))
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
@@ -64,7 +64,7 @@ def _checked(path: Path, wanted: Mapping[str, Any], actions: Sequence[Action]) -
         if name not in ids:
             faults.append(f"{path.name}: there is no action '{name}'{did_you_mean(name, ids)}")
         elif (sent := _sent_instead(value)) is not None:
-            faults.append(f'{path.name}: {name} = {value!r} is no key that a terminal sends: use "{sent}"')
+            faults.append(f'{path.name}: {name} = {value!r} is not a key that terminals send: use "{sent}"')
         elif (key := textual_key(value)) is None:
             faults.append(f'{path.name}: {name} = {value!r} is no key: it is like "p", "f5" or "ctrl+o"')
         else:

@@ -240,11 +240,11 @@ def sampled(prompts: int = 1, **fields_of_sampling: Any) -> str:
         (changed(emitted=[5] * 500_000, text=["a"] * 500_000), "500000 tokens came out of one step"),
         (changed(cut=[5] * 64, text=["a"] * 66), "66 tokens came out of one step"),
         (changed(wall_ns=0), "took no time"),
-        (changed(totals=[3, -1]), "a lane has done -1 of something"),
+        (changed(totals=[3, -1]), "a lane's total is -1"),
         (changed(totals=[3, 9, 2, 4, 5]), "totals contradict each other"),
         (changed(totals=[3, 9, 4, 5, 5]), "totals contradict each other"),
         (changed(totals=[3, "9"]), '"totals" of Step should be a list of whole numbers'),
-        (changed(before=-1), "-1 tokens came before it"),
+        (changed(before=-1), "-1 tokens stand before it"),
         (
             '{"t":1,"e":"Gap","lost":1,"reached":[{"lane":"a","clock_ns":-2,"totals":[]}]}',
             "a lane clock is -2",
@@ -258,6 +258,12 @@ def sampled(prompts: int = 1, **fields_of_sampling: Any) -> str:
         (sampled(max_tokens=0), "an answer has 0 tokens at most"),
         (sampled(prompts=17), "17 prompts race at once"),
         ('{"t":1,"e":"RunStarted","target":"m","lanes":[],"sampling":{},"concurrency":0}', "0 requests are in flight"),
+        (
+            '{"t":1,"e":"RunStarted","target":"m","lanes":['
+            + ",".join(['{"name":"a","method":"ar","title":"A","k_max":0,"spec":"ar"}'] * 33)
+            + '],"sampling":{}}',
+            "33 lanes race",
+        ),
         ('{"t":1,"e":"Recording","path":"/etc/passwd"}', "a Recording is no event of a run"),
         ('{"t":1,"e":"Playhead"}', "a Playhead is no event of a run"),
         ('{"t":1,"e":"PlaybackMarks","rounds":[0.5]}', "a PlaybackMarks is no event of a run"),

@@ -12,7 +12,7 @@ class PanicError(RuntimeError):
 
 @contextmanager
 def panics_as_errors() -> Iterator[None]:
-    """Let a panic be an ordinary error.
+    """Turn a panic into an ordinary error.
 
     Libraries written in Rust (tokenizers, tiktoken) panic with pyo3's ``PanicException``, which is no ``Exception`` and
     would end the thread that met it.

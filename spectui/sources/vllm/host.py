@@ -193,7 +193,7 @@ class EngineHost:
                 turn = tuning.step()
         except Exception as error:
             self._tuning = None
-            tuning.forget_steps()
+            tuning.give_up()
             self._emit(self._race.lose(tuning.stepped, error))
             self._begin()
             return

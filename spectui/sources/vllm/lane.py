@@ -185,10 +185,14 @@ class Lane:
         outputs = self._engine.step()
         end = awake_ns()
         self.clock_ns += end - start
-        self._disturbed = self.waits.disturbed(end - start) or GPU_HINDERED.is_set()
+        self._disturbed = self.disturbs(end - start)
         events = self._events({output.request_id: output for output in outputs}, end - start)
         self.own_ns += awake_ns() - entered - (end - start)
         return events
+
+    def disturbs(self, wall_ns: int) -> bool:
+        """Whether something held the engine step up that has just ended and took ``wall_ns``."""
+        return self.waits.disturbed(wall_ns) or GPU_HINDERED.is_set()
 
     def _events(self, outputs: dict[str, Any], wall_ns: int) -> list[Event]:
         verified, preempted = self._tap.take()
@@ -325,8 +329,8 @@ class Lane:
             except Exception as error:
                 raise ProbeDiedError(str(error)) from error
         raise ProbeRefusedError(
-            "the requests in flight leave no room in the KV cache to ask the target: race fewer at once, or give more "
-            "with --engine-arg kv_cache_memory_bytes"
+            "no room in the KV cache to ask the target: race fewer requests, or raise "
+            "--engine-arg kv_cache_memory_bytes"
         )
 
     @contextmanager

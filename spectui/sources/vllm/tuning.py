@@ -182,13 +182,18 @@ class Tuning:
                 lane.abort()
         self._queue.clear()
         self._piece = None
-        self.forget_steps()
+        self._forget_steps()
         self.lane.k = self.best
         turn = self.turn()
         line = serve({self._requests: 0 if turn.ar_wins else self.best}) if self._search.turns else ""
         return TuneEnded(self.lane.info.name, why, turn, line)
 
-    def forget_steps(self) -> None:
+    def give_up(self) -> None:
+        """Leave the lanes as they were, the K of the tuned one included."""
+        self._forget_steps()
+        self.lane.k = self._k_before
+
+    def _forget_steps(self) -> None:
         """Take the steps of the search off the lanes' clocks and totals: they are none of the race's."""
         for lane, clock_ns, totals in self._before:
             lane.clock_ns, lane.totals = clock_ns, totals

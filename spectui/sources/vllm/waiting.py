@@ -12,7 +12,7 @@ import os
 import resource
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 DISTURBED = 0.1
@@ -72,12 +72,10 @@ class CoreWaits:
     def _run_times(self) -> Mapping[str, int]:
         """Processor time of every thread, empty where it is not counted."""
         times: dict[str, int] = {}
-        try:
-            for task in self._tasks.iterdir():
+        for task in self._tasks.iterdir() if self._tasks.is_dir() else ():
+            # A thread may have ended since it was listed.
+            with suppress(OSError, ValueError, IndexError):
                 times[task.name] = int((task / "schedstat").read_text().split()[0])
-        except (OSError, ValueError, IndexError):
-            # A thread may have ended since; one that computes has not.
-            pass
         return times
 
     def _open(self, name: str) -> int | None:

@@ -46,13 +46,17 @@ FIGURES: tuple[tuple[str, str], ...] = (
     (
         "diverged at",
         "First token at which a greedy lane differs from AR. A small margin is a near tie that rounding flips; a "
-        "large one is a fault of the engine, and so is the same text with another end: stopped before AR, went past "
-        "AR's end.",
+        "large one is an engine fault; so is the same text that stopped before AR, or went past AR's end.",
+    ),
+    (
+        "disturbed",
+        "Steps that had to wait for a core because other programs used it, or whose GPU was held back. A speed-up of a "
+        "disturbed round is not the model's.",
     ),
     ("lag", "How late the screen's event loop runs, 99th percentile. Frames are drawn between engine steps only."),
     (
         "partial",
-        "Steps were lost before the screen saw them. Figures of the whole round include them all the same (tok/s, "
+        "Steps were lost before the screen saw them. Figures of the whole round still include them (tok/s, "
         "speed-up, counts, length and rate of all steps); text, charts, windows and times do not.",
     ),
     ("—", "Unknown or not measured. Never zero."),

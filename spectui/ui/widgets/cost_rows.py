@@ -55,9 +55,9 @@ def _crossover(lane: LaneView, plain: LaneView) -> str:
     if found.crossing is None:
         ahead, behind = (f"K = {lane.k}", "AR") if found.first else ("AR", f"K = {lane.k}")
         return (
-            f"est.: {ahead} is faster than {behind} from {found.least} to {found.most} requests in flight; what was "
-            "measured carries no further."
+            f"est.: {ahead} is faster than {behind} from {found.least} to {found.most} requests in flight; there is "
+            "no estimate beyond."
         )
     if found.first:
         return f"est.: K = {lane.k} pays up to {found.crossing:.0f} requests in flight; beyond that AR is faster."
-    return f"est.: K = {lane.k} pays from {found.crossing:.0f} requests in flight on; below that AR is faster."
+    return f"est.: K = {lane.k} pays from {found.crossing:.0f} requests in flight; below that AR is faster."

@@ -34,7 +34,7 @@ _ROOMY = 60
 
 ROOFLINE = (
     "est.: bytes of a step = weights + drafter passes + KV cache that attention reaches; at most tok/s = peak / bytes "
-    "of a step x tokens of a step. Activations and what caches keep are left out."
+    "of a step x tokens of a step. Activations and hits in the processor's caches are left out."
 )
 
 
@@ -199,7 +199,7 @@ def _gpu_rows(gpu: GpuSample, peak: float | None, width: int) -> list[Row]:
         ("DRAM traffic", of_text(percent_text(gpu.bandwidth_share), rate_text(peak))),
         ("memory busy", busy if gpu.memory_busy is None else f"{busy} of time"),
         ("SM busy", percent_text(gpu.sm_share)),
-        ("for others", percent_text(gpu.foreign_share)),
+        ("SM, others", percent_text(gpu.foreign_share)),
         ("tensor pipes", percent_text(gpu.tensor_share)),
         ("memory", of_text(size_text(gpu.memory_used), size_text(gpu.memory_total))),
         ("power", of_text(number_text(gpu.power_w, "W"), number_text(gpu.power_limit_w, "W"))),
@@ -226,7 +226,7 @@ def _host_rows(host: HostSample, with_memory: bool, width: int) -> list[Row]:
         *(memory if with_memory else []),
         ("engine", number_text(host.engine_cores, "cores", ".2f")),
         ("screen", number_text(host.other_cores, "cores", ".2f")),
-        ("others", number_text(host.foreign_cores, "cores", ".2f")),
+        ("elsewhere", number_text(host.foreign_cores, "cores", ".2f")),
         ("load", load if host.cores is None else f"{load} on {host.cores} cores"),
         ("temperature", number_text(host.temperature_c, "°C")),
         ("page faults", number_text(host.minor_faults, "a second")),

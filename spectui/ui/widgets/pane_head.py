@@ -127,10 +127,10 @@ def state_span(lane: LaneView, state: PaneState) -> Span:
 def missing_span(lane: LaneView) -> Span | None:
     """What of the round is not whole because steps of it were lost, None when all of it is."""
     if lane.lost is None:
-        return "partial: steps of the round are lost", "warn"
+        return "partial: unknown steps lost", "warn"
     if not lane.lost:
         return None
-    return f"text and charts lack {lane.lost:,} step{'s' if lane.lost > 1 else ''}", "warn"
+    return f"{lane.lost:,} step{'s' if lane.lost > 1 else ''} missing in text and charts", "warn"
 
 
 def drafting_text(lane: LaneView) -> str:
