@@ -31,7 +31,7 @@ DEFAULT_KS = 4
 
 
 CHECK_TURNS = 8
-"""Turns of the sweep that a search is held against."""
+"""Turns of the sweep that a search is held against, at least: every category gets two prompts, as an interval needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +247,9 @@ def _search_lane(
             if not category:
                 one = replace(one, remembered=config.remember(spec, ended))
             if options.check and why != "cancelled":
-                say(f"measuring every K of {info.title} in {CHECK_TURNS} turns")
-                one = replace(one, check=_checked(start(sweep_turns=CHECK_TURNS), one.best))
+                turns = max(CHECK_TURNS, -(-2 * len({prompt.category for prompt in prompts}) // requests))
+                say(f"measuring every K of {info.title} in {turns} turns")
+                one = replace(one, check=_checked(start(sweep_turns=turns), one.best))
             into.interrupted = why == "cancelled" or (options.check and one.check is None)
             if one.turns:
                 into.found.append(one)
