@@ -55,6 +55,16 @@ def test_every_kind_counts_by_its_prompts_and_not_by_those_that_were_drawn() -> 
     assert Estimate(prompts, arm).interval().low is None
 
 
+def test_the_worked_example() -> None:
+    arm = Arm()
+    for number, (tokens, seconds) in {0: (30, 1.5), 2: (10, 0.5), 4: (40, 4.0), 5: (40, 4.0)}.items():
+        arm.add(number, Visit(number, tokens, seconds, tokens))
+    estimate = Estimate(PromptSet(["a"] * 4 + ["b"] * 2), arm)
+    assert estimate.log_rate is not None
+    assert math.exp(estimate.log_rate) == pytest.approx(160 / 12)
+    assert sum(math.exp(each) for each in estimate.each) / 4 == pytest.approx(15)
+
+
 def test_what_was_measured_twice_counts_once() -> None:
     arm = Arm()
     for turn, seconds in enumerate((1.0, 3.0)):
