@@ -76,8 +76,8 @@ def test_an_engine_step_counts_once_whatever_is_in_flight() -> None:
         ([], ""),
         (sampled(QUIET, QUIET), ""),
         (sampled(HostSample()), ""),
-        (sampled(QUIET, *[BUSY] * 5), "other programs use 0.9 cores"),
-        (sampled(BUSY, HostSample(foreign_cores=1.1)), "other programs use 1.0 cores"),
+        (sampled(QUIET, *[BUSY] * 5), "others use 0.9 cores"),
+        (sampled(BUSY, HostSample(foreign_cores=1.1)), "others use 1.0 cores"),
         (
             sampled(QUIET, gpus=(GpuSample(1, "a", foreign_share=0.42),)),
             "other programs keep GPU 1 busy for 42 % of the time",
@@ -142,9 +142,9 @@ def test_a_narrow_pane_keeps_the_figure() -> None:
 @pytest.mark.parametrize(
     ("width", "told"),
     [
-        (120, ("disturbed: 52 % of steps", "other programs use 0.9 cores")),
-        (60, ("disturbed: 52 % of steps",)),
-        (30, ()),
+        (120, ("disturbed: 52 % of steps", "others use 0.9 cores")),
+        (60, ("disturbed 52 %",)),
+        (26, ()),
     ],
 )
 def test_the_status_line_says_it(width: int, told: tuple[str, ...]) -> None:
@@ -152,6 +152,14 @@ def test_the_status_line_says_it(width: int, told: tuple[str, ...]) -> None:
     row = text(status_rows(run, width, 1))
     assert all(words in row for words in told), row
     assert ("cores" in row) is (len(told) == 2)
+
+
+def test_in_a_pause_nothing_more_is_said() -> None:
+    events = [*header(), *sampled(BUSY), *steps("ar", [True] * 10)]
+    assert (
+        disturbance(*events[len(header()) :], *sampled(*[HostSample(foreign_cores=1.7)] * 9))
+        == view(events).disturbance
+    )
 
 
 def test_the_status_line_of_a_quiet_machine_says_nothing() -> None:

@@ -56,12 +56,19 @@ class Disturbance:
 
 @dataclass(slots=True)
 class DisturbanceMeter:
-    """Of the last engine steps of all lanes."""
+    """Of the last engine steps of all lanes. ``samples`` counts the telemetry's up to the last of them: what other
+    programs do in a pause disturbs nothing."""
 
     recent: deque[bool] = field(default_factory=lambda: deque(maxlen=RECENT_STEPS))
+    samples: int = 0
+
+    def add(self, disturbed: bool, samples: int) -> None:
+        """Count an engine step, behind so many of the telemetry's samples."""
+        self.recent.append(disturbed)
+        self.samples = samples
 
     def read(self, samples: Iterable[TelemetrySample]) -> Disturbance | None:
-        """What to tell, None when all is well; ``samples`` are the telemetry's, the newest first."""
+        """What to tell, None when all is well; ``samples`` are those before the last step, the newest first."""
         share = sum(self.recent) / max(1, len(self.recent))
         if len(self.recent) < LEAST_STEPS or share < TOLD:
             return None
@@ -83,4 +90,4 @@ def _cause(samples: list[TelemetrySample]) -> str:
             return hindrance
     cores = [sample.host.foreign_cores for sample in samples if sample.host.foreign_cores is not None]
     used = sum(cores) / len(cores) if cores else 0.0
-    return f"other programs use {used:.1f} cores" if used >= _FOREIGN_CORES else ""
+    return f"others use {used:.1f} cores" if used >= _FOREIGN_CORES else ""

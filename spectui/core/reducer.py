@@ -67,7 +67,7 @@ def _step(state: RunState, event: ev.Step) -> None:
     lane.revision += 1
     if event.clock_ns != lane.clock_ns:
         # The first request of an engine step speaks for all of them.
-        state.disturbance.recent.append(event.disturbed)
+        state.disturbance.add(event.disturbed, state.machine.samples)
         for sums in (lane, lane.round):
             sums.stepped_ns += event.wall_ns
             sums.disturbed_ns += event.wall_ns if event.disturbed else 0

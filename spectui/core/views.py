@@ -6,7 +6,9 @@ view costs the same however much was generated.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from spectui.core.acceptance import Acceptance, AcceptanceCounter
 from spectui.core.disturbance import DOUBTFUL, Disturbance
@@ -28,6 +30,7 @@ from spectui.core.tokens import TokenLog
 from spectui.core.traffic import Traffic
 from spectui.events import FinishReason, Inspected, KSource, LaneInfo, LaneStage, Prompt, Sampling, TuneEnded, TuneTurn
 from spectui.playback import PlaybackMarks, Playhead
+from spectui.samples import TelemetrySample
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +197,7 @@ class Viewer:
             playhead=state.playhead,
             marks=state.marks,
             recording=state.recording,
-            disturbance=state.disturbance.read(reversed(state.machine.past)),
+            disturbance=state.disturbance.read(_before_last_step(state)),
         )
 
     def _lane(self, name: str, lane: LaneState, reference: LaneState | None) -> LaneView:
@@ -269,6 +272,12 @@ def _reading(lane: LaneState, counter: AcceptanceCounter) -> Acceptance:
 
 def _tok_s(lane: LaneState) -> float | None:
     return per_second(lane.round.totals.emitted, lane.round.elapsed_ns)
+
+
+def _before_last_step(state: RunState) -> Iterator[TelemetrySample]:
+    """The samples that were taken before the last engine step, the newest first."""
+    later = state.machine.samples - state.disturbance.samples
+    return islice(reversed(state.machine.past), later, None)
 
 
 def _disturbed(lane: LaneState) -> bool:

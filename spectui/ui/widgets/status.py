@@ -11,6 +11,9 @@ from spectui.ui.rows import EMPTY, Row, Span, row_width, spread
 
 MIN_WIDTH, MIN_HEIGHT = 40, 10
 
+ROOMY = 80
+"""Cells from which on the line has room for more than bare figures."""
+
 
 class StatusLine(Canvas):
     """One row."""
@@ -40,7 +43,7 @@ def status_rows(run: RunView, width: int, height: int, lag_ms: float | None = No
     """One row: the run on the left, the moment on the right; what matters least goes first when room is short."""
     if height < 1:
         return []
-    left, right = _left(run), _right(run, lag_ms, dropped)
+    left, right = _left(run), _right(run, width, lag_ms, dropped)
     while len(left) + len(right) > 1 and _width(left) + _width(right) + 1 > width:
         least = max([*left, *right])
         (left if least in left else right).remove(least)
@@ -64,9 +67,9 @@ def _left(run: RunView) -> list[_Item]:
         furthest = max(run.prompts, key=lambda prompt: (prompt.turn, prompt.turns))
         if furthest.turns > 1:
             items.append((6, (f"turn {furthest.turn + 1}/{furthest.turns}", "text")))
-    items.append((7, (_sampling(run), "muted")))
+    items.append((8, (_sampling(run), "muted")))
     if count := len(run.prompts):
-        items.append((9, (f"{count} request{'s' if count > 1 else ''}", "muted")))
+        items.append((10, (f"{count} request{'s' if count > 1 else ''}", "muted")))
     return items
 
 
@@ -78,21 +81,22 @@ def _sampling(run: RunView) -> str:
     return f"T={sampling.temperature:g}{top_p}" + (f" top-k {sampling.top_k}" if sampling.top_k else "")
 
 
-def _right(run: RunView, lag_ms: float | None, dropped: int) -> list[_Item]:
+def _right(run: RunView, width: int, lag_ms: float | None, dropped: int) -> list[_Item]:
     items: list[_Item] = []
     if run.paused:
         items.append((2, ("paused", "warn")))
     if run.disturbance is not None:
-        items.append((1, (f"disturbed: {run.disturbance.share * 100:.0f} % of steps", "bad")))
+        share = f"{run.disturbance.share * 100:.0f} %"
+        items.append((1, (f"disturbed: {share} of steps" if width >= ROOMY else f"disturbed {share}", "bad")))
         if run.disturbance.cause:
-            items.append((4, (run.disturbance.cause, "warn")))
+            items.append((7, (run.disturbance.cause, "warn")))
     if lost := run.lost + dropped:
         items.append((1, (f"{lost} events lost", "warn")))
     if run.recording is not None:
         items.append((1, ("REC", "bad")))
     items.append((4, (f"lane time {run.lane_time_s:.2f} s", "text")))
     if run.playhead is None or lag_ms is not None:
-        items.append((8, (f"lag {'—' if lag_ms is None else f'{lag_ms:.1f}'} ms", "muted")))
+        items.append((9, (f"lag {'—' if lag_ms is None else f'{lag_ms:.1f}'} ms", "muted")))
     return items
 
 
