@@ -123,7 +123,7 @@ def test_a_speed_up_of_a_disturbed_round_is_marked(ar: int, mtp: int, marked: bo
     assert (("2.00x disturbed", "warn") in small[1]) is marked
     assert ("speed-up, disturbed" in text(pane_head_rows(lane, PaneState(2), 60, LARGE_ROWS))) is marked
     assert (lane_item(lane, 1, False)[-1] == (" 2.00x", "warn")) is marked
-    assert ("the race was disturbed" in text([message(run, None)])) is marked
+    assert ("2.00x (disturbed)" in text([message(run, None)])) is marked
     assert ("the race was disturbed" in lane_sentence(lane)) is marked
 
 

@@ -58,5 +58,5 @@ def _winner(lanes: tuple[LaneView, ...]) -> Row:
     if not measured:
         return ()
     best = max(measured, key=lambda lane: lane.speedup or 0.0)
-    doubt = ", but the race was disturbed" if best.disturbed else ""
+    doubt = " (disturbed)" if best.disturbed else ""
     return ((f"   fastest drafter: {best.info.title} {best.speedup:.2f}x{doubt}", "warn" if doubt else "muted"),)
