@@ -44,8 +44,8 @@ def learned(tasks: Tasks) -> CoreWaits:
     ("name", "waited_ns", "disturbed"),
     [
         ("1", 0, False),
-        ("1", round(DISTURBED * WALL_NS), False),
-        ("1", round(DISTURBED * WALL_NS) + 1, True),
+        ("1", int(DISTURBED * WALL_NS), False),
+        ("1", int(DISTURBED * WALL_NS) + 1, True),
         ("2", WALL_NS // 2, True),
         ("3", WALL_NS // 2, False),
     ],

@@ -15,9 +15,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-DISTURBED = 0.2
+DISTURBED = 1 / 3
 """A step is disturbed when one of its threads waited for a core for more than this share of its wall time. On a quiet
-machine a daemon takes a slice of some milliseconds now and then, up to a sixth of a step of 30 ms."""
+machine a daemon, or the terminal that draws the screen, takes a slice of some milliseconds now and then: up to a
+quarter of a step of 30 ms."""
 
 MOST_THREADS = 16
 """Threads that are looked at: reading one takes a microsecond, twice a step."""
