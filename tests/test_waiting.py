@@ -62,6 +62,17 @@ def test_a_thread_that_computes_and_waits_disturbs_the_step(
     waits.close()
 
 
+def test_waits_add_because_each_holds_up_every_thread(tasks: Tasks) -> None:
+    waits = learned(tasks)
+    half_ns = int(DISTURBED * WALL_NS / 2)
+    waits.begin()
+    tasks.set("1", 2_000_000_000, 5 + half_ns)
+    assert not waits.disturbed(WALL_NS)
+    tasks.set("2", 2_000_000_000, 5 + half_ns + 1)
+    assert waits.disturbed(WALL_NS)
+    waits.close()
+
+
 def test_what_a_thread_waited_between_two_steps_is_nobody_s(tasks: Tasks) -> None:
     waits = learned(tasks)
     waits.begin()

@@ -2,7 +2,7 @@
 
 Linux counts for every thread how long it stood ready to run and did not run (``run_delay`` in ``kernel/sched/stats.h``,
 the second number of ``/proc/<pid>/task/<tid>/schedstat``). An engine's threads meet at the end of every operation, so
-that the one which waits holds the others up. Where the kernel does not count, the engine thread alone tells: it was
+that each wait of one holds all of them up: their waits add. Where the kernel does not count, the engine thread alone tells: it was
 interrupted (``ru_nivcsw`` of getrusage), and its processor time falls behind the wall's.
 """
 
@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-DISTURBED = 1 / 3
-"""A step is disturbed when one of its threads waited for a core for more than this share of its wall time. On a quiet
-machine a daemon, or the terminal that draws the screen, takes a slice of some milliseconds now and then: up to a
-quarter of a step of 30 ms."""
+DISTURBED = 0.3
+"""A step is disturbed when the waits of its threads add up to more than this share of its wall time. On a quiet machine
+a daemon, or the terminal that draws the screen, takes a slice of some milliseconds now and then: up to a quarter of a
+step of 30 ms. A program that uses one of two cores without end makes the waits at least 0.36 of a step."""
 
 MOST_THREADS = 16
 """Threads that are looked at: reading one takes a microsecond, twice a step."""
@@ -59,12 +59,12 @@ class CoreWaits:
         """Whether the step that has just ended, and took ``wall_ns``, was disturbed."""
         if self._files:
             after = map(_waited_ns, self._files)
-            longest_ns = max(now - then for then, now in zip(self._waited_ns, after, strict=True))
+            waited_ns = sum(max(now - then, 0) for then, now in zip(self._waited_ns, after, strict=True))
         elif _interruptions() > self._interrupted:
-            longest_ns = wall_ns - (time.thread_time_ns() - self._ran_ns)
+            waited_ns = wall_ns - (time.thread_time_ns() - self._ran_ns)
         else:
             return False
-        return longest_ns > DISTURBED * wall_ns
+        return waited_ns > DISTURBED * wall_ns
 
     def close(self) -> None:
         """Let go of the files; may be called again."""
