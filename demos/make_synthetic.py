@@ -15,12 +15,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from spectui import __version__
-from spectui import events as ev
+from spectui.cli.headless import summary
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
-from spectui.runtime.headless import summary
-from spectui.sources.synthetic_race import SyntheticLane, SyntheticRace
-from spectui.sources.synthetic_text import prompt_set
+from spectui.protocol import events as ev
+from spectui.sources.synthetic.race import SyntheticLane, SyntheticRace
+from spectui.sources.synthetic.text import prompt_set
 from spectui.trace.codec import Header, encode, encode_header
 
 TRACE = Path(__file__).parent / "traces" / "h100-synthetic.jsonl"

@@ -9,10 +9,10 @@ import asyncio
 import sys
 from pathlib import Path
 
-from spectui.cli import build_parser
-from spectui.commands import Pause
+from spectui.cli.main import build_parser
+from spectui.protocol.commands import Pause
 from spectui.runtime import logs
-from spectui.runtime.silence import quiet_output
+from spectui.runtime.quiet import quiet_output
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
 
 SIZE = (120, 36)
@@ -21,12 +21,12 @@ TOKENS = 110
 
 async def take(path: Path) -> None:
     """Race until AR has emitted `TOKENS` tokens, pause, and save the screen as an SVG picture."""
-    from spectui.runtime.setup import host_config
+    from spectui.setup.config import host_config
     from spectui.sources.vllm.host import EngineHost
     from spectui.telemetry.source import with_telemetry
     from spectui.ui.app import SpecTUIApp
     from spectui.ui.keymap import Keymap
-    from spectui.ui.picture import svg
+    from spectui.ui.paint.picture import svg
 
     config = host_config(build_parser().parse_args(["run"]), gpu=has_nvidia_gpu())
     source = with_telemetry(EngineHost(config))

@@ -2,6 +2,6 @@
 
 import sys
 
-from spectui.cli import main
+from spectui.cli.main import main
 
 sys.exit(main())

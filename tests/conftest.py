@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from spectui.sources.machine import cpu_dtype
+from spectui.sources.hardware import cpu_dtype
 
-SCREENS = ("spectui.ui", "textual", "tests.stage", "tests.terminal", "tests.browser")
+SCREENS = ("spectui.ui", "textual", "tests.support.stage", "tests.support.terminal", "tests.support.browser")
 """Whoever imports of these draws on a screen."""
 
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from demos.drafters.recipe import DEFAULT, SEED, SMOKE, Workplace, default_root
 from spectui.runtime.threads import apply_or_reexec
-from spectui.sources.machine import cpu_dtype, fastest_dtype
+from spectui.sources.hardware import cpu_dtype, fastest_dtype
 
 STAGES = ("prompts", "own", "answers", "heldout", "train", "export", "evaluate", "report", "ship")
 OF_A_DRAFTER = ("train", "export", "evaluate")

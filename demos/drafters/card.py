@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from demos.drafters.manifest import evaluation, total
-from spectui.sources.machine import NUMBER_FORMATS
+from spectui.sources.hardware import NUMBER_FORMATS
 
 _TEXT = """\
 ---

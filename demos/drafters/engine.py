@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spectui.sources.machine import cpu_dtype
+from spectui.sources.hardware import cpu_dtype
 from spectui.sources.vllm import compat
 
 MAX_MODEL_LEN = 2048

@@ -12,7 +12,7 @@ from typing import Any
 from demos.drafters.engine import Batcher, Finished, batch_engine
 from demos.drafters.prompts import CATEGORIES, heldout_prompts
 from demos.drafters.walk import Acceptance
-from spectui.events import Prompt
+from spectui.protocol.events import Prompt
 from spectui.sources.vllm import compat
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.prompting import chat_ids

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from spectui.sources.machine import cpu_dtype, machine_name, software_versions
+from spectui.sources.hardware import cpu_dtype, machine_name, software_versions
 
 FILE = "manifest.json"
 

@@ -11,8 +11,8 @@ from typing import Any
 from demos.drafters.evaluate import by_category, measured_acceptance, per_category
 from demos.drafters.timing import Diary, Timing, time_lanes
 from demos.drafters.walk import Acceptance
-from spectui.events import Prompt
-from spectui.runtime.setup import engine_args
+from spectui.protocol.events import Prompt
+from spectui.setup.config import engine_args
 from spectui.sources.vllm.lane_spec import LaneSpec, parse_lane_spec
 
 K_RANGES = {"mtp": range(1, 5), "dflash": range(1, 8), "ngram": range(5, 6)}

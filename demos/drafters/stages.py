@@ -13,7 +13,7 @@ from typing import Any
 from demos.drafters import manifest
 from demos.drafters.prompts import heldout_prompts
 from demos.drafters.recipe import BAR_K, SEED, Size, Workplace
-from spectui.events import Prompt
+from spectui.protocol.events import Prompt
 
 Say = Callable[[str], None]
 ROUND_SEEDS = 100

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from demos.drafters.blocks import Shape
-from spectui.sources.machine import cpu_dtype
+from spectui.sources.hardware import cpu_dtype
 
 COMPUTE: torch.dtype = getattr(torch, cpu_dtype())
 """What matrices are multiplied in: the type in which this processor is fast."""

@@ -14,7 +14,7 @@ from typing import Any
 from demos.drafters.evaluate import MAX_TOKENS
 from spectui.bench.harness import Case, Measurement, Sample, Samples, interleave
 from spectui.bench.workload import Work, tapped_once
-from spectui.events import Event, Prompt, Step
+from spectui.protocol.events import Event, Prompt, Step
 from spectui.sources.vllm.compat import without_collections
 from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
 from spectui.sources.vllm.lane_spec import LaneSpec, lane_infos

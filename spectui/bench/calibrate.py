@@ -21,21 +21,21 @@ from typing import TYPE_CHECKING, Any
 from spectui import places
 from spectui.bench.children import Child, ChildFailedError
 from spectui.bench.harness import Case, Measurement, Sample, Spread, environment, interleave
-from spectui.bench.prompts import first_turn, kept_for_children
 from spectui.bench.report import calibration_lines
 from spectui.bench.workload import Work, race_once, tapped_once, untapped_once
-from spectui.cli import DONE, RunError, UsageError
 from spectui.core.disturbance import foreign
-from spectui.core.prompt_files import PromptError
+from spectui.core.prompts import PromptError
 from spectui.core.rates import percentile
+from spectui.errors import DONE, RunError, UsageError
+from spectui.protocol.mailbox import Mailbox
+from spectui.protocol.samples import TelemetrySample
 from spectui.runtime.output import as_json, visible
-from spectui.runtime.silence import say
+from spectui.runtime.quiet import say
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
-from spectui.samples import TelemetrySample
-from spectui.sources.mailbox import Mailbox
+from spectui.setup.prompt_sets import first_turn, kept_for_children
 
 if TYPE_CHECKING:
-    from spectui.bench.engines import Engines
+    from spectui.bench.session import Engines
     from spectui.sources.vllm.config import HostConfig
 
 PARTS = ("tap", "screen", "race", "telemetry")
@@ -58,8 +58,8 @@ def calibrate(options: argparse.Namespace) -> int:
         raise UsageError(f"--only {', '.join(sorted(unknown))} is no part, choose from {','.join(PARTS)}")
     gpu = has_nvidia_gpu()
     apply_or_reexec(gpu=gpu)
-    from spectui.bench.engines import engines
-    from spectui.runtime.setup import host_config
+    from spectui.bench.session import engines
+    from spectui.setup.config import host_config
 
     try:
         with kept_for_children(options.prompts) as options.prompts:
@@ -84,7 +84,7 @@ def calibrate(options: argparse.Namespace) -> int:
 
 def _screen(options: argparse.Namespace) -> dict[str, Any]:
     """(b) and (d): two processes, one with the screen, taking turns."""
-    from spectui.runtime.setup import lane_specs
+    from spectui.setup.config import lane_specs
 
     specs = lane_specs(options)
     arguments = [f"--max-tokens={TOKENS}", "--ignore-eos", *_passed_on(options)]

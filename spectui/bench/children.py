@@ -1,6 +1,6 @@
 """Child processes that race on a conductor's orders: the real program, on a pseudo-terminal or headless.
 
-See `spectui.runtime.measured` for their side.
+See `spectui.bench.conducted` for their side.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from spectui.bench.harness import Sample
 
-PROGRAM = (sys.executable, "-m", "spectui.runtime.measured")
+PROGRAM = (sys.executable, "-m", "spectui.bench.conducted")
 COLUMNS, LINES = 120, 36
 
 SILENCE_S = 900.0

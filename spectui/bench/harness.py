@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from spectui.sources.machine import cpu_dtype, machine_name, software_versions
+from spectui.sources.hardware import cpu_dtype, machine_name, software_versions
 
 ENGINE_VARIABLES = ("OMP_NUM_THREADS", "LD_PRELOAD", "VLLM_CPU_OMP_THREADS_BIND", "KMP_BLOCKTIME", "KMP_TPAUSE")
 

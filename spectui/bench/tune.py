@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 from spectui.bench.harness import environment
 from spectui.bench.report import tuning_lines
-from spectui.cli import DONE, FAILED, INTERRUPTED, RunError, UsageError
-from spectui.commands import MAX_K
-from spectui.events import KFigure, LaneInfo, Prompt, TuneTurn, TuneWhy
+from spectui.errors import DONE, FAILED, INTERRUPTED, RunError, UsageError
+from spectui.protocol.events import KFigure, LaneInfo, Prompt, TuneTurn, TuneWhy
+from spectui.protocol.limits import MAX_K
 from spectui.runtime.output import as_json, tell, visible
-from spectui.runtime.silence import say
+from spectui.runtime.quiet import say
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
 from spectui.sources.vllm.lane_spec import LaneSpec, lane_infos
 
 if TYPE_CHECKING:
-    from spectui.bench.engines import Engines
+    from spectui.bench.session import Engines
     from spectui.sources.vllm.config import HostConfig
     from spectui.sources.vllm.lane import Lane
     from spectui.sources.vllm.tuning import Tuning
@@ -150,7 +150,7 @@ def tuned_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
     Raises:
         UsageError: None of them drafts, or a K is beyond a lane's own.
     """
-    from spectui.runtime.setup import lane_specs
+    from spectui.setup.config import lane_specs
 
     specs = lane_specs(options)
     drafting = tuple(spec for spec in specs if spec.k_max)
@@ -171,8 +171,8 @@ def tuned_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
 
 def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool) -> Searches:
     """Search lane after lane: one that fails is left out, and Ctrl-C ends it with what is known."""
-    from spectui.bench.engines import engines
-    from spectui.runtime.setup import host_config
+    from spectui.bench.session import engines
+    from spectui.setup.config import host_config
 
     config = host_config(argparse.Namespace(**{**vars(options), "concurrency": 1}), gpu=gpu)
     searches = Searches()

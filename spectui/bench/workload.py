@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from spectui.bench.harness import Sample
 from spectui.core.disturbance import DOUBTFUL
-from spectui.events import Event, Prompt, Sampling, Step
+from spectui.protocol.events import Event, Prompt, Sampling, Step
 from spectui.sources.vllm.config import Chat
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.prompting import prompt_ids

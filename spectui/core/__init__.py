@@ -1,4 +1,4 @@
 """Pure numbers: acceptance, rates, losslessness, the reducer and the views it publishes.
 
-Imports the standard library, numpy and `spectui.events` only: no engine, no screen, no clock, no file.
+Imports the standard library, numpy and `spectui.protocol.events` only: no engine, no screen, no clock, no file.
 """

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from spectui.events import NOTHING, Totals
+from spectui.protocol.events import NOTHING, Totals
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spectui.core.staging import Phase
 from spectui.core.views import LaneView
-from spectui.events import Step
+from spectui.protocol.events import Step
 
 LOOK = "for one look at the model"
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
-from spectui.samples import GpuSample, TelemetrySample
+from spectui.protocol.samples import GpuSample, TelemetrySample
 
 RECENT_STEPS = 64
 """Engine steps, of all lanes together, that the share which is shown is taken over."""

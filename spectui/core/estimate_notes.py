@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spectui.events import KFigure
+from spectui.protocol.events import KFigure
 
 ALWAYS = 0.95
 """Share of the steps with a draft from which on nothing is said of it."""

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spectui.events import Step
+from spectui.protocol.events import Step
 
 HISTORY_STEPS = 2000
 """Steps that are kept of each request."""

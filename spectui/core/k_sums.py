@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from spectui.core.acceptance import AcceptanceCounter
 from spectui.core.cost import Drafts, Observed, StepTime
-from spectui.events import Step
+from spectui.protocol.events import Step
 
 
 @dataclass(slots=True)

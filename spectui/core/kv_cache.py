@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spectui.samples import CacheGroup, CacheLayers, LaneMemory
+from spectui.protocol.samples import CacheGroup, CacheLayers, LaneMemory
 
 
 def cache_traffic(memory: LaneMemory, contexts: Sequence[int], rows: int, *, drafter: bool) -> int | None:

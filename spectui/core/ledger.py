@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spectui.core.tokens import Token, step_tokens
-from spectui.events import CutReason, Own, Step
+from spectui.protocol.events import CutReason, Own, Step
 
 
 @dataclass(frozen=True, slots=True)

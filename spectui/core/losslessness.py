@@ -6,7 +6,7 @@ from array import array
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from spectui.events import FinishReason
+from spectui.protocol.events import FinishReason
 
 NEAR_TIE_MARGIN = 0.25
 """Largest top-2 margin, in nats, at which bf16 reduction order was seen to flip the target's choice."""

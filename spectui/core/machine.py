@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from spectui.core.kv_cache import cache_in_use
-from spectui.samples import GpuSample, LaneMemory, Missing, TelemetrySample, TelemetryStarted
+from spectui.protocol.samples import GpuSample, LaneMemory, Missing, TelemetrySample, TelemetryStarted
 
 PAST_SAMPLES = 600
 """Samples that are kept: two minutes at five a second."""

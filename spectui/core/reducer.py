@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from spectui import events as ev
-from spectui import playback, samples
 from spectui.core.history import PastStep
 from spectui.core.ledger import ledger_row
 from spectui.core.losslessness import Comparison, whole
 from spectui.core.machine import measured_bandwidth
 from spectui.core.state import LaneState, RequestState, RoundTotals, RunState
+from spectui.protocol import events as ev
+from spectui.protocol import playback, samples
 
 
 def reduce(state: RunState, event: ev.Event) -> None:

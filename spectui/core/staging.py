@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from spectui.core.tokens import Role, Token, step_tokens
-from spectui.events import Step
+from spectui.protocol.events import Step
 
 BEAT_S = 0.12
 HELD = 3

@@ -16,7 +16,7 @@ from spectui.core.rates import RateSeries, SlidingRate
 from spectui.core.step_costs import StepCosts
 from spectui.core.tokens import TokenLog
 from spectui.core.traffic import TrafficMeter
-from spectui.events import (
+from spectui.protocol.events import (
     NOTHING,
     FinishReason,
     Inspected,
@@ -30,8 +30,8 @@ from spectui.events import (
     TuneEnded,
     TuneTurn,
 )
-from spectui.playback import PlaybackMarks, Playhead
-from spectui.samples import LaneMemory
+from spectui.protocol.playback import PlaybackMarks, Playhead
+from spectui.protocol.samples import LaneMemory
 
 WINDOW_STEPS = 200
 """Steps in the sliding acceptance window."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from spectui.core.batch_cost import BatchCost, Pays, pays
 from spectui.core.cost import CostModel, Estimate
 from spectui.core.k_sums import KSums
-from spectui.events import KFigure, Step
+from spectui.protocol.events import KFigure, Step
 
 
 class StepCosts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
-from spectui.events import Step
+from spectui.protocol.events import Step
 
 
 class Role(IntEnum):

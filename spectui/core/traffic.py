@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from spectui.core.kv_cache import cache_traffic
 from spectui.core.rates import per_second
-from spectui.events import Step
-from spectui.samples import LaneMemory
+from spectui.protocol.events import Step
+from spectui.protocol.samples import LaneMemory
 
 RECENT_STEPS = 40
 """Engine steps that the recent rate is taken over: about a second on a laptop."""

@@ -14,7 +14,7 @@ from typing import Literal
 
 from spectui.core.disturbance import DOUBTFUL
 from spectui.core.paired import DROPPED, SHOWN, UNKNOWN, Arm, Estimate, Interval, PromptSet, Visit
-from spectui.events import KFigure, TuneTurn, TuneWhy
+from spectui.protocol.events import KFigure, TuneTurn, TuneWhy
 
 PLAIN = -1
 """Stands for AR, which is measured beside every K: what a speed-up is over."""

@@ -28,9 +28,19 @@ from spectui.core.state import LaneState, RequestState, RunState
 from spectui.core.step_costs import StepCosts
 from spectui.core.tokens import TokenLog
 from spectui.core.traffic import Traffic
-from spectui.events import FinishReason, Inspected, KSource, LaneInfo, LaneStage, Prompt, Sampling, TuneEnded, TuneTurn
-from spectui.playback import PlaybackMarks, Playhead
-from spectui.samples import TelemetrySample
+from spectui.protocol.events import (
+    FinishReason,
+    Inspected,
+    KSource,
+    LaneInfo,
+    LaneStage,
+    Prompt,
+    Sampling,
+    TuneEnded,
+    TuneTurn,
+)
+from spectui.protocol.playback import PlaybackMarks, Playhead
+from spectui.protocol.samples import TelemetrySample
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from collections import deque
 from pathlib import Path
 
 from spectui import places
+from spectui.errors import RunError
 
 KEPT_RUNS = 10
 
@@ -23,6 +24,7 @@ VLLM_STREAM = "ext://spectui.runtime.logs.stream"
 """This module's `stream` in the words of the standard library's logging configuration."""
 
 _VLLM_SETTINGS = ("VLLM_LOGGING_STREAM", "VLLM_LOGGING_CONFIG_PATH", "VLLM_CONFIGURE_LOGGING")
+_SEE_LOG = "; the log has the details"
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -32,14 +34,26 @@ def log_file() -> Path:
     It lies in the user's log folder, or where SPECTUI_LOG_DIR says; without a writable home, in the temporary folder.
 
     Raises:
-        OSError: SPECTUI_LOG_DIR cannot be written to.
+        RunError: SPECTUI_LOG_DIR, or the temporary folder, cannot be written to.
     """
     try:
-        return _new_file(places.log_folder())
-    except OSError:
-        if os.environ.get(places.LOG_VARIABLE):
-            raise
-        return _new_file(places.spare_log_folder())
+        try:
+            return _new_file(places.log_folder())
+        except OSError:
+            if os.environ.get(places.LOG_VARIABLE):
+                raise
+            return _new_file(places.spare_log_folder())
+    except OSError as error:
+        where, why = error.filename or "the temporary folder", error.strerror or error
+        raise RunError(
+            f"no log can be kept in {where} ({why}): set {places.LOG_VARIABLE} to a folder for it"
+        ) from error
+
+
+def without_log(sentence: str) -> str:
+    """A sentence without its end about the log, for where the log's name stands behind it."""
+    sentence = sentence.removesuffix(_SEE_LOG)
+    return sentence if sentence.endswith("...") else sentence.removesuffix(".")
 
 
 class LogStream:

@@ -41,7 +41,7 @@ def visible(text: str) -> str:
     """The text on one line, with everything that a terminal would obey, and not show, written as an escape.
 
     Whatever is printed goes through here, or through `as_json`; what is drawn on the screen goes through
-    `spectui.ui.cells` instead, which also knows cells.
+    `spectui.ui.paint.cells` instead, which also knows cells.
     """
     return _UNSEEN.sub(lambda found: _escaped(found[0]), text)
 

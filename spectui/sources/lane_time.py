@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from spectui.core.state import RunState
-from spectui.events import Event, Gap, RoundStarted, RunStarted, Step
+from spectui.protocol.events import Event, Gap, RoundStarted, RunStarted, Step
 
 
 class LaneClock:

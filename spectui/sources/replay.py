@@ -12,9 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sized
 
-from spectui import commands as cmd
-from spectui.core.jump import Jumped
-from spectui.events import (
+from spectui.protocol import commands as cmd
+from spectui.protocol.events import (
     Event,
     Inspected,
     Notice,
@@ -22,16 +21,18 @@ from spectui.events import (
     RoundFinished,
     Step,
 )
-from spectui.sources.base import Sink
-from spectui.sources.frame_slot import FrameSlot
+from spectui.protocol.frame_slot import FrameSlot
+from spectui.protocol.jump import Jumped
+from spectui.protocol.limits import MAX_SPEED, MIN_SPEED
+from spectui.protocol.source import Sink
 from spectui.sources.lane_time import LaneClock, Playing
-from spectui.sources.whereabouts import SAY_S, Whereabouts
+from spectui.sources.playback import SAY_S, Whereabouts
 from spectui.trace.index import Timeline
 from spectui.trace.reader import TraceError
 
 logger = logging.getLogger(__name__)
 
-SPEEDS = (cmd.MIN_SPEED, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, cmd.MAX_SPEED)
+SPEEDS = (MIN_SPEED, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, MAX_SPEED)
 ROUND_GAP_S = 1.5
 """Wall time for which the end of a round stays before the next one begins."""
 
@@ -289,7 +290,7 @@ class Replay:
             case cmd.ChangeSpeed(by):
                 self._change_speed(by)
             case cmd.SetSpeed(speed):
-                self._set_speed(min(max(speed, cmd.MIN_SPEED), cmd.MAX_SPEED))
+                self._set_speed(min(max(speed, MIN_SPEED), MAX_SPEED))
             case cmd.Inspect(lane, slot, index):
                 known = self._timeline.inspection(self._number, lane, slot, index)
                 self._sink.emit(known or Inspected(lane, slot, index, (), NOT_ASKED))

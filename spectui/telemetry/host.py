@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from spectui.samples import HostSample, Missing
-from spectui.sources.base import ENGINE_THREAD
+from spectui.protocol.samples import HostSample, Missing
+from spectui.protocol.source import ENGINE_THREAD
 from spectui.standstill import awake_ns
 
 SLOW_READS = 10

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from spectui.samples import GpuSample, Missing
+from spectui.protocol.samples import GpuSample, Missing
 from spectui.telemetry.device import UNREADABLE, Code, Device, said, text
 from spectui.telemetry.gpm import LEAST_APART_NS, Counters
 from spectui.telemetry.mig import slices

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from spectui.sources.machine import machine_name
+from spectui.sources.hardware import machine_name
 
 logger = logging.getLogger(__name__)
 

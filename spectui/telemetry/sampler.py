@@ -16,8 +16,8 @@ from typing import Protocol, TypeVar
 
 from spectui.core.disturbance import gpu_hindrance
 from spectui.core.machine import lanes_gpu
-from spectui.samples import GpuSample, HostSample, Missing, TelemetrySample, TelemetryStarted
-from spectui.sources.base import Sink
+from spectui.protocol.samples import GpuSample, HostSample, Missing, TelemetrySample, TelemetryStarted
+from spectui.protocol.source import Sink
 from spectui.sources.hindrance import GPU_HINDERED
 from spectui.standstill import awake_ns
 

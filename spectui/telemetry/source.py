@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from spectui.commands import Command
 from spectui.places import cache_folder
-from spectui.sources.base import Sink, Source
-from spectui.sources.frame_slot import FrameSlot
+from spectui.protocol.commands import Command
+from spectui.protocol.frame_slot import FrameSlot
+from spectui.protocol.source import Sink, Source
 from spectui.telemetry.sampler import Sampler, open_readers
 
 

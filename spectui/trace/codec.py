@@ -20,10 +20,10 @@ from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
-from spectui import events as ev
-from spectui import samples
-from spectui.commands import MAX_CONCURRENCY, MAX_K, MAX_LANES, MAX_TEMPERATURE
-from spectui.playback import Played
+from spectui.protocol import events as ev
+from spectui.protocol import samples
+from spectui.protocol.limits import MAX_CONCURRENCY, MAX_K, MAX_LANES, MAX_TEMPERATURE
+from spectui.protocol.playback import Played
 
 RECORDS: set[type] = set()
 """Everything of which events are made, themselves included: all of it frozen, so that it can be shared."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from spectui.core.history import HISTORY_STEPS, History, PastStep
 from spectui.core.tokens import Role, Token, TokenLog, step_tokens
-from spectui.events import Event, Step
+from spectui.protocol.events import Event, Step
 
 ReadAt = Callable[[Sequence[int]], list[Event]]
 """The events whose lines begin at those bytes."""

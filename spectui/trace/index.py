@@ -26,10 +26,19 @@ from itertools import pairwise
 
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
-from spectui.events import Event, Inspected, KChanged, RequestFinished, RequestStarted, RoundStarted, RunStarted, Step
+from spectui.protocol.events import (
+    Event,
+    Inspected,
+    KChanged,
+    RequestFinished,
+    RequestStarted,
+    RoundStarted,
+    RunStarted,
+    Step,
+)
 from spectui.trace.growing import FoldedHistory, RecalledHistory
+from spectui.trace.offsets import Marks, Rows
 from spectui.trace.reader import Place, Reading, Trace, TraceError
-from spectui.trace.rows import Marks, Rows
 from spectui.trace.snapshot import Snapshot, requests
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from spectui.events import SCHEMA_VERSION, Event, RunStarted
+from spectui.protocol.events import SCHEMA_VERSION, Event, RunStarted
 from spectui.trace.codec import Header, LineError, decode, decode_header
 
 KEPT_PROBLEMS = 20

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from spectui import __version__
-from spectui.events import SCHEMA_VERSION, Event, Gap, RunStarted, Step
-from spectui.playback import Played
+from spectui.protocol.events import SCHEMA_VERSION, Event, Gap, RunStarted, Step
+from spectui.protocol.playback import Played
 from spectui.trace.codec import Header, encode, encode_header
 
 FLUSH_S = 0.25

@@ -12,31 +12,31 @@ from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from spectui import commands as cmd
-from spectui import events as ev
-from spectui.core.jump import Emitted, Jumped
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
-from spectui.core.talk import Talk
 from spectui.core.views import LaneView, RunView, Viewer
 from spectui.places import config_folder
-from spectui.playback import Playhead
-from spectui.sources.base import Source
-from spectui.sources.mailbox import Mailbox
+from spectui.protocol import commands as cmd
+from spectui.protocol import events as ev
+from spectui.protocol.jump import Emitted, Jumped
+from spectui.protocol.mailbox import Mailbox
+from spectui.protocol.playback import Playhead
+from spectui.protocol.source import Source
 from spectui.ui.actions import ACTIONS, talk_bindings
-from spectui.ui.canvas import Canvas, paint
-from spectui.ui.frames import FrameFigures, FrameTimer, LoopScheduler, Scheduler
+from spectui.ui.controls import Choices, Controls
 from spectui.ui.keymap import FILE as KEYMAP_FILE
 from spectui.ui.keymap import Keymap, read_keymap, with_keys
 from spectui.ui.loading_times import LoadingTimes
-from spectui.ui.screens.controls import Choices, Controls
+from spectui.ui.paint.canvas import Canvas, paint
+from spectui.ui.paint.frames import FrameFigures, FrameTimer, LoopScheduler, Scheduler
 from spectui.ui.screens.live import LiveScreen
 from spectui.ui.screens.message import NOTICE_S
 from spectui.ui.screens.panes import Panes
-from spectui.ui.slow_motion import SlowMotion
 from spectui.ui.suspension import Suspension
-from spectui.ui.talking import Talking
-from spectui.ui.themed_app import ThemedApp
+from spectui.ui.talk.script import Talk
+from spectui.ui.talk.slow_motion import SlowMotion
+from spectui.ui.talk.talking import Talking
+from spectui.ui.theme.themed_app import ThemedApp
 
 THEMES_S = 1.0
 """Time between two looks at the theme files."""
@@ -365,7 +365,7 @@ class SpecTUIApp(ThemedApp):
         self.frames.poke(slow=True)
 
     def action_shot(self) -> None:
-        from spectui.ui.picture import save
+        from spectui.ui.paint.picture import save
 
         self._say(save(self))
 

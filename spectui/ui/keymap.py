@@ -13,7 +13,7 @@ from typing import Any
 
 from textual.keys import Keys, _character_to_key, format_key
 
-from spectui.choices import did_you_mean
+from spectui.errors import did_you_mean
 from spectui.ui.actions import Action
 
 FILE = "keys.toml"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spectui.events import StageName
+from spectui.protocol.events import StageName
 
 
 class LoadingTimes:

@@ -17,13 +17,13 @@ from rich.color import ColorSystem
 from textual.drivers.headless_driver import HeadlessDriver
 from textual.pilot import Pilot
 
-from spectui.sources.base import Source
+from spectui.protocol.source import Source
 from spectui.ui.app import SpecTUIApp
-from spectui.ui.frames import CHARTS_S, FrameFigures
 from spectui.ui.keymap import Keymap
-from spectui.ui.picture import rows, svg
+from spectui.ui.paint.frames import CHARTS_S, FrameFigures
+from spectui.ui.paint.picture import rows, svg
 from spectui.ui.screens.message import NOTICE_S
-from spectui.ui.themed_app import DEFAULT_THEME
+from spectui.ui.theme.themed_app import DEFAULT_THEME
 
 _MOST_TURNS = 50
 """A screen that changes more often than this without any news would change for ever."""

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from textual.driver import Driver
 
-from spectui import commands as cmd
 from spectui.core.views import RunView
-from spectui.sources.base import Source
+from spectui.protocol import commands as cmd
+from spectui.protocol.source import Source
 
 LOOK_S = 0.01
 PATIENCE_S = 1.0
@@ -34,7 +34,7 @@ class Suspension:
 
     def serve(self, driver: Driver | None) -> bool:
         """Work with the driver of a real terminal; with any other one nothing can be stopped. Says which it is."""
-        from spectui.ui.terminal_driver import TerminalDriver
+        from spectui.ui.paint.terminal_driver import TerminalDriver
 
         if isinstance(driver, TerminalDriver):
             self._driver = driver

@@ -5,7 +5,7 @@ from collections import Counter
 from demos.drafters.prompts import CATEGORIES, heldout_prompts, openings, training_prompts
 from demos.drafters.prompts.sections import read_passages, read_sections
 from demos.drafters.recipe import DEFAULT
-from spectui.bench.prompts import builtin
+from spectui.setup.prompt_sets import builtin
 
 
 def key(text: str) -> str:

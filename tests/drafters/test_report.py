@@ -16,7 +16,7 @@ from demos.drafters.report_text import report_text
 from demos.drafters.timing import Diary, Timing, case_name, first_difference
 from demos.drafters.walk import Acceptance
 from spectui.bench.harness import Measurement, Sample
-from spectui.sources.machine import NUMBER_FORMATS
+from spectui.sources.hardware import NUMBER_FORMATS
 
 LANES = ("ar", "mtp:k=1", "mtp:k=2", "dflash:k=3")
 SECONDS = {"ar": 3.0, "mtp:k=1": 2.0, "mtp:k=2": 2.5, "dflash:k=3": 1.5}

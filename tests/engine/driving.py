@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Any
 
-from spectui.events import NOTHING, Event, Preempted, RequestFinished, Sampling, Step
+from spectui.protocol.events import NOTHING, Event, Preempted, RequestFinished, Sampling, Step
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.prompting import chat_ids
 

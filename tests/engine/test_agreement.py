@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from spectui.bench.prompts import builtin
 from spectui.core.losslessness import NEAR_TIE_MARGIN, Comparison
-from spectui.events import Sampling
-from spectui.sources.machine import fastest_dtype
+from spectui.protocol.events import Sampling
+from spectui.setup.prompt_sets import builtin
+from spectui.sources.hardware import fastest_dtype
 from spectui.sources.vllm.prompting import chat_ids
 from tests.conftest import LaneMaker
 from tests.engine.driving import drive

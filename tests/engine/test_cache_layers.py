@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from spectui.core.kv_cache import cache_in_use, cache_traffic
-from spectui.samples import CacheGroup, CacheLayers
+from spectui.protocol.samples import CacheGroup, CacheLayers
 from spectui.sources.vllm import compat
 from spectui.sources.vllm.cache_layers import cache_groups, cache_layers
-from tests.making_machines import DENSE
+from tests.support.making_machines import DENSE
 
 pytestmark = pytest.mark.engine
 

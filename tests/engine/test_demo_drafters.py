@@ -15,9 +15,9 @@ from demos.drafters.export import export_dflash, export_mtp
 from demos.drafters.manifest import evaluation
 from demos.drafters.prompts import heldout_prompts
 from demos.drafters.recipe import BAR_K
-from spectui.events import Sampling
+from spectui.protocol.events import Sampling
 from spectui.sources.demo_model import demo_drafter
-from spectui.sources.machine import cpu_dtype
+from spectui.sources.hardware import cpu_dtype
 from spectui.sources.vllm.errors import explain
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from spectui.events import Sampling, Step
+from spectui.protocol.events import Sampling, Step
 from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
 from spectui.telemetry.host import Host
 from tests.conftest import LaneMaker
-from tests.hog import busy_core
+from tests.support.hog import busy_core
 
 TOKENS = 40
 QUIET_CORES = 0.1

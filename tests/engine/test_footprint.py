@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from spectui.core.traffic import step_bytes
-from spectui.samples import CacheGroup, CacheLayers, LaneMemory
+from spectui.protocol.samples import CacheGroup, CacheLayers, LaneMemory
 from spectui.sources.demo_model.drafters import demo_drafter
 from spectui.sources.vllm.footprint import lane_memory
 from tests.conftest import ENGINE_ARGS, LaneMaker

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from spectui.commands import Restart
-from spectui.events import LaneStage, Prompt, RoundFinished, Sampling
+from spectui.protocol.commands import Restart
+from spectui.protocol.events import LaneStage, Prompt, RoundFinished, Sampling
 from spectui.sources.vllm import compat
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.host import EngineHost
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.lane_spec import parse_lane_spec
 from tests.conftest import SMALL_ENGINE_ARGS
-from tests.loading_commands import all_followed
 from tests.session.program import START_S
-from tests.test_synthetic import Collector
+from tests.sources.test_synthetic import Collector
+from tests.support.loading_commands import all_followed
 
 PROMPTS = ("Count to five.", "Name a colour.", "What is a tree?")
 

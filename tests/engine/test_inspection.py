@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from spectui.bench.prompts import builtin
-from spectui.commands import MAX_CONCURRENCY
 from spectui.core.history import PastStep
-from spectui.events import Place, Sampling, Step
+from spectui.protocol.events import Place, Sampling, Step
+from spectui.protocol.limits import MAX_CONCURRENCY
+from spectui.setup.prompt_sets import builtin
 from spectui.sources.vllm.lane import LIKELIEST, Lane, ProbeRefusedError
 from spectui.sources.vllm.prompting import chat_ids
 from tests.conftest import LaneMaker

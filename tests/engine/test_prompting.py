@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from spectui.events import Margin, Message, Prompt, RequestStarted, RoundStarted, Sampling, Step
+from spectui.protocol.events import Margin, Message, Prompt, RequestStarted, RoundStarted, Sampling, Step
 from spectui.sources.vllm.config import Chat
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.prompting import CHAT_TEMPLATE_FILE, PromptRefusedError, chat_ids, prompt_ids

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from spectui.bench.prompts import builtin
-from spectui.events import Sampling
+from spectui.protocol.events import Sampling
+from spectui.setup.prompt_sets import builtin
 from tests.conftest import LaneMaker
 from tests.engine.driving import GREEDY, Outcome, check, drive, start, step
 

@@ -9,8 +9,8 @@ from itertools import count
 
 import pytest
 
-from spectui.bench.prompts import builtin
-from spectui.events import Sampling, TuneTurn
+from spectui.protocol.events import Sampling, TuneTurn
+from spectui.setup.prompt_sets import builtin
 from spectui.sources.vllm.prompting import Fitting, chat_ids
 from spectui.sources.vllm.tuning import Tuning
 from tests.conftest import LaneMaker

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pynvml
 import pytest
 
-from spectui.samples import GpuSample, Missing
+from spectui.protocol.samples import GpuSample, Missing
 from spectui.telemetry.device import Code
 from spectui.telemetry.nvml import Nvml, NvmlUnavailableError
 from tests.nvml.conftest import Clock

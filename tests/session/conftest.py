@@ -9,7 +9,7 @@ import pytest
 
 from tests.session import reading
 from tests.session.program import PROMPT_S, START_S, on_a_terminal
-from tests.terminal import PtySession
+from tests.support.terminal import PtySession
 
 
 class DemoProgram:

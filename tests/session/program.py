@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from spectui.sources.machine import DEMO_DTYPE
-from tests.terminal import PtySession
+from spectui.sources.hardware import DEMO_DTYPE
+from tests.support.terminal import PtySession
 
 SPECTUI = Path(sys.executable).with_name("spectui")
 ROOT = Path(__file__).parents[2]

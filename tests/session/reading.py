@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import time
 
-from spectui.cli import build_parser
-from spectui.runtime.setup import begun, engine_args, lane_specs, tuned_k
+from spectui.cli.main import build_parser
+from spectui.setup.config import begun, engine_args, lane_specs, tuned_k
 from spectui.sources.vllm.lane_spec import lane_infos
-from tests.terminal import PtySession
+from tests.support.terminal import PtySession
 
 TITLES = ("AR", "MTP", "DFlash")
 _OPTIONS = build_parser().parse_args(["run"])

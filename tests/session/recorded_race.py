@@ -12,15 +12,15 @@ import sys
 import threading
 from pathlib import Path
 
-from spectui import commands as cmd
-from spectui.cli import build_parser
-from spectui.core.jump import Emitted, Jumped
-from spectui.events import Event, KChanged, RoundFinished, Step
-from spectui.playback import Played
-from spectui.runtime.recording import Recorded, trace_name
-from spectui.runtime.setup import host_config
+from spectui.cli.main import build_parser
+from spectui.protocol import commands as cmd
+from spectui.protocol.events import Event, KChanged, RoundFinished, Step
+from spectui.protocol.jump import Emitted, Jumped
+from spectui.protocol.playback import Played
+from spectui.protocol.source import Source
 from spectui.runtime.threads import apply_or_reexec
-from spectui.sources.base import Source
+from spectui.setup.config import host_config
+from spectui.sources.recording import Recorded, trace_name
 from spectui.sources.vllm.host import EngineHost
 from spectui.telemetry.source import with_telemetry
 from spectui.trace.reader import Trace

@@ -29,7 +29,7 @@ from tests.session.reading import (
     restart,
     still,
 )
-from tests.terminal import CTRL_C, ENTER, ESCAPE, PtySession
+from tests.support.terminal import CTRL_C, ENTER, ESCAPE, PtySession
 
 SIZES = [(80, 24), (200, 50), (100, 30), (60, 15), (120, 36)]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from spectui.commands import SetPrompt
-from spectui.events import (
+from spectui.protocol.commands import SetPrompt
+from spectui.protocol.events import (
     Event,
     LaneStage,
     Notice,

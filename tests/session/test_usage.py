@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from spectui import cli, option_values
 from spectui.bench.tune import tuned_specs
-from spectui.runtime import run
-from spectui.runtime.setup import host_config
-from spectui.sources.vllm import accepted
+from spectui.cli import main as cli
+from spectui.cli import run
+from spectui.errors import UsageError
+from spectui.setup import values
+from spectui.setup.config import host_config
+from spectui.sources.vllm import vllm_options
 from spectui.sources.vllm.lane_spec import parse_lane_spec
 from tests.trace.making import file_of, made_run
 
@@ -48,7 +50,7 @@ from tests.trace.making import file_of, made_run
 )
 def test_wrong_usage_is_refused_before_anything_starts(words: str, expected: str) -> None:
     options = cli.build_parser().parse_args(["run", *words.split()])
-    with pytest.raises(cli.UsageError) as caught:
+    with pytest.raises(UsageError) as caught:
         host_config(options, gpu=False)
     assert re.fullmatch(expected, str(caught.value)), str(caught.value)
 
@@ -68,7 +70,7 @@ def test_wrong_usage_is_refused_before_anything_starts(words: str, expected: str
     ],
 )
 def test_what_cannot_be_tuned_is_refused(words: str, expected: str) -> None:
-    with pytest.raises(cli.UsageError) as caught:
+    with pytest.raises(UsageError) as caught:
         tuned_specs(cli.build_parser().parse_args(["tune", *words.split()]))
     assert re.fullmatch(expected, str(caught.value)), str(caught.value)
 
@@ -156,13 +158,13 @@ def test_engine_arguments_are_spelled_as_on_vllm_s_command_line(text: str, expec
 
 
 def test_the_arguments_with_units_are_vllm_s() -> None:
-    folder = accepted.engine_folder()
+    folder = vllm_options.engine_folder()
     if folder is None:
         pytest.skip("vLLM is not installed")
     source = (folder / "engine" / "arg_utils.py").read_text()
     found = re.search(r"human_readable_int_args = \{(.*?)\}", source, re.S)
     assert found is not None
-    assert {"max_model_len", *re.findall(r'"(\w+)"', found[1])} == option_values.COUNTED
+    assert {"max_model_len", *re.findall(r'"(\w+)"', found[1])} == values.COUNTED
 
 
 @pytest.mark.parametrize(

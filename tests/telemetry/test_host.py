@@ -16,8 +16,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from spectui.samples import HostSample
-from spectui.sources.base import ENGINE_THREAD
+from spectui.protocol.samples import HostSample
+from spectui.protocol.source import ENGINE_THREAD
 from spectui.telemetry.host import NO_SENSOR, SLOW_READS, Counters, Host, busy_ns, count
 
 MS = 1_000_000

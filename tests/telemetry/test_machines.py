@@ -11,14 +11,14 @@ import pynvml
 import pytest
 
 from spectui.core.views import RunView
-from spectui.events import Event
+from spectui.protocol.events import Event
 from spectui.telemetry.nvml import Nvml
 from spectui.telemetry.sampler import Readers, Sampler
-from spectui.ui.rows import plain, row_width
+from spectui.ui.paint.rows import plain, row_width
 from spectui.ui.widgets.machine_rows import machine_rows
 from spectui.ui.widgets.telemetry_strip import strip_rows
-from tests.making_machines import AR, HOST, MadeRace, demo_race
 from tests.nvml.stub import GB, NvmlStub
+from tests.support.making_machines import AR, HOST, MadeRace, demo_race
 from tests.telemetry.conftest import Clock
 
 FAILSAFE_S = 30.0

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from spectui import commands as cmd
-from spectui.events import Event
-from spectui.samples import GpuSample, HostSample, Missing, TelemetrySample, TelemetryStarted
-from spectui.sources.base import Sink
-from spectui.sources.frame_slot import FrameSlot
+from spectui.protocol import commands as cmd
+from spectui.protocol.events import Event
+from spectui.protocol.frame_slot import FrameSlot
+from spectui.protocol.samples import GpuSample, HostSample, Missing, TelemetrySample, TelemetryStarted
+from spectui.protocol.source import Sink
 from spectui.sources.hindrance import GPU_HINDERED
 from spectui.telemetry.nvml import Nvml
 from spectui.telemetry.peak import FILE

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from spectui import __version__
-from spectui import events as ev
 from spectui.core.history import History
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.core.tokens import TokenLog
-from spectui.sources.synthetic_race import SyntheticLane, SyntheticRace, demo_lanes
+from spectui.protocol import events as ev
+from spectui.sources.synthetic.race import SyntheticLane, SyntheticRace, demo_lanes
 from spectui.trace.codec import RECORDS, Header, encode, encode_header
 
 FAILSAFE_S = 30.0

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spectui import events as ev
-from spectui import samples
-from spectui.commands import MAX_CONCURRENCY, MAX_K, MAX_TEMPERATURE
-from spectui.playback import Played
+from spectui.protocol import events as ev
+from spectui.protocol import samples
+from spectui.protocol.limits import MAX_CONCURRENCY, MAX_K, MAX_TEMPERATURE
+from spectui.protocol.playback import Played
 from spectui.trace.codec import (
     KINDS,
     Header,

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from spectui import events as ev
 from spectui.core.history import HISTORY_STEPS
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.core.views import Viewer
+from spectui.protocol import events as ev
 from spectui.trace import index
 from spectui.trace.index import Timeline
 from spectui.trace.reader import Trace

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spectui.bench.trace_load import TraceLoad, main, table
+from tests.load.trace_load import TraceLoad, main, table
 
 
 @pytest.mark.slow

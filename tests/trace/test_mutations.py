@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from spectui.core.views import Viewer
-from spectui.events import Event
+from spectui.protocol.events import Event
 from spectui.trace.codec import decode
 from spectui.trace.index import Timeline
 from spectui.trace.reader import Trace, TraceError

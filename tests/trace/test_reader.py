@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spectui import events as ev
+from spectui.protocol import events as ev
 from spectui.trace import reader
 from spectui.trace.codec import encode
 from spectui.trace.reader import KEPT_PROBLEMS, Trace, TraceError

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from spectui import commands as cmd
-from spectui import events as ev
 from spectui.core.views import Viewer
-from spectui.sources.synthetic import Pace, SyntheticSource
-from spectui.sources.synthetic_race import SyntheticLane, demo_lanes
+from spectui.protocol import commands as cmd
+from spectui.protocol import events as ev
+from spectui.sources.synthetic.race import SyntheticLane, demo_lanes
+from spectui.sources.synthetic.source import Pace, SyntheticSource
 from spectui.trace.index import Timeline
 from spectui.trace.reader import Trace
 from spectui.trace.writer import Recorder

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from spectui import __version__
-from spectui import events as ev
-from spectui.playback import PlaybackMarks, Playhead, Recording
+from spectui.protocol import events as ev
+from spectui.protocol.playback import PlaybackMarks, Playhead, Recording
 from spectui.trace import writer
 from spectui.trace.reader import Trace
 from spectui.trace.writer import FLUSH_S, Recorder

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from demos.drafters.prompts.sections import Sections, read_passages, read_sections
-from spectui.events import Prompt
+from spectui.protocol.events import Prompt
 
 CATEGORIES = (
     "coding",

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from spectui.samples import CacheGroup, CacheLayers
+from spectui.protocol.samples import CacheGroup, CacheLayers
 
 _ATTENTION = frozenset({"FullAttentionSpec", "MLAAttentionSpec"})
 _SLIDING = frozenset({"SlidingWindowSpec", "SlidingWindowMLASpec"})

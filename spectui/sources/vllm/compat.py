@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from spectui.events import Sampling
+from spectui.protocol.events import Sampling
 from spectui.standstill import awake_ns
 
 logger = logging.getLogger(__name__)

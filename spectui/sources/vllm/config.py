@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spectui.core.serve_line import serve_line
-from spectui.events import Prompt, Sampling, TuneEnded
+from spectui.protocol.events import Prompt, Sampling, TuneEnded
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.target import Report
 

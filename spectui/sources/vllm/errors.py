@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from spectui.choices import did_you_mean
+from spectui.errors import did_you_mean
 from spectui.places import expanded
 from spectui.sources.demo_model import DemoModelError
-from spectui.sources.vllm import accepted
+from spectui.sources.vllm import vllm_options
 from spectui.sources.vllm.checkpoint_files import damaged_weights
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.target import TargetError
@@ -169,11 +169,13 @@ def _damaged(failure: _Failure) -> str | None:
 
 def _argument(failure: _Failure) -> str | None:
     if match := re.search(r"EngineArgs\.__init__\(\) got an unexpected keyword argument '(\w+)'", failure.text):
-        return f"vLLM has no engine argument '{match[1]}'{did_you_mean(match[1], accepted.engine_arguments())}"
+        return f"vLLM has no engine argument '{match[1]}'{did_you_mean(match[1], vllm_options.engine_arguments())}"
     for wrong in failure.rejected:
         name = str(next(iter(wrong.get("loc", ())), ""))
         if wrong["type"] == "unexpected_keyword_argument":
-            return f"vLLM's {failure.spec.title} has no option '{name}'{did_you_mean(name, accepted.draft_options())}"
+            return (
+                f"vLLM's {failure.spec.title} has no option '{name}'{did_you_mean(name, vllm_options.draft_options())}"
+            )
         if wrong["type"] != "value_error" and name:
             reason = str(wrong["msg"])
             return f"{name}={wrong.get('input')!r} is not possible: {reason[:1].lower()}{reason[1:]}"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from spectui.samples import LaneMemory
+from spectui.protocol.samples import LaneMemory
 from spectui.sources.vllm import compat
 from spectui.sources.vllm.cache_layers import cache_groups, cache_layers
 

@@ -11,12 +11,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from spectui import commands as cmd
-from spectui.core.prompt_files import PromptError
-from spectui.events import Event, Inspected, KChanged, Notice, Paused, Place, RunStarted, TuneWhy
-from spectui.sources.base import ENGINE_THREAD, Sink
-from spectui.sources.frame_slot import FrameSlot
-from spectui.sources.machine import machine_name, software_versions
+from spectui.core.prompts import PromptError
+from spectui.protocol import commands as cmd
+from spectui.protocol.events import Event, Inspected, KChanged, Notice, Paused, Place, RunStarted, TuneWhy
+from spectui.protocol.frame_slot import FrameSlot
+from spectui.protocol.limits import MAX_CONCURRENCY, MAX_TEMPERATURE
+from spectui.protocol.source import ENGINE_THREAD, Sink
+from spectui.sources.hardware import machine_name, software_versions
 from spectui.sources.vllm import compat
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import first_line
@@ -378,15 +379,15 @@ class EngineHost:
         self._emit(Inspected(asked.lane, asked.slot, asked.index, places, why))
 
     def _set_concurrency(self, requests: int) -> None:
-        if not 1 <= requests <= cmd.MAX_CONCURRENCY:
-            self._refuse(f"requests in flight go from 1 to {cmd.MAX_CONCURRENCY}")
+        if not 1 <= requests <= MAX_CONCURRENCY:
+            self._refuse(f"requests in flight go from 1 to {MAX_CONCURRENCY}")
             return
         self._concurrency = requests
         self._restart()
 
     def _set_temperature(self, temperature: float) -> None:
-        if not 0 <= temperature <= cmd.MAX_TEMPERATURE:
-            self._refuse(f"temperatures go from 0 to {cmd.MAX_TEMPERATURE:g}")
+        if not 0 <= temperature <= MAX_TEMPERATURE:
+            self._refuse(f"temperatures go from 0 to {MAX_TEMPERATURE:g}")
             return
         self._sampling = replace(self._sampling, temperature=temperature)
         self._restart()

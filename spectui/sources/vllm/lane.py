@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from spectui.events import (
+from spectui.protocol.events import (
     NOTHING,
     CutReason,
     Event,
@@ -23,7 +23,7 @@ from spectui.events import (
     Sampling,
     Step,
 )
-from spectui.samples import LaneMemory
+from spectui.protocol.samples import LaneMemory
 from spectui.sources.hindrance import GPU_HINDERED
 from spectui.sources.vllm import compat
 from spectui.sources.vllm.footprint import lane_memory

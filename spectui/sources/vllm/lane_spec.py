@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spectui.choices import did_you_mean
-from spectui.commands import MAX_K
-from spectui.events import KSource, LaneInfo
+from spectui.errors import did_you_mean
 from spectui.places import expanded
+from spectui.protocol.events import KSource, LaneInfo
+from spectui.protocol.limits import MAX_K
 from spectui.sources.demo_model import drafters
-from spectui.sources.vllm import accepted
+from spectui.sources.vllm import vllm_options
 from spectui.sources.vllm.checkpoint_files import separate_head_layers
 
 TITLES = {
@@ -147,7 +147,7 @@ def _check_names(text: str, method: str, options: Mapping[str, Any]) -> None:
     """Refuse an option that vLLM does not have, as far as that can be known without importing it."""
     short = {**_SHORT_KEYS, **(_NGRAM_KEYS if method == "ngram" else {})}
     unusual = options.keys() - {"model", *short.values()}
-    known = accepted.draft_options() if unusual else frozenset()
+    known = vllm_options.draft_options() if unusual else frozenset()
     for name in sorted(unusual):
         if known and name not in known:
             guess = did_you_mean(name, ["model", START, *short, *sorted(known)])

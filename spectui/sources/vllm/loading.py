@@ -6,7 +6,7 @@ import importlib
 import logging
 from collections.abc import Callable, Iterator
 
-from spectui.events import Event, LaneInfo, LaneStage, StageName
+from spectui.protocol.events import Event, LaneInfo, LaneStage, StageName
 from spectui.sources.vllm import compat
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import explain, explain_import, explain_target

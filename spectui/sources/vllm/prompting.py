@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from spectui.choices import did_you_mean
-from spectui.events import Message, Prompt
+from spectui.errors import did_you_mean
+from spectui.protocol.events import Message, Prompt
 from spectui.sources.vllm.config import Chat
 from spectui.sources.vllm.errors import first_line
 from spectui.sources.vllm.foreign import panics_as_errors

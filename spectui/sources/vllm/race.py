@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from spectui.core.losslessness import Comparison
-from spectui.events import (
+from spectui.protocol.events import (
     Event,
     LaneStage,
     Margin,

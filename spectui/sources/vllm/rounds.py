@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from spectui.core.prompt_files import prompt_of, with_system
-from spectui.events import Prompt
+from spectui.core.prompts import prompt_of, with_system
+from spectui.protocol.events import Prompt
 
 
 class PromptDeck:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from spectui.core.disturbance import DOUBTFUL
 from spectui.core.tuner import Generation
-from spectui.events import RequestFinished, Sampling, Step
+from spectui.protocol.events import RequestFinished, Sampling, Step
 from spectui.sources.vllm.lane import Lane
 
 Numbered = tuple[int, Sequence[int]]

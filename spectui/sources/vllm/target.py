@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from spectui.events import StageName
 from spectui.places import expanded
+from spectui.protocol.events import StageName
 
 Report = Callable[[StageName, str, int | None, int | None], None]
 

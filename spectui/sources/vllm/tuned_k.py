@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from spectui.commands import MAX_K
-from spectui.events import TuneEnded, TuneWhy
+from spectui.protocol.events import TuneEnded, TuneWhy
+from spectui.protocol.limits import MAX_K
 from spectui.sources.demo_model.cache import cache_root
 from spectui.sources.demo_model.drafters import uses_demo_drafter
 from spectui.sources.vllm.lane_spec import LaneSpec

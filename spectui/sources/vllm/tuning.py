@@ -10,7 +10,7 @@ from spectui.core.cost import CostModel, Drafts, Estimate, Observed, held_out
 from spectui.core.k_sums import KSums
 from spectui.core.paired import UNKNOWN, PromptSet
 from spectui.core.tuner import PLAIN, Search
-from spectui.events import KFigure, Sampling, TuneEnded, TuneTurn, TuneWhy
+from spectui.protocol.events import KFigure, Sampling, TuneEnded, TuneTurn, TuneWhy
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.prompting import Fitting
 from spectui.sources.vllm.steady import Numbered, Piece

@@ -2,8 +2,8 @@
 
 Linux counts for every thread how long it stood ready to run and did not run (``run_delay`` in ``kernel/sched/stats.h``,
 the second number of ``/proc/<pid>/task/<tid>/schedstat``). An engine's threads meet at the end of every operation, so
-that each wait of one holds all of them up: their waits add. Where the kernel does not count, the engine thread alone tells: it was
-interrupted (``ru_nivcsw`` of getrusage), and its processor time falls behind the wall's.
+that each wait of one holds all of them up: their waits add. Where the kernel does not count, the engine thread alone
+tells: it was interrupted (``ru_nivcsw`` of getrusage), and its processor time falls behind the wall's.
 """
 
 from __future__ import annotations

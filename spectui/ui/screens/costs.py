@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from spectui.core.views import RunView
-from spectui.ui.canvas import paint
-from spectui.ui.rows import Row
+from spectui.ui.paint.canvas import paint
+from spectui.ui.paint.rows import Row
 from spectui.ui.screens.scrolling import Reader, ReaderScreen
 from spectui.ui.widgets.cost_rows import cost_rows
 

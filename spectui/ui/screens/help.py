@@ -9,10 +9,10 @@ from textual.binding import Binding, BindingType
 
 from spectui.core.tokens import Role
 from spectui.ui.actions import ACTIONS, Action, groups
-from spectui.ui.palette import ROLE_STYLES
-from spectui.ui.rows import Row
+from spectui.ui.paint.rows import Row
+from spectui.ui.paint.wrapping import wrap
 from spectui.ui.screens.scrolling import Reader, ReaderScreen, heading
-from spectui.ui.widgets.wrapping import wrap
+from spectui.ui.theme.palette import ROLE_STYLES
 
 ROLES: tuple[tuple[Role, str, str], ...] = (
     (Role.PLAIN, "plain", "the target's own token of a step without a draft"),

@@ -8,16 +8,16 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from spectui import commands as cmd
 from spectui.core.history import PastStep
 from spectui.core.views import LaneView, RunView
-from spectui.events import Inspected
-from spectui.ui.canvas import paint
-from spectui.ui.cells import safe
-from spectui.ui.palette import lane_style
-from spectui.ui.rows import EMPTY, Row
+from spectui.protocol import commands as cmd
+from spectui.protocol.events import Inspected
+from spectui.ui.paint.canvas import paint
+from spectui.ui.paint.cells import safe
+from spectui.ui.paint.rows import EMPTY, Row
 from spectui.ui.screens.lines import hints
 from spectui.ui.screens.scrolling import Reader, ReaderScreen
+from spectui.ui.theme.palette import lane_style
 from spectui.ui.widgets.inspect_rows import inspect_rows
 
 KEYS = hints(

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from textual import events
 
 from spectui.ui.actions import ACTIONS, Action
-from spectui.ui.canvas import Canvas
-from spectui.ui.cells import clip, safe
-from spectui.ui.rows import Row, Span, row_width
+from spectui.ui.paint.canvas import Canvas
+from spectui.ui.paint.cells import clip, safe
+from spectui.ui.paint.rows import Row, Span, row_width
 
 GAP = "   "
 ROOMY = 100

@@ -10,19 +10,19 @@ from textual.widget import Widget
 
 from spectui.core.views import RunView
 from spectui.ui.actions import ACTIONS, Action
-from spectui.ui.canvas import paint
-from spectui.ui.rows import EMPTY, Row
+from spectui.ui.controls import LIVE_ONLY, REPLAY_ONLY, Controls
+from spectui.ui.paint.canvas import paint
+from spectui.ui.paint.rows import EMPTY, Row
 from spectui.ui.screens.arrangement import SIDE_CELLS, arrange_above
-from spectui.ui.screens.below import Below
+from spectui.ui.screens.bottom_lines import Below
 from spectui.ui.screens.charts import Charts
-from spectui.ui.screens.controls import LIVE_ONLY, REPLAY_ONLY, Controls
 from spectui.ui.screens.lines import KeysLine, MessageLine, asking_hints, hints
 from spectui.ui.screens.message import message
 from spectui.ui.screens.pane import LanePane
 from spectui.ui.screens.panes import Panes
+from spectui.ui.screens.presenter_strip import LaneStrip
 from spectui.ui.screens.race_keys import RaceKeys
-from spectui.ui.screens.strip import LaneStrip
-from spectui.ui.widgets.caption_line import CaptionLine
+from spectui.ui.talk.caption_line import CaptionLine
 from spectui.ui.widgets.status import StatusLine, TooSmall
 from spectui.ui.widgets.stream_layout import Rejected
 from spectui.ui.widgets.timeline_bar import TimelineBar

@@ -9,11 +9,11 @@ from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 
 from spectui.core.views import RunView
-from spectui.ui.canvas import paint
-from spectui.ui.cells import safe
-from spectui.ui.rows import Row
+from spectui.ui.paint.canvas import paint
+from spectui.ui.paint.cells import safe
+from spectui.ui.paint.rows import Row
+from spectui.ui.paint.wrapping import wrap
 from spectui.ui.screens.scrolling import Reader, ReaderScreen
-from spectui.ui.widgets.wrapping import wrap
 
 if TYPE_CHECKING:
     from spectui.ui.app import LogTail

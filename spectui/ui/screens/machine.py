@@ -7,8 +7,8 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from spectui.core.views import RunView
-from spectui.ui.canvas import paint
-from spectui.ui.rows import Row
+from spectui.ui.paint.canvas import paint
+from spectui.ui.paint.rows import Row
 from spectui.ui.screens.scrolling import Reader, ReaderScreen
 from spectui.ui.widgets.machine_rows import machine_rows
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spectui.core.views import LaneView, RunView
-from spectui.ui.rows import Row
+from spectui.ui.paint.rows import Row
 
 NOTICE_S = 6.0
 """Seconds that a notice stays."""

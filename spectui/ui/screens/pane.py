@@ -13,9 +13,9 @@ from textual.widget import Widget
 from spectui.core.tokens import Token
 from spectui.core.views import LaneView
 from spectui.ui.screens.arrangement import Arrangement
+from spectui.ui.widgets.lane_sentence import Sentence
 from spectui.ui.widgets.ledger import Ledger
 from spectui.ui.widgets.pane_head import PaneHead, PaneState, lane_message
-from spectui.ui.widgets.sentence import Sentence
 from spectui.ui.widgets.token_stream import TokenStream
 
 

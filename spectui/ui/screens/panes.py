@@ -9,10 +9,10 @@ from textual.widget import Widget
 
 from spectui.core.captions import lane_sentence, staged_sentence
 from spectui.core.views import LaneView, RunView
+from spectui.ui.controls import Choices
 from spectui.ui.screens.arrangement import Arrangement, visible
-from spectui.ui.screens.controls import Choices
 from spectui.ui.screens.pane import NO_STAGE, LanePane, PaneStage
-from spectui.ui.slow_motion import SlowMotion
+from spectui.ui.talk.slow_motion import SlowMotion
 from spectui.ui.widgets.pane_head import PaneState
 
 

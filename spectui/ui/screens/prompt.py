@@ -12,7 +12,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-from spectui.ui.cells import NEWLINE_SIGN, REPLACEMENT
+from spectui.ui.paint.cells import NEWLINE_SIGN, REPLACEMENT
 
 TAB_SIGN = "⇥"
 _SIGNS = {

@@ -10,14 +10,14 @@ from textual.screen import Screen
 
 from spectui.core.views import RunView
 from spectui.ui.actions import Action, bindings
-from spectui.ui.screens.controls import NEXT_REJECTED, Controls
+from spectui.ui.controls import NEXT_REJECTED, Controls
 from spectui.ui.screens.lines import MessageLine
 from spectui.ui.screens.panes import Panes
 
 if TYPE_CHECKING:
     from spectui.ui.app import SpecTUIApp
     from spectui.ui.screens.prompt import PromptLine
-    from spectui.ui.widgets.theme_list import ThemeList
+    from spectui.ui.theme.theme_list import ThemeList
 
 
 class RaceKeys(Screen[None]):
@@ -134,7 +134,7 @@ class RaceKeys(Screen[None]):
             self._panes.scroll(where)
 
     async def action_theme(self) -> None:
-        from spectui.ui.widgets.theme_list import ThemeList
+        from spectui.ui.theme.theme_list import ThemeList
 
         if self._theme_list is None:
             self._theme_list = ThemeList(self._app.themes, self._app.show_theme, self._app.redraw_all)

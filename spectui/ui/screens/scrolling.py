@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from spectui.core.views import RunView
-from spectui.ui.canvas import Canvas
-from spectui.ui.rows import Row, spread
+from spectui.ui.paint.canvas import Canvas
+from spectui.ui.paint.rows import Row, spread
 from spectui.ui.screens.lines import MessageLine, hints
 
 WHEEL_LINES = 3

@@ -9,12 +9,12 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from spectui.core.views import RunView
-from spectui.events import TuneEnded, TuneTurn
-from spectui.ui.canvas import paint
-from spectui.ui.palette import lane_style
-from spectui.ui.rows import EMPTY, Row
+from spectui.protocol.events import TuneEnded, TuneTurn
+from spectui.ui.paint.canvas import paint
+from spectui.ui.paint.rows import EMPTY, Row
 from spectui.ui.screens.lines import hints
 from spectui.ui.screens.scrolling import Reader, ReaderScreen
+from spectui.ui.theme.palette import lane_style
 from spectui.ui.widgets.tune_rows import tune_rows
 
 

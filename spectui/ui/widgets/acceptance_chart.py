@@ -7,11 +7,11 @@ from typing import Any
 
 from spectui.core.acceptance import Acceptance
 from spectui.core.views import LaneView
-from spectui.ui.canvas import Canvas
-from spectui.ui.cells import safe
-from spectui.ui.palette import lane_style
-from spectui.ui.rows import EMPTY, Row, row_width, spread
-from spectui.ui.widgets.bars import Bar, bar_rows, share_text
+from spectui.ui.paint.bars import Bar, bar_rows, share_text
+from spectui.ui.paint.canvas import Canvas
+from spectui.ui.paint.cells import safe
+from spectui.ui.paint.rows import EMPTY, Row, row_width, spread
+from spectui.ui.theme.palette import lane_style
 from spectui.ui.widgets.pane_head import drafting_text
 
 PARTIAL = "partial"

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from spectui.core.step_costs import pays_at
 from spectui.core.views import LaneView
-from spectui.ui.cells import safe
-from spectui.ui.palette import lane_style
-from spectui.ui.rows import EMPTY, Row
+from spectui.ui.paint.cells import safe
+from spectui.ui.paint.rows import EMPTY, Row
+from spectui.ui.paint.wrapping import wrap
+from spectui.ui.theme.palette import lane_style
 from spectui.ui.widgets.time_bars import time_rows
 from spectui.ui.widgets.tune_rows import note_rows, step_times, throughput_rows
-from spectui.ui.widgets.wrapping import wrap
 
 MISSING = "partial: steps were lost"
 """Stands over figures of the steps that were seen."""

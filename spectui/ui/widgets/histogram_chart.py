@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from spectui.core.views import LaneView
-from spectui.ui.canvas import Canvas
-from spectui.ui.palette import lane_style
-from spectui.ui.rows import Row
+from spectui.ui.paint.bars import Bar, bar_rows
+from spectui.ui.paint.canvas import Canvas
+from spectui.ui.paint.rows import Row
+from spectui.ui.theme.palette import lane_style
 from spectui.ui.widgets.acceptance_chart import chart_heading
-from spectui.ui.widgets.bars import Bar, bar_rows
 from spectui.ui.widgets.pane_head import drafting_text
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spectui.ui.rows import Row, cells_filled
+from spectui.ui.paint.rows import Row, cells_filled
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _EIGHTHS = 8

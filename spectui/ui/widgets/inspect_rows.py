@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from spectui.core.history import PastStep
 from spectui.core.tokens import Role, Token
-from spectui.events import Inspected, Likely, Place, Step
-from spectui.ui.cells import NEWLINE_SIGN, clip, safe
-from spectui.ui.palette import ROLE_STYLES
-from spectui.ui.rows import EMPTY, Row, Span, fit, row_width
+from spectui.protocol.events import Inspected, Likely, Place, Step
+from spectui.ui.paint.cells import NEWLINE_SIGN, clip, safe
+from spectui.ui.paint.rows import EMPTY, Row, Span, fit, row_width
+from spectui.ui.paint.wrapping import wrap
+from spectui.ui.theme.palette import ROLE_STYLES
 from spectui.ui.widgets.time_bars import StepTimes, time_rows
-from spectui.ui.widgets.wrapping import wrap
 
 _DASH = "—"
 _SPACE = "␣"

@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 from spectui.core.ledger import LedgerRow
 from spectui.core.tokens import Role
 from spectui.core.views import LaneView
-from spectui.ui.cells import safe
-from spectui.ui.palette import ROLE_STYLES
-from spectui.ui.rows import Row, Span
-from spectui.ui.widgets.shifting import ShiftingCanvas
+from spectui.ui.paint.cells import safe
+from spectui.ui.paint.rows import Row, Span
+from spectui.ui.paint.shifting_canvas import ShiftingCanvas
+from spectui.ui.theme.palette import ROLE_STYLES
 from spectui.ui.widgets.stream_layout import BONUS_SIGN, BRACKETS
 
 WIDE = 52

@@ -9,16 +9,16 @@ from rich.cells import cell_len
 
 from spectui.core.machine import Holding, MachineView, MemoryView
 from spectui.core.views import LaneView, RunView
-from spectui.samples import GpuSample, HostSample, Missing
-from spectui.ui.cells import clip, safe
-from spectui.ui.palette import lane_style
-from spectui.ui.rows import EMPTY, Row, row_width
-from spectui.ui.units import number_text, of_text, percent_text, rate_text, size_text
-from spectui.ui.widgets.bars import Bar, bar_rows
+from spectui.figures import number_text, of_text, percent_text, rate_text, size_text
+from spectui.protocol.samples import GpuSample, HostSample, Missing
+from spectui.ui.paint.bars import Bar, bar_rows
+from spectui.ui.paint.cells import clip, safe
+from spectui.ui.paint.rows import EMPTY, Row, row_width
+from spectui.ui.paint.wrapping import wrap
+from spectui.ui.theme.palette import lane_style
 from spectui.ui.widgets.cost_rows import MISSING
 from spectui.ui.widgets.history_rows import history_rows
 from spectui.ui.widgets.telemetry_strip import bandwidth_row
-from spectui.ui.widgets.wrapping import wrap
 
 CHART_ROWS = 6
 _CELLS = 110

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from spectui.core.views import LaneView
-from spectui.ui.canvas import Canvas
-from spectui.ui.cells import safe
-from spectui.ui.palette import lane_style
-from spectui.ui.rows import EMPTY, Row, Span, cells_filled, row_width, spread
-from spectui.ui.widgets.bars import share_text
-from spectui.ui.widgets.digits import DIGIT_ROWS, block_digits, figure
-from spectui.ui.widgets.wrapping import shortened
+from spectui.ui.paint.bars import share_text
+from spectui.ui.paint.canvas import Canvas
+from spectui.ui.paint.cells import safe
+from spectui.ui.paint.digits import DIGIT_ROWS, block_digits, figure
+from spectui.ui.paint.rows import EMPTY, Row, Span, cells_filled, row_width, spread
+from spectui.ui.paint.wrapping import shortened
+from spectui.ui.theme.palette import lane_style
 
 COMPACT_ROWS = 4
 """Title, figures, one line about the text, rule."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from spectui.core.views import RunView
-from spectui.ui.canvas import Canvas
-from spectui.ui.cells import clip, safe
-from spectui.ui.rows import EMPTY, Row, Span, row_width, spread
+from spectui.ui.paint.canvas import Canvas
+from spectui.ui.paint.cells import clip, safe
+from spectui.ui.paint.rows import EMPTY, Row, Span, row_width, spread
 
 MIN_WIDTH, MIN_HEIGHT = 40, 10
 

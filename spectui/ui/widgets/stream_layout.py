@@ -11,9 +11,9 @@ from collections.abc import Iterator, Set
 from typing import Literal, TypeAlias
 
 from spectui.core.tokens import Role, TokenLog
-from spectui.ui.cells import NEWLINE_SIGN, clusters, mark_room, starts_with_mark, stream_safe
-from spectui.ui.palette import REJECTED_COUNT, ROLE_STYLES
-from spectui.ui.rows import Row, Span, fit, row_width
+from spectui.ui.paint.cells import NEWLINE_SIGN, clusters, mark_room, starts_with_mark, stream_safe
+from spectui.ui.paint.rows import Row, Span, fit, row_width
+from spectui.ui.theme.palette import REJECTED_COUNT, ROLE_STYLES
 
 BRACKETS: dict[Role, tuple[str, str]] = {
     Role.REJECTED: ("[", "]"),

@@ -6,11 +6,11 @@ from typing import Any
 
 from spectui.core.machine import CACHE, DRAFTER, WEIGHTS, MachineView, MemoryView
 from spectui.core.views import RunView
-from spectui.samples import GpuSample
-from spectui.ui.canvas import Canvas
-from spectui.ui.cells import clip, safe
-from spectui.ui.rows import Row, row_width
-from spectui.ui.units import number_text, of_text, percent_text, rate_text, size_text
+from spectui.figures import number_text, of_text, percent_text, rate_text, size_text
+from spectui.protocol.samples import GpuSample
+from spectui.ui.paint.canvas import Canvas
+from spectui.ui.paint.cells import clip, safe
+from spectui.ui.paint.rows import Row, row_width
 
 GAP = "   "
 

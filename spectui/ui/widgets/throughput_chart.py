@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from spectui.core.views import LaneView
-from spectui.ui.canvas import Canvas
-from spectui.ui.cells import safe
-from spectui.ui.palette import LANE_COLOURS, lane_style
-from spectui.ui.rows import EMPTY, Row, Span, fit, row_width
-from spectui.ui.widgets.digits import figure
+from spectui.ui.paint.canvas import Canvas
+from spectui.ui.paint.cells import safe
+from spectui.ui.paint.digits import figure
+from spectui.ui.paint.rows import EMPTY, Row, Span, fit, row_width
+from spectui.ui.theme.palette import LANE_COLOURS, lane_style
 
 STRETCH_S = 0.5
 """Seconds of lane time that a point is the mean of at least: a step's burst is not a change of speed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spectui.ui.rows import Row, cells_filled, fit, row_width
+from spectui.ui.paint.rows import Row, cells_filled, fit, row_width
 
 PARTS = (("draft", "accent", "▓"), ("verify", "text", "█"), ("rest", "muted", "░"))
 _TEXT_CELLS = 38

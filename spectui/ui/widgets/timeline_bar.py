@@ -8,9 +8,9 @@ from textual import events
 from textual.message import Message
 
 from spectui.core.views import RunView
-from spectui.playback import PlaybackMarks, Playhead
-from spectui.ui.canvas import Canvas
-from spectui.ui.rows import Row, Span, row_width
+from spectui.protocol.playback import PlaybackMarks, Playhead
+from spectui.ui.paint.canvas import Canvas
+from spectui.ui.paint.rows import Row, Span, row_width
 
 PLAYED, AHEAD, HEAD = "━", "─", "●"
 REFUSED_PLAYED, REFUSED_AHEAD = "╍", "╌"

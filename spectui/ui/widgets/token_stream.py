@@ -9,11 +9,11 @@ from textual import events
 
 from spectui.core.tokens import Role, Token, TokenLog
 from spectui.core.views import StreamView
-from spectui.ui.rows import Row, Span, fit
-from spectui.ui.widgets.shifting import ShiftingCanvas
+from spectui.ui.paint.rows import Row, Span, fit
+from spectui.ui.paint.shifting_canvas import ShiftingCanvas
+from spectui.ui.paint.wrapping import wrapped
 from spectui.ui.widgets.staged_text import staged_log
 from spectui.ui.widgets.stream_layout import Rejected, StreamLayout
-from spectui.ui.widgets.wrapping import wrapped
 
 RELAYOUT_TOKENS = 20_000
 """Tokens that are laid out at most in one go, when the width changes or much has come; earlier ones are not shown."""

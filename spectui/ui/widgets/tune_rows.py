@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from spectui.core.disturbance import DOUBTFUL
 from spectui.core.estimate_notes import estimate_notes
 from spectui.core.tuner import disturbed_part, verdict
-from spectui.events import KFigure, TuneEnded, TuneTurn
-from spectui.ui.cells import safe
-from spectui.ui.rows import EMPTY, Row, cells_filled, fit, row_width, spread
+from spectui.protocol.events import KFigure, TuneEnded, TuneTurn
+from spectui.ui.paint.cells import safe
+from spectui.ui.paint.rows import EMPTY, Row, cells_filled, fit, row_width, spread
+from spectui.ui.paint.wrapping import wrap
 from spectui.ui.widgets.time_bars import StepTimes, time_rows
-from spectui.ui.widgets.wrapping import wrap
 
 _DASH = "—"
 _ESTIMATE = "┃"

@@ -1,0 +1,122 @@
+"""``spectui shot``: a picture of the screen at one place of a trace."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from spectui.cli.replay import opened, starting_place
+from spectui.cli.run import check_theme
+from spectui.errors import DONE, RunError, UsageError
+from spectui.runtime.output import tell, visible
+from spectui.setup import options as opts
+from spectui.sources.still import Reel
+from spectui.trace.index import Timeline
+from spectui.trace.reader import Trace, TraceError
+
+ENDINGS = (".svg", ".png", ".txt")
+_LOOK_S = 0.1
+
+
+DESCRIPTION = "Save the screen at one place of a trace as SVG, PNG or text: the same bytes each time."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    opts.add_drawing(parser, "FILE.svg, .png or .txt; without it an SVG called like the trace")
+    parser.add_argument(
+        "--at", default=None, metavar="PLACE", help="a step such as 412, or lane time such as 12.5s (the end)"
+    )
+
+
+def command(options: argparse.Namespace) -> int:
+    """Draw the screen and save it.
+
+    Raises:
+        UsageError: An option is wrong.
+        RunError: The file is no trace, or the picture cannot be made or saved.
+    """
+    start = starting_place(options.at)
+    trace_path = Path(options.trace)
+    path = output(options.output, trace_path, ENDINGS)
+    check_theme(options.theme)
+    trace = opened(options.trace)
+
+    def made() -> bytes:
+        line = indexed(trace)
+        place = None if start is None else start(line)
+        number = line.known if place is None else min(place, line.known)
+        svg, text = asyncio.run(_drawn(Reel(line, number), options.size, options.theme))
+        match path.suffix:
+            case ".txt":
+                return text.encode()
+            case ".png":
+                from spectui.cli.raster import png
+
+                return png(svg)
+        return svg.encode()
+
+    return saved(path, made)
+
+
+async def _drawn(reel: Reel, size: tuple[int, int], theme: str | None) -> tuple[str, str]:
+    """The screen as SVG and as text."""
+    from spectui.ui.offscreen import offscreen
+
+    async with offscreen(reel, size, theme) as screen:
+        await screen.settle()
+        return screen.svg(), "\n".join([*screen.rows(), ""])
+
+
+def output(asked: str | None, trace: Path, endings: tuple[str, ...]) -> Path:
+    """Where to save: what was asked for, or the trace's name with the first of ``endings`` in the current folder.
+
+    Raises:
+        UsageError: Such a file is not made, or it is the trace itself.
+    """
+    path = Path(trace.stem + endings[0] if asked is None else asked)
+    if path.suffix not in endings:
+        raise UsageError(f"-o {path} is no file that is made here: its name ends in {' or '.join(endings)}")
+    if path.exists() and trace.exists() and path.samefile(trace):
+        raise UsageError(f"-o {path} is the trace itself: give another name")
+    return path
+
+
+def indexed(trace: Trace) -> Timeline:
+    """The complete index of ``trace``; what is wrong in the trace is said on standard error.
+
+    Raises:
+        RunError: It cannot be read to its end.
+    """
+    line = Timeline(trace)
+    line.start()
+    while not line.wait(_LOOK_S):
+        pass
+    if line.fault:
+        raise RunError(line.fault)
+    for sentence in trace.complaints():
+        tell(f"spectui: {sentence}")
+    return line
+
+
+def saved(path: Path, made: Callable[[], bytes]) -> int:
+    """Make the file's content, write it, and say where.
+
+    Raises:
+        RunError: It cannot be read, made or written.
+    """
+    try:
+        content = made()
+    except TraceError as error:
+        raise RunError(str(error)) from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        file_above = isinstance(error, FileExistsError | NotADirectoryError)
+        reason = "a part of it is no folder" if file_above else error.strerror or error
+        raise RunError(f"{path} cannot be written ({reason}): give another name with -o") from error
+    print(visible(str(path)))
+    return DONE

@@ -1,0 +1,37 @@
+"""``spectui tune``: find the fastest K of each lane."""
+
+from __future__ import annotations
+
+import argparse
+
+from spectui.protocol.limits import TUNE_BUDGET_S
+from spectui.setup import options as opts
+from spectui.setup import values
+
+DESCRIPTION = (
+    "Measure the K of each lane that drafts until the fastest is told from the others, and print the line that "
+    "serves the model with it."
+)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    opts.add_engine_options(parser, several=True)
+    parser.add_argument("--k", default=None, metavar="RANGE", help="K to try, such as 0..7 or 0,2,4")
+    parser.add_argument(
+        "--budget",
+        type=values.positive,
+        default=TUNE_BUDGET_S,
+        metavar="S",
+        help=f"seconds for a search ({TUNE_BUDGET_S})",
+    )
+    parser.add_argument("--by-category", action="store_true", help="search for each category of prompts too")
+    parser.add_argument("--check", action="store_true", help="then hold the result against a sweep over every K")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def command(options: argparse.Namespace) -> int:
+    """Run the command; returns its exit code."""
+    from spectui.bench.tune import tune
+
+    return tune(options)

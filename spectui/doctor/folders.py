@@ -1,0 +1,87 @@
+"""Checks of what the program keeps on disk: the demo model, its drafters, and the log. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from spectui.doctor.check import Check, amount, split_fix
+from spectui.places import CACHE_VARIABLE, LOG_VARIABLE
+from spectui.sources.demo_model.wheel import WHEEL_BYTES, WHEEL_VARIABLE
+
+CHECKPOINT_BYTES = 275_000_000
+"""The converted demo model."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Where the demo model is or will be."""
+
+    folder: Path
+    complete: bool
+    size: int
+    """Bytes in the folder now."""
+    free: int
+    """Bytes free on its disk."""
+    writable: bool
+    wheel: bool = False
+    """Whether the published file that it is made from is here already."""
+    obstacle: str | None = None
+    """Why it cannot be downloaded, with what to do; None when it can."""
+
+    @property
+    def needed(self) -> int:
+        """Bytes that preparing it still takes; pip holds a download twice for a moment."""
+        return 0 if self.complete else CHECKPOINT_BYTES + (0 if self.wheel else 2 * WHEEL_BYTES)
+
+
+def demo_model_checks(cache: Cache) -> Iterator[Check]:
+    """Whether the demo model is ready, or can be made so."""
+    if cache.complete:
+        yield Check("demo model", "ok", f"complete, {amount(cache.size)} in {cache.folder}")
+    elif cache.wheel:
+        yield Check(
+            "demo model", "ok", f"not converted yet; the first start does it, without a network: {cache.folder}"
+        )
+    elif cache.obstacle is not None:
+        reason, fix = split_fix(cache.obstacle)
+        yield Check("demo model", "problem", f"not in {cache.folder} yet; {reason}", fix)
+    else:
+        state = "incomplete or changed" if cache.size else "not there yet"
+        what = f"{state}: the first start downloads {amount(WHEEL_BYTES)} into {cache.folder}"
+        fix = f"start `spectui` once with a network, or set {WHEEL_VARIABLE} to the published wheel"
+        yield Check("demo model", "warning", what, fix)
+    elsewhere = f"set {CACHE_VARIABLE} to a directory on another disk"
+    if not cache.complete and not cache.writable:
+        what = f"{cache.folder} cannot be written to"
+        yield Check("disk", "problem", what, f"make it writable, or set {CACHE_VARIABLE} to another directory")
+    elif cache.free < cache.needed:
+        what = f"{amount(cache.free)} free for the demo model, which needs {amount(cache.needed)}"
+        yield Check("disk", "problem", what, f"free some space, or {elsewhere}")
+    else:
+        needs = f"; preparing the demo model takes {amount(cache.needed)}" if cache.needed else ""
+        yield Check("disk", "ok", f"{amount(cache.free)} free where the demo model is kept{needs}")
+
+
+def drafter_checks(drafters: Mapping[str, tuple[Path, bool]]) -> Iterator[Check]:
+    """The demo's drafters: method -> its folder, and whether configuration and weights are in it."""
+    for method, (folder, complete) in drafters.items():
+        if not complete:
+            what = f"the {method} drafter is not complete in {folder}, so the demo has no such lane"
+            yield Check("drafters", "problem", what, "install SpecTUI anew, or restore the folder from its repository")
+    whole = [method for method, (_, complete) in drafters.items() if complete]
+    if whole:
+        yield Check("drafters", "ok", f"complete for {' and '.join(whole)} in {drafters[whole[0]][0].parent}")
+
+
+def log_checks(folder: Path, writable: bool, *, chosen: bool, fallback: Path) -> Iterator[Check]:
+    """Whether a log can be kept; `chosen` means that the user named the folder, which leaves out the `fallback`."""
+    if writable:
+        yield Check("log", "ok", f"logs are kept in {folder}")
+    elif chosen:
+        what = f"{LOG_VARIABLE} names {folder}, which cannot be written to"
+        yield Check("log", "problem", what, f"make it writable, or set {LOG_VARIABLE} to another folder")
+    else:
+        what = f"{folder} cannot be written to; logs go to {fallback}"
+        yield Check("log", "warning", what, f"make it writable, or set {LOG_VARIABLE} to another folder")

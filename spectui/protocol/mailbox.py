@@ -1,0 +1,70 @@
+"""From the source's thread to the screen's: bounded, never blocking, and honest about what it drops."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from spectui.protocol.events import Gap, Step
+from spectui.protocol.jump import Emitted
+
+
+class Mailbox:
+    """Holds events until the screen drains them. Sources put, one thread drains; nobody waits for another's work.
+
+    When ``capacity`` events wait, further steps are dropped and counted, and a `Gap` takes their place. It says where
+    the lanes stood behind them, so that no figure silently loses a part. What says where the run stands (a round began,
+    a request ended, a lane failed) is rare and always gets through: without it the screen would be wrong, not merely
+    incomplete.
+    """
+
+    def __init__(self, capacity: int = 65_536, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._events: deque[tuple[int, Emitted]] = deque()
+        self._capacity = capacity
+        self._now_ns = now_ns
+        self._gap = threading.Lock()
+        self._open_gap = 0
+        self._last_lost: dict[str, Step] = {}
+        self.dropped = 0
+        """Steps dropped since the start."""
+
+    def emit(self, event: Emitted) -> None:
+        """Hand over an event; called on the threads of the source and of the telemetry."""
+        if len(self._events) >= self._capacity and isinstance(event, Step):
+            with self._gap:
+                self._open_gap += 1
+                self._last_lost[event.lane] = event
+            self.dropped += 1
+            return
+        now_ns = self._now_ns()
+        if self._open_gap:
+            self._close_gap(lambda gap: self._events.append((now_ns, gap)))
+        self._events.append((now_ns, event))
+
+    def _close_gap(self, put: Callable[[Gap], None]) -> None:
+        """Put the gap where it belongs before it counts as closed: no other thread's event may come before it."""
+        with self._gap:
+            if self._open_gap:
+                put(Gap.behind(self._open_gap, self._last_lost.values()))
+                self._open_gap, self._last_lost = 0, {}
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    @property
+    def lag_ns(self) -> int:
+        """How long the oldest waiting event has been waiting."""
+        try:
+            return self._now_ns() - self._events[0][0]
+        except IndexError:
+            return 0
+
+    def drain(self, limit: int | None = None) -> list[Emitted]:
+        """Take what is there, oldest first, at most ``limit``; called on the screen's thread."""
+        count = len(self._events) if limit is None else min(limit, len(self._events))
+        events = [self._events.popleft()[1] for _ in range(count)]
+        if self._open_gap and not self._events:
+            self._close_gap(events.append)
+        return events

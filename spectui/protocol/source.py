@@ -1,0 +1,35 @@
+"""The door through which every run comes in: live engines, a synthetic run, a replay."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from spectui.protocol.commands import Command
+from spectui.protocol.frame_slot import FrameSlot
+from spectui.protocol.jump import Emitted
+
+ENGINE_THREAD = "engine"
+"""Name of the thread that steps engines: what it and the libraries' threads do is the engine's work."""
+
+
+class Sink(Protocol):
+    """Where a source puts events. `emit` is called on the source's thread and must not block."""
+
+    def emit(self, event: Emitted) -> None: ...
+
+
+class Source(Protocol):
+    """Something that makes events and follows commands, on a thread of its own."""
+
+    @property
+    def slot(self) -> FrameSlot:
+        """Where the screen asks for a moment between two steps."""
+
+    def start(self, sink: Sink) -> None:
+        """Begin; returns at once. Called once."""
+
+    def send(self, command: Command) -> None:
+        """Queue a command; returns at once, from any thread."""
+
+    def stop(self, timeout_s: float) -> bool:
+        """Ask the thread to end and wait; False when it is still busy after ``timeout_s``."""

@@ -1,0 +1,218 @@
+"""What the values of the command line's options must be. Each reader takes the text and gives the value.
+
+Raises `argparse.ArgumentTypeError`, whose message is the end of one line of wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from spectui.places import user_path
+from spectui.protocol.limits import MAX_CONCURRENCY, MAX_SEED, MAX_SPEED, MAX_TEMPERATURE, MAX_TOKENS, MIN_SPEED
+
+COUNTED = frozenset(
+    {
+        "kv_cache_memory_bytes",
+        "max_model_len",
+        "max_num_batched_tokens",
+        "max_num_queued_tokens",
+        "max_num_scheduled_tokens",
+        "safetensors_prefetch_block_size",
+    }
+)
+"""Engine arguments that vLLM's command line takes with a unit (``EngineArgs`` and ``human_readable_int``, 0.32)."""
+
+_UNITS: dict[str, int] = {unit: 1000**power for power, unit in enumerate("kmgt", 1)}
+_UNITS |= {unit: 1024**power for power, unit in enumerate("KMGT", 1)}
+
+
+def whole(text: str) -> int:
+    """A whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+
+
+def concurrencies(text: str) -> tuple[int, ...]:
+    """Numbers of requests in flight, such as ``1,4``: in order, each once."""
+    numbers = tuple(sorted({whole(part) for part in text.split(",")}))
+    if not 1 <= numbers[0] <= numbers[-1] <= MAX_CONCURRENCY:
+        raise argparse.ArgumentTypeError(f"'{text}' is not possible, requests in flight go from 1 to {MAX_CONCURRENCY}")
+    return numbers
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    number = whole(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+def tokens(text: str) -> int:
+    """How long an answer may be."""
+    number = positive(text)
+    if number > MAX_TOKENS:
+        raise argparse.ArgumentTypeError(f"{text} is not possible, it goes from 1 to {MAX_TOKENS}")
+    return number
+
+
+def top_p(text: str) -> float:
+    """A share of the probability, above 0 and at most 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a share above 0 and at most 1")
+    return number
+
+
+def top_k(text: str) -> int:
+    """How many of the likeliest tokens; 0 and, as in vLLM, -1 mean all of them."""
+    number = whole(text)
+    if not -1 <= number < 2**31:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of tokens: 0 is all of them")
+    return max(0, number)
+
+
+def seed(text: str) -> int:
+    """A seed for sampling."""
+    number = whole(text)
+    if not 0 <= number <= MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{text} is not a seed from 0 to {MAX_SEED}")
+    return number
+
+
+def temperature(text: str) -> float:
+    """A temperature; 0 is greedy."""
+    return _decimal(text, "temperature", 0, MAX_TEMPERATURE)
+
+
+def speed(text: str) -> float:
+    """A speed of a replay."""
+    return _decimal(text, "speed", MIN_SPEED, MAX_SPEED)
+
+
+def _decimal(text: str, what: str, least: float, most: float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a {what} from {least:g} to {most:g}")
+    return number
+
+
+def port(text: str) -> int:
+    """A port."""
+    number = whole(text)
+    if not 1 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port from 1 to 65535")
+    return number
+
+
+def size(text: str) -> tuple[int, int]:
+    """Columns and rows of a screen, such as ``160x45``."""
+    cols, _, rows = text.partition("x")
+    if not (cols.isdecimal() and rows.isdecimal() and 40 <= int(cols) <= 1000 and 10 <= int(rows) <= 400):
+        raise argparse.ArgumentTypeError(f"'{text}' is no size from 40x10 to 1000x400, as in 160x45")
+    return int(cols), int(rows)
+
+
+def path(text: str) -> str:
+    """A path, with the home that ``~`` stands for."""
+    if not text.startswith("~"):
+        return text
+    try:
+        return str(user_path(text))
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is not possible: {error.strerror}") from None
+
+
+def web_address(text: str) -> str:
+    """The address of a page, such as ``https://example.org/demo``, without a slash at its end."""
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        right = False
+    if not right or parts.query or parts.fragment or "@" in parts.netloc or not text.isprintable() or " " in text:
+        raise argparse.ArgumentTypeError(f"'{text}' is no address of a page, as https://example.org/demo is")
+    return text.rstrip("/")
+
+
+def host_name(text: str) -> str:
+    """The name of a machine, such as ``lab.example``, in small letters."""
+    if not re.fullmatch(r"[\w-]+(\.[\w-]+)*\.?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"'{text}': not a host name (it is like lab.example)")
+    return text.lower().removesuffix(".")
+
+
+def key_value(text: str) -> tuple[str, Any]:
+    """``KEY=VALUE``; the value is JSON where it can be, else a truth value, None or the text itself.
+
+    As on vLLM's own command line the key may have hyphens, and some values a unit: 4k is 4000, 4K is 4096.
+    """
+    key, equals, value = text.partition("=")
+    key = key.replace("-", "_")
+    if not equals or not key.isidentifier():
+        raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE, as in max_model_len=4096")
+    if key in COUNTED and (number := _counted(text, value.strip())) is not None:
+        return key, number
+    if key == "max_model_len" and value.strip().lower() == "auto":
+        return key, -1
+    return key, _json_or_text(value)
+
+
+def template_argument(text: str) -> tuple[str, Any]:
+    """``KEY=VALUE`` for a chat template; the value likewise."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.isidentifier():
+        raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE, as in enable_thinking=false")
+    if key in _OF_THE_PROMPT:
+        raise argparse.ArgumentTypeError(f"'{key}' is not possible: it comes from the prompt")
+    return key, _json_or_text(value)
+
+
+_OF_THE_PROMPT = frozenset(
+    {
+        "add_generation_prompt",
+        "chat_template",
+        "continue_final_message",
+        "conversation",
+        "messages",
+        "return_dict",
+        "return_tensors",
+        "tokenize",
+        "tools",
+    }
+)
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return {"true": True, "false": False, "none": None}.get(value.lower(), value)
+
+
+def _counted(text: str, value: str) -> int | None:
+    """A number with a unit behind it, None where there is no unit."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgGtT])", value)
+    if found is None:
+        return None
+    number, unit = found.groups()
+    if unit.islower():
+        return int(float(number) * _UNITS[unit])
+    if not number.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not possible: {unit} takes whole numbers; did you mean '{number}{unit.lower()}'?"
+        )
+    return int(number) * _UNITS[unit]

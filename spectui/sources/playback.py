@@ -1,0 +1,88 @@
+"""What a replay says of itself while it plays: where it is, how fast it goes, what is known of the trace, and wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from spectui.protocol.events import Notice
+from spectui.protocol.playback import PlaybackMarks, Playhead
+from spectui.protocol.source import Sink
+from spectui.sources.lane_time import Playing
+from spectui.trace.index import Timeline
+
+SAY_S = 0.1
+"""Wall time between two words about where the replay is."""
+
+BUCKETS = 120
+FINEST = 480
+"""Places that marks are told apart by."""
+
+
+class Whereabouts:
+    """Says where a replay is, ten times a second unless it must be said now, and marks when more of them are known."""
+
+    def __init__(self, sink: Sink, timeline: Timeline, playing: Playing, now: Callable[[], float]) -> None:
+        self._sink = sink
+        self._timeline = timeline
+        self._playing = playing
+        self._now = now
+        self._said_at = float("-inf")
+        self._said_ns = 0.0
+        self._marked = (-1, False)
+        self._complained = False
+
+    def forget_marks(self) -> None:
+        """The screen starts from another state: it needs to be told the marks again."""
+        self._marked = (-1, False)
+
+    def say(self, number: int, ended: bool, *, force: bool = False) -> None:
+        """Emit where the replay is after ``number`` events, unless that was just said; ``force`` repeats it."""
+        now = self._now()
+        if not force and now - self._said_at < SAY_S:
+            return
+        reached, lane_ns = None, int(self._playing.read())
+        if self._playing.behind and now > self._said_at:
+            reached = (lane_ns - self._said_ns) / 1e9 / (now - self._said_at)
+        self._said_at, self._said_ns = now, lane_ns
+        self._sink.emit(self.playhead(number, ended, reached))
+        line = self._timeline
+        if (marked := (line.known, line.complete)) != self._marked:
+            self._marked = marked
+            self._sink.emit(marks(line))
+        if line.settled and not self._complained:
+            self._complained = True
+            if wrong := line.complaints():
+                self._sink.emit(Notice("; ".join(wrong), level="warning"))
+
+    def playhead(self, number: int, ended: bool, reached: float | None = None) -> Playhead:
+        """Where the replay is after ``number`` events; ``reached`` is its speed where it is not the one asked for."""
+        line, lane_ns = self._timeline, int(self._playing.read())
+        return Playhead(
+            number=number,
+            total=max(line.known, number),
+            lane_ns=lane_ns,
+            total_ns=max(line.lane_ns, lane_ns),
+            known=line.progress,
+            speed=self._playing.speed,
+            reached=reached,
+            paused=not self._playing.running,
+            ended=ended,
+        )
+
+
+def marks(line: Timeline) -> PlaybackMarks:
+    """What is known of the trace as shares of it."""
+    total = max(1, line.known)
+
+    def shares(numbers: Iterable[int]) -> tuple[float, ...]:
+        # Neighbours that fall into one cell of any bar are one.
+        return tuple(sorted({round(number / total * FINEST) / FINEST for number in numbers}))
+
+    found = line.marks
+    return PlaybackMarks(
+        shares(found.rounds),
+        shares(found.ends),
+        shares(found.k_changes),
+        shares(found.divergences),
+        line.rejections(BUCKETS),
+    )

@@ -1,0 +1,1 @@
+"""A made-up race, for tests and demonstrations of the screen alone."""

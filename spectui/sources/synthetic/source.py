@@ -1,0 +1,261 @@
+"""A source that makes everything up: for tests, benchmarks and demonstrations without an engine.
+
+Its events depend on the seed and on the commands alone, never on how fast it is asked to run; the screen labels it
+*synthetic*.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from spectui.protocol import commands as cmd
+from spectui.protocol import events as ev
+from spectui.protocol.frame_slot import FrameSlot
+from spectui.protocol.limits import MAX_CONCURRENCY, MAX_TEMPERATURE
+from spectui.protocol.source import Sink
+from spectui.sources.synthetic.race import SyntheticLane, SyntheticRace, demo_lanes
+from spectui.sources.synthetic.text import prompt_set
+
+LOADING: tuple[ev.StageName, ...] = ("importing", "loading", "warming up")
+
+
+_MAX_DEBT_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast the run goes on the wall clock; neither factor nor rate: as fast as possible.
+
+    Attributes:
+        real_time: Seconds of engine time a second: 1.0 takes as long as the made-up steps say.
+        tokens_s: Emitted tokens a second, of all lanes together.
+        load_s: Seconds that every lane spends loading.
+    """
+
+    real_time: float | None = None
+    tokens_s: float | None = None
+    load_s: float = 0.0
+
+
+class SyntheticSource:
+    """A `Source` on a thread of its own.
+
+    ``paused`` begins a race standing still; ``rounds`` is how many rounds start by themselves, the first one
+    included; ``dies_after`` steps the thread fails as a crashed engine would.
+    """
+
+    def __init__(
+        self,
+        lanes: tuple[SyntheticLane, ...] | None = None,
+        *,
+        seed: int = 0,
+        pace: Pace | None = None,
+        sampling: ev.Sampling | None = None,
+        concurrency: int = 1,
+        paused: bool = False,
+        rounds: int = 1,
+        dies_after: int | None = None,
+    ) -> None:
+        self._lanes = lanes if lanes is not None else demo_lanes()
+        self._pace = pace or Pace(real_time=1.0)
+        self._sampling = sampling or ev.Sampling()
+        self._concurrency = concurrency
+        self._paused = paused
+        self._rounds_left = rounds
+        self._dies_after = dies_after
+        self._prompts = prompt_set()
+        self._first = 0
+        self._own_prompt: str | None = None
+        self._race = SyntheticRace(self._lanes, seed)
+        self._slot = FrameSlot()
+        self._commands: queue.SimpleQueue[cmd.Command] = queue.SimpleQueue()
+        self._hurry = threading.Event()
+        self._shutdown = threading.Event()
+        self._thread = threading.Thread(target=self._guarded, name="synthetic source", daemon=True)
+        self._sink: Sink | None = None
+        self._due = 0.0
+        self._steps = 0
+
+    @property
+    def slot(self) -> FrameSlot:
+        return self._slot
+
+    def start(self, sink: Sink) -> None:
+        self._sink = sink
+        self._thread.start()
+
+    def send(self, command: cmd.Command) -> None:
+        if isinstance(command, cmd.Shutdown):
+            self._shutdown.set()
+        self._commands.put(command)
+        self._hurry.set()
+
+    def stop(self, timeout_s: float) -> bool:
+        self.send(cmd.Shutdown())
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _emit(self, events: Iterable[ev.Event]) -> int:
+        """Hand events over; returns the tokens emitted in them."""
+        assert self._sink is not None
+        tokens = 0
+        for event in events:
+            self._sink.emit(event)
+            if isinstance(event, ev.Step):
+                tokens += len(event.emitted)
+        return tokens
+
+    def _guarded(self) -> None:
+        try:
+            self._run()
+        except Exception as error:
+            self._emit([ev.Notice(f"the synthetic source ended: {error}", level="error")])
+        finally:
+            self._slot.stepping(False)
+
+    def _run(self) -> None:
+        infos = tuple(lane.info for lane in self._lanes)
+        self._emit([ev.RunStarted("made-up target", infos, self._sampling, self._concurrency, synthetic=True)])
+        if not self._load():
+            return
+        self._due = time.monotonic()
+        self._emit([ev.Paused(True)] if self._paused else [])
+        self._begin()
+        while self._follow():
+            lane = self._race.furthest_behind()
+            if lane is None:
+                self._move(1)
+                self._begin()
+            else:
+                self._step(lane)
+
+    def _load(self) -> bool:
+        """False when the run was shut down meanwhile."""
+        for lane in self._lanes:
+            name = lane.info.name
+            for stage in LOADING:
+                self._emit([ev.LaneStage(name, stage)])
+                # Other commands wait in their queue until there is a race to follow them in.
+                if self._shutdown.wait(self._pace.load_s / len(LOADING)):
+                    return False
+                if stage == lane.fails_at:
+                    self._emit([ev.LaneStage(name, "failed", f"{lane.info.title} does not fit this target")])
+                    break
+            else:
+                self._race.ready(name)
+                self._emit([ev.LaneStage(name, "ready")])
+        return True
+
+    def _begin(self) -> None:
+        self._rounds_left -= 1
+        if self._own_prompt is not None:
+            prompts = tuple(ev.Prompt(self._own_prompt, "yours") for _ in range(self._concurrency))
+        else:
+            places = range(self._first, self._first + self._concurrency)
+            prompts = tuple(self._prompts[place % len(self._prompts)] for place in places)
+        self._emit(self._race.begin(prompts, self._sampling))
+
+    def _restart(self) -> None:
+        self._set_paused(False)
+        self._begin()
+
+    def _move(self, by: int) -> None:
+        self._own_prompt = None
+        self._first = (self._first + by * self._concurrency) % len(self._prompts)
+
+    def _step(self, lane: str) -> None:
+        self._steps += 1
+        if self._steps == self._dies_after:
+            raise RuntimeError("it was told to fail here")
+        events = list(self._race.step(lane))
+        wall_ns = max((event.wall_ns for event in events if isinstance(event, ev.Step)), default=0)
+        tokens = sum(len(event.emitted) for event in events if isinstance(event, ev.Step))
+        self._keep_pace(tokens, wall_ns)
+        self._emit(events)
+        self._slot.offer()
+
+    def _keep_pace(self, tokens: int, wall_ns: int) -> None:
+        """Wait as long as an engine would compute, or until a command comes; lost time is caught up to a bound."""
+        if self._pace.tokens_s:
+            self._due += tokens / self._pace.tokens_s
+        elif self._pace.real_time:
+            self._due += wall_ns / 1e9 / self._pace.real_time
+        else:
+            return
+        now = time.monotonic()
+        self._due = max(self._due, now - _MAX_DEBT_S)
+        if self._due - now > 0.0005:
+            self._hurry.wait(self._due - now)
+
+    def _follow(self) -> bool:
+        """Follow commands; while nothing can be stepped wait for one. False on `Shutdown`."""
+        self._hurry.clear()
+        while True:
+            racing = not self._paused and (self._race.running or self._rounds_left > 0)
+            if racing and self._commands.empty():
+                self._slot.stepping(True)
+                return True
+            if not racing:
+                self._slot.stepping(False)
+            command = self._commands.get()
+            if isinstance(command, cmd.Shutdown):
+                return False
+            self._obey(command)
+            self._due = max(self._due, time.monotonic() - _MAX_DEBT_S)
+
+    def _obey(self, command: cmd.Command) -> None:
+        match command:
+            case cmd.Pause() | cmd.Resume():
+                self._set_paused(isinstance(command, cmd.Pause))
+            case cmd.StepOnce(lane):
+                self._set_paused(True)
+                turn = lane or self._race.furthest_behind()
+                if turn is None or not self._race.runs(turn):
+                    self._refuse("there is no step to take: the round is over", lane)
+                else:
+                    self._emit(self._race.step(turn))
+            case cmd.Restart():
+                self._restart()
+            case cmd.NextPrompt() | cmd.NextCategory():
+                self._move(command.by if isinstance(command, cmd.NextPrompt) else 1)
+                self._restart()
+            case cmd.SetPrompt(text):
+                self._own_prompt = text
+                self._restart()
+            case cmd.SetK(lane, k):
+                self._emit([self._race.set_k(lane, k)])
+            case cmd.Abort(lane) if lane is not None and lane not in self._race.lanes:
+                self._refuse("there is no such lane", lane)
+            case cmd.Abort(lane):
+                self._emit(self._race.abort(lane))
+            case cmd.Inspect(lane, slot, index):
+                self._emit([ev.Inspected(lane, slot, index, (), "a synthetic race has no target to ask")])
+            case cmd.SetConcurrency(requests) if not 1 <= requests <= MAX_CONCURRENCY:
+                self._refuse(f"requests in flight go from 1 to {MAX_CONCURRENCY}")
+            case cmd.SetConcurrency(requests):
+                self._concurrency = requests
+                self._restart()
+            case cmd.SetTemperature(temperature) if not 0 <= temperature <= MAX_TEMPERATURE:
+                self._refuse(f"temperatures go from 0 to {MAX_TEMPERATURE:g}")
+            case cmd.SetTemperature(temperature):
+                self._sampling = replace(self._sampling, temperature=temperature)
+                self._restart()
+            case cmd.Record():
+                self._refuse("a synthetic race is not recorded")
+            case cmd.Tune() | cmd.StopTuning():
+                self._refuse("a synthetic race has nothing to tune")
+            case _:
+                self._refuse("only a replay can do that")
+
+    def _refuse(self, why: str, lane: str | None = None) -> None:
+        """Answer a command that cannot be followed."""
+        self._emit([ev.Notice(why, lane, "warning")])
+
+    def _set_paused(self, paused: bool) -> None:
+        if paused != self._paused:
+            self._paused = paused
+            self._emit([ev.Paused(paused)])

@@ -1,0 +1,1 @@
+"""Rows of styled text onto the terminal: canvases, cells, frames, pictures."""

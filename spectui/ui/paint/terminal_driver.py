@@ -1,0 +1,227 @@
+"""Textual's driver for a terminal, with what it lacks: the terminal's own size, answers that never become keys, keypad
+keys that do what their plain keys do, and a stop by the shell's job control from which the screen comes back whole.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import sys
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from time import perf_counter
+from typing import Any
+
+from textual import _xterm_parser as xterm
+from textual import events
+from textual.drivers.linux_driver import LinuxDriver
+from textual.keys import _character_to_key
+from textual.message import Message
+
+from spectui.standstill import stand_still, stood_still
+from spectui.ui.paint.sequences import Pasted, Sequences, Typed
+
+POLL_S = 0.1
+"""Longest time between two looks of the input thread at whether it shall end."""
+
+LATE_S = 0.05
+"""How much later than that it may come round on a busy machine."""
+
+AGAIN_S = 0.05
+DEFAULT_SIZE = (80, 24)
+
+KEYPAD = {
+    **{digit: digit for digit in "0123456789"},
+    "decimal": ".",
+    "divide": "/",
+    "multiply": "*",
+    "subtract": "-",
+    "add": "+",
+    "equal": "=",
+    "separator": ",",
+}
+"""What the keypad's keys are called in the kitty keyboard protocol, and what they write."""
+
+
+class KeyParser(xterm.XTermParser):
+    """Textual's parser for one whole sequence at a time."""
+
+    def knows(self, sequence: str) -> bool:
+        """Whether a whole control sequence is a key, a mouse report or an answer that Textual waits for."""
+        if sequence in xterm.SPECIAL_SEQUENCES:
+            return True
+        answers = (xterm._re_in_band_window_resize, xterm._re_cursor_position, xterm._re_terminal_mode_response)
+        if any(answer.fullmatch(sequence) for answer in answers) or xterm._re_mouse_event.match(sequence):
+            return True
+        try:
+            return any(True for _ in self._sequence_to_key_events(sequence))
+        except (ValueError, OverflowError):
+            # A key by the number of a character that does not exist.
+            return False
+
+    def messages(self, whole: str) -> Iterator[Message]:
+        """What plain characters or one whole sequence mean."""
+        yield from self.feed(whole)
+        if self._timeout_time is not None:
+            # Nothing more belongs to it, so that there is nothing to wait for.
+            self._timeout_time = 0.0
+            yield from self.tick()
+
+    def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
+        for key in super()._sequence_to_key_events(sequence, alt):
+            yield plain_key(key) if sequence.startswith("\x1b[5") else key
+
+
+def plain_key(key: events.Key) -> events.Key:
+    """The key of the keypad as the key of the main block that writes the same."""
+    *modifiers, name = key.key.split("+")
+    if name not in KEYPAD:
+        return key
+    written = key.character or KEYPAD[name]
+    name = written if written.isalnum() else _character_to_key(written)
+    return events.Key("+".join((*modifiers, name)), None if modifiers else written)
+
+
+class TerminalDriver(LinuxDriver):
+    """Draws on the terminal and reads from it.
+
+    Attributes:
+        on_stop: Called on the loop when something outside asks the program to stop; whoever is called prepares for it
+            and calls `stand_still`.
+        on_return: Called on the loop when the terminal is the program's again.
+    """
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        # Ignored means that whoever started the program wants it never to stop.
+        self._never_stops = signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN
+        self.on_stop: Callable[[], None] = lambda: self.stand_still(group=False)
+        self.on_return: Callable[[], None] = lambda: None
+        self._away = self._unseen = False
+        self._beat = perf_counter()
+        super().__init__(app, **options)
+        self._heed_signals()
+        if self._size is None:
+            self._size = self._get_terminal_size()
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """The terminal's own size, whatever the environment says that it once was."""
+        for stream in (sys.__stdin__, sys.__stderr__):
+            with suppress(OSError, AttributeError):
+                size = os.get_terminal_size(stream.fileno())  # type: ignore[union-attr]
+                if size.columns and size.lines:
+                    return size.columns, size.lines
+        return DEFAULT_SIZE
+
+    def run_input_thread(self) -> None:
+        """Read, and tell the application what was typed."""
+        parser = KeyParser(self._debug)
+        sequences = Sequences(parser.knows)
+        # A byte that is no UTF-8 must not end the input.
+        decode = getincrementaldecoder("utf-8")("replace").decode
+        with selectors.SelectSelector() as selector:
+            selector.register(self.fileno, selectors.EVENT_READ)
+            silent_since = perf_counter()
+            while not self.exit_event.is_set():
+                self._beat = now = perf_counter()
+                patience_s = sequences.patience_s
+                left_s = POLL_S if patience_s is None else silent_since + patience_s - now
+                if selector.select(max(0.0, min(POLL_S, left_s))):
+                    if not (data := os.read(self.fileno, 4096)):
+                        return
+                    self._tell(parser, sequences.feed(decode(data)))
+                    silent_since = perf_counter()
+                elif patience_s is not None and perf_counter() - silent_since >= patience_s:
+                    self._tell(parser, sequences.expire())
+
+    def _tell(self, parser: KeyParser, typed: Iterable[Typed | Pasted]) -> None:
+        for one in typed:
+            match one:
+                case Pasted(text):
+                    self.process_message(events.Paste(text.replace("\x00", "")))
+                case Typed(text):
+                    for message in parser.messages(text):
+                        self.process_message(message)
+
+    def write(self, data: str) -> None:
+        """Draw; nothing while the terminal is the shell's."""
+        if not self._away:
+            super().write(data)
+
+    def stop_application_mode(self) -> None:
+        """Give the terminal back as it was."""
+        if not self._away and self._writer_thread is not None:
+            super().stop_application_mode()
+
+    def disable_input(self) -> None:
+        """Read no more; in the background there is nothing to read, and whoever tries is stopped."""
+        if not self._away:
+            super().disable_input()
+
+    @property
+    def can_suspend(self) -> bool:
+        return not self._never_stops
+
+    def stand_still(self, *, group: bool) -> None:
+        """Give the terminal back to the shell and stop; on the loop, with nothing to draw.
+
+        Args:
+            group: Whether to stop the whole foreground job.
+        """
+        self.suspend_application_mode()
+        self._away = True
+        self._stop(group)
+
+    def _stop(self, group: bool) -> None:
+        stand_still(group=group)
+        # Not at once: a signal that came meanwhile may have asked for the end of the program.
+        self._loop.call_later(AGAIN_S, self._come_back)
+
+    def _come_back(self) -> None:
+        if self._app._exit:
+            return
+        if not self._in_foreground():
+            # Continued in the background: whoever draws there draws on another program's screen.
+            self._stop(group=False)
+            return
+        self._away = False
+        if self._unseen:
+            # Nothing was switched off when it stopped, and what is switched on twice would stay on at the end.
+            self._unseen = False
+            self.suspend_application_mode()
+        self.start_application_mode()  # type: ignore[no-untyped-call]
+        self.on_return()
+
+    def _in_foreground(self) -> bool:
+        try:
+            return os.tcgetpgrp(self.fileno) == os.getpgrp()
+        except OSError:
+            return True
+
+    def _heed_signals(self) -> None:
+        def stop(*_: object) -> None:
+            self._loop.call_soon_threadsafe(self.on_stop)
+
+        def continued(*_: object) -> None:
+            if not self._away:
+                # At once, because an engine step may end before the loop comes to anything.
+                stood_still(perf_counter() - self._beat - POLL_S - LATE_S)
+                self._loop.call_soon_threadsafe(self._continued)
+
+        signal.signal(signal.SIGTSTP, signal.SIG_IGN if self._never_stops else stop)
+        signal.signal(signal.SIGCONT, continued)
+
+    def _continued(self) -> None:
+        """Somebody stopped the process by a signal that it could not see, and the shell has had the terminal since."""
+        if self._away or self._app._exit:
+            return
+        self._away = self._unseen = True
+        self._come_back()
+
+    def close(self) -> None:
+        """End the threads; an application that ends heeds the signals no more."""
+        super().close()
+        if self._app._exit:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            signal.signal(signal.SIGCONT, signal.SIG_DFL)

@@ -1,0 +1,69 @@
+"""All lanes on one line, for screens on which not every lane has a pane."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.message import Message
+
+from spectui.core.views import LaneView
+from spectui.ui.paint.canvas import Canvas
+from spectui.ui.paint.cells import safe
+from spectui.ui.paint.digits import figure
+from spectui.ui.paint.rows import Row, row_width
+from spectui.ui.theme.palette import lane_style
+
+GAP = "   "
+
+
+class LaneStrip(Canvas):
+    """Number, name, tok/s and speed-up of every lane; a click focuses one."""
+
+    DEFAULT_CSS = "LaneStrip { height: 1; }"
+
+    class Chosen(Message):
+        """The user clicked the lane at ``index``."""
+
+        def __init__(self, index: int) -> None:
+            super().__init__()
+            self.index = index
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lanes: tuple[LaneView, ...] = ()
+        self._focus = 0
+
+    def show(self, lanes: tuple[LaneView, ...], focus: int) -> bool:
+        """Show ``lanes``, the one at ``focus`` marked; True when there is something to paint."""
+        self._lanes, self._focus = lanes, focus
+        return self.redraw()
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        return [tuple(span for _, item in self._fitting(width) for span in (*item, (GAP, "text")))]
+
+    def _fitting(self, width: int) -> list[tuple[int, Row]]:
+        """(lane, spans) of the lanes that fit; those before the focus give way first."""
+        items = [(index, lane_item(lane, index, index == self._focus)) for index, lane in enumerate(self._lanes)]
+        while len(items) > 1 and sum(row_width(item) + len(GAP) for _, item in items) - len(GAP) > width:
+            items.pop(0 if items[0][0] < self._focus else -1)
+        return items
+
+    def on_click(self, event: events.Click) -> None:
+        x = 0
+        for index, item in self._fitting(self.size.width):
+            x += row_width(item) + len(GAP)
+            if event.x < x:
+                self.post_message(self.Chosen(index))
+                return
+
+
+def lane_item(lane: LaneView, index: int, focused: bool) -> Row:
+    """One lane in a few words."""
+    name = lane_style(index, title=True) if focused else "muted"
+    item: Row = ((f"{index + 1} {safe(lane.info.title)}", name),)
+    if lane.stage.stage == "failed":
+        return (*item, (" failed", "bad"))
+    if lane.stage.stage != "ready":
+        return (*item, (f" {lane.stage.stage}", "muted"))
+    speedup = "—" if lane.speedup is None else f"{figure(lane.speedup)}x"
+    style = "warn" if lane.disturbed else "muted"
+    return (*item, (f" {figure(lane.tok_s)}", "text" if focused else "muted"), (f" {speedup}", style))

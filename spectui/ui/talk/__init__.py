@@ -1,0 +1,1 @@
+"""Talks: the script, its performance, and slow motion."""

@@ -1,0 +1,232 @@
+"""A talk: scenes with a caption and what happens in them, read from the text of a TOML file.
+
+A file is a list of ``[[scene]]``. What stands in a scene is done in the order in which it is written. A scene without
+a ``wait`` waits for a key at its end.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from spectui.errors import did_you_mean
+from spectui.protocol.limits import MAX_K, MAX_SPEED, MIN_SPEED
+
+SCREENS = ("live", "costs", "machine", "help")
+OWN_KEYS = ("space", "enter", "right", "escape", "ctrl+c", "q")
+"""Keys that belong to whoever gives the talk."""
+
+LONGEST_WAIT_S = 3600.0
+
+Waiting: TypeAlias = Literal["round", "key"]
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """One thing to do: ``what`` is its key in the file, ``value`` what stands there, checked."""
+
+    what: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Let the audience look: for so many seconds, until the round is over, or for a key."""
+
+    for_: float | Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """``caption`` stands on the screen as long as the scene lasts; ``live`` leaves the scene out in a replay."""
+
+    caption: str
+    acts: tuple[Do | Wait, ...]
+    live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    scenes: tuple[Scene, ...]
+
+
+class TalkError(ValueError):
+    """A talk that cannot be given; the message is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where something stands in the file, for what is said about it."""
+
+    name: str
+    scene: int = 0
+
+    def error(self, what: str) -> TalkError:
+        return TalkError(f"{self.name}{f', scene {self.scene}' if self.scene else ''}: {what}")
+
+    def wrong(self, key: str, value: object, wanted: str) -> TalkError:
+        return self.error(f"{key} = {_shown(value)} is not possible: it is {wanted}")
+
+    def unknown(self, key: str, value: object, choices: Collection[str]) -> TalkError:
+        near = did_you_mean(value, choices) if isinstance(value, str) else ""
+        return self.error(f"{key} = {_shown(value)} is not known{near or ', there are ' + ', '.join(choices)}")
+
+
+def parse_talk(text: str, name: str, keys: Collection[str] = (), themes: Collection[str] = ()) -> Talk:
+    """The talk that ``text`` describes.
+
+    Args:
+        text: The file's text.
+        name: The file's name, for errors.
+        keys: Names of the keys that can be pressed.
+        themes: Names of the themes that there are.
+
+    Raises:
+        TalkError: Something is wrong with it.
+    """
+    place = _Place(name)
+    try:
+        data = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise place.error(f"this is no TOML: {error}") from error
+    for key in data:
+        if key != "scene":
+            raise place.error(f"there is no '{key}' in a talk{did_you_mean(key, ['scene']) or ', only [[scene]]'}")
+    scenes = data.get("scene", [])
+    if not isinstance(scenes, list) or not scenes or not all(isinstance(scene, dict) for scene in scenes):
+        raise place.error("there is no scene in it: each one begins with [[scene]]")
+    known = _readers(keys, themes)
+    return Talk(tuple(_scene(_Place(name, number), scene, known) for number, scene in enumerate(scenes, start=1)))
+
+
+_Reader: TypeAlias = Callable[[_Place, str, Any], Any]
+
+
+def _scene(place: _Place, data: Mapping[str, Any], known: Mapping[str, _Reader]) -> Scene:
+    caption, live, acts = "", False, list[Do | Wait]()
+    for key, value in data.items():
+        if key not in known:
+            near = did_you_mean(key, known)
+            raise place.error(f"there is no '{key}' in a scene{near or ', there are ' + ', '.join(known)}")
+        read = known[key](place, key, value)
+        if key == "caption":
+            caption = read
+        elif key == "live":
+            live = read
+        elif key == "wait":
+            acts.append(Wait(read))
+        else:
+            acts.append(Do(key, read))
+    if not any(isinstance(act, Wait) for act in acts):
+        acts.append(Wait("key"))
+    return Scene(caption, tuple(acts), live)
+
+
+def _readers(keys: Collection[str], themes: Collection[str]) -> dict[str, _Reader]:
+    """What may stand in a scene, and how it is checked."""
+    return {
+        "caption": _text,
+        "live": _only_true,
+        "present": _truth,
+        "slow": _truth,
+        "prompt": _text,
+        "category": _text,
+        "next": _only_true,
+        "restart": _only_true,
+        "pause": _only_true,
+        "resume": _only_true,
+        "step": _number(1, 1000),
+        "focus": _text,
+        "k": _lane_k,
+        "speed": _decimal(MIN_SPEED, MAX_SPEED),
+        "theme": _one_of(themes) if themes else _text,
+        "screen": _one_of(SCREENS),
+        "press": _keys(keys),
+        "wait": _wait,
+    }
+
+
+def _text(place: _Place, key: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise place.wrong(key, value, 'words in quotes, such as "some words"')
+    return " ".join(value.split()) if key != "prompt" else value.strip()
+
+
+def _truth(place: _Place, key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise place.wrong(key, value, "true or false")
+    return value
+
+
+def _only_true(place: _Place, key: str, value: Any) -> bool:
+    if value is not True:
+        raise place.wrong(key, value, "true, or left out")
+    return True
+
+
+def _number(least: int, most: int) -> _Reader:
+    def read(place: _Place, key: str, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise place.wrong(key, value, f"a whole number from {least} to {most}")
+        return value
+
+    return read
+
+
+def _decimal(least: float, most: float) -> _Reader:
+    def read(place: _Place, key: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+            raise place.wrong(key, value, f"a number from {least:g} to {most:g}")
+        return float(value)
+
+    return read
+
+
+def _one_of(choices: Collection[str]) -> _Reader:
+    def read(place: _Place, key: str, value: Any) -> str:
+        if value not in choices:
+            raise place.unknown(key, value, choices)
+        return str(value)
+
+    return read
+
+
+def _lane_k(place: _Place, key: str, value: Any) -> tuple[str, int]:
+    wanted = 'a lane and its K, such as {lane = "mtp", k = 2}'
+    if not isinstance(value, dict) or set(value) != {"lane", "k"}:
+        raise place.wrong(key, value, wanted)
+    return _text(place, "k.lane", value["lane"]), _number(0, MAX_K)(place, "k.k", value["k"])
+
+
+def _keys(keys: Collection[str]) -> _Reader:
+    def read(place: _Place, key: str, value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+            raise place.wrong(key, value, 'a list of keys, such as ["x", "g"]')
+        for one in value:
+            if one in OWN_KEYS:
+                raise place.error(f"{key}: the key '{one}' belongs to whoever gives the talk")
+            if keys and one not in keys:
+                near = did_you_mean(one, keys)
+                raise place.error(f"{key}: '{one}' is no key of the live screen{near or ', which ? lists'}")
+        return tuple(value)
+
+    return read
+
+
+def _wait(place: _Place, key: str, value: Any) -> float | str:
+    if value in ("round", "key"):
+        return str(value)
+    if isinstance(value, str):
+        near = did_you_mean(value, ("round", "key"))
+        raise place.error(f"{key} = {_shown(value)} is not known{near or ', it is seconds, round or key'}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST_WAIT_S:
+        raise place.wrong(key, value, "seconds, 'round' or 'key'")
+    return float(value)
+
+
+def _shown(value: object) -> str:
+    """A value as it stands in the file, if it is short."""
+    text = {True: "true", False: "false"}.get(value) if isinstance(value, bool) else repr(value)
+    return text if text is not None and len(text) <= 40 else "this"

@@ -1,0 +1,75 @@
+"""Joins a talk to the app: when it plays, what it takes the keys for, and where its captions stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from textual.widget import Widget
+
+from spectui.core.views import RunView
+from spectui.protocol.jump import Emitted
+from spectui.ui.controls import Controls
+from spectui.ui.paint.rows import EMPTY, Row
+from spectui.ui.screens.lines import hints
+from spectui.ui.screens.live import LiveScreen
+from spectui.ui.screens.scrolling import ReaderScreen
+from spectui.ui.talk.caption_line import CaptionLine
+from spectui.ui.talk.performance import TalkStage
+from spectui.ui.talk.player import TalkPlayer
+from spectui.ui.talk.script import Talk
+
+if TYPE_CHECKING:
+    from spectui.ui.app import SpecTUIApp
+
+
+class Talking:
+    """The talk that the app was started with."""
+
+    def __init__(self, app: SpecTUIApp, talk: Talk, controls: Controls, say: Callable[[str], None]) -> None:
+        self._app = app
+        stage = TalkStage(app, controls, say)
+        self.player = TalkPlayer(talk, stage, app.now, app.call_after, app.redraw_all)
+
+    def see(self, event: Emitted) -> None:
+        self.player.see(event)
+
+    def turn(self, view: RunView) -> None:
+        """After a frame: what a scene does asks for frames itself, so it is none of this one."""
+        self._app.call_later(self._turn, view)
+
+    def _turn(self, view: RunView) -> None:
+        self.player.turn(view)
+        self._caption_on_reader()
+
+    def takes(self, action: str) -> bool:
+        """Whether the key of ``action`` belongs to the talk now."""
+        screen = self._app.screen
+        asking = isinstance(screen, LiveScreen) and (screen.typing is not None or screen.choosing is not None)
+        return self.player.running and not asking
+
+    @property
+    def hints(self) -> Row:
+        """What the talk's keys do, for the footer."""
+        if not self.player.running:
+            return EMPTY
+        space = "go on" if self.player.paused else "hold the talk"
+        return hints(("Space", space), ("Enter", "next scene"), ("Esc", "end the talk"), ("q", "quit"))
+
+    def show(self, line: CaptionLine, width: int) -> set[Widget]:
+        """Show the caption on ``line``; what has to be painted."""
+        player = self.player
+        progress = f"{'held  ' if player.paused else ''}{player.progress}"
+        return {line} if line.show(player.caption, progress, width) else set()
+
+    def _caption_on_reader(self) -> None:
+        """A screen in front of the race has the caption too."""
+        screen = self._app.screen
+        if not isinstance(screen, ReaderScreen) or not screen.is_mounted:
+            return
+        lines = screen.query(CaptionLine)
+        if lines:
+            self.show(lines.first(), screen.size.width)
+        elif self.player.running:
+            screen.mount(CaptionLine(), before="#leave")
+            self._app.call_after_refresh(self._caption_on_reader)

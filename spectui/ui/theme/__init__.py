@@ -1,0 +1,1 @@
+"""Colours: palettes, theme files and the app that wears them."""

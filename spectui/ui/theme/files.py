@@ -1,0 +1,44 @@
+"""Where theme files lie. Knows no screen, so that the command line can name what ships."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeAlias
+
+from spectui.places import config_folder
+
+Stamp: TypeAlias = tuple[int, int, int]
+"""Differs when a file was written anew: time of the change in nanoseconds, bytes, inode."""
+
+
+def shipped_folders() -> list[Path]:
+    """Beside the modules of an installed package, or beside the package in a checkout."""
+    package = Path(__file__).resolve().parents[2]
+    return [package / "themes", package.parent / "themes"]
+
+
+def theme_folders() -> list[Path]:
+    """Where themes are looked for, the first of a name wins; not all of them need exist."""
+    return [config_folder() / "themes", *shipped_folders()]
+
+
+def shipped_themes() -> list[str]:
+    """Names of the themes that come with the program."""
+    return sorted({path.stem for path in stamps(shipped_folders())})
+
+
+def stamps(folders: Iterable[Path]) -> dict[Path, Stamp]:
+    """Every theme file there is now, in the order in which they count, and what tells its versions apart."""
+    found: dict[Path, Stamp] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*.toml")):
+            try:
+                status = path.stat()
+            except OSError:
+                # A broken link, or a file that an editor just took away.
+                continue
+            if stat.S_ISREG(status.st_mode):
+                found[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
+    return found

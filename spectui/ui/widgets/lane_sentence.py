@@ -1,0 +1,28 @@
+"""One sentence in large letters' place: what an audience should know of a lane now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spectui.ui.paint.canvas import Canvas
+from spectui.ui.paint.cells import safe
+from spectui.ui.paint.rows import Row
+from spectui.ui.paint.wrapping import shortened
+
+
+class Sentence(Canvas):
+    """As many rows as it is given."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._text = ""
+
+    def show(self, text: str) -> bool:
+        """Show ``text``; True when there is something to paint."""
+        if text == self._text:
+            return False
+        self._text = text
+        return self.redraw()
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        return [((line, "strong"),) for line in shortened(safe(self._text), width, height)]

@@ -1,0 +1,480 @@
+"""The app as a user meets it, on a synthetic race: what each moment looks like at every size."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from rich.cells import cell_len
+from textual import events
+from textual.geometry import Size
+
+from spectui.core.tokens import Role
+from spectui.protocol import commands as cmd
+from spectui.protocol import events as ev
+from spectui.sources.synthetic.race import SyntheticLane, demo_lanes
+from spectui.sources.synthetic.source import Pace
+from spectui.ui.paint.canvas import Canvas
+from spectui.ui.paint.frames import FRAME_S
+from spectui.ui.screens.arrangement import MAX_PANES, PANE_CELLS, arrange, visible
+from spectui.ui.screens.log import LogReader
+from spectui.ui.screens.message import NOTICE_S
+from spectui.ui.screens.pane import LanePane
+from spectui.ui.screens.prompt import PromptLine
+from spectui.ui.theme.files import shipped_themes
+from spectui.ui.widgets.token_stream import TokenStream
+from tests.support.stage import SIZES, FakeLog, Stage, running
+
+AR, MTP, DFLASH = demo_lanes()
+MANY = (*demo_lanes(), *(SyntheticLane(ev.LaneInfo(f"n{i}", "ngram", f"n-gram {i}", 5, ""), (0.5,)) for i in range(4)))
+
+
+def panes(stage: Stage) -> list[LanePane]:
+    return [pane for pane in stage.app.screen.query(LanePane) if pane.display]
+
+
+def check_screen(stage: Stage) -> None:
+    """Nothing overlaps, nothing sticks out, and every canvas shows what it would draw now."""
+    width, height = stage.app.size
+    lines = stage.text.splitlines()
+    assert len(lines) == height
+    taken: set[tuple[int, int]] = set()
+    for canvas in stage.app.screen.query(Canvas):
+        region = canvas.region
+        if not canvas.display or not region or canvas not in stage.app.screen._compositor.visible_widgets:
+            continue
+        assert region.right <= width
+        assert region.bottom <= height
+        cells = {(x, y) for x in range(region.x, region.right) for y in range(region.y, region.bottom)}
+        assert not taken & cells, f"{canvas} covers another widget"
+        taken |= cells
+        drawn = [canvas.render_line(y).text for y in range(region.height)]
+        canvas.restyle()
+        assert drawn == [canvas.render_line(y).text for y in range(region.height)], f"{canvas} shows something old"
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_race_from_loading_to_the_end(size: tuple[int, int]) -> None:
+    async with running(size) as stage:
+        assert "synthetic" in stage.text
+        assert "paused" in stage.text
+        await stage.steps(40)
+        check_screen(stage)
+        assert len(panes(stage)) == (1 if size[0] == 80 else 3)
+        for title in ("AR", "MTP", "DFlash"):
+            assert title in stage.text
+        await stage.press("space")
+        await stage.settle(lambda: stage.view.round_over)
+        check_screen(stage)
+        assert "finished: n next prompt, r restart" in stage.text
+        assert "done, length" in stage.text
+        await stage.press("n")
+        await stage.settle(lambda: stage.view.round == 1 and stage.view.round_over)
+        assert "2/6" in stage.text or size[0] == 80
+        check_screen(stage)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_text_on_the_screen_is_the_lane_s_text(size: tuple[int, int]) -> None:
+    async with running(size) as stage:
+        await stage.steps(30)
+        await stage.press("x", "x")
+        stream = panes(stage)[0].stream
+        lane = stage.view.lanes[stage.app.choices.focus if size[0] == 80 else 0]
+        assert lane.stream is not None
+        shown = "".join(stream.render_line(y).text.strip() for y in range(stream.size.height)).replace(" ", "")
+        assert shown == lane.stream.log.output().replace(" ", "").replace("\n", "")
+
+
+async def test_one_step_of_a_paused_race_shows_up_in_one_lane() -> None:
+    async with running() as stage:
+        await stage.steps(9)
+        before = [lane.steps for lane in stage.view.lanes]
+        await stage.press("full_stop")
+        after = [lane.steps for lane in stage.view.lanes]
+        assert sum(after) == sum(before) + 1
+        assert "paused: . takes one step" in stage.text
+        check_screen(stage)
+
+
+async def test_pausing_a_running_race_holds_it_and_space_goes_on() -> None:
+    endless = ev.Sampling(max_tokens=10**9, ignore_eos=True)
+    async with running(pace=Pace(tokens_s=2_000.0), paused=False, sampling=endless, wait=False) as stage:
+        await stage.until(lambda: stage.view.lane_time_s > 1.0)
+        await stage.pilot.press("space")
+        await stage.settle(lambda: stage.view.paused)
+        steps = sum(lane.steps for lane in stage.view.lanes)
+        stage.clock.run_for(5.0)
+        await stage.settle()
+        assert sum(lane.steps for lane in stage.view.lanes) == steps
+        check_screen(stage)
+        await stage.pilot.press("space")
+        await stage.until(lambda: sum(lane.steps for lane in stage.view.lanes) > steps)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_loading_says_what_happens_and_for_how_long(size: tuple[int, int]) -> None:
+    async with running(size, pace=Pace(load_s=3_000.0), wait=False) as stage:
+        await stage.settle(lambda: bool(stage.view.lanes) and stage.view.lanes[0].stage.stage == "importing")
+        stage.clock.run_for(7.6)
+        await stage.settle()
+        assert "starting: 0 of 3 lanes ready" in stage.text
+        assert "importing" in stage.text
+        if size[0] > 80:
+            assert "7 s" in stage.text or "8 s" in stage.text
+            assert "waiting" in stage.text
+        check_screen(stage)
+        assert stage.app.screen.check_action("pause", ()) is None
+
+
+async def test_the_first_frame_does_not_wait_for_the_source() -> None:
+    async with running(lanes=(), wait=False) as stage:
+        await stage.settle()
+        assert "SpecTUI" in stage.text
+        assert "quit" in stage.text
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_lane_that_fails_says_why_and_the_others_go_on(size: tuple[int, int]) -> None:
+    lanes = (AR, SyntheticLane(MTP.info, fails_at="loading"), SyntheticLane(DFLASH.info, (0.6,), fails_after=5))
+    async with running(size, lanes=lanes, paused=False) as stage:
+        await stage.settle(lambda: stage.view.round_over)
+        for key, sentence in (("2", "MTP does not fit this target"), ("3", "DFlash stopped after 5 steps")):
+            await stage.press(key)
+            assert sentence in stage.text
+        assert stage.lane("ar").finished == "length"
+        check_screen(stage)
+
+
+async def test_when_every_lane_failed_it_is_said_and_only_looking_and_leaving_remain() -> None:
+    lanes = tuple(SyntheticLane(lane.info, fails_at="importing") for lane in demo_lanes())
+    async with running(lanes=lanes, log=FakeLog("the reason")) as stage:
+        assert "No lane is left." in stage.text
+        for action in ("pause", "step", "restart", "next_category"):
+            assert stage.app.screen.check_action(action, ()) is None
+        await stage.press("l")
+        await stage.settle(lambda: "the reason" in stage.text)
+
+
+async def test_a_source_that_dies_says_so() -> None:
+    async with running(dies_after=4, paused=False) as stage:
+        await stage.settle(lambda: stage.view.fault is not None)
+        assert "the synthetic source ended: it was told to fail here" in stage.text
+        await stage.settle(lambda: "stopped" in stage.text)
+        assert stage.app.screen.check_action("restart", ()) is None
+        assert stage.app.screen.check_action("help", ()) is True
+
+
+@pytest.mark.slow
+async def test_a_resize_storm_leaves_a_right_screen() -> None:
+    rng = random.Random(5)
+    async with running((120, 36), lanes=MANY) as stage:
+        for turn in range(25):
+            stage.source.send(cmd.StepOnce())
+            await stage.pilot.resize_terminal(rng.randint(20, 220), rng.randint(5, 60))
+            if turn % 5 == 4:
+                await stage.answered()
+                check_screen(stage)
+        for size in SIZES:
+            await stage.pilot.resize_terminal(*size)
+            await stage.settle()
+            check_screen(stage)
+
+
+async def test_a_terminal_too_small_says_what_it_needs() -> None:
+    async with running((80, 24)) as stage:
+        await stage.pilot.resize_terminal(30, 8)
+        await stage.settle()
+        assert "needs more room" in stage.text
+        await stage.pilot.resize_terminal(80, 24)
+        await stage.settle()
+        assert "needs more room" not in stage.text
+        check_screen(stage)
+
+
+async def test_more_lanes_than_panes_are_named_and_reached() -> None:
+    async with running((120, 36), lanes=MANY) as stage:
+        await stage.steps(14)
+        assert len(panes(stage)) == 3
+        for number in range(1, len(MANY) + 1):
+            await stage.press(str(number))
+            assert any(f"{number} {MANY[number - 1].info.title}" in line for line in stage.text.splitlines()[3:])
+            check_screen(stage)
+        assert len(panes(stage)) == 3
+        await stage.press("tab")
+        assert stage.app.choices.focus == 0
+
+
+async def test_a_click_focuses_a_pane_or_a_lane_of_the_strip() -> None:
+    async with running((120, 36)) as stage:
+        await stage.pilot.click(offset=(100, 15))
+        await stage.settle(lambda: stage.app.choices.focus == 2)
+        await stage.pilot.resize_terminal(80, 24)
+        await stage.settle()
+        await stage.pilot.click(offset=(stage.text.splitlines()[1].index("AR"), 1))
+        await stage.settle(lambda: stage.app.choices.focus == 0)
+
+
+async def test_a_prompt_of_one_s_own_is_raced_and_remembered() -> None:
+    async with running() as stage:
+        await stage.press("slash", *"q?[x] ", "ü", "enter")
+        assert stage.source.commands[-1] == cmd.SetPrompt("q?[x] ü")
+        await stage.settle(lambda: stage.view.round_over)
+        assert stage.view.prompts[0].text == "q?[x] ü"
+        await stage.press("slash", *"two")
+        line = stage.app.screen.query_one(PromptLine)
+        await stage.press("up")
+        assert line.value == "q?[x] ü"
+        await stage.press("up", "down")
+        assert line.value == "two"
+        assert "Enter race it" in stage.text
+        await stage.press("escape")
+        assert not line.is_open
+        sent = len(stage.source.commands)
+        await stage.press("slash", "space", "enter", "n")
+        assert stage.source.commands[sent:] == [cmd.NextPrompt(1)]
+
+
+async def test_keys_typed_at_once_reach_the_prompt_line_and_then_the_race() -> None:
+    async with running() as stage:
+        for _ in range(2):
+            keys = ("slash", *"Count n", "left", "left", "backspace", "!", "enter", "n")
+            for key in keys:
+                stage.app.post_message(events.Key(key, "/" if key == "slash" else key if len(key) == 1 else None))
+            sent = len(stage.source.commands) + 2
+            await stage.settle(lambda: len(stage.source.commands) >= sent)  # noqa: B023 - awaited here
+            assert stage.source.commands[-2:] == [cmd.SetPrompt("Coun! n"), cmd.NextPrompt(1)]
+
+
+async def test_a_paste_right_behind_the_slash_reaches_the_prompt_line() -> None:
+    async with running() as stage:
+        stage.app.post_message(events.Key("slash", "/"))
+        stage.app.post_message(events.Paste("one line\nanother"))
+        stage.app.post_message(events.Key("!", "!"))
+        stage.app.post_message(events.Key("enter", None))
+        await stage.settle(lambda: stage.source.commands == [cmd.SetPrompt("one line\nanother!")])
+
+
+async def test_a_paste_keeps_its_lines_and_is_shown_on_one() -> None:
+    async with running() as stage:
+        await stage.press("slash")
+        stage.app.post_message(events.Paste("def f():\r\n\treturn 漢\r\x1b[31m\u202ex\n"))
+        await stage.settle()
+        line = stage.app.screen.query_one(PromptLine)
+        assert "def f():↵⇥return 漢↵␛[31m\N{REPLACEMENT CHARACTER}x↵" in line.render_line(0).text
+        assert stage.source.commands == []
+        assert line.is_open
+        await stage.press("left", "left", "backspace", "!")
+        await stage.pilot.click(line, offset=(1 + len("def f():↵⇥return ") + 2, 0))
+        assert line.value[line.cursor_position :].startswith("\n\x1b"), "a click goes to the cell that is shown"
+        await stage.press("enter")
+        assert stage.source.commands == [cmd.SetPrompt("def f():\n\treturn 漢\n\x1b[31m!x")]
+        await stage.press("slash", "up")
+        assert line.value.count("\n") == 2
+
+
+async def test_the_log_wraps_wide_characters_by_their_cells() -> None:
+    lines = ["漢字" * 60, "👍" * 90, "a" * 118 + "漢", "short"]
+    async with running((120, 36), log=FakeLog(*lines)) as stage:
+        await stage.press("l")
+        await stage.settle(lambda: "short" in stage.text)
+        width = stage.app.screen.query_one(LogReader).size.width
+        rows = [row.strip() for row in stage.text.splitlines()]
+        assert all(cell_len(row) <= width for row in rows)
+        shown = "".join(row for row in rows if not row.startswith(("engine", "Esc")))
+        assert shown == "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sent"),
+    [
+        (("k", "2"), cmd.SetK("mtp", 2)),
+        (("k", *"99"), cmd.SetK("mtp", 99)),
+        (("T", *"0.7"), cmd.SetTemperature(0.7)),
+        (("c",), cmd.NextCategory()),
+    ],
+)
+async def test_figures_can_be_typed(keys: tuple[str, ...], sent: cmd.Command) -> None:
+    async with running() as stage:
+        await stage.press(*keys, *([] if sent == cmd.NextCategory() else ["enter"]))
+        assert stage.source.commands == [sent]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (("k", *"two"), "'two' is no K: MTP takes a whole number from 0 to"),
+        (("k", *"-1"), "'-1' is no K"),
+        (("T", *"hot"), "'hot' is no temperature: type a number from 0 (greedy) to 10"),
+        (("T", *"nan"), "'nan' is no temperature"),
+        (("T", *"10.5"), "'10.5' is no temperature"),
+    ],
+)
+async def test_what_cannot_be_meant_is_said_to_the_user_alone(keys: tuple[str, ...], said: str) -> None:
+    async with running() as stage:
+        await stage.press(*keys, "enter")
+        await stage.settle(lambda: said in stage.text)
+        assert stage.source.commands == []
+
+
+async def test_while_typing_no_other_key_acts_but_ctrl_c_quits() -> None:
+    async with running() as stage:
+        await stage.press("slash", "n", "tab", "space", "q")
+        assert stage.app.screen.query_one(PromptLine).value == "n q"
+        assert stage.source.commands == []
+        await stage.pilot.press("ctrl+c")
+        await stage.pilot.pause()
+        assert stage.source.commands == [cmd.Shutdown()]
+
+
+async def test_the_log_is_never_taken_for_markup_and_follows_its_end() -> None:
+    log = FakeLog("INFO [red]no[/markup] \x1b[31m", "WARNING " + "w" * 300, *(f"line {n}" for n in range(200)))
+    async with running((80, 24), log=log) as stage:
+        await stage.press("l")
+        await stage.settle(lambda: "line 199" in stage.text)
+        log.lines.append("and more")
+        await stage.settle(lambda: "and more" in stage.text)
+        await stage.press("home")
+        assert "[red]no[/markup] ␛[31m" in stage.text
+        log.lines.append("unseen")
+        await stage.settle(lambda: not log.lines)
+        assert "unseen" not in stage.text
+        await stage.press("end")
+        assert "unseen" in stage.text
+        await stage.pilot.resize_terminal(50, 20)
+        await stage.settle()
+        assert all(len(line) <= 50 for line in stage.text.splitlines())
+        await stage.press("escape", "l")
+        assert "unseen" in stage.text
+
+
+async def test_help_can_be_read_to_its_end_at_80x24() -> None:
+    async with running((80, 24)) as stage:
+        await stage.press("question_mark")
+        seen = stage.text
+        for _ in range(12):
+            await stage.press("pagedown")
+            seen += stage.text
+        for word in ("Colours", "recovered", "Figures", "acceptance", "Shift+Tab", "PgDn", "End the program"):
+            assert word.lower() in seen.lower()
+        await stage.press("question_mark")
+        assert "AR" in stage.text
+
+
+async def test_the_race_goes_on_behind_help() -> None:
+    async with running() as stage:
+        await stage.press("question_mark")
+        stage.source.send(cmd.Resume())
+        await stage.settle(lambda: stage.view.round_over)
+        await stage.press("escape")
+        assert "finished" in stage.text
+        check_screen(stage)
+
+
+async def test_scrolling_back_stays_while_the_text_grows() -> None:
+    async with running((80, 24), sampling=ev.Sampling(max_tokens=400, ignore_eos=True)) as stage:
+        await stage.steps(250)
+        await stage.press("home")
+        stream = panes(stage)[0].stream
+        first = stream.render_line(0).text
+        await stage.steps(20)
+        assert stream.render_line(0).text == first
+        assert not stream.following
+        await stage.press("end")
+        assert stream.following
+
+
+async def test_rejected_drafts_can_be_hidden_everywhere() -> None:
+    async with running() as stage:
+        await stage.steps(40)
+        lane = stage.lane("dflash")
+        assert lane.stream is not None
+        roles = {lane.stream.log[index][1] for index in range(lane.stream.length)}
+        assert Role.REJECTED in roles
+        await stage.press("x")
+        assert all(stream.rejected == "all" for stream in stage.app.screen.query(TokenStream))
+
+
+@pytest.mark.parametrize("theme", shipped_themes())
+async def test_every_theme_draws_the_same_words(theme: str) -> None:
+    async with running(theme=theme) as stage:
+        await stage.steps(30)
+        check_screen(stage)
+        assert "identical to AR so far" in stage.text
+
+
+async def test_a_notice_is_shown_for_a_while() -> None:
+    async with running() as stage:
+        stage.source.send(cmd.SetConcurrency(99))
+        await stage.answered()
+        assert "requests in flight go from 1 to 16" in stage.text
+        stage.clock.run_for(NOTICE_S + 1.0)
+        await stage.settle()
+        assert "requests in flight" not in stage.text
+
+
+async def test_lost_events_are_said() -> None:
+    async with running() as stage:
+        stage.app._mailbox.emit(ev.Gap(7))
+        await stage.settle(lambda: stage.view.lost == 7)
+        assert "7 events lost" in stage.text
+
+
+async def test_a_frame_that_fails_ends_the_program_with_its_traceback() -> None:
+    def broken(*_: object) -> bool:
+        raise ValueError("a widget failed")
+
+    async def fail() -> None:
+        async with running() as stage:
+            stage.app.screen.query_one("StatusLine").show = broken  # type: ignore[attr-defined]
+            stage.app.frames.poke()
+            await stage.pilot.pause()
+            await stage.pilot.pause()
+
+    with pytest.raises(ValueError, match="a widget failed"):
+        await fail()
+
+
+@pytest.mark.slow
+async def test_no_frame_is_drawn_while_the_engine_steps() -> None:
+    async with running() as stage:
+        slot = stage.source.slot
+        slot.stepping(True)
+        figures = stage.app.frames.figures
+        drawn = figures.frames
+        stage.app._mailbox.emit(ev.Notice("news"))
+        stage.clock.run_for(5 * FRAME_S)
+        await stage.pilot.press("1")
+        assert figures.frames == drawn
+        slot.stepping(False)
+        await stage.settle(lambda: figures.frames > drawn)
+
+
+@pytest.mark.parametrize("lanes", range(1, 10))
+def test_panes_are_wide_enough_at_every_size(lanes: int) -> None:
+    for width in range(40, 260, 3):
+        for height in range(10, 70, 3):
+            found = arrange(width, height, lanes)
+            assert found is not None
+            assert 1 <= found.panes <= min(lanes, MAX_PANES)
+            assert found.panes == 1 or width / found.panes >= PANE_CELLS - 2
+            fixed = 3 + 2 * found.airy + found.strip * (2 - found.tight) + found.head
+            fixed += (found.ledger and found.ledger + 1) + (found.chart_rows and found.chart_rows + 1)
+            assert height - fixed >= 3, "the text has no room"
+    assert arrange(39, 30, lanes) is None
+    assert arrange(80, 9, lanes) is None
+
+
+def test_the_lanes_in_sight_follow_the_focus_as_little_as_they_can() -> None:
+    assert visible(0, 3, 5, first=0) == 0
+    assert visible(2, 3, 5, first=0) == 0
+    assert visible(3, 3, 5, first=0) == 1
+    assert visible(4, 3, 5, first=1) == 2
+    assert visible(3, 3, 5, first=2) == 2
+    assert visible(0, 3, 5, first=2) == 0
+    assert visible(1, 1, 3, first=0) == 1
+    assert visible(0, 4, 2, first=3) == 0
+
+
+def test_sizes_of_the_design_are_tested() -> None:
+    assert [Size(*size).area for size in SIZES] == [1920, 4320, 10000]

@@ -1,0 +1,69 @@
+"""Pictures of the screen, to the byte.
+
+After a wanted change run ``SPECTUI_SNAPSHOTS=update make test ARGS=tests/ui/test_snapshots.py``, and look at every new
+picture before it is committed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from spectui.cli.replay import opened
+from spectui.cli.shot import indexed
+from spectui.sources.still import Reel
+from spectui.ui.offscreen import offscreen
+from spectui.ui.paint.picture import svg
+from tests.support.stage import running
+
+FOLDER = Path(__file__).parent / "snapshots"
+TRACES = Path(__file__).parents[2] / "demos" / "traces"
+UPDATE = os.environ.get("SPECTUI_SNAPSHOTS") == "update"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "theme", "keys"),
+    [
+        ("race-80x24", (80, 24), "midnight", ()),
+        ("race-120x36", (120, 36), "midnight", ()),
+        ("race-200x50-paper", (200, 50), "paper", ()),
+        ("help-120x36", (120, 36), "midnight", ("question_mark",)),
+        ("themes-120x36", (120, 36), "midnight", ("t", "up")),
+        ("race-80x24-mono", (80, 24), "mono", ()),
+        ("inspector-120x36", (120, 36), "midnight", ("i",)),
+        ("step-costs-120x36-paper", (120, 36), "paper", ("s",)),
+        ("presenter-120x36-stage", (120, 36), "stage", ("p",)),
+    ],
+)
+async def test_the_screen_looks_as_before(name: str, size: tuple[int, int], theme: str, keys: tuple[str, ...]) -> None:
+    async with running(size, theme=theme) as stage:
+        await stage.steps(60)
+        for key in keys:
+            await stage.press(key)
+        compare(name, svg(stage.app))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "theme", "step"),
+    [
+        ("coding-200x50", (200, 50), "midnight", 150),
+        ("math-120x36-tritanopia", (120, 36), "tritanopia", 100),
+        ("roleplay-80x24-deuteranopia", (80, 24), "deuteranopia", 60),
+        ("h100-synthetic-200x50-stage", (200, 50), "stage", 120),
+    ],
+)
+async def test_a_recorded_step_looks_as_before(name: str, size: tuple[int, int], theme: str, step: int) -> None:
+    line = indexed(opened(str(TRACES / f"{name.rpartition(f'-{size[0]}x')[0]}.jsonl")))
+    async with offscreen(Reel(line, line.at_step(step)), size, theme) as screen:
+        await screen.settle()
+        compare(name, screen.svg())
+
+
+def compare(name: str, picture: str) -> None:
+    path = FOLDER / f"{name}.svg"
+    if UPDATE:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(picture, encoding="utf-8")
+    assert picture == path.read_text(encoding="utf-8"), f"{path.name} differs: see this file's first lines"
