@@ -35,7 +35,7 @@ def user_path(text: str) -> Path:
     """
     path = expanded(text)
     if text.startswith("~") and not path.is_absolute():
-        raise FileNotFoundError(errno.ENOENT, f"there is no home folder for '{text.partition('/')[0]}'", text)
+        raise FileNotFoundError(errno.ENOENT, f"no home folder for '{text.partition('/')[0]}'", text)
     return path
 
 

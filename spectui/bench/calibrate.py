@@ -55,7 +55,7 @@ def calibrate(options: argparse.Namespace) -> int:
     """Measure the chosen parts and print them; returns the exit code."""
     chosen = tuple(part.strip() for part in (options.only or ",".join(PARTS)).split(","))
     if unknown := set(chosen) - set(PARTS):
-        raise UsageError(f"--only {', '.join(sorted(unknown))} is no part, choose from {','.join(PARTS)}")
+        raise UsageError(f"--only {', '.join(sorted(unknown))}: no such part, choose from {','.join(PARTS)}")
     gpu = has_nvidia_gpu()
     apply_or_reexec(gpu=gpu)
     from spectui.bench.session import engines

@@ -140,7 +140,7 @@ def k_values(text: str) -> tuple[int, ...]:
     except ValueError:
         ks = ()
     if not ks or ks[0] < 0 or ks[-1] > MAX_K:
-        raise UsageError(f"--k {text} is not possible: it is like 0..7 or 0,2,4, with K from 0 to {MAX_K}")
+        raise UsageError(f"--k {text} is not valid: use 0..7 or 0,2,4, with K from 0 to {MAX_K}")
     return ks
 
 
@@ -155,16 +155,16 @@ def tuned_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
     specs = lane_specs(options)
     drafting = tuple(spec for spec in specs if spec.k_max)
     if not drafting:
-        raise UsageError("there is nothing to tune: name a lane that drafts, as in --lane mtp:k=4")
+        raise UsageError("nothing to tune: name a lane that drafts, as in --lane mtp:k=4")
     if options.k is None:
         return tuple(replace(spec, k_max=max(spec.k_max, DEFAULT_KS), k_start=None) for spec in drafting)
     most = k_values(options.k)[-1]
     if not most:
-        raise UsageError("--k 0 leaves nothing to choose: it is like 0..7")
+        raise UsageError("--k 0 leaves nothing to choose: use a range such as 0..7")
     for spec in drafting:
         if options.lane and re.search(r"[:,]k=", spec.text) and most > spec.k_max:
             raise UsageError(
-                f"--k {options.k} is not possible: lane '{spec.text}' goes from 0 to {spec.k_max}; leave its k out"
+                f"--k {options.k} is out of range: lane '{spec.text}' goes from 0 to {spec.k_max}; leave out its k"
             )
     return tuple(replace(spec, k_max=most, k_start=None) for spec in drafting)
 
@@ -229,7 +229,7 @@ def _search_lane(
         for requests, (category, group) in product(options.concurrency, groups.items()):
             prompts = fitting(lane, group, config.chat, PIECE_TOKENS)
             if not prompts:
-                raise started.refused(f"there is nothing to tune {info.title} on: no prompt of the set fits")
+                raise started.refused(f"cannot tune {info.title}: no prompt of the set fits")
             start = partial(
                 Tuning,
                 lane,

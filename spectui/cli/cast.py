@@ -28,7 +28,7 @@ DESCRIPTION = "Save the replay as an asciinema recording, which a player on a we
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    opts.add_drawing(parser, "FILE.cast; without it a file called like the trace")
+    opts.add_drawing(parser, "FILE.cast (named after the trace)")
     parser.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help=opts.SPEEDS)
 
 

@@ -20,7 +20,7 @@ COMMANDS = {
     "serve": "the replay of a trace in a browser",
     "tune": "find the fastest K of each lane",
     "calibrate": "measure what the instrument itself costs",
-    "doctor": "what works on this machine, and how to mend what does not",
+    "doctor": "what works on this machine, and how to fix what does not",
 }
 """What each does; a command is the module of its name in this package, with DESCRIPTION, add_options and command."""
 
@@ -42,7 +42,7 @@ class _Parser(argparse.ArgumentParser):
         return super().add_argument(*args, **kwargs)
 
     def error(self, message: str) -> Any:
-        output.tell(f"{self.prog}: {message} ({self.prog} --help lists what is possible)")
+        output.tell(f"{self.prog}: {message} ({self.prog} --help lists the choices)")
         self.exit(WRONG_USAGE)
 
 
@@ -91,12 +91,12 @@ def _command(arguments: list[str]) -> int:
     chosen = arguments[0]
     parser = build_parser(chosen)
     if not chosen.startswith("-") and chosen not in COMMANDS:
-        parser.error(f"there is no command '{chosen}'" + did_you_mean(chosen, COMMANDS))
+        parser.error(f"unknown command '{chosen}'" + did_you_mean(chosen, COMMANDS))
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
         word = unknown[0].partition("=")[0]
         guess = did_you_mean(word, options.parser.flags) if word.startswith("-") else ""
-        options.parser.error(f"there is no {'option' if word.startswith('-') else 'argument'} '{word}'{guess}")
+        options.parser.error(f"unknown {'option' if word.startswith('-') else 'argument'} '{word}'{guess}")
     try:
         return int(options.command(options))
     except SpecTUIError as error:
@@ -112,7 +112,7 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
         prog="spectui",
         description="Watch speculative decoding: AR, MTP, DFlash and other lanes race on a real vLLM engine, "
         "every drafted token in the colour of its fate.",
-        epilog="spectui alone starts the live race.",
+        epilog="spectui without a command starts the live race.",
     )
     parser.add_argument("--version", action="version", version=f"spectui {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

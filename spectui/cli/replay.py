@@ -37,10 +37,10 @@ DESCRIPTION = "Play a trace at the engines' true speed, slower or faster, from a
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument("trace", type=values.path, metavar="TRACE", help="a file that --record or R has written")
+    parser.add_argument("trace", type=values.path, metavar="TRACE", help="a trace written by --record or R")
     parser.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help=opts.SPEEDS)
     parser.add_argument("--at", default=None, metavar="PLACE", help="a step such as 412, or lane time such as 12.5s")
-    parser.add_argument("--loop", action="store_true", help="begin again at the end")
+    parser.add_argument("--loop", action="store_true", help="start over at the end")
     parser.add_argument("--script", type=values.path, default=None, metavar="FILE", help="give the talk in this file")
     parser.add_argument("--headless", action="store_true", help="print everything as plain lines, also in a terminal")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
@@ -99,7 +99,7 @@ def starting_place(text: str | None) -> Start | None:
             return lambda line: line.at_step(steps) if line.settled or line.steps >= steps else None
     except (ValueError, OverflowError):
         pass
-    raise UsageError(f"--at {text} is no place: it is a step such as 412, or lane time such as 12.5s")
+    raise UsageError(f"--at {text}: give a step (412) or a lane time (12.5s)")
 
 
 def without_full_collections() -> None:

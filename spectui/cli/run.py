@@ -53,7 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=values.path,
         default=None,
         metavar="FILE",
-        help="record the run as a trace; R does it at any moment",
+        help="record the run as a trace (R starts it at any time)",
     )
     themes = ", ".join(shipped_themes())
     parser.add_argument("--theme", default=None, metavar="NAME", help=f"colours: {themes}, or a theme of your own")

@@ -73,7 +73,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=values.path,
         default=None,
         metavar="TRACE",
-        help="a file that --record or R has written",
+        help="a trace written by --record or R",
     )
     parser.add_argument("--port", type=values.port, default=8000, metavar="N", help="8000")
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="127.0.0.1: this machine only")
@@ -93,8 +93,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="the page's address when it is behind a proxy, such as https://example.org/demo",
     )
     parser.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help=opts.SPEEDS)
-    parser.add_argument("--at", default=None, metavar="PLACE", help="where it begins, in a pause")
-    parser.add_argument("--loop", action="store_true", help="begin again at the end")
+    parser.add_argument("--at", default=None, metavar="PLACE", help="start here, paused")
+    parser.add_argument("--loop", action="store_true", help="start over at the end")
     parser.add_argument("--theme", default=None, metavar="NAME", help="colours")
     # Known only to say why an engine is not served.
     engines = (
@@ -123,7 +123,7 @@ def command(options: argparse.Namespace) -> int:
     if options.engine:
         raise UsageError(NO_ENGINE)
     if options.trace is None:
-        raise UsageError("it takes a trace, a file that --record or R has written")
+        raise UsageError("a trace is required (made by --record or R)")
     starting_place(options.at)
     check_theme(options.theme)
     trace = opened(options.trace)
@@ -147,9 +147,9 @@ def _not_served(error: OSError, host: str, port: int) -> str:
     """Why nobody can connect, and what to do."""
     where = f"{address(host, port)} cannot be served"
     if error.errno == errno.EADDRINUSE:
-        return f"{where} (another program has the port): choose another --port"
+        return f"{where} (the port is in use): choose another --port"
     if error.errno == errno.EACCES:
-        return f"{where} (this user may not have the port): choose a --port from 1024 on"
+        return f"{where} (this user may not use the port): choose a --port of 1024 or above"
     # The words of asyncio's own error name the address again; those of a name that is not found have no number.
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
     return f"{where} ({reason}): give an address of this machine as --host"

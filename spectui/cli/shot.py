@@ -25,7 +25,7 @@ DESCRIPTION = "Save the screen at one place of a trace as SVG, PNG or text: the 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    opts.add_drawing(parser, "FILE.svg, .png or .txt; without it an SVG called like the trace")
+    opts.add_drawing(parser, "FILE.svg, .png or .txt (an SVG named after the trace)")
     parser.add_argument(
         "--at", default=None, metavar="PLACE", help="a step such as 412, or lane time such as 12.5s (the end)"
     )
@@ -78,7 +78,7 @@ def output(asked: str | None, trace: Path, endings: tuple[str, ...]) -> Path:
     """
     path = Path(trace.stem + endings[0] if asked is None else asked)
     if path.suffix not in endings:
-        raise UsageError(f"-o {path} is no file that is made here: its name ends in {' or '.join(endings)}")
+        raise UsageError(f"-o {path}: the name must end in {' or '.join(endings)}")
     if path.exists() and trace.exists() and path.samefile(trace):
         raise UsageError(f"-o {path} is the trace itself: give another name")
     return path
@@ -116,7 +116,7 @@ def saved(path: Path, made: Callable[[], bytes]) -> int:
         path.write_bytes(content)
     except OSError as error:
         file_above = isinstance(error, FileExistsError | NotADirectoryError)
-        reason = "a part of it is no folder" if file_above else error.strerror or error
+        reason = "part of the path is not a folder" if file_above else error.strerror or error
         raise RunError(f"{path} cannot be written ({reason}): give another name with -o") from error
     print(visible(str(path)))
     return DONE

@@ -20,7 +20,7 @@ def talk_of(script: str | None, on_screen: bool) -> Talk | None:
     if script is None:
         return None
     if not on_screen:
-        raise UsageError("--script is for the screen: it takes a terminal, and neither --headless nor --json")
+        raise UsageError("--script needs the screen: run it in a terminal, without --headless or --json")
     from spectui.ui.actions import ACTIONS
     from spectui.ui.talk.script import TalkError, parse_talk
     from spectui.ui.theme.themes import Themes
@@ -32,6 +32,6 @@ def talk_of(script: str | None, on_screen: bool) -> Talk | None:
     except OSError as error:
         raise UsageError(f"--script: {script} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"--script: {script} is no text in UTF-8") from error
+        raise UsageError(f"--script: {script} is not UTF-8 text") from error
     except TalkError as error:
         raise UsageError(f"--script: {error}") from error

@@ -9,7 +9,7 @@ from spectui.setup import options as opts
 from spectui.setup import values
 
 DESCRIPTION = (
-    "Measure the K of each lane that drafts until the fastest is told from the others, and print the line that "
+    "Measure the K of each lane that drafts until the fastest stands out, and print the line that "
     "serves the model with it."
 )
 
@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"seconds for a search ({TUNE_BUDGET_S})",
     )
     parser.add_argument("--by-category", action="store_true", help="search for each category of prompts too")
-    parser.add_argument("--check", action="store_true", help="then hold the result against a sweep over every K")
+    parser.add_argument("--check", action="store_true", help="then verify the result with a sweep over every K")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 

@@ -50,7 +50,7 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
         RunError: There is no vLLM to start.
     """
     if not 1 <= options.concurrency <= MAX_CONCURRENCY:
-        raise UsageError(f"--concurrency {options.concurrency} is not possible, it goes from 1 to {MAX_CONCURRENCY}")
+        raise UsageError(f"--concurrency {options.concurrency}: must be 1 to {MAX_CONCURRENCY}")
     if options.model is not None and (fault := folder_fault(options.model)) is not None:
         raise UsageError(fault)
     specs, arguments = lane_specs(options), engine_args(options, gpu=gpu)
@@ -156,20 +156,20 @@ def engine_args(options: argparse.Namespace, *, gpu: bool) -> dict[str, Any]:
 
 def _check_engine_arg(name: str, value: Any) -> None:
     if name in _OURS:
-        raise UsageError(f"--engine-arg {name} is not possible: {_OURS[name]}")
+        raise UsageError(f"--engine-arg {name} cannot be set: {_OURS[name]}")
     known = vllm_options.engine_arguments()
     if known and name not in known:
         guess = did_you_mean(name, sorted(known)) or "; `vllm serve --help` lists its arguments"
         raise UsageError(f"--engine-arg: vLLM has no argument '{name}'{guess}")
     if name == "max_num_seqs" and not (isinstance(value, int) and value >= 1):
-        raise UsageError(f"--engine-arg max_num_seqs={value} is not possible: it is a whole number from 1 on")
+        raise UsageError(f"--engine-arg max_num_seqs={value}: must be a whole number, 1 or more")
 
 
 def _chat(options: argparse.Namespace) -> Chat:
     if options.raw and options.chat_template_arg:
-        raise UsageError("--raw leaves the chat template out, so --chat-template-arg says nothing: leave one out")
+        raise UsageError("--raw skips the chat template, so --chat-template-arg has no effect: drop one of them")
     if options.raw and options.system is not None:
-        raise UsageError("--raw leaves the chat template out, which --system needs: leave one out")
+        raise UsageError("--raw skips the chat template, which --system needs: drop one of them")
     return Chat(options.system, dict(options.chat_template_arg), options.raw)
 
 
@@ -183,15 +183,13 @@ def _prompts(options: argparse.Namespace, chat: Chat) -> tuple[Prompt, ...]:
         raise UsageError(str(error)) from error
     talk = next((prompt for prompt in prompts if prompt.before or prompt.later), None)
     if chat.raw and talk is not None:
-        raise UsageError(
-            f"--raw gives plain text to the model, and prompt {talk.index + 1} is a conversation: leave --raw out"
-        )
+        raise UsageError(f"--raw sends plain text, but prompt {talk.index + 1} is a conversation: drop --raw")
     return prompts
 
 
 def _prompt_set(options: argparse.Namespace) -> tuple[Prompt, ...]:
     if options.prompt is not None and options.prompts is not None:
-        raise UsageError("--prompt and --prompts are two sets of prompts: give one")
+        raise UsageError("--prompt and --prompts cannot be used together: give one")
     if options.prompt is not None:
         return (Prompt(_given(options.prompt, "--prompt"), "yours"),)
     if options.prompts == prompt_sets.STANDARD_INPUT:

@@ -32,7 +32,7 @@ def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False
         default=[],
         type=values.template_argument,
         metavar="KEY=VALUE",
-        help="what the model's chat template is told, such as enable_thinking=false; repeat",
+        help="a variable for the model's chat template, such as enable_thinking=false; repeat",
     )
     parser.add_argument(
         "--raw", action="store_true", help="give prompts to the model as they are, without its template"
@@ -51,8 +51,16 @@ def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False
         )
     parser.add_argument("--max-tokens", type=values.tokens, default=256, metavar="N", help="tokens per answer (256)")
     parser.add_argument("--temperature", type=values.temperature, default=0.0, metavar="T", help="0 is greedy (0)")
-    parser.add_argument("--top-p", type=values.top_p, default=1.0, metavar="P", help="sample from this share (1)")
-    parser.add_argument("--top-k", type=values.top_k, default=0, metavar="N", help="sample from so many tokens (all)")
+    parser.add_argument(
+        "--top-p",
+        type=values.top_p,
+        default=1.0,
+        metavar="P",
+        help="sample from the likeliest tokens that reach this probability (1)",
+    )
+    parser.add_argument(
+        "--top-k", type=values.top_k, default=0, metavar="N", help="sample from the N likeliest tokens (all)"
+    )
     parser.add_argument("--seed", type=values.seed, default=0, metavar="N", help="seed for sampling (0)")
     parser.add_argument("--ignore-eos", action="store_true", help="always generate --max-tokens tokens")
     parser.add_argument(
@@ -67,7 +75,7 @@ def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False
 
 def add_drawing(parser: argparse.ArgumentParser, output: str) -> None:
     """What every command that draws a trace into a file takes."""
-    parser.add_argument("trace", type=values.path, metavar="TRACE", help="a file that --record or R has written")
+    parser.add_argument("trace", type=values.path, metavar="TRACE", help="a trace written by --record or R")
     parser.add_argument("-o", "--output", type=values.path, default=None, metavar="FILE", help=output)
     parser.add_argument("--size", type=values.size, default=(120, 36), metavar="COLSxROWS", help="cells (120x36)")
     parser.add_argument("--theme", default=None, metavar="NAME", help="colours")

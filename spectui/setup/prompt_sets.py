@@ -109,5 +109,5 @@ def _chosen(prompts: Sequence[Prompt], category: str | None, where: str) -> tupl
         raise PromptError(f"{where} has no prompts")
     if not chosen:
         some = ", ".join(printable(word) for word in known[:MOST_NAMED]) + ", ..." * (len(known) > MOST_NAMED)
-        raise PromptError(f"there is no category '{category}': choose from {some}")
+        raise PromptError(f"unknown category '{category}': choose from {some}")
     return tuple(replace(prompt, index=i, count=len(chosen)) for i, prompt in enumerate(chosen))

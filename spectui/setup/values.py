@@ -43,7 +43,7 @@ def concurrencies(text: str) -> tuple[int, ...]:
     """Numbers of requests in flight, such as ``1,4``: in order, each once."""
     numbers = tuple(sorted({whole(part) for part in text.split(",")}))
     if not 1 <= numbers[0] <= numbers[-1] <= MAX_CONCURRENCY:
-        raise argparse.ArgumentTypeError(f"'{text}' is not possible, requests in flight go from 1 to {MAX_CONCURRENCY}")
+        raise argparse.ArgumentTypeError(f"'{text}': requests in flight must be 1 to {MAX_CONCURRENCY}")
     return numbers
 
 
@@ -59,7 +59,7 @@ def tokens(text: str) -> int:
     """How long an answer may be."""
     number = positive(text)
     if number > MAX_TOKENS:
-        raise argparse.ArgumentTypeError(f"{text} is not possible, it goes from 1 to {MAX_TOKENS}")
+        raise argparse.ArgumentTypeError(f"{text}: must be 1 to {MAX_TOKENS}")
     return number
 
 
@@ -122,7 +122,7 @@ def size(text: str) -> tuple[int, int]:
     """Columns and rows of a screen, such as ``160x45``."""
     cols, _, rows = text.partition("x")
     if not (cols.isdecimal() and rows.isdecimal() and 40 <= int(cols) <= 1000 and 10 <= int(rows) <= 400):
-        raise argparse.ArgumentTypeError(f"'{text}' is no size from 40x10 to 1000x400, as in 160x45")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a valid size: use 40x10 to 1000x400, as in 160x45")
     return int(cols), int(rows)
 
 
@@ -133,7 +133,7 @@ def path(text: str) -> str:
     try:
         return str(user_path(text))
     except OSError as error:
-        raise argparse.ArgumentTypeError(f"'{text}' is not possible: {error.strerror}") from None
+        raise argparse.ArgumentTypeError(f"'{text}': {error.strerror}") from None
 
 
 def web_address(text: str) -> str:
@@ -144,7 +144,7 @@ def web_address(text: str) -> str:
     except ValueError:
         right = False
     if not right or parts.query or parts.fragment or "@" in parts.netloc or not text.isprintable() or " " in text:
-        raise argparse.ArgumentTypeError(f"'{text}' is no address of a page, as https://example.org/demo is")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a web address such as https://example.org/demo")
     return text.rstrip("/")
 
 
@@ -177,7 +177,7 @@ def template_argument(text: str) -> tuple[str, Any]:
     if not equals or not key.isidentifier():
         raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE, as in enable_thinking=false")
     if key in _OF_THE_PROMPT:
-        raise argparse.ArgumentTypeError(f"'{key}' is not possible: it comes from the prompt")
+        raise argparse.ArgumentTypeError(f"'{key}' cannot be set: it comes from the prompt")
     return key, _json_or_text(value)
 
 
@@ -213,6 +213,6 @@ def _counted(text: str, value: str) -> int | None:
         return int(float(number) * _UNITS[unit])
     if not number.isdecimal():
         raise argparse.ArgumentTypeError(
-            f"'{text}' is not possible: {unit} takes whole numbers; did you mean '{number}{unit.lower()}'?"
+            f"'{text}': {unit} takes whole numbers; did you mean '{number}{unit.lower()}'?"
         )
     return int(number) * _UNITS[unit]

@@ -79,7 +79,7 @@ def forced_dtype(environ: Mapping[str, str] = os.environ) -> str | None:
     """
     asked = environ.get(DEMO_DTYPE) or None
     if asked is not None and asked not in NUMBER_FORMATS:
-        raise ValueError(f"{DEMO_DTYPE}={asked} is not possible: it is {' or '.join(NUMBER_FORMATS)}")
+        raise ValueError(f"{DEMO_DTYPE}={asked} is not valid: use {' or '.join(NUMBER_FORMATS)}")
     return asked
 
 

@@ -138,7 +138,7 @@ class Recorded:
         if self._keeper.ident is not None:
             self._keeper.join(CLOSE_S)
         if (recorder := self._recorder) is not None and not recorder.close(CLOSE_S):
-            self.fault = f"{recorder.path} lacks its end: the disk was too slow"
+            self.fault = f"{recorder.path} is incomplete: the disk could not keep up"
         return stopped
 
     def _follow_presses(self) -> None:
@@ -228,5 +228,5 @@ def writable_trace(path: Path) -> Path:
             # What else may be wrong with the command line must not leave an empty file behind.
             path.resolve().unlink()
     except OSError as error:
-        raise UsageError(f"--record {path} is not possible: {error.strerror or error}") from error
+        raise UsageError(f"--record {path}: {error.strerror or error}") from error
     return path

@@ -19,7 +19,7 @@ from spectui.telemetry.mig import slices
 from spectui.telemetry.readings import PEAK, READINGS, peak
 
 _NO_BINDING = "NVML's binding is not in this Python's environment: pip install nvidia-ml-py"
-_NO_GPU = "the NVIDIA driver counts no GPU: look what nvidia-smi -L lists; a container has to be given its GPUs"
+_NO_GPU = "the NVIDIA driver reports no GPU: check `nvidia-smi -L`; a container must be given its GPUs"
 _NOT_ALLOWED = "this user may not open the NVIDIA devices: ask the administrator for access to /dev/nvidia*"
 _OLD = "the NVIDIA driver is too old for NVML's binding: install a newer one"
 _UNAVAILABLE: dict[int, str] = {

@@ -123,7 +123,7 @@ class Trace:
             if stat.S_ISDIR(status.st_mode):
                 raise TraceError(f"{path} is a directory: name a trace in it")
             if not stat.S_ISREG(status.st_mode):
-                raise TraceError(f"{path} is no regular file: copy what it gives to one")
+                raise TraceError(f"{path} is not a regular file: copy its contents to one")
             if not status.st_size:
                 raise TraceError(f"{path} is empty: nothing was recorded to it")
             with path.open("rb") as file:
@@ -141,7 +141,7 @@ class Trace:
             header = decode_header(_text(raw[begin:]))
         except LineError as error:
             if not any(map(_event, [raw[begin:], *(file.readline(LONGEST_LINE) for _ in range(_PEEKED_LINES))])):
-                raise TraceError(f"{path} is no trace: line 1 {error}; record one with --record") from None
+                raise TraceError(f"{path} is not a trace: line 1 {error}; record one with --record") from None
             problems.add(1, f"{error}; what follows is read without it")
             return cls(path, size, Header(SCHEMA_VERSION, ""), Place(0, begin, 0), problems)
         return cls(path, size, header, Place(0, len(raw), 1), problems)
@@ -296,15 +296,15 @@ def _text(raw: bytes) -> str:
     try:
         return raw.decode().strip()
     except UnicodeDecodeError:
-        raise LineError("is broken: it is no text") from None
+        raise LineError("is broken: not text") from None
 
 
 def _sentence(path: Path, error: Exception) -> str:
     match error:
         case FileNotFoundError() | NotADirectoryError():
-            return f"there is no file {path}: look for its name"
+            return f"{path}: no such file"
         case PermissionError():
-            return f"{path} may not be read: change its permissions, or copy it as who owns it"
+            return f"{path} may not be read: change its permissions, or copy it as its owner"
         case OSError():
             return f"{path} cannot be read: {error.strerror or error}; copy it to another disk and try that"
-    return f"{str(path)!r} is no name of a file: give another one"
+    return f"{str(path)!r} is not a valid file name"

@@ -38,9 +38,9 @@ def read_keymap(path: Path, actions: Sequence[Action]) -> Keymap:
     except OSError as error:
         return Keymap({}, (f"{path} cannot be read: {error.strerror or error}",))
     except UnicodeDecodeError:
-        return Keymap({}, (f"{path} is no text in UTF-8",))
+        return Keymap({}, (f"{path} is not UTF-8 text",))
     except (ValueError, RecursionError) as error:
-        return Keymap({}, (f"{path} is no TOML: {error}",))
+        return Keymap({}, (f"{path} is not valid TOML: {error}",))
     try:
         return _checked(path, dict(_flat(data)), actions)
     except RecursionError:
@@ -62,11 +62,11 @@ def _checked(path: Path, wanted: Mapping[str, Any], actions: Sequence[Action]) -
     faults: list[str] = []
     for name, value in wanted.items():
         if name not in ids:
-            faults.append(f"{path.name}: there is no action '{name}'{did_you_mean(name, ids)}")
+            faults.append(f"{path.name}: unknown action '{name}'{did_you_mean(name, ids)}")
         elif (sent := _sent_instead(value)) is not None:
             faults.append(f'{path.name}: {name} = {value!r} is not a key that terminals send: use "{sent}"')
         elif (key := textual_key(value)) is None:
-            faults.append(f'{path.name}: {name} = {value!r} is no key: it is like "p", "f5" or "ctrl+o"')
+            faults.append(f'{path.name}: {name} = {value!r} is not a key: use one like "p", "f5" or "ctrl+o"')
         else:
             keys[name] = key
     faults += _take_clashes(path, keys, actions)

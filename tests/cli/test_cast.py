@@ -98,7 +98,7 @@ def test_a_reel_plays_every_event_and_holds_the_end_of_a_round(trace: Path) -> N
 
 def test_what_is_not_possible_is_one_line(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, code, said in [
-        (["-o", "x.gif"], 2, "its name ends in .cast"),
+        (["-o", "x.gif"], 2, "the name must end in .cast"),
         (["--theme", "midnigt"], 2, "midnight"),
         (["-o", "run.jsonl/x.cast"], 1, "cannot be written"),
     ]:

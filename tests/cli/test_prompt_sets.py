@@ -64,10 +64,10 @@ def test_the_built_in_set_has_every_category() -> None:
         (lambda path: None, "the prompt file {path} cannot be read: No such file or directory"),
         (lambda path: path.mkdir(), "the prompt file {path} cannot be read: Is a directory"),
         (lambda path: path.write_text(" \n"), "{path} has no prompts"),
-        (lambda path: path.write_text(TALK), "there is no category 'rag': choose from stem, math"),
+        (lambda path: path.write_text(TALK), "unknown category 'rag': choose from stem, math"),
         (
             lambda path: path.write_text('{"prompt": "a", "category": "\\u001b[2J"}'),
-            "there is no category 'rag': choose from ?[2J",
+            "unknown category 'rag': choose from ?[2J",
         ),
         (
             lambda path: path.write_text("{"),
@@ -158,17 +158,17 @@ def test_raw_prompts_are_plain(tmp_path: Path) -> None:
     path = tmp_path / "prompts.jsonl"
     path.write_text('{"prompt": "c"}\n' + TALK)
     assert config("--prompts", str(path), "--category", "math", "--raw").chat.raw
-    said = "--raw gives plain text to the model, and prompt 2 is a conversation: leave --raw out"
+    said = "--raw sends plain text, but prompt 2 is a conversation: drop --raw"
     assert refused("--prompts", str(path), "--raw") == said
-    assert refused("--raw", "--system", "a").startswith("--raw leaves the chat template out, which --system needs")
-    assert refused("--raw", "--chat-template-arg", "a=1").startswith("--raw leaves the chat template out, so")
+    assert refused("--raw", "--system", "a").startswith("--raw skips the chat template, which --system needs")
+    assert refused("--raw", "--chat-template-arg", "a=1").startswith("--raw skips the chat template, so")
 
 
 def test_a_prompt_on_the_command_line() -> None:
     assert config("--prompt", "a").prompts == (Prompt("a", "yours"),)
     assert refused("--prompt", " ") == "--prompt is empty: give it some text"
     assert refused("--prompt", "a\udcff").startswith("--prompt: the prompt has half a surrogate pair (\\udcff)")
-    assert refused("--prompt", "a", "--prompts", "b") == "--prompt and --prompts are two sets of prompts: give one"
+    assert refused("--prompt", "a", "--prompts", "b") == "--prompt and --prompts cannot be used together: give one"
 
 
 def test_the_processes_of_a_measurement_get_every_option() -> None:

@@ -224,9 +224,9 @@ def test_an_engine_is_not_served(words: list[str], capsys: pytest.CaptureFixture
 
 def test_what_is_not_possible_is_one_line(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, code, said in [
-        ([], 2, "it takes a trace"),
-        (["nowhere.jsonl"], 1, "there is no file"),
-        ([str(trace), "--at=soon"], 2, "is no place"),
+        ([], 2, "a trace is required"),
+        (["nowhere.jsonl"], 1, "no such file"),
+        ([str(trace), "--at=soon"], 2, "give a step"),
         ([str(trace), "--theme=midnigt"], 2, "midnight"),
     ]:
         assert main(["serve", *words]) == code
@@ -297,8 +297,8 @@ async def test_an_ipv6_address_is_said_in_brackets(trace: Path, host: str) -> No
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (OSError(errno.EADDRINUSE, "in use"), "(another program has the port): choose another --port"),
-        (OSError(errno.EACCES, "no"), "(this user may not have the port): choose a --port from 1024 on"),
+        (OSError(errno.EADDRINUSE, "in use"), "(the port is in use): choose another --port"),
+        (OSError(errno.EACCES, "no"), "(this user may not use the port): choose a --port of 1024 or above"),
         (
             OSError(errno.EADDRNOTAVAIL, "error while attempting to bind on address ('203.0.113.9', 8000)"),
             "(Cannot assign requested address): give an address of this machine as --host",
@@ -330,7 +330,7 @@ def test_what_is_no_public_address_is_wrong_usage(trace: Path, url: str, capsys:
     with pytest.raises(SystemExit) as caught:
         main(["serve", str(trace), f"--public-url={url}"])
     assert caught.value.code == 2
-    assert f"'{url}' is no address of a page" in capsys.readouterr().err
+    assert f"'{url}' is not a web address" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_one_line(trace: Path) -> None:

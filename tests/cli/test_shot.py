@@ -110,11 +110,11 @@ def test_a_png_where_nothing_can_make_one_is_a_sentence(
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["-o", "x.jpg"], 2, "its name ends in .svg or .png or .txt"),
-        (["-o", "run.jsonl"], 2, "its name ends in"),
-        (["--at", "soon"], 2, "is no place"),
+        (["-o", "x.jpg"], 2, "the name must end in .svg or .png or .txt"),
+        (["-o", "run.jsonl"], 2, "the name must end in"),
+        (["--at", "soon"], 2, "give a step"),
         (["--theme", "midnigt"], 2, "did you mean 'midnight'"),
-        (["-o", "run.jsonl/x.svg"], 1, "cannot be written (a part of it is no folder): give another name"),
+        (["-o", "run.jsonl/x.svg"], 1, "cannot be written (part of the path is not a folder): give another name"),
     ],
 )
 def test_what_is_not_possible_is_one_line(
@@ -129,7 +129,7 @@ def test_a_wrong_size_is_one_line(trace: Path, capsys: pytest.CaptureFixture[str
     for size in ("160", "x", "10x5", "160x45x2", "-1x5"):
         with pytest.raises(SystemExit):
             main(["shot", str(trace), f"--size={size}"])
-        assert "is no size from 40x10" in capsys.readouterr().err
+        assert "is not a valid size: use 40x10" in capsys.readouterr().err
 
 
 def test_it_needs_no_engine(trace: Path) -> None:

@@ -304,12 +304,12 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "a prompt that is an object": ("p.jsonl", b'{"prompt": {}}', 'p.jsonl, line 1: "prompt" is an object, not text'),
     "an empty prompt": ("p.jsonl", b'{"prompt": " \\n"}', 'p.jsonl, line 1: "prompt" is empty'),
     "an empty string": ("p.json", b'["a",\n""]', "p.json, line 2, row 2: the prompt is empty"),
-    "a row that is a number": ("p.jsonl", b"1", "p.jsonl, line 1 is a number, which is no prompt"),
-    "a row that is null": ("p.json", b'["a", null]', "p.json, line 1, row 2 is null, which is no prompt"),
+    "a row that is a number": ("p.jsonl", b"1", "p.jsonl, line 1 is a number, not a prompt"),
+    "a row that is null": ("p.json", b'["a", null]', "p.json, line 1, row 2 is null, not a prompt"),
     "a row of something else": (
         "p.jsonl",
         b'{"question": "a"}',
-        'p.jsonl, line 1 is no prompt: a row needs "prompt", "messages", "turns" or "conversations"',
+        'p.jsonl, line 1 is not a prompt: a row needs "prompt", "messages", "turns" or "conversations"',
     ),
     "a category that is a number": (
         "p.jsonl",
@@ -319,12 +319,12 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "half a character": (
         "p.jsonl",
         b'{"prompt": "a\\ud800"}',
-        'p.jsonl, line 1: "prompt" has half a surrogate pair (\\ud800), which is no character',
+        'p.jsonl, line 1: "prompt" has half a surrogate pair (\\ud800), which is not a character',
     ),
     "half a character in a category": (
         "p.jsonl",
         b'{"prompt": "a", "category": "\\udfff"}',
-        'p.jsonl, line 1: "category" has half a surrogate pair (\\udfff), which is no character',
+        'p.jsonl, line 1: "category" has half a surrogate pair (\\udfff), which is not a character',
     ),
     # Conversations
     "no messages": ("p.jsonl", lines({"messages": []}), "p.jsonl, line 1 has no messages"),
@@ -369,7 +369,7 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "a system message at the end": (
         "p.jsonl",
         lines({"messages": [user("a"), {"role": "system", "content": "b"}]}),
-        "p.jsonl, line 1 cannot be raced: a system message stands behind the last user message",
+        "p.jsonl, line 1 cannot be raced: a system message comes after the last user message",
     ),
     "an image": (
         "p.jsonl",
@@ -399,17 +399,17 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "a tool's answer": (
         "p.jsonl",
         lines({"messages": [user("a"), {"role": "tool", "content": "b"}]}),
-        "p.jsonl, line 1, message 2 is of the role 'tool', which cannot be raced",
+        "p.jsonl, line 1, message 2 has the role 'tool', which cannot be raced",
     ),
     "a ShareGPT tool": (
         "s.jsonl",
         lines({"conversations": [{"from": "observation", "value": "a"}]}),
-        "s.jsonl, line 1, message 1 is of the role 'observation', which cannot be raced",
+        "s.jsonl, line 1, message 1 has the role 'observation', which cannot be raced",
     ),
     "a hostile role": (
         "s.jsonl",
         lines({"messages": [{"role": "\x1b[2J" * 99, "content": "a"}]}),
-        "s.jsonl, line 1, message 1 is of the role '" + ("?[2J" * 10) + "', which cannot be raced",
+        "s.jsonl, line 1, message 1 has the role '" + ("?[2J" * 10) + "', which cannot be raced",
     ),
     "tools on offer": (
         "p.jsonl",

@@ -569,7 +569,7 @@ def test_why_nvml_cannot_be_had(nvml_stub: NvmlStub, code: int, words: str, func
 
 
 def test_a_driver_without_a_gpu(nvml_stub: NvmlStub) -> None:
-    with pytest.raises(NvmlUnavailableError, match="counts no GPU"):
+    with pytest.raises(NvmlUnavailableError, match="reports no GPU"):
         Nvml.open()
 
 

@@ -138,7 +138,7 @@ def test_a_name_that_is_no_text_is_said_with_escapes(trace: Path, encoding: str)
     odd.unlink()
     done = spectui("replay", odd, "--headless", PYTHONIOENCODING=encoding)
     assert done.returncode == 1
-    assert done.stderr.decode().startswith(f"spectui replay: there is no file {shown}.jsonl: ")
+    assert done.stderr.decode().startswith(f"spectui replay: {shown}.jsonl: no such file")
 
 
 @pytest.fixture
@@ -301,7 +301,7 @@ RACE = """
 import argparse, sys
 from pathlib import Path
 from spectui.protocol.events import Sampling
-from spectui.runtime import run
+from spectui.cli import run
 from spectui.sources.recording import Recorded, trace_name
 from spectui.runtime.terminal import finish, owned_terminal
 from spectui.sources.synthetic.source import Pace, SyntheticSource

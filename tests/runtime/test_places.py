@@ -86,7 +86,7 @@ def test_a_variable_names_a_folder_and_a_tilde_in_it_a_home(
         VARIABLES[variable]()
     assert (caught.value.filename, caught.value.strerror) == (
         "~nobodyhere/mine",
-        "there is no home folder for '~nobodyhere'",
+        "no home folder for '~nobodyhere'",
     )
 
 
@@ -180,7 +180,7 @@ def test_a_home_that_is_not_there_is_wrong_usage(words: list[str], capsys: pytes
         cli.main(words)
     assert caught.value.code == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert re.fullmatch(r"spectui \w+: argument .*: '~nobodyhere/x.*' is not possible: there is no home .*", line)
+    assert re.fullmatch(r"spectui \w+: argument .*: '~nobodyhere/x.*': no home folder .*", line)
 
 
 def test_models_and_drafters_may_have_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +191,7 @@ def test_models_and_drafters_may_have_a_tilde(tmp_path: Path, monkeypatch: pytes
     assert parse_lane_spec("dflash:model=~/drafter,k=3").options["model"] == str(tmp_path / "drafter")
     monkeypatch.setenv(wheel.WHEEL_VARIABLE, "~/one.whl")
     assert wheel.user_wheel() == tmp_path / "one.whl"
-    with pytest.raises(TargetError, match="model '~nobodyhere/x' was not found: there is no such folder"):
+    with pytest.raises(TargetError, match="model '~nobodyhere/x' was not found: no such folder"):
         find_target("~nobodyhere/x", lambda *_: None)
     assert expanded("~nobodyhere/x") == Path("~nobodyhere/x")
     assert user_path("./~/x") == Path("~/x")

@@ -85,9 +85,9 @@ def test_failing_lanes_leave_the_others_racing(demo_model: Path, tmp_path: Path)
         f"dflash:model={cut},k=5": rf"the drafter's weights in {cut}/model.safetensors are damaged or incomplete: .*",
         f"draft_model:model={foreign},k=4": rf"drafter '{foreign}' does not fit the target: its vocabulary has 1000 "
         "tokens, the target's 49152; .*",
-        "draft_model:model=/nowhere,k=4": "drafter '/nowhere' was not found: there is no such folder, check the path",
+        "draft_model:model=/nowhere,k=4": "drafter '/nowhere' was not found: no such folder, check the path",
         "mtp:k=2": "the target has no MTP head of its own: name one, as in mtp:model=PATH_OR_ID,k=2",
-        f"mtp:model={pairs},k=3": "K=3 is not possible: this drafter predicts 2 tokens at once, so try k=2 or k=4",
+        f"mtp:model={pairs},k=3": "K=3 does not work: this drafter predicts 2 tokens at once, so try k=2 or k=4",
         "custom_class:model=tests.session.failing_drafter.Drafter,k=1": "its engine died: the drafter lost "
         "its thread; the log has the details",
         "ngram:k=5": None,
@@ -162,7 +162,7 @@ REBUILT = r"the model's weights in .*model\.safetensors are damaged or incomplet
 CANNOT: dict[str, tuple[Case, str]] = {
     "a path that is not there": (
         _target("/nowhere/model"),
-        "model '/nowhere/model' was not found: there is no such folder, check the path",
+        "model '/nowhere/model' was not found: no such folder, check the path",
     ),
     "an id that nobody has": (_target("nobody/nothing"), r"model 'nobody/nothing' was not found: .* the network"),
     "no config": (_without("config.json"), r"model '.*' has no config\.json: it must be the folder of .* checkpoint"),
@@ -180,9 +180,9 @@ CANNOT: dict[str, tuple[Case, str]] = {
     ),
     "a value of the wrong kind": (
         _engine_args(max_model_len="long"),
-        r"max_model_len='long' is not possible: input should be a valid integer.*",
+        r"max_model_len='long' is not valid: input should be a valid integer.*",
     ),
-    "a value that does not exist": (_engine_args(dtype="bfloat61"), r"dtype='bfloat61' is not possible: .*bfloat16.*"),
+    "a value that does not exist": (_engine_args(dtype="bfloat61"), r"dtype='bfloat61' is not valid: .*bfloat16.*"),
     "a length that the model lacks": (
         _engine_args(max_model_len=99999),
         r"could not be started: User-specified max_model_len \(99999\) is greater .*; the log has the details",
@@ -218,7 +218,7 @@ def test_a_lane_that_cannot_be_built_says_why(demo_model: Path, tmp_path: Path, 
     [
         ("nobody/nothing", r"model 'nobody/nothing' was not found: no folder .* HF_HUB_OFFLINE is set; check .*"),
         ("a/b/c", r"model 'a/b/c' was not found: it is neither a folder nor the form owner/name, check the spelling"),
-        ("./here", r"model '\./here' was not found: there is no such folder, check the path"),
+        ("./here", r"model '\./here' was not found: no such folder, check the path"),
     ],
 )
 def test_a_target_is_looked_for_once_before_any_lane(model: str, expected: str) -> None:

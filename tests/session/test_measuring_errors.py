@@ -58,7 +58,7 @@ def test_lanes_that_cannot_be_tuned_leave_the_others(demo_model: Path, tmp_path:
     ended = without_a_terminal(tmp_path, *words)
     said = sentences(ended, 1, tmp_path)
     assert said == [
-        "spectui tune: DFlash failed: drafter '/nowhere' was not found: there is no such folder, check the path",
+        "spectui tune: DFlash failed: drafter '/nowhere' was not found: no such folder, check the path",
         "spectui tune: custom drafter failed: its engine died: the drafter lost its thread",
     ]
     result = json.loads(ended.stdout)

@@ -24,9 +24,9 @@ from tests.trace.making import file_of, made_run
         ("--lane ngarm", r"unknown lane method 'ngarm': did you mean 'ngram'\? Valid are ar, .*\."),
         ("--lane draft", r"unknown lane method 'draft': did you mean 'draft_model'\? .*"),
         ("--lane xyz", r"unknown lane method 'xyz': valid are ar, .*\."),
-        ("--lane ngram:k=99", r"lane 'ngram:k=99': k=99 is not possible, K is a whole number from 1 to 64\."),
-        ("--lane ngram:k=3,start=4", r"lane 'ngram:k=3,start=4': start=4 is not possible, it goes from 0 to k=3\."),
-        ("--lane ngram:k=0", r"lane 'ngram:k=0': k=0 is not possible, .*"),
+        ("--lane ngram:k=99", r"lane 'ngram:k=99': k=99 is not valid: K is a whole number from 1 to 64\."),
+        ("--lane ngram:k=3,start=4", r"lane 'ngram:k=3,start=4': start=4 must be 0 to k=3\."),
+        ("--lane ngram:k=0", r"lane 'ngram:k=0': k=0 is not valid: .*"),
         ("--lane ngram:kk=3", r"lane 'ngram:kk=3': unknown option 'kk': did you mean 'k'\?"),
         ("--lane ngram:max=x", r"lane 'ngram:max=x': max and min are whole numbers, .*"),
         ("--lane ngram:k", r"lane 'ngram:k': 'k' is not key=value, as in 'ngram:k=4'\."),
@@ -38,13 +38,13 @@ from tests.trace.making import file_of, made_run
         ("--engine-arg max-modellen=9", r"--engine-arg: vLLM has no argument 'max_modellen': did you mean 'max_mod.*"),
         ("--lane ar:k=3", r"lane 'ar:k=3': ar drafts nothing and takes no options\."),
         ("--engine-arg max_modellen=9", r"--engine-arg: vLLM has no argument 'max_modellen': did you mean 'max_mod.*"),
-        ("--engine-arg model=x", r"--engine-arg model is not possible: --model names it"),
-        ("--engine-arg speculative_config=x", r"--engine-arg speculative_config is not .*: --lane describes it"),
-        ("--engine-arg max_num_seqs=x", r"--engine-arg max_num_seqs=x is not possible: it is a whole number .*"),
-        ("--model ./nowhere", r"model '\./nowhere' was not found: there is no such folder, check the path"),
+        ("--engine-arg model=x", r"--engine-arg model cannot be set: --model names it"),
+        ("--engine-arg speculative_config=x", r"--engine-arg speculative_config cannot be set: --lane describes it"),
+        ("--engine-arg max_num_seqs=x", r"--engine-arg max_num_seqs=x: must be a whole number, 1 or more"),
+        ("--model ./nowhere", r"model '\./nowhere' was not found: no such folder, check the path"),
         ("--model /", r"model '/' has no config\.json: it must be the folder of a Hugging Face checkpoint"),
-        ("--concurrency 99", r"--concurrency 99 is not possible, it goes from 1 to 16"),
-        ("--category sports", r"there is no category 'sports': choose from coding, .*"),
+        ("--concurrency 99", r"--concurrency 99: must be 1 to 16"),
+        ("--category sports", r"unknown category 'sports': choose from coding, .*"),
         ("--prompts /nowhere", r"the prompt file /nowhere cannot be read: .*"),
     ],
 )
@@ -58,14 +58,14 @@ def test_wrong_usage_is_refused_before_anything_starts(words: str, expected: str
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("--k 0..99", r"--k 0\.\.99 is not possible: it is like 0\.\.7 or 0,2,4, with K from 0 to 64"),
-        ("--k 3..x", r"--k 3\.\.x is not possible: .*"),
-        ("--k 0", r"--k 0 leaves nothing to choose: it is like 0\.\.7"),
-        ("--lane ar", r"there is nothing to tune: name a lane that drafts, as in --lane mtp:k=4"),
-        ("--lane ngram:k=7 --k 0..99", r"--k 0\.\.99 is not possible: .*"),
+        ("--k 0..99", r"--k 0\.\.99 is not valid: use 0\.\.7 or 0,2,4, with K from 0 to 64"),
+        ("--k 3..x", r"--k 3\.\.x is not valid: .*"),
+        ("--k 0", r"--k 0 leaves nothing to choose: use a range such as 0\.\.7"),
+        ("--lane ar", r"nothing to tune: name a lane that drafts, as in --lane mtp:k=4"),
+        ("--lane ngram:k=7 --k 0..99", r"--k 0\.\.99 is not valid: .*"),
         (
             "--lane ngram:k=7 --k 0..9",
-            r"--k 0\.\.9 is not possible: lane 'ngram:k=7' goes from 0 to 7; leave its k out",
+            r"--k 0\.\.9 is out of range: lane 'ngram:k=7' goes from 0 to 7; leave out its k",
         ),
     ],
 )
@@ -90,17 +90,17 @@ def test_a_lane_is_built_for_the_largest_k_that_is_tried() -> None:
     [
         (
             "tune --concurrency 1,99",
-            r"spectui tune: argument --concurrency: '1,99' is not possible, .* from 1 to 16 .*",
+            r"spectui tune: argument --concurrency: '1,99': requests in flight must be 1 to 16 .*",
         ),
-        ("rnu", r"spectui: there is no command 'rnu': did you mean 'run'\? \(spectui --help lists .*\)"),
+        ("rnu", r"spectui: unknown command 'rnu': did you mean 'run'\? \(spectui --help lists .*\)"),
         (
             "run --lanse ar",
-            r"spectui run: there is no option '--lanse': did you mean '--lane'\? \(spectui run --help .*",
+            r"spectui run: unknown option '--lanse': did you mean '--lane'\? \(spectui run --help .*",
         ),
-        ("replay x --spee 2", r"spectui replay: there is no option '--spee': did you mean '--speed'\? .*"),
-        ("run --conc=4", r"spectui run: there is no option '--conc'.*"),
-        ("--lanse=ar", r"spectui run: there is no option '--lanse': did you mean '--lane'\? .*"),
-        ("run more", r"spectui run: there is no argument 'more' \(.*\)"),
+        ("replay x --spee 2", r"spectui replay: unknown option '--spee': did you mean '--speed'\? .*"),
+        ("run --conc=4", r"spectui run: unknown option '--conc'.*"),
+        ("--lanse=ar", r"spectui run: unknown option '--lanse': did you mean '--lane'\? .*"),
+        ("run more", r"spectui run: unknown argument 'more' \(.*\)"),
         ("run --max-tokens few", r"spectui run: argument --max-tokens: 'few' is not a whole number \(.*\)"),
         ("run --max-tokens 0", r"spectui run: argument --max-tokens: 0 is not a positive number \(.*\)"),
         ("run --temperature hot", r"spectui run: argument --temperature: 'hot' is not a temperature from 0 to 10 \(.*"),
@@ -113,12 +113,12 @@ def test_a_lane_is_built_for_the_largest_k_that_is_tried() -> None:
         ),
         (
             "run --chat-template-arg messages=[]",
-            r"spectui run: .*: 'messages' is not possible: it comes from the prompt .*",
+            r"spectui run: .*: 'messages' cannot be set: it comes from the prompt .*",
         ),
         ("run --engine-arg x", r"spectui run: argument --engine-arg: 'x' is not KEY=VALUE, as in .*"),
         (
             "run --engine-arg max_model_len=1.5K",
-            r"spectui run: argument --engine-arg: 'max_model_len=1.5K' is not possible: K takes whole numbers; "
+            r"spectui run: argument --engine-arg: 'max_model_len=1.5K': K takes whole numbers; "
             r"did you mean '1.5k'\? \(.*",
         ),
     ],
@@ -212,4 +212,4 @@ def test_an_unknown_theme_is_wrong_usage_everywhere(
     assert cli.main([word.replace("TRACE", str(trace)) for word in words] + ["--theme", "midnigth"]) == 2
     output = capsys.readouterr()
     assert output.out == ""
-    assert output.err == (f"spectui {words[0]}: --theme: There is no theme 'midnigth': did you mean 'midnight'?\n")
+    assert output.err == (f"spectui {words[0]}: --theme: Unknown theme 'midnigth': did you mean 'midnight'?\n")

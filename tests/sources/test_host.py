@@ -394,7 +394,7 @@ def test_a_prompt_that_a_tokenizer_or_a_template_refuses_costs_nothing_else(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a\udc80", "your text: the prompt has half a surrogate pair (\\udc80), which is no character"),
+        ("a\udc80", "your text: the prompt has half a surrogate pair (\\udc80), which is not a character"),
         (" \n", "your text: the prompt is empty"),
     ],
 )

@@ -59,5 +59,5 @@ def test_what_is_no_number_format_is_wrong_usage(
     monkeypatch.setenv(DEMO_DTYPE, "fp16")
     monkeypatch.setenv("SPECTUI_NO_PRELOAD", "1")
     assert cli.main([command]) == 2
-    said = f"spectui {command}: {DEMO_DTYPE}=fp16 is not possible: it is bfloat16 or float32\n"
+    said = f"spectui {command}: {DEMO_DTYPE}=fp16 is not valid: use bfloat16 or float32\n"
     assert capsys.readouterr() == ("", said)

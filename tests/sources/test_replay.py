@@ -381,7 +381,7 @@ def test_lane_time_never_goes_back_and_goes_on_from_round_to_round(events: list[
 
 @pytest.mark.parametrize("text", ["", "x", "-3", "-1s", "s", "1.5", "infs", "1e999s", "nans"])
 def test_a_place_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"it is a step such as 412, or lane time such as 12\.5s"):
+    with pytest.raises(UsageError, match=r"give a step \(412\) or a lane time \(12\.5s\)"):
         starting_place(text)
 
 

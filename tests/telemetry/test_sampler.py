@@ -312,4 +312,4 @@ def test_readers_of_a_machine_without_a_gpu(
     assert (readers.gpus, readers.peak) == (None, 12e9)
     (missing,) = readers.missing
     assert missing.what == "GPU"
-    assert "counts no GPU" in missing.why
+    assert "reports no GPU" in missing.why

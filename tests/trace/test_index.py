@@ -264,7 +264,7 @@ def test_a_file_that_goes_away_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "run.jsonl").unlink()
     timeline.start()
     assert timeline.wait(FAILSAFE_S)
-    assert "there is no file" in timeline.fault
+    assert "no such file" in timeline.fault
     assert not timeline.complete
 
 

@@ -61,11 +61,11 @@ def a_pipe(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (no_file, "there is no file"),
+        (no_file, "no such file"),
         (a_directory, "is a directory"),
-        (a_pipe, "is no regular file"),
+        (a_pipe, "is not a regular file"),
         (lambda path: path.write_bytes(b""), "is empty"),
-        (lambda path: path.write_bytes(b"\x7fELF\x02\x01\x01\x00\xff\xfe\n" * 40), "line 1 is broken: it is no text"),
+        (lambda path: path.write_bytes(b"\x7fELF\x02\x01\x01\x00\xff\xfe\n" * 40), "line 1 is broken: not text"),
         (lambda path: path.write_bytes(bytes(4096)), "line 1 is broken: it is no JSON"),
         (lambda path: path.write_text('{"a": 1}\n'), "line 1 is no header"),
         (lambda path: path.write_text("hello\n" * 20), "line 1 is broken: it is no JSON"),
@@ -82,7 +82,7 @@ def test_what_is_no_trace_is_said_in_a_sentence(path: Path, make: Callable[[Path
 
 
 def test_a_name_that_no_file_can_have_is_said_in_a_sentence() -> None:
-    with pytest.raises(TraceError, match="no name of a file"):
+    with pytest.raises(TraceError, match="not a valid file name"):
         Trace.open(Path("a\x00b"))
     with pytest.raises(TraceError, match="cannot be read: File name too long"):
         Trace.open(Path("a" * 5000))
@@ -100,7 +100,7 @@ def test_a_file_that_may_not_be_read_is_said_in_a_sentence(path: Path, monkeypat
 def test_a_file_that_goes_away_is_said_in_a_sentence(path: Path) -> None:
     trace = Trace.open(path)
     path.unlink()
-    with pytest.raises(TraceError, match="there is no file"):
+    with pytest.raises(TraceError, match="no such file"):
         list(trace)
     assert trace.events_at([0]) == []
 
@@ -117,7 +117,7 @@ def test_broken_lines_are_named_and_everything_else_is_kept(path: Path) -> None:
     assert events_of(trace) == [event for place, event in enumerate(EVENTS) if place not in (4, 6, 8, 10, 12)]
     assert [(problem.line, problem.sentence) for problem in trace.problems.kept] == [
         (6, "line 6 is broken: it is no JSON; it is left out"),
-        (8, "line 8 is broken: it is no text; it is left out"),
+        (8, "line 8 is broken: not text; it is left out"),
         (10, 'line 10 is broken: "paused" of Paused should be true or false; it is left out'),
         (14, "line 14 makes no sense: a Recording is no event of a run; it is left out"),
     ]

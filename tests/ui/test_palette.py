@@ -161,7 +161,7 @@ def test_missing_and_unreadable_themes(tmp_path: Path) -> None:
     with pytest.raises(BrokenThemeError, match="cannot be read: No such file"):
         palette.load(tmp_path / "none.toml")
     (tmp_path / "latin.toml").write_bytes(b'name = "caf\xe9"')
-    with pytest.raises(BrokenThemeError, match="is no text in UTF-8"):
+    with pytest.raises(BrokenThemeError, match="is not UTF-8 text"):
         palette.load(tmp_path / "latin.toml")
     (tmp_path / "two words.toml").write_text(MIDNIGHT)
     with pytest.raises(BrokenThemeError, match="needs a name of letters"):

@@ -61,42 +61,42 @@ def test_a_talk_is_done_in_the_order_in_which_it_is_written() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("scene = [", "t.toml: this is no TOML: "),
-        ("", "t.toml: there is no scene in it: each one begins with [[scene]]"),
-        ("scene = 3", "t.toml: there is no scene in it"),
-        ("[[scenes]]\n", "t.toml: there is no 'scenes' in a talk: did you mean 'scene'?"),
-        ("[[scene]]\nwait=1\n[[scene]]\nrestrat = true", "t.toml, scene 2: there is no 'restrat' in a scene: did you"),
-        ("[[scene]]\nxyzzy = 1", "t.toml, scene 1: there is no 'xyzzy' in a scene, there are caption, live, present"),
-        ("[[scene]]\ncaption = 3", 't.toml, scene 1: caption = 3 is not possible: it is words in quotes, such as "so'),
-        ("[[scene]]\nprompt = ' '", "t.toml, scene 1: prompt = ' ' is not possible: it is words in quotes"),
-        ("[[scene]]\npresent = 'yes'", "t.toml, scene 1: present = 'yes' is not possible: it is true or false"),
-        ("[[scene]]\nslow = 1", "t.toml, scene 1: slow = 1 is not possible: it is true or false"),
-        ("[[scene]]\nnext = false", "t.toml, scene 1: next = false is not possible: it is true, or left out"),
-        ("[[scene]]\nstep = 0", "t.toml, scene 1: step = 0 is not possible: it is a whole number from 1 to 1000"),
-        ("[[scene]]\nstep = true", "t.toml, scene 1: step = true is not possible: it is a whole number from 1 to"),
-        ("[[scene]]\nspeed = 99", "t.toml, scene 1: speed = 99 is not possible: it is a number from 0.1 to 50"),
-        ("[[scene]]\nspeed = nan", "t.toml, scene 1: speed = nan is not possible"),
+        ("scene = [", "t.toml: not valid TOML: "),
+        ("", "t.toml: it has no scenes: each one begins with [[scene]]"),
+        ("scene = 3", "t.toml: it has no scenes"),
+        ("[[scenes]]\n", "t.toml: a talk has no 'scenes': did you mean 'scene'?"),
+        ("[[scene]]\nwait=1\n[[scene]]\nrestrat = true", "t.toml, scene 2: a scene has no 'restrat': did you"),
+        ("[[scene]]\nxyzzy = 1", "t.toml, scene 1: a scene has no 'xyzzy', there are caption, live, present"),
+        ("[[scene]]\ncaption = 3", 't.toml, scene 1: caption = 3 is not valid: give words in quotes, such as "so'),
+        ("[[scene]]\nprompt = ' '", "t.toml, scene 1: prompt = ' ' is not valid: give words in quotes"),
+        ("[[scene]]\npresent = 'yes'", "t.toml, scene 1: present = 'yes' is not valid: give true or false"),
+        ("[[scene]]\nslow = 1", "t.toml, scene 1: slow = 1 is not valid: give true or false"),
+        ("[[scene]]\nnext = false", "t.toml, scene 1: next = false is not valid: give true, or left out"),
+        ("[[scene]]\nstep = 0", "t.toml, scene 1: step = 0 is not valid: give a whole number from 1 to 1000"),
+        ("[[scene]]\nstep = true", "t.toml, scene 1: step = true is not valid: give a whole number from 1 to"),
+        ("[[scene]]\nspeed = 99", "t.toml, scene 1: speed = 99 is not valid: give a number from 0.1 to 50"),
+        ("[[scene]]\nspeed = nan", "t.toml, scene 1: speed = nan is not valid"),
         ("[[scene]]\ntheme = 'midnigt'", "t.toml, scene 1: theme = 'midnigt' is not known: did you mean 'midnight'?"),
         ("[[scene]]\ntheme = 3", "t.toml, scene 1: theme = 3 is not known, there are midnight, stage"),
         ("[[scene]]\nscreen = 'cost'", "t.toml, scene 1: screen = 'cost' is not known: did you mean 'costs'?"),
-        ("[[scene]]\nk = 3", 't.toml, scene 1: k = 3 is not possible: it is a lane and its K, such as {lane = "mtp"'),
-        ("[[scene]]\nk = {lane = 'a', k = -1}", "t.toml, scene 1: k.k = -1 is not possible: it is a whole number"),
-        ("[[scene]]\nk = {lane = 4, k = 1}", "t.toml, scene 1: k.lane = 4 is not possible"),
+        ("[[scene]]\nk = 3", 't.toml, scene 1: k = 3 is not valid: give a lane and its K, such as {lane = "mtp"'),
+        ("[[scene]]\nk = {lane = 'a', k = -1}", "t.toml, scene 1: k.k = -1 is not valid: give a whole number"),
+        ("[[scene]]\nk = {lane = 4, k = 1}", "t.toml, scene 1: k.lane = 4 is not valid"),
         (
             "[[scene]]\npress = 'x'",
-            "t.toml, scene 1: press = 'x' is not possible: it is a list of keys, such as [\"x\"",
+            "t.toml, scene 1: press = 'x' is not valid: give a list of keys, such as [\"x\"",
         ),
         (
             "[[scene]]\npress = ['pluss']",
-            "t.toml, scene 1: press: 'pluss' is no key of the live screen: did you mean 'p",
+            "t.toml, scene 1: press: 'pluss' is not a key of the live screen: did you mean 'p",
         ),
-        ("[[scene]]\npress = ['ü']", "t.toml, scene 1: press: 'ü' is no key of the live screen, which ? lists"),
+        ("[[scene]]\npress = ['ü']", "t.toml, scene 1: press: 'ü' is not a key of the live screen, which ? lists"),
         ("[[scene]]\npress = ['space']", "t.toml, scene 1: press: the key 'space' belongs to whoever gives the talk"),
         ("[[scene]]\nwait = 'rund'", "t.toml, scene 1: wait = 'rund' is not known: did you mean 'round'?"),
         ("[[scene]]\nwait = 'x'", "t.toml, scene 1: wait = 'x' is not known, it is seconds, round or key"),
-        ("[[scene]]\nwait = 0", "t.toml, scene 1: wait = 0 is not possible: it is seconds, 'round' or 'key'"),
-        ("[[scene]]\nwait = inf", "t.toml, scene 1: wait = inf is not possible"),
-        (f"[[scene]]\nwait = [{'1,' * 99}]", "t.toml, scene 1: wait = this is not possible"),
+        ("[[scene]]\nwait = 0", "t.toml, scene 1: wait = 0 is not valid: give seconds, 'round' or 'key'"),
+        ("[[scene]]\nwait = inf", "t.toml, scene 1: wait = inf is not valid"),
+        (f"[[scene]]\nwait = [{'1,' * 99}]", "t.toml, scene 1: wait = this is not valid"),
     ],
 )
 def test_a_wrong_talk_is_named_in_one_sentence(text: str, said: str) -> None:
@@ -119,12 +119,12 @@ def test_a_file_that_is_no_talk_is_wrong_usage(tmp_path: Path) -> None:
     for name, said in (
         ("nowhere", "cannot be read: No such file"),
         (".", "cannot be read: Is a directory"),
-        ("binary", "is no text in UTF-8"),
+        ("binary", "is not UTF-8 text"),
         ("bad.toml", "--script: bad.toml, scene 1: theme = 'midnigt' is not known: did you mean 'midnight'?"),
     ):
         with pytest.raises(UsageError, match=said.replace("?", r"\?")):
             talk_of(str(tmp_path / name), on_screen=True)
-    with pytest.raises(UsageError, match="--script is for the screen"):
+    with pytest.raises(UsageError, match="--script needs the screen"):
         talk_of(str(DEMO), on_screen=False)
     assert talk_of(None, on_screen=False) is None
 

@@ -70,7 +70,7 @@ def test_a_theme_from_any_editor_is_read(mine: Folder, encoding: str, end: str) 
 
 def test_a_theme_in_another_encoding_is_named(mine: Folder) -> None:
     mine.put("aurora").write_bytes(MIDNIGHT.encode("utf-16"))
-    with pytest.raises(BrokenThemeError, match=r"aurora\.toml is no text in UTF-8"):
+    with pytest.raises(BrokenThemeError, match=r"aurora\.toml is not UTF-8 text"):
         find("aurora")
 
 
@@ -142,9 +142,9 @@ def test_what_is_no_file_is_no_theme(mine: Folder) -> None:
 
 
 def test_a_wrong_name_is_answered_with_the_nearest_or_all(mine: Folder) -> None:
-    with pytest.raises(ThemeError, match=r"no theme 'midnite': did you mean 'midnight'\?"):
+    with pytest.raises(ThemeError, match=r"Unknown theme 'midnite': did you mean 'midnight'\?"):
         find("midnite")
-    with pytest.raises(ThemeError, match=rf"no theme 'solar': choose from {', '.join(SHIPPED)}\."):
+    with pytest.raises(ThemeError, match=rf"Unknown theme 'solar': choose from {', '.join(SHIPPED)}\."):
         find("solar")
 
 

@@ -52,7 +52,7 @@ def prompt_of(row: Any, where: str) -> Prompt:
     if isinstance(row, list):
         return _made(_messages(row, where), "prompt", where)
     if not isinstance(row, dict):
-        raise PromptError(f"{where} is {_kind(row)}, which is no prompt")
+        raise PromptError(f"{where} is {_kind(row)}, not a prompt")
     _refuse_tools(row, where)
     key = next((key for key in _READERS if row.get(key) is not None), None)
     if key is None:
@@ -60,7 +60,7 @@ def prompt_of(row: Any, where: str) -> Prompt:
         raise PromptError(
             f'{where} has "{null}": null: it needs a text'
             if null
-            else f'{where} is no prompt: a row needs "prompt", "messages", "turns" or "conversations"'
+            else f'{where} is not a prompt: a row needs "prompt", "messages", "turns" or "conversations"'
         )
     return _with_system(_READERS[key](row[key], _category(row, where), where), row, where)
 
@@ -138,7 +138,7 @@ def _message(item: Any, which: str, where: str) -> Message:
         raise PromptError(f'{where}, {which} has no role: "role" (or "from") is user, assistant or system')
     role = _ROLES.get(named.strip().lower())
     if role is None:
-        raise PromptError(f"{where}, {which} is of the role '{printable(named)}', which cannot be raced")
+        raise PromptError(f"{where}, {which} has the role '{printable(named)}', which cannot be raced")
     for key in _CALLS:
         if item.get(key):
             raise PromptError(f'{where}, {which} calls a tool ("{key}"), which cannot be raced')
@@ -180,7 +180,9 @@ def _checked(value: Any, which: str, where: str) -> str:
     if not isinstance(value, str):
         raise PromptError(f"{where}: {which} is {_kind(value)}, not text")
     if half := _HALF_A_PAIR.search(value):
-        raise PromptError(f"{where}: {which} has half a surrogate pair (\\u{ord(half[0]):04x}), which is no character")
+        raise PromptError(
+            f"{where}: {which} has half a surrogate pair (\\u{ord(half[0]):04x}), which is not a character"
+        )
     return value
 
 
@@ -190,7 +192,7 @@ def _made(messages: list[Message], category: str, where: str) -> Prompt:
     if last is None:
         raise PromptError(f"{where} cannot be raced: it has no user message")
     if any(message.role == "system" for message in messages[last:]):
-        raise PromptError(f"{where} cannot be raced: a system message stands behind the last user message")
+        raise PromptError(f"{where} cannot be raced: a system message comes after the last user message")
     before = tuple(message for message in messages[:last] if message.role != "system" or message.text.strip())
     return Prompt(messages[last].text, category, before=before)
 

@@ -39,7 +39,7 @@ def explain_target(error: BaseException) -> str:
     """One sentence about why the target could not be had."""
     if isinstance(error, (TargetError, DemoModelError)):
         return str(error)
-    return f"the model could not be had: {first_line(error)}; the log has the details"
+    return f"the model could not be loaded: {first_line(error)}; the log has the details"
 
 
 def explain_import(error: BaseException) -> str:
@@ -148,7 +148,7 @@ def _not_found(failure: _Failure) -> str | None:
         if path.is_dir():
             return f"{whose} '{model}' has no config.json: it must be the folder of a Hugging Face checkpoint"
         if model.startswith((".", "/", "~")):
-            return f"{whose} '{model}' was not found: there is no such folder, check the path"
+            return f"{whose} '{model}' was not found: no such folder, check the path"
         return (
             f"{whose} '{model}' was not found: neither a folder of that name nor Hugging Face or its local cache has "
             "it, check the spelling and the network"
@@ -160,7 +160,7 @@ def _damaged(failure: _Failure) -> str | None:
     for whose, model in failure.models:
         if (path := damaged_weights(expanded(model))) is not None:
             made_here = (path.parent / "spectui-manifest.json").is_file()
-            remedy = "delete it and start again, it is made anew" if made_here else "fetch it again"
+            remedy = "delete it and start again; it is rebuilt" if made_here else "fetch it again"
             return f"the {whose}'s weights in {path} are damaged or incomplete: {remedy}"
     if any(type(e).__name__ == "SafetensorError" for e in failure.chain):
         return f"weights are damaged or incomplete ({failure.said}): fetch the model again"
@@ -178,7 +178,7 @@ def _argument(failure: _Failure) -> str | None:
             )
         if wrong["type"] != "value_error" and name:
             reason = str(wrong["msg"])
-            return f"{name}={wrong.get('input')!r} is not possible: {reason[:1].lower()}{reason[1:]}"
+            return f"{name}={wrong.get('input')!r} is not valid: {reason[:1].lower()}{reason[1:]}"
     return None
 
 
@@ -203,11 +203,11 @@ def _k(failure: _Failure) -> str | None:
         at_once = int(match[1])
         below = k // at_once * at_once
         return (
-            f"K={k} is not possible: this drafter predicts {at_once} tokens at once, so try k={below} or "
+            f"K={k} does not work: this drafter predicts {at_once} tokens at once, so try k={below} or "
             f"k={below + at_once}"
         )
     if "num_speculative_tokens" in failure.said:
-        return f"K={k} is not possible here: {failure.said}; the log has the details"
+        return f"K={k} does not work here: {failure.said}; the log has the details"
     return None
 
 
@@ -233,7 +233,7 @@ _MISFITS: tuple[tuple[str, str], ...] = (
 )
 _OTHER_KINDS: tuple[tuple[str, str], ...] = (
     (r"Model architectures \['(\w+)'\] are not supported", "vLLM has no {0}"),
-    (r"There is no module or parameter named '([\w.]+)'", "its tensors '{0}' have no place there"),
+    (r"There is no module or parameter named '([\w.]+)'", "its tensors '{0}' do not belong there"),
     (r"has model type `([\w-]+)` but Transformers", "its model type '{0}' is unknown"),
     (r"Duplicate layer name", "it is a model of another kind"),
 )
@@ -244,7 +244,7 @@ def _misfit(failure: _Failure) -> str | None:
     if drafter is None:
         return None
     if reason := _first(_OTHER_KINDS, failure.text):
-        return f"'{drafter}' is no drafter for method '{method}' ({reason}): check the lane's method and model"
+        return f"'{drafter}' is not a drafter for method '{method}' ({reason}): check the lane's method and model"
     if reason := _first(_MISFITS, failure.text):
         return f"drafter '{drafter}' does not fit the target: {reason}; use one that was trained for this target"
     if failure.is_the_drafters:

@@ -133,7 +133,7 @@ def parse_lane_spec(text: str, *, demo: bool = False) -> LaneSpec:
     _check_names(text, method, options)
     k_max = _k(text, method, options)
     if start is not None and (not isinstance(start, int) or isinstance(start, bool) or not 0 <= start <= k_max):
-        raise LaneSpecError(f"lane '{text}': {START}={start} is not possible, it goes from 0 to k={k_max}.")
+        raise LaneSpecError(f"lane '{text}': {START}={start} must be 0 to k={k_max}.")
     return LaneSpec(method, k_max, _checked(text, method, options), text, start, named)
 
 
@@ -151,7 +151,7 @@ def _check_names(text: str, method: str, options: Mapping[str, Any]) -> None:
     for name in sorted(unusual):
         if known and name not in known:
             guess = did_you_mean(name, ["model", START, *short, *sorted(known)])
-            raise LaneSpecError(f"lane '{text}': unknown option '{name}'{guess or ', vLLM has none of that name.'}")
+            raise LaneSpecError(f"lane '{text}': unknown option '{name}'{guess or ', vLLM has no such option.'}")
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -195,7 +195,7 @@ def _value(text: str) -> Any:
 def _k(text: str, method: str, options: dict[str, Any]) -> int:
     k = options.pop("num_speculative_tokens", DEFAULT_K.get(method, 3))
     if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MAX_K:
-        raise LaneSpecError(f"lane '{text}': k={k} is not possible, K is a whole number from 1 to {MAX_K}.")
+        raise LaneSpecError(f"lane '{text}': k={k} is not valid: K is a whole number from 1 to {MAX_K}.")
     return k
 
 

@@ -31,7 +31,7 @@ def folder_fault(model: str) -> str | None:
         if any((path / name).is_file() for name in ("config.json", "params.json")):
             return None
         return f"model '{model}' has no config.json: it must be the folder of a Hugging Face checkpoint"
-    return f"model '{model}' was not found: there is no such folder, check the path" if is_path(model) else None
+    return f"model '{model}' was not found: no such folder, check the path" if is_path(model) else None
 
 
 def find_target(model: str, report: Report) -> str:

@@ -213,18 +213,18 @@ def _read(path: Path) -> list[Any]:
     if not path.exists():
         return []
     if not path.is_file():
-        raise ValueError("it is no file")
+        raise ValueError("not a file")
     if path.stat().st_size > MOST_BYTES:
         raise ValueError("it is too large to be a list of results")
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise ValueError("it is damaged, delete it") from error
+        raise ValueError("it is damaged: delete it") from error
     version = content.get("format") if isinstance(content, dict) else None
     if isinstance(version, int) and version > FORMAT:
         raise _NewerError("a newer version of SpecTUI has written it")
     if version != FORMAT or not isinstance(content.get("results"), list):
-        raise ValueError("it is no list of results, delete it")
+        raise ValueError("not a list of results: delete it")
     results: list[Any] = content["results"]
     return results
 

@@ -67,7 +67,7 @@ class _Place:
         return TalkError(f"{self.name}{f', scene {self.scene}' if self.scene else ''}: {what}")
 
     def wrong(self, key: str, value: object, wanted: str) -> TalkError:
-        return self.error(f"{key} = {_shown(value)} is not possible: it is {wanted}")
+        return self.error(f"{key} = {_shown(value)} is not valid: give {wanted}")
 
     def unknown(self, key: str, value: object, choices: Collection[str]) -> TalkError:
         near = did_you_mean(value, choices) if isinstance(value, str) else ""
@@ -90,13 +90,13 @@ def parse_talk(text: str, name: str, keys: Collection[str] = (), themes: Collect
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise place.error(f"this is no TOML: {error}") from error
+        raise place.error(f"not valid TOML: {error}") from error
     for key in data:
         if key != "scene":
-            raise place.error(f"there is no '{key}' in a talk{did_you_mean(key, ['scene']) or ', only [[scene]]'}")
+            raise place.error(f"a talk has no '{key}'{did_you_mean(key, ['scene']) or ', only [[scene]]'}")
     scenes = data.get("scene", [])
     if not isinstance(scenes, list) or not scenes or not all(isinstance(scene, dict) for scene in scenes):
-        raise place.error("there is no scene in it: each one begins with [[scene]]")
+        raise place.error("it has no scenes: each one begins with [[scene]]")
     known = _readers(keys, themes)
     return Talk(tuple(_scene(_Place(name, number), scene, known) for number, scene in enumerate(scenes, start=1)))
 
@@ -109,7 +109,7 @@ def _scene(place: _Place, data: Mapping[str, Any], known: Mapping[str, _Reader])
     for key, value in data.items():
         if key not in known:
             near = did_you_mean(key, known)
-            raise place.error(f"there is no '{key}' in a scene{near or ', there are ' + ', '.join(known)}")
+            raise place.error(f"a scene has no '{key}'{near or ', there are ' + ', '.join(known)}")
         read = known[key](place, key, value)
         if key == "caption":
             caption = read
@@ -209,7 +209,7 @@ def _keys(keys: Collection[str]) -> _Reader:
                 raise place.error(f"{key}: the key '{one}' belongs to whoever gives the talk")
             if keys and one not in keys:
                 near = did_you_mean(one, keys)
-                raise place.error(f"{key}: '{one}' is no key of the live screen{near or ', which ? lists'}")
+                raise place.error(f"{key}: '{one}' is not a key of the live screen{near or ', which ? lists'}")
         return tuple(value)
 
     return read

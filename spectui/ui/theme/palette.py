@@ -117,7 +117,7 @@ def load(path: Path) -> Theme:
     except OSError as error:
         raise BrokenThemeError(path, f"cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise BrokenThemeError(path, "is no text in UTF-8") from error
+        raise BrokenThemeError(path, "is not UTF-8 text") from error
     except (ValueError, RecursionError) as error:
         raise BrokenThemeError(path, f"is not valid TOML: {error}") from error
     dark = _truth(path, data, "dark")

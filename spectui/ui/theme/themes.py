@@ -77,7 +77,7 @@ class Themes:
             if path.stem == name:
                 raise error
         near = did_you_mean(name, self.by_name)
-        raise ThemeError(f"There is no theme {name!r}{near or ': choose from ' + ', '.join(self.by_name) + '.'}")
+        raise ThemeError(f"Unknown theme {name!r}{near or ': choose from ' + ', '.join(self.by_name) + '.'}")
 
 
 def find(name: str, folders: Iterable[Path] | None = None) -> Theme:
