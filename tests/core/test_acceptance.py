@@ -1,4 +1,4 @@
-"""Acceptance: the README's definitions on an example that can be worked out by hand, and what must always hold."""
+"""Acceptance: the page's definitions on an example that can be worked out by hand, and what must always hold."""
 
 from __future__ import annotations
 

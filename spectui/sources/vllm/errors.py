@@ -44,7 +44,7 @@ def explain_target(error: BaseException) -> str:
 
 def explain_import(error: BaseException) -> str:
     """One sentence about why vLLM could not be imported."""
-    return f"vLLM could not be imported: {first_line(error)}; the README's installation section helps"
+    return f"vLLM could not be imported: {first_line(error)}; see Installation in docs/commands.md"
 
 
 def first_line(error: BaseException) -> str:
