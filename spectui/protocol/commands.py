@@ -1,5 +1,5 @@
-"""What a user asks of a source. A source reads commands between engine steps; one that it cannot follow is answered
-with a `Notice`."""
+"""What a user asks of a source. A source reads commands between engine steps and says which it follows
+(`Source.accepts`); one that it cannot follow is answered with a `Notice`."""
 
 from __future__ import annotations
 

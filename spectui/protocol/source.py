@@ -22,6 +22,10 @@ class Source(Protocol):
     """Something that makes events and follows commands, on a thread of its own."""
 
     @property
+    def accepts(self) -> frozenset[type[Command]]:
+        """The commands that this source follows. It answers any other with a `Notice`, and the screen dims its key."""
+
+    @property
     def slot(self) -> FrameSlot:
         """Where the screen asks for a moment between two steps."""
 

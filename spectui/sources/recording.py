@@ -116,6 +116,10 @@ class Recorded:
         """One sentence why the last recording is not complete."""
 
     @property
+    def accepts(self) -> frozenset[type[cmd.Command]]:
+        return self._source.accepts | {cmd.Record}
+
+    @property
     def slot(self) -> FrameSlot:
         return self._source.slot
 

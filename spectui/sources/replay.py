@@ -63,6 +63,23 @@ Start = Callable[[Timeline], int | None]
 class Replay:
     """A `Source` that plays a trace."""
 
+    accepts: frozenset[type[cmd.Command]] = frozenset(
+        {
+            cmd.NextPrompt,
+            cmd.Restart,
+            cmd.Pause,
+            cmd.Resume,
+            cmd.StepOnce,
+            cmd.StepBack,
+            cmd.Seek,
+            cmd.SeekTo,
+            cmd.ChangeSpeed,
+            cmd.SetSpeed,
+            cmd.Inspect,
+            cmd.Shutdown,
+        }
+    )
+
     def __init__(
         self,
         timeline: Timeline,

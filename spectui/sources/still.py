@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from spectui.protocol.commands import Command
-from spectui.protocol.events import Event, RoundFinished
+from spectui.protocol.commands import Command, Shutdown
+from spectui.protocol.events import Event, Notice, RoundFinished
 from spectui.protocol.frame_slot import FrameSlot
 from spectui.protocol.jump import Jumped
 from spectui.protocol.playback import Playhead
 from spectui.protocol.source import Sink
 from spectui.sources.lane_time import LaneClock
 from spectui.sources.playback import SAY_S, marks
-from spectui.sources.replay import ROUND_GAP_S
+from spectui.sources.replay import ROUND_GAP_S, Replay
 from spectui.trace.index import Timeline
 
 
 class Reel:
-    """A `Source` that follows no command.
+    """A `Source` that looks like a replay in which nobody presses a key.
 
     Args:
         timeline: A complete index.
@@ -28,6 +28,9 @@ class Reel:
         paused: Whether the screen says that the run stands still.
         speed: Lane time over the time that `wind` is given.
     """
+
+    accepts = Replay.accepts
+    """The replay's, because a picture of a replay shows the replay's keys."""
 
     def __init__(self, timeline: Timeline, number: int = 0, *, paused: bool = True, speed: float = 1.0) -> None:
         self._timeline = timeline
@@ -64,7 +67,8 @@ class Reel:
         self._say()
 
     def send(self, command: Command) -> None:
-        """There is nobody to follow it."""
+        if not isinstance(command, Shutdown):
+            self._sink.emit(Notice("a picture of a replay follows no key", level="warning"))
 
     def stop(self, timeout_s: float) -> bool:
         return True

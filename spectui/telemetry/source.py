@@ -19,6 +19,10 @@ class WithTelemetry:
         self._sampler = sampler
 
     @property
+    def accepts(self) -> frozenset[type[Command]]:
+        return self._source.accepts
+
+    @property
     def slot(self) -> FrameSlot:
         return self._source.slot
 

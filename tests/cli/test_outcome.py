@@ -83,6 +83,8 @@ def test_a_user_may_quit_before_the_first_token_but_a_report_may_not_be_empty() 
 class Script:
     """A source that answers each command with the next events."""
 
+    accepts: frozenset[type[cmd.Command]] = frozenset({cmd.NextPrompt, cmd.Shutdown})
+
     def __init__(self, *answers: Sequence[Event]) -> None:
         self.slot: Any = SimpleNamespace()
         self.commands: list[cmd.Command] = []

@@ -262,6 +262,8 @@ def test_nobody_waits_for_a_driver_that_hangs(nvml_stub: NvmlStub, clock: Clock,
 class Source:
     """Does nothing but note what it is told."""
 
+    accepts: frozenset[type[cmd.Command]] = frozenset({cmd.Pause})
+
     def __init__(self) -> None:
         self.slot = FrameSlot()
         self.told: list[object] = []
@@ -289,6 +291,7 @@ def test_a_source_goes_on_beside_a_driver_that_hangs(nvml_stub: NvmlStub, clock:
     assert not both.stop(7.0)
     assert source.told == [events, cmd.Pause(), 7.0]
     assert both.slot is source.slot
+    assert both.accepts == source.accepts
     nvml_stub.let_go()
     assert sampler.stop(FAILSAFE_S)
 

@@ -48,6 +48,24 @@ class SyntheticSource:
     included; ``dies_after`` steps the thread fails as a crashed engine would.
     """
 
+    accepts: frozenset[type[cmd.Command]] = frozenset(
+        {
+            cmd.SetPrompt,
+            cmd.NextPrompt,
+            cmd.NextCategory,
+            cmd.Restart,
+            cmd.Abort,
+            cmd.Pause,
+            cmd.Resume,
+            cmd.StepOnce,
+            cmd.SetK,
+            cmd.Inspect,
+            cmd.SetConcurrency,
+            cmd.SetTemperature,
+            cmd.Shutdown,
+        }
+    )
+
     def __init__(
         self,
         lanes: tuple[SyntheticLane, ...] | None = None,
@@ -244,12 +262,8 @@ class SyntheticSource:
             case cmd.SetTemperature(temperature):
                 self._sampling = replace(self._sampling, temperature=temperature)
                 self._restart()
-            case cmd.Record():
-                self._refuse("a synthetic race is not recorded")
-            case cmd.Tune() | cmd.StopTuning():
-                self._refuse("a synthetic race has nothing to tune")
             case _:
-                self._refuse("only a replay can do that")
+                self._refuse("a synthetic race cannot do that")
 
     def _refuse(self, why: str, lane: str | None = None) -> None:
         """Answer a command that cannot be followed."""

@@ -38,6 +38,26 @@ _WHILE_TUNING = (cmd.Shutdown, cmd.Pause, cmd.Resume, cmd.StopTuning)
 class EngineHost:
     """A live `Source`: vLLM engines on one thread of this process."""
 
+    accepts: frozenset[type[cmd.Command]] = frozenset(
+        {
+            cmd.SetPrompt,
+            cmd.NextPrompt,
+            cmd.NextCategory,
+            cmd.Restart,
+            cmd.Abort,
+            cmd.Pause,
+            cmd.Resume,
+            cmd.StepOnce,
+            cmd.SetK,
+            cmd.Inspect,
+            cmd.SetConcurrency,
+            cmd.SetTemperature,
+            cmd.Tune,
+            cmd.StopTuning,
+            cmd.Shutdown,
+        }
+    )
+
     def __init__(self, config: HostConfig) -> None:
         self._config = config
         self._infos = lane_infos(config.specs)
@@ -312,7 +332,7 @@ class EngineHost:
             case cmd.Abort(name):
                 self._abort(name)
             case _:
-                self._refuse("only a replay can do that: this race is live")
+                self._refuse("a live race cannot do that")
 
     def _refuse(self, why: str, lane: str | None = None) -> None:
         """Answer a command that cannot be followed."""
