@@ -15,9 +15,9 @@ from demos.drafters.evaluate import MAX_TOKENS
 from spectui.bench.harness import Case, Measurement, Sample, Samples, interleave
 from spectui.bench.workload import Work, tapped_once
 from spectui.protocol.events import Event, Prompt, Step
-from spectui.sources.vllm.compat import without_collections
-from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
+from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.lane_spec import LaneSpec, lane_infos
+from spectui.sources.vllm.loading import Loader
 
 
 class Diary:
@@ -153,11 +153,11 @@ def _built(
 ) -> Iterator[dict[str, Lane]]:
     lanes: dict[str, Lane] = {}
     try:
-        with without_collections():
-            for info, spec in zip(lane_infos(specs), specs, strict=True):
-                progress(f"loading {spec.text}")
-                lanes[spec.text] = Lane(info, spec, str(target), engine_args)
-                lanes[spec.text].warm_up(WARM_UP_IDS)
+        loader = Loader(lambda report: str(target), engine_args)
+        loader.find_target()
+        for info, spec in zip(lane_infos(specs), specs, strict=True):
+            progress(f"loading {spec.text}")
+            lanes[spec.text] = loader.lane(info, spec)
         yield lanes
     finally:
         for lane in lanes.values():

@@ -22,7 +22,7 @@ from spectui import places
 from spectui.bench.children import Child, ChildFailedError
 from spectui.bench.harness import Case, Measurement, Sample, Spread, environment, interleave
 from spectui.bench.report import calibration_lines
-from spectui.bench.workload import Work, race_once, tapped_once, untapped_once
+from spectui.bench.workload import Work, tapped_once, untapped_once
 from spectui.core.disturbance import foreign
 from spectui.core.prompts import PromptError
 from spectui.core.rates import percentile
@@ -35,8 +35,9 @@ from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
 from spectui.setup.prompt_sets import first_turn, kept_for_children
 
 if TYPE_CHECKING:
-    from spectui.bench.session import Engines
+    from spectui.bench.session import EngineSession
     from spectui.sources.vllm.config import HostConfig
+    from spectui.sources.vllm.lane import Lane
 
 PARTS = ("tap", "screen", "race", "telemetry")
 TOKENS = 128
@@ -58,7 +59,7 @@ def calibrate(options: argparse.Namespace) -> int:
         raise UsageError(f"--only {', '.join(sorted(unknown))}: no such part, choose from {','.join(PARTS)}")
     gpu = has_nvidia_gpu()
     apply_or_reexec(gpu=gpu)
-    from spectui.bench.session import engines
+    from spectui.bench.session import engine_session
     from spectui.setup.config import host_config
 
     try:
@@ -71,11 +72,11 @@ def calibrate(options: argparse.Namespace) -> int:
                 "piece_tokens": PIECE_TOKENS,
                 "pieces": PIECES,
             }
-            with engines(config) as started:
+            with engine_session(config) as session:
                 if "screen" in chosen:
                     result |= _screen(options)
                 if {"tap", "race", "telemetry"} & set(chosen):
-                    result |= _engines(options, chosen, config, started)
+                    result |= _engines(options, chosen, config, session)
     except PromptError as error:
         raise UsageError(str(error)) from error
     print(as_json(result) if options.json else "\n".join(map(visible, calibration_lines(result))))
@@ -152,38 +153,33 @@ def _delays(sent: list[int], answered: list[int]) -> list[int]:
 
 
 def _engines(
-    options: argparse.Namespace, chosen: tuple[str, ...], config: HostConfig, started: Engines
+    options: argparse.Namespace, chosen: tuple[str, ...], config: HostConfig, session: EngineSession
 ) -> dict[str, Any]:
     """(a), (c), (e) and (f): in this process, headless."""
-    from spectui.sources.vllm.lane_spec import lane_infos
-
     work = Work(tuple(first_turn(prompt) for prompt in config.prompts[: config.concurrency]), config.chat)
     mailbox = Mailbox()
     result: dict[str, Any] = {}
-    lanes = []
-    for info, spec in zip(lane_infos(config.specs), config.specs, strict=True):
-        say(f"loading {info.title}")
-        lanes.append(started.lane(info, spec))
-    with started.measured():
-        if "tap" in chosen:
+    lanes = session.lanes()
+    if "tap" in chosen:
+        with session.driving():
             result["tap"] = _tap(lanes, work, mailbox, options.repetitions)
-        if "race" in chosen:
-            result["race"] = _race(lanes, work, options.repetitions)
-            result["own_share"] = {lane.info.name: lane.own_ns / (lane.clock_ns + lane.own_ns) for lane in lanes}
-        if "telemetry" in chosen:
-            result["telemetry"] = _telemetry(started, lanes, work, mailbox, options.repetitions)
+    if "race" in chosen:
+        result["race"] = _race(session, lanes, work, options.repetitions)
+        result["own_share"] = {lane.info.name: lane.own_ns / (lane.clock_ns + lane.own_ns) for lane in lanes}
+    if "telemetry" in chosen:
+        result["telemetry"] = _telemetry(session, lanes, work, mailbox, options.repetitions)
     return result
 
 
-def _tap(lanes: list[Any], work: Work, mailbox: Mailbox, repetitions: int) -> dict[str, Any]:
+def _tap(lanes: list[Lane], work: Work, mailbox: Mailbox, repetitions: int) -> dict[str, Any]:
     """(a): the same engine with and without the tap."""
 
-    def on(lane: Any) -> dict[str, Any]:
+    def on(lane: Lane) -> dict[str, Any]:
         sample = tapped_once(lane, work, PIECE_TOKENS, mailbox.emit)
         mailbox.drain()
         return {f"{lane.info.name} on": sample}
 
-    def off(lane: Any) -> dict[str, Any]:
+    def off(lane: Lane) -> dict[str, Any]:
         return {f"{lane.info.name} off": untapped_once(lane, work, PIECE_TOKENS)}
 
     cases = []
@@ -198,14 +194,14 @@ def _tap(lanes: list[Any], work: Work, mailbox: Mailbox, repetitions: int) -> di
     return {"ratios": ratios, "busy": _busy(measured)}
 
 
-def _race(lanes: list[Any], work: Work, repetitions: int) -> dict[str, Any]:
+def _race(session: EngineSession, lanes: list[Lane], work: Work, repetitions: int) -> dict[str, Any]:
     """(c): each lane in the race and alone."""
 
     def together() -> dict[str, Any]:
-        return {f"{name} in the race": sample for name, sample in race_once(lanes, work, PIECE_TOKENS).items()}
+        return {f"{name} in the race": sample for name, sample in session.race(lanes, work, PIECE_TOKENS).items()}
 
-    def alone(lane: Any) -> dict[str, Any]:
-        return {f"{name} alone": sample for name, sample in race_once([lane], work, PIECE_TOKENS).items()}
+    def alone(lane: Lane) -> dict[str, Any]:
+        return {f"{name} alone": sample for name, sample in session.race([lane], work, PIECE_TOKENS).items()}
 
     cases = [Case("all lanes in the race", together)]
     cases += [Case(f"{lane.info.name} alone", partial(alone, lane)) for lane in lanes]
@@ -218,14 +214,16 @@ def _race(lanes: list[Any], work: Work, repetitions: int) -> dict[str, Any]:
     }
 
 
-def _telemetry(started: Engines, lanes: list[Any], work: Work, mailbox: Mailbox, repetitions: int) -> dict[str, Any]:
+def _telemetry(
+    session: EngineSession, lanes: list[Lane], work: Work, mailbox: Mailbox, repetitions: int
+) -> dict[str, Any]:
     """(f): the race with and without a sampler, and what the sampler's thread computes."""
     from spectui.telemetry.sampler import Sampler, open_readers
 
     spent_ns = wall_ns = 0
 
     def raced() -> Sample:
-        samples = race_once(lanes, work, PIECE_TOKENS)
+        samples = session.race(lanes, work, PIECE_TOKENS)
         return Sample(
             sum(one.tokens for one in samples.values()),
             sum(one.seconds for one in samples.values()),
@@ -250,7 +248,7 @@ def _telemetry(started: Engines, lanes: list[Any], work: Work, mailbox: Mailbox,
         return {"sampled": replace(sample, disturbed=foreign(taken))}
 
     cases = [Case("telemetry on", on), Case("telemetry off", off)]
-    with started.unwatched():
+    with session.unwatched():
         measured = interleave(cases, repetitions * PIECES, progress=say)
     ratio = _spread(measured.ratio("sampled", "unsampled"))
     return {"ratio": ratio, "core_share": spent_ns / wall_ns, "busy": _busy(measured)}

@@ -1,34 +1,37 @@
-"""Engines for a headless measurement: the target and its lanes. What goes wrong is one sentence that names the log."""
+"""The engine session of everything that measures: loads lanes, drives them, explains what fails, and closes."""
 
 from __future__ import annotations
 
-import importlib
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from spectui.bench.harness import Sample
+from spectui.bench.workload import Work, race_once
 from spectui.errors import RunError, UsageError
-from spectui.protocol.events import LaneInfo
+from spectui.protocol.events import LaneInfo, TuneEnded, TuneTurn, TuneWhy
 from spectui.protocol.jump import Emitted
 from spectui.runtime.logs import log_file, without_log
-from spectui.runtime.quiet import quiet_output
+from spectui.runtime.quiet import quiet_output, say
 from spectui.runtime.threads import has_nvidia_gpu
-from spectui.sources.vllm.compat import reclaim, without_collections
+from spectui.sources.vllm import compat
 from spectui.sources.vllm.config import HostConfig
-from spectui.sources.vllm.errors import explain, explain_death, explain_import, explain_target
+from spectui.sources.vllm.errors import explain_death
 from spectui.sources.vllm.foreign import panics_as_errors
-from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
-from spectui.sources.vllm.lane_spec import LaneSpec
+from spectui.sources.vllm.lane import Lane
+from spectui.sources.vllm.lane_spec import LaneSpec, lane_infos
+from spectui.sources.vllm.loading import Loader, NotLoadedError
 from spectui.sources.vllm.prompting import PromptRefusedError
+from spectui.sources.vllm.tuning import Tuning
 from spectui.telemetry.sampler import Sampler, open_readers
 
 logger = logging.getLogger(__name__)
 
 
-class Engines:
-    """Builds lanes on one target, and says in one sentence why one cannot be built or died.
+class EngineSession:
+    """Lanes on one target, for a measurement without a screen. Every error is a `RunError` that names the log.
 
     Attributes:
         target: Path or id of the target.
@@ -38,14 +41,27 @@ class Engines:
         """Find the target.
 
         Raises:
-            RunError: It cannot be had.
+            RunError: It cannot be loaded.
         """
-        self._config = config
+        self._specs = config.specs
+        self._loader = Loader(config.find_target, config.engine_args)
         self._log_path = log_path
         self._lanes: list[Lane] = []
         self._sampler: Sampler | None = None
-        with self._said("", explain_target):
-            self.target = config.find_target(lambda *progress: None)
+        with self._loading():
+            self._loader.find_target()
+
+    @property
+    def target(self) -> str:
+        return self._loader.target
+
+    def lanes(self) -> list[Lane]:
+        """Every lane that the options ask for, warm.
+
+        Raises:
+            RunError: One of them cannot be built.
+        """
+        return [self.lane(info, spec) for info, spec in zip(lane_infos(self._specs), self._specs, strict=True)]
 
     def lane(self, info: LaneInfo, spec: LaneSpec) -> Lane:
         """A lane that is warm.
@@ -53,21 +69,74 @@ class Engines:
         Raises:
             RunError: It cannot be built.
         """
-        with self._said("", explain_import):
-            importlib.import_module("spectui.sources.vllm.tap")
-        with self._said(f"{info.title} failed: ", lambda error: explain(error, spec, self.target)):
-            with without_collections():
-                lane = Lane(info, spec, self.target, self._config.engine_args)
-                self._lanes.append(lane)
-                lane.warm_up(WARM_UP_IDS)
-            return lane
+        say(f"loading {info.title}")
+        with self._loading():
+            self._loader.import_engine()
+        with self._loading(info.title):
+            lane = self._loader.lane(info, spec)
+        self._lanes.append(lane)
+        return lane
 
     def close(self, *kept: Lane) -> None:
-        """End the lanes, failed ones too, and give their memory back; ``kept`` go on."""
+        """End the lanes and give their memory back; ``kept`` go on."""
         for lane in [lane for lane in self._lanes if lane not in kept]:
             self._lanes.remove(lane)
             lane.close()
-        reclaim()
+        compat.reclaim()
+
+    def race(self, lanes: Sequence[Lane], work: Work, tokens: int) -> Mapping[str, Sample]:
+        """Race idle lanes once: a sample for each, by its lane clock.
+
+        Raises:
+            RunError: An engine died, or does not take the prompts.
+        """
+        with self.driving():
+            return race_once(lanes, work, tokens)
+
+    def search(self, tuning: Tuning, tell: Callable[[TuneTurn], None]) -> TuneEnded:
+        """Run a search to its end, and tell of every turn. Ctrl-C ends it with what is known: as ``cancelled``.
+
+        Raises:
+            RunError: An engine died.
+        """
+        with self.driving(lambda: _titles(tuning)):
+            why: TuneWhy | None
+            try:
+                while (why := tuning.ended) is None:
+                    if (turn := tuning.step()) is not None:
+                        tell(turn)
+            except KeyboardInterrupt:
+                why = "cancelled"
+            return tuning.end(why)
+
+    @contextmanager
+    def driving(self, title: Callable[[], str] = lambda: "") -> Iterator[None]:
+        """For what steps engines: one that dies becomes a `RunError`, which begins with ``title``."""
+        try:
+            with panics_as_errors():
+                yield
+        except PromptRefusedError as error:
+            raise self.error(str(error)) from error
+        except (RunError, UsageError, BrokenPipeError):
+            # The last is of whoever was told how far it is.
+            raise
+        except Exception as error:
+            logger.exception("an engine died in a measurement")
+            raise self._failed(title(), explain_death(error)) from None
+
+    @contextmanager
+    def _loading(self, title: str = "") -> Iterator[None]:
+        try:
+            yield
+        except NotLoadedError as error:
+            raise self._failed(title, str(error)) from None
+
+    def _failed(self, title: str, why: str) -> RunError:
+        return self.error(f"{title} failed: {without_log(why)}" if title else without_log(why))
+
+    def error(self, sentence: str) -> RunError:
+        """The error that says so, with the log's name."""
+        return RunError(f"{sentence} (details in {self._log_path})")
 
     @contextmanager
     def watched_gpu(self) -> Iterator[None]:
@@ -97,41 +166,28 @@ class Engines:
             self._sampler.stop()
             self._sampler = None
 
-    def measured(self, title: str = "") -> AbstractContextManager[None]:
-        """For what steps engines: an engine that dies becomes a `RunError`; ``title`` is its lane's."""
-        return self._said(f"{title} failed: " if title else "", explain_death)
-
-    def refused(self, sentence: str) -> RunError:
-        """The error that says so, with the log's name."""
-        return RunError(f"{sentence} (details in {self._log_path})")
-
-    @contextmanager
-    def _said(self, whose: str, explain_: Callable[[BaseException], str]) -> Iterator[None]:
-        try:
-            with panics_as_errors():
-                yield
-        except PromptRefusedError as error:
-            raise self.refused(str(error)) from error
-        except (RunError, UsageError, BrokenPipeError):
-            # The last is of whoever was told how far it is.
-            raise
-        except Exception as error:
-            logger.exception("a measurement failed")
-            raise self.refused(f"{whose}{without_log(explain_(error))}") from None
-
 
 @contextmanager
-def engines(config: HostConfig) -> Iterator[Engines]:
-    """Engines whose words, and those of their libraries, go to the log of this run.
+def engine_session(config: HostConfig) -> Iterator[EngineSession]:
+    """A session whose words, and those of its libraries, go to the log of this run; its lanes end with the block.
 
     Raises:
-        RunError: The target cannot be had, or no log can be kept.
+        RunError: The target cannot be loaded, or no log can be kept.
     """
     path = log_file()
     with quiet_output(path):
-        started = Engines(config, path)
-        with started.watched_gpu():
-            yield started
+        session = EngineSession(config, path)
+        with session.watched_gpu():
+            try:
+                yield session
+            finally:
+                session.close()
+
+
+def _titles(tuning: Tuning) -> str:
+    """Whose engine takes the steps of a search, and for whom."""
+    tuned, stepped = tuning.lane.info.title, tuning.stepped.info.title
+    return tuned if stepped == tuned else f"{stepped} beside {tuned}"
 
 
 class _Nobody:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from spectui.bench.harness import environment
 from spectui.bench.report import tuning_lines
 from spectui.errors import DONE, FAILED, INTERRUPTED, RunError, UsageError
-from spectui.protocol.events import KFigure, LaneInfo, Prompt, TuneTurn, TuneWhy
+from spectui.protocol.events import KFigure, LaneInfo, Prompt, TuneEnded, TuneTurn, TuneWhy
 from spectui.protocol.limits import MAX_K
 from spectui.runtime.output import as_json, tell, visible
 from spectui.runtime.quiet import say
@@ -21,7 +21,7 @@ from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
 from spectui.sources.vllm.lane_spec import LaneSpec, lane_infos
 
 if TYPE_CHECKING:
-    from spectui.bench.session import Engines
+    from spectui.bench.session import EngineSession
     from spectui.sources.vllm.config import HostConfig
     from spectui.sources.vllm.lane import Lane
     from spectui.sources.vllm.tuning import Tuning
@@ -171,18 +171,18 @@ def tuned_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
 
 def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool) -> Searches:
     """Search lane after lane: one that fails is left out, and Ctrl-C ends it with what is known."""
-    from spectui.bench.session import engines
+    from spectui.bench.session import engine_session
     from spectui.setup.config import host_config
 
     config = host_config(argparse.Namespace(**{**vars(options), "concurrency": 1}), gpu=gpu)
     searches = Searches()
-    with engines(config) as started:
-        plain = _plain_lane(started, searches)
+    with engine_session(config) as session:
+        plain = _plain_lane(session, searches)
         for info, spec in zip(lane_infos(specs), specs, strict=True):
             if searches.interrupted:
                 break
             try:
-                _search_lane(options, config, started, info, spec, plain, searches)
+                _search_lane(options, config, session, info, spec, plain, searches)
             except RunError as error:
                 searches.failed.append(str(error))
                 if plain is not None and plain.running:
@@ -191,16 +191,15 @@ def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool
             except KeyboardInterrupt:
                 searches.interrupted = True
             # The next lane needs the room.
-            started.close(*(() if plain is None else (plain,)))
+            session.close(*(() if plain is None else (plain,)))
     return searches
 
 
-def _plain_lane(started: Engines, into: Searches) -> Lane | None:
+def _plain_lane(session: EngineSession, into: Searches) -> Lane | None:
     """An AR lane to measure beside every search; without one the speed-ups are over K = 0."""
     spec = LaneSpec("ar", 0, text="ar")
-    say("loading AR")
     try:
-        return started.lane(lane_infos([spec])[0], spec)
+        return session.lane(lane_infos([spec])[0], spec)
     except RunError as error:
         into.failed.append(str(error))
     except KeyboardInterrupt:
@@ -211,7 +210,7 @@ def _plain_lane(started: Engines, into: Searches) -> Lane | None:
 def _search_lane(
     options: argparse.Namespace,
     config: HostConfig,
-    started: Engines,
+    session: EngineSession,
     info: LaneInfo,
     spec: LaneSpec,
     plain: Lane | None,
@@ -220,63 +219,42 @@ def _search_lane(
     from spectui.sources.vllm.prompting import fitting
     from spectui.sources.vllm.tuning import PIECE_TOKENS, Tuning
 
-    say(f"loading {info.title}")
-    lane = started.lane(info, spec)
+    lane = session.lane(info, spec)
     ks = k_values(options.k) if options.k else tuple(range(spec.k_max + 1))
     groups = prompt_groups(config.prompts, by_category=options.by_category)
     best: dict[int, int] = {}
-    with started.measured(info.title):
-        for requests, (category, group) in product(options.concurrency, groups.items()):
-            prompts = fitting(lane, group, config.chat, PIECE_TOKENS)
-            if not prompts:
-                raise started.refused(f"cannot tune {info.title}: no prompt of the set fits")
-            start = partial(
-                Tuning,
-                lane,
-                ks,
-                prompts,
-                requests=requests,
-                sampling=config.sampling,
-                budget_s=options.budget,
-                plain=plain,
-            )
-            tuning = start()
-            why = _run(tuning)
-            ended = tuning.end(why)
-            one = _found(ended.last, why, spec, category)
-            if not category:
-                one = replace(one, remembered=config.remember(spec, ended))
-            if options.check and why != "cancelled":
-                turns = max(CHECK_TURNS, -(-2 * len({prompt.category for prompt in prompts}) // requests))
-                say(f"measuring every K of {info.title} in {turns} turns")
-                one = replace(one, check=_checked(start(sweep_turns=turns), one.best))
-            into.interrupted = why == "cancelled" or (options.check and one.check is None)
-            if one.turns:
-                into.found.append(one)
-                best |= {} if category else {requests: 0 if one.last.ar_wins else one.best}
-            if into.interrupted:
-                break
+    for requests, (category, group) in product(options.concurrency, groups.items()):
+        prompts = fitting(lane, group, config.chat, PIECE_TOKENS)
+        if not prompts:
+            raise session.error(f"cannot tune {info.title}: no prompt of the set fits")
+        start = partial(
+            Tuning, lane, ks, prompts, requests=requests, sampling=config.sampling, budget_s=options.budget, plain=plain
+        )
+        ended = session.search(start(), _tell)
+        one = _found(ended, spec, category)
+        if not category:
+            one = replace(one, remembered=config.remember(spec, ended))
+        if options.check and one.why != "cancelled":
+            turns = max(CHECK_TURNS, -(-2 * len({prompt.category for prompt in prompts}) // requests))
+            say(f"measuring every K of {info.title} in {turns} turns")
+            one = replace(one, check=_checked(session, start(sweep_turns=turns), one.best))
+        into.interrupted = one.why == "cancelled" or (options.check and one.check is None)
+        if one.turns:
+            into.found.append(one)
+            best |= {} if category else {requests: 0 if ended.last.ar_wins else one.best}
+        if into.interrupted:
+            break
     if not best:
         return
-    into.serve[info.name] = config.serve_line(spec, options.model or started.target, best)
+    into.serve[info.name] = config.serve_line(spec, options.model or session.target, best)
 
 
-def _run(tuning: Tuning) -> TuneWhy:
-    """Search to the end; Ctrl-C ends it with what is known."""
-    try:
-        while (why := tuning.ended) is None:
-            if (turn := tuning.step()) is not None:
-                say(_progress(turn))
-    except KeyboardInterrupt:
-        return "cancelled"
-    return why
-
-
-def _checked(sweep: Tuning, best: int) -> Check | None:
+def _checked(session: EngineSession, sweep: Tuning, best: int) -> Check | None:
     """Measure every K, and hold ``best`` and the cost model against that; None when Ctrl-C ended it."""
-    if _run(sweep) == "cancelled":
+    ended = session.search(sweep, _tell)
+    if ended.why == "cancelled":
         return None
-    figures = {figure.k: figure.tok_s or 0.0 for figure in sweep.end("budget").last.figures}
+    figures = {figure.k: figure.tok_s or 0.0 for figure in ended.last.figures}
     fastest = max(figures, key=lambda k: figures[k])
     return Check(fastest, 1 - figures[best] / figures[fastest], figures, sweep.held_out())
 
@@ -289,12 +267,13 @@ def prompt_groups(prompts: Sequence[Prompt], *, by_category: bool) -> dict[str, 
     return groups
 
 
-def _found(turn: TuneTurn, why: TuneWhy, spec: LaneSpec, category: str) -> Found:
+def _found(ended: TuneEnded, spec: LaneSpec, category: str) -> Found:
+    turn = ended.last
     return Found(
         turn.lane,
         spec.text,
         turn.requests,
-        why,
+        ended.why,
         turn.best,
         turn.turn,
         turn.spent_s,
@@ -306,10 +285,10 @@ def _found(turn: TuneTurn, why: TuneWhy, spec: LaneSpec, category: str) -> Found
     )
 
 
-def _progress(turn: TuneTurn) -> str:
+def _tell(turn: TuneTurn) -> None:
     left = max(0.0, turn.budget_s - turn.spent_s)
     running = ", ".join(map(str, turn.running))
-    return (
+    say(
         f"{turn.lane} at {turn.requests}: turn {turn.turn}, still in the running K = {running}; "
         f"best {turn.best}; at most {left:.0f} s left"
     )

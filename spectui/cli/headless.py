@@ -62,7 +62,7 @@ def run_headless(source: Source, rounds: int, out: TextIO, *, as_json: bool) -> 
             raced += 1
             if raced < rounds:
                 source.send(NextPrompt())
-        elif _over(state, event):
+        elif state.dead:
             break
     source.stop(timeout_s=10)
     if as_json:
@@ -75,12 +75,6 @@ def run_headless(source: Source, rounds: int, out: TextIO, *, as_json: bool) -> 
 def _refused(event: Event) -> bool:
     """Whether a round did not begin, because its prompt is too long or the chat template does not take it."""
     return isinstance(event, Notice) and event.refused
-
-
-def _over(state: RunState, event: Event) -> bool:
-    """Whether nothing more can come: every lane failed, or the engine thread said that it died."""
-    failed = bool(state.lanes) and all(lane.failed for lane in state.lanes.values())
-    return failed or (isinstance(event, Notice) and event.level == "error" and event.lane is None)
 
 
 def describe(event: Event, elapsed_s: float) -> str | None:

@@ -211,6 +211,12 @@ class RunState:
         return any(prompt.later for slot, prompt in enumerate(self.prompts) if slot not in self.absent)
 
     @property
+    def dead(self) -> bool:
+        """Whether nothing more can come: the source gave up, or every lane failed."""
+        failed = bool(self.lanes) and all(lane.failed is not None for lane in self.lanes.values())
+        return failed or self.fault is not None
+
+    @property
     def reference(self) -> LaneState | None:
         """The first plain autoregressive lane: speed-ups and divergences are measured against it."""
         return next((lane for lane in self.lanes.values() if lane.info.method == "ar"), None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -12,17 +11,18 @@ from typing import Any
 
 import pytest
 
-from spectui.bench import calibrate, session, tune, workload
+from spectui.bench import calibrate, tune, workload
 from spectui.bench.harness import Sample
 from spectui.bench.workload import Work, race_once, tapped_once, untapped_once
 from spectui.cli import main as cli
 from spectui.core.rates import percentile
 from spectui.protocol.events import Event, Own, Prompt, RequestFinished, Sampling, Step
 from spectui.setup import config
+from spectui.sources.vllm import loading
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
 from spectui.telemetry import sampler
 from spectui.telemetry.host import Host
-from tests.support.fake_lanes import FakeLane
+from tests.support.fake_lanes import FakeLane, fake_engine
 
 MS = 1_000_000
 ACCEPTED = 3
@@ -80,11 +80,8 @@ class DraftingLane(FakeLane):
 
 @pytest.fixture(autouse=True)
 def _fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("troubles", {}), ("made", weakref.WeakSet()), ("closed", [])):
-        monkeypatch.setattr(FakeLane, name, value, raising=False)
-    monkeypatch.setattr(session, "Lane", DraftingLane)
-    monkeypatch.setattr(session, "reclaim", lambda: None)
-    monkeypatch.setattr(session, "importlib", SimpleNamespace(import_module=lambda name: None))
+    fake_engine(monkeypatch, {})
+    monkeypatch.setattr(loading, "Lane", DraftingLane)
     monkeypatch.setattr(config, "_demo_target", lambda report: "fake")
     # The memory's peak would be measured for seconds.
     monkeypatch.setattr(sampler, "open_readers", lambda cache: sampler.Readers(Host(), None, None))
@@ -156,6 +153,19 @@ def test_a_lane_that_dies_is_named_and_the_others_are_printed(
     assert out.startswith("suffix:k=4, 1 request in flight: best K = 3")
     assert re.search(r"^spectui tune: n-gram failed: its engine died: step was told to fail \(details in ", err, re.M)
     assert DraftingLane.closed[:1] == ["ngram"]
+
+
+def test_ar_that_dies_beside_a_search_is_the_one_that_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeLane, "troubles", {("ar", "step"): 3})
+    assert cli.main([*TUNE, "--lane", "suffix:k=4"]) == 1
+    out, err = capsys.readouterr()
+    assert re.search(r"^spectui tune: AR beside n-gram failed: its engine died: step was told to fail \(", err, re.M)
+    # The next search goes on without it.
+    assert out.startswith("suffix:k=4, 1 request in flight: best K = 3")
+    assert "\n    AR " not in out
+    assert sorted(DraftingLane.closed) == ["ar", "ngram", "suffix"]
 
 
 def test_ctrl_c_prints_what_is_known(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

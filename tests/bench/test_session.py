@@ -1,37 +1,76 @@
-"""Engines for a headless measurement: what fails is closed, and nothing of it stays."""
+"""Engines for a measurement without a screen: what fails is closed, and nothing of it stays."""
 
 from __future__ import annotations
 
-import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from spectui.bench import session
-from spectui.bench.session import Engines
+from spectui.bench.session import EngineSession, engine_session
 from spectui.errors import RunError
 from spectui.protocol.events import Prompt
+from spectui.sources.vllm import compat
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
-from tests.support.fake_lanes import FakeLane
+from tests.support.fake_lanes import FakeLane, fake_engine
+
+SPECS = [parse_lane_spec(text) for text in ("ar", "ngram:k=3")]
+CONFIG = HostConfig("fake", lambda report: "fake", SPECS, [Prompt("x")])
 
 
-def test_a_lane_that_fails_while_it_starts_is_closed_with_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    specs = [parse_lane_spec(text) for text in ("ar", "ngram:k=3")]
-    infos = lane_infos(specs)
-    reclaimed: list[list[str]] = []
-    monkeypatch.setattr(FakeLane, "troubles", {("ngram", "warm-up"): 0}, raising=False)
-    monkeypatch.setattr(FakeLane, "made", weakref.WeakSet(), raising=False)
-    monkeypatch.setattr(FakeLane, "closed", [], raising=False)
-    monkeypatch.setattr(session, "Lane", FakeLane)
-    monkeypatch.setattr(session, "reclaim", lambda: reclaimed.append([*FakeLane.closed]))
-    monkeypatch.setattr("spectui.bench.session.importlib.import_module", lambda name: None)
-    started = Engines(HostConfig("fake", lambda report: "fake", specs, [Prompt("x")]), Path("a.log"))
-    kept = started.lane(infos[0], specs[0])
-    with pytest.raises(RunError, match=r"n-gram failed: .*warm-up was told to fail"):
-        started.lane(infos[1], specs[1])
-    started.close(kept)
+@pytest.fixture
+def reclaimed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Which lanes were closed, each time that memory was given back."""
+    fake_engine(monkeypatch, {("ngram", "warm-up"): 0})
+    given: list[list[str]] = []
+    monkeypatch.setattr(compat, "reclaim", lambda: given.append([*FakeLane.closed]))
+    return given
+
+
+def test_a_lane_that_fails_while_it_starts_gives_its_memory_back(reclaimed: list[list[str]]) -> None:
+    session = EngineSession(CONFIG, Path("a.log"))
+    (ar, ngram), infos = SPECS, lane_infos(SPECS)
+    kept = session.lane(infos[0], ar)
+    with pytest.raises(RunError, match=r"n-gram failed: .*warm-up was told to fail \(details in a\.log\)"):
+        session.lane(infos[1], ngram)
+    assert reclaimed == [["ngram"]]
+    session.close(kept)
     assert FakeLane.closed == ["ngram"]
-    started.close()
-    assert FakeLane.closed == ["ngram", "ar"]
-    assert reclaimed == [["ngram"], ["ngram", "ar"]]
+    session.close()
+    assert reclaimed[1:] == [["ngram"], ["ngram", "ar"]]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_session_closes_its_lanes_however_it_ends(
+    reclaimed: list[list[str]], monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    monkeypatch.setattr(FakeLane, "trouble", error)
+    with pytest.raises((RunError, KeyboardInterrupt)), engine_session(CONFIG) as session:
+        session.lanes()
+    assert sorted(FakeLane.closed) == ["ar", "ngram"]
+    assert reclaimed[-1] == ["ngram", "ar"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ({"find_target": "x"}, r"the model could not be .*: no model \(details in "),
+        ({"ENGINE_ROOM": "no_such_room"}, r"vLLM could not be imported: No module named 'no_such_room'; "),
+    ],
+    ids=("target", "vLLM"),
+)
+def test_what_every_lane_needs_is_no_lanes_failure(
+    reclaimed: list[list[str]], monkeypatch: pytest.MonkeyPatch, missing: dict[str, str], said: str
+) -> None:
+    def find_target(report: Any) -> str:
+        if "find_target" in missing:
+            raise OSError("no model")
+        return "fake"
+
+    for name in missing.keys() - {"find_target"}:
+        monkeypatch.setattr(f"spectui.sources.vllm.loading.{name}", missing[name])
+    config = HostConfig("fake", find_target, SPECS, [Prompt("x")])
+    with pytest.raises(RunError, match=f"^{said}"), engine_session(config) as session:
+        session.lanes()
+    assert FakeLane.closed == []

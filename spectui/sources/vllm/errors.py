@@ -36,7 +36,7 @@ def explain_death(error: BaseException) -> str:
 
 
 def explain_target(error: BaseException) -> str:
-    """One sentence about why the target could not be had."""
+    """One sentence about why the target could not be loaded."""
     if isinstance(error, (TargetError, DemoModelError)):
         return str(error)
     return f"the model could not be loaded: {first_line(error)}; the log has the details"

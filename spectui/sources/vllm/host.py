@@ -24,7 +24,7 @@ from spectui.sources.vllm.errors import first_line
 from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import Lane, ProbeDiedError
 from spectui.sources.vllm.lane_spec import lane_infos
-from spectui.sources.vllm.loading import Loader
+from spectui.sources.vllm.loading import Loader, load_lanes
 from spectui.sources.vllm.prompting import PromptRefusedError, fitting
 from spectui.sources.vllm.race import Race
 from spectui.sources.vllm.rounds import PromptDeck
@@ -61,7 +61,7 @@ class EngineHost:
     def __init__(self, config: HostConfig) -> None:
         self._config = config
         self._infos = lane_infos(config.specs)
-        self._loader = Loader(config, self._infos, self._emit)
+        self._loader = Loader(config.find_target, config.engine_args)
         self._commands: queue.SimpleQueue[cmd.Command] = queue.SimpleQueue()
         self._slot = FrameSlot()
         self._thread = threading.Thread(target=self._run, name=ENGINE_THREAD, daemon=True)
@@ -102,8 +102,7 @@ class EngineHost:
 
     def _run(self) -> None:
         try:
-            with compat.without_collections():
-                self._race = Race(self._load(), self._config.chat)
+            self._race = Race(self._load(), self._config.chat)
             self._set_paused(self._config.paused)
             if self._race.lanes and not self._shutdown.is_set():
                 self._begin()
@@ -133,7 +132,7 @@ class EngineHost:
         )
         lanes: list[Lane] = []
         told = False
-        for lane in self._loader.load():
+        for lane in load_lanes(self._loader, self._infos, config.specs, self._emit):
             if lane is not None:
                 lanes.append(lane)
             if self._shutdown.is_set():

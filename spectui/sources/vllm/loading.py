@@ -1,18 +1,22 @@
-"""Builds a host's lanes one after the other and says how far each is."""
+"""Loads engines, for the live race and for measurements alike: target, vLLM, then one lane after the other.
+
+What fails gives its memory back and is one sentence; the log has the rest.
+"""
 
 from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from spectui.protocol.events import Event, LaneInfo, LaneStage, StageName
 from spectui.sources.vllm import compat
-from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import explain, explain_import, explain_target
 from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
 from spectui.sources.vllm.lane_spec import LaneSpec
+from spectui.sources.vllm.target import Report
 
 logger = logging.getLogger(__name__)
 
@@ -20,75 +24,119 @@ ENGINE_ROOM = "spectui.sources.vllm.tap"
 """The module that imports vLLM and torch."""
 
 
+class NotLoadedError(RuntimeError):
+    """The target, vLLM or a lane could not be loaded; the message is one sentence that says what to do."""
+
+
 class Loader:
-    """From lane specs to lanes, on the engine thread. A lane that cannot be built says why, and the others follow.
+    """Loads lanes on one target. Call its methods on the thread that will step the lanes.
 
     Attributes:
-        target: Path or id of the target, empty until it is known.
+        target: Path or id of the target, empty until `find_target` has found it.
     """
 
-    def __init__(self, config: HostConfig, infos: tuple[LaneInfo, ...], emit: Callable[[Event], None]) -> None:
-        self._config = config
-        self._infos = infos
-        self._emit = emit
+    def __init__(self, find_target: Callable[[Report], str], engine_args: Mapping[str, Any]) -> None:
+        """Prepare.
+
+        Args:
+            find_target: Gives the path or id of the target, fetching it if need be.
+            engine_args: vLLM engine arguments of every lane.
+        """
+        self._find_target = find_target
+        self._engine_args = engine_args
         self.target = ""
 
-    def load(self) -> Iterator[Lane | None]:
-        """Every lane that could be built, None for one that could not; the caller may stop between two."""
-        if not self._find_target() or not self._import_engine():
-            return
-        for info, spec in zip(self._infos, self._config.specs, strict=True):
-            yield self._load_lane(info, spec)
+    def find_target(self, report: Report = lambda *progress: None) -> None:
+        """Find the target, or make it; ``report`` is told how far that is.
 
-    def _find_target(self) -> bool:
+        Raises:
+            NotLoadedError: It cannot be loaded.
+        """
         try:
-            self.target = self._config.find_target(self._stage_everywhere)
+            self.target = self._find_target(report)
         except Exception as error:
-            logger.exception("the target could not be had")
-            self._stage_everywhere("failed", explain_target(error))
-            return False
-        return True
+            logger.exception("the target could not be loaded")
+            raise NotLoadedError(explain_target(error)) from error
 
-    def _import_engine(self) -> bool:
-        self._stage_everywhere("importing", "vLLM and torch")
+    def import_engine(self) -> None:
+        """Import vLLM and torch, which takes seconds; later calls do nothing.
+
+        Raises:
+            NotLoadedError: They cannot be imported.
+        """
         try:
-            importlib.import_module(ENGINE_ROOM)
+            with compat.without_collections():
+                importlib.import_module(ENGINE_ROOM)
         except Exception as error:
             logger.exception("vLLM could not be imported")
-            self._stage_everywhere("failed", explain_import(error))
-            return False
-        return True
+            raise NotLoadedError(explain_import(error)) from error
 
-    def _load_lane(self, info: LaneInfo, spec: LaneSpec) -> Lane | None:
-        self._emit(LaneStage(info.name, "loading", "weights"))
-        lane: Lane | None = None
+    def lane(self, info: LaneInfo, spec: LaneSpec, warming_up: Callable[[], None] = lambda: None) -> Lane:
+        """Build a lane and warm it up; ``warming_up`` is called between the two.
+
+        Raises:
+            NotLoadedError: It cannot be built. Its engine is closed and its memory given back.
+        """
         try:
-            with panics_as_errors():
-                lane = Lane(info, spec, self.target, self._config.engine_args)
-                self._emit(LaneStage(info.name, "warming up"))
-                lane.warm_up(WARM_UP_IDS)
+            with panics_as_errors(), compat.without_collections():
+                return self._warm_lane(info, spec, warming_up)
         except Exception as error:
             logger.exception("lane %s could not be built", info.name)
-            self._emit(LaneStage(info.name, "failed", explain(error, spec, self.target)))
-            if lane is not None:
-                lane.close()
-                lane = None
-        if lane is None:
-            compat.reclaim()
-        else:
-            self._say_memory(lane)
-            self._emit(LaneStage(info.name, "ready"))
+            sentence = explain(error, spec, self.target)
+        # Outside of the handler no frame refers to the engine, so that its memory can be found.
+        compat.reclaim()
+        raise NotLoadedError(sentence)
+
+    def _warm_lane(self, info: LaneInfo, spec: LaneSpec, warming_up: Callable[[], None]) -> Lane:
+        lane = Lane(info, spec, self.target, self._engine_args)
+        try:
+            warming_up()
+            lane.warm_up(WARM_UP_IDS)
+        except BaseException:
+            # Ctrl-C too: nobody else knows of the engine yet.
+            lane.close()
+            raise
         return lane
 
-    def _say_memory(self, lane: Lane) -> None:
-        try:
-            self._emit(lane.memory())
-        except Exception:
-            # A model whose modules are built otherwise than known ones races all the same.
-            logger.exception("the memory of lane %s could not be told", lane.info.name)
 
-    def _stage_everywhere(
-        self, stage: StageName, detail: str = "", done: int | None = None, total: int | None = None
-    ) -> None:
-        for info in self._infos:
-            self._emit(LaneStage(info.name, stage, detail, done, total))
+def load_lanes(
+    loader: Loader, infos: Sequence[LaneInfo], specs: Sequence[LaneSpec], emit: Callable[[Event], None]
+) -> Iterator[Lane | None]:
+    """Load one lane after the other, with events that say how far each is: a lane, or None for one that failed.
+
+    The caller may stop between two.
+    """
+
+    def everywhere(stage: StageName, detail: str = "", done: int | None = None, total: int | None = None) -> None:
+        for info in infos:
+            emit(LaneStage(info.name, stage, detail, done, total))
+
+    try:
+        loader.find_target(everywhere)
+        everywhere("importing", "vLLM and torch")
+        loader.import_engine()
+    except NotLoadedError as error:
+        everywhere("failed", str(error))
+        return
+    for info, spec in zip(infos, specs, strict=True):
+        yield _load_lane(loader, info, spec, emit)
+
+
+def _load_lane(loader: Loader, info: LaneInfo, spec: LaneSpec, emit: Callable[[Event], None]) -> Lane | None:
+    emit(LaneStage(info.name, "loading", "weights"))
+    try:
+        lane = loader.lane(info, spec, lambda: emit(LaneStage(info.name, "warming up")))
+    except NotLoadedError as error:
+        emit(LaneStage(info.name, "failed", str(error)))
+        return None
+    _tell_memory(lane, emit)
+    emit(LaneStage(info.name, "ready"))
+    return lane
+
+
+def _tell_memory(lane: Lane, emit: Callable[[Event], None]) -> None:
+    try:
+        emit(lane.memory())
+    except Exception:
+        # A model whose modules are built otherwise than known ones races all the same.
+        logger.exception("the memory of lane %s is unknown", lane.info.name)
