@@ -15,9 +15,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from spectui import __version__
-from spectui.cli.headless import summary
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
+from spectui.core.summary import summary_of
 from spectui.protocol import events as ev
 from spectui.sources.synthetic.race import SyntheticLane, SyntheticRace
 from spectui.sources.synthetic.text import prompt_set
@@ -77,7 +77,7 @@ def _lane(wanted: Published) -> SyntheticLane:
 
 def _paced(lanes: tuple[SyntheticLane, ...], events: list[ev.Event]) -> tuple[SyntheticLane, ...]:
     """The lanes with step times at which they come out at their throughput exactly."""
-    reached = {lane["lane"]: lane["tok_s"] for lane in summary(_state(events))["lanes"]}
+    reached = {lane.lane: lane.tok_s for lane in summary_of(_state(events)).lanes if lane.tok_s}
     factors = [reached[wanted.info.name] / wanted.tok_s for wanted in LANES]
     return tuple(
         replace(lane, verify_ms=lane.verify_ms * factor, draft_ms=lane.draft_ms * factor)

@@ -1,4 +1,4 @@
-"""Sizes and rates as text, always with their unit; the unknown is an em dash."""
+"""Figures as text: sizes and rates with their unit, ratios, times. The unknown is an em dash."""
 
 from __future__ import annotations
 
@@ -31,9 +31,21 @@ def percent_text(share: float | None) -> str:
     return f"{percent:.1f} %" if 0 < percent < 9.95 else f"{percent:.0f} %"
 
 
-def number_text(value: float | None, unit: str, form: str = ".0f") -> str:
-    """A figure with its unit."""
-    return DASH if value is None else f"{value:{form}} {unit}"
+def number_text(value: float | None, unit: str = "", form: str = ".0f") -> str:
+    """A figure in the format ``form``, with its unit where it has one."""
+    if value is None:
+        return DASH
+    return f"{value:{form}} {unit}" if unit else f"{value:{form}}"
+
+
+def ratio_text(ratio: float | None) -> str:
+    """A speed-up: ``1.38x``."""
+    return DASH if ratio is None else f"{ratio:.2f}x"
+
+
+def ms_text(seconds: float | None, form: str = ".1f") -> str:
+    """A duration in milliseconds: ``14.0 ms``."""
+    return DASH if seconds is None else f"{seconds * 1e3:{form}} ms"
 
 
 def of_text(part: str, whole: str) -> str:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from spectui.core.estimate_notes import estimate_notes
 from spectui.core.tuner import verdict
+from spectui.figures import DASH, ms_text, number_text
 from spectui.sources.vllm.tuned_k import tuned_file
 
 if TYPE_CHECKING:
     from spectui.bench.tune import Check, Found
-
-DASH = "—"
 
 
 def calibration_lines(result: dict[str, Any]) -> list[str]:
@@ -41,11 +40,12 @@ def calibration_lines(result: dict[str, Any]) -> list[str]:
         lines += [
             f"(d) while generating ({latency['keys_handled']} of {latency['keys_sent']} keys)",
             *(
-                f"    {name:<22} p50 {_ms(latency[key]['p50'])}  p99 {_ms(latency[key]['p99'])}"
+                f"    {name:<22} p50 {number_text(latency[key]['p50'], 'ms', '6.1f')}  "
+                f"p99 {number_text(latency[key]['p99'], 'ms', '6.1f')}"
                 for name, key in _DELAYS
             ),
-            f"    {'first frame':<22} {_seconds(screen['startup']['first_frame_s'])}",
-            f"    {'tokens in all lanes':<22} {_seconds(screen['startup']['tokens_in_all_lanes_s'])}",
+            f"    {'first frame':<22} {number_text(screen['startup']['first_frame_s'], 's', '6.2f')}",
+            f"    {'tokens in all lanes':<22} {number_text(screen['startup']['tokens_in_all_lanes_s'], 's', '6.2f')}",
             "",
         ]
     if own := result.get("own_share"):
@@ -94,14 +94,6 @@ def _settings(settings: dict[str, str | None]) -> str:
     return "  ".join(f"{name}={value.rpartition('/')[2]}" for name, value in settings.items() if value)
 
 
-def _ms(value: float | None) -> str:
-    return DASH if value is None else f"{value:6.1f} ms"
-
-
-def _seconds(value: float | None) -> str:
-    return DASH if value is None else f"{value:6.2f} s"
-
-
 def tuning_lines(found: Sequence[Found], serve: Mapping[str, str]) -> list[str]:
     """What `spectui tune` found, a table for each search, and the lines to paste."""
     lines: list[str] = []
@@ -118,13 +110,13 @@ def tuning_lines(found: Sequence[Found], serve: Mapping[str, str]) -> list[str]:
             lines.append(f"    AR  {one.ar_tok_s:<7.1f}")
         for figure in one.figures:
             mark = "*" if figure.k == one.best else " " if figure.running else "-"
-            interval = f"({_number(figure.low, '.1f')} to {_number(figure.high, '.1f')})"
+            interval = f"({number_text(figure.low, form='.1f')} to {number_text(figure.high, form='.1f')})"
             lines.append(
-                f"  {mark} {figure.k:>2}  {_number(figure.tok_s, '.1f'):<7} {interval:<16} "
-                f"{_number(figure.over_ar, '.2f'):>8} {_number(figure.speed_up, '.2f'):>8} "
-                f"{_number(figure.length, '.2f'):>7} "
-                f"{_milli(figure.draft_s):>8} {_milli(figure.verify_s):>8} {_milli(figure.step_s):>8} "
-                f"{_number(figure.estimate_tok_s, '.1f'):>7}"
+                f"  {mark} {figure.k:>2}  {number_text(figure.tok_s, form='.1f'):<7} {interval:<16} "
+                f"{number_text(figure.over_ar, form='.2f'):>8} {number_text(figure.speed_up, form='.2f'):>8} "
+                f"{number_text(figure.length, form='.2f'):>7} "
+                f"{ms_text(figure.draft_s):>8} {ms_text(figure.verify_s):>8} {ms_text(figure.step_s):>8} "
+                f"{number_text(figure.estimate_tok_s, form='.1f'):>7}"
             )
         lines += [f"     {note}" for note in estimate_notes(one.figures)]
         if any(not figure.running and figure.tok_s is not None for figure in one.figures):
@@ -150,11 +142,3 @@ def _check_lines(best: int, check: Check) -> list[str]:
         apart = DASH if estimate is None else f"{estimate:.1f} ({estimate / tok_s - 1:+.1%})"
         lines.append(f"    {k:>2}  {tok_s:>6.1f}   {apart}")
     return lines
-
-
-def _number(value: float | None, form: str) -> str:
-    return DASH if value is None else f"{value:{form}}"
-
-
-def _milli(seconds: float | None) -> str:
-    return DASH if seconds is None else f"{seconds * 1000:.1f} ms"

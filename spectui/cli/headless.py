@@ -7,12 +7,13 @@ import queue
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, TextIO
+from typing import TextIO
 
 from spectui.core.disturbance import DOUBTFUL
-from spectui.core.rates import per_second
 from spectui.core.reducer import reduce
-from spectui.core.state import LaneState, RunState
+from spectui.core.state import RunState
+from spectui.core.summary import LaneSummary, RunSummary, summary_of
+from spectui.figures import DASH, number_text, ratio_text
 from spectui.protocol.commands import NextPrompt
 from spectui.protocol.events import (
     Event,
@@ -28,8 +29,6 @@ from spectui.protocol.events import (
 from spectui.protocol.jump import Emitted, Jumped
 from spectui.protocol.source import Source
 from spectui.runtime import output
-
-DASH = "—"
 
 
 class _Queue:
@@ -65,10 +64,11 @@ def run_headless(source: Source, rounds: int, out: TextIO, *, as_json: bool) -> 
         elif state.dead:
             break
     source.stop(timeout_s=10)
+    summary = summary_of(state)
     if as_json:
-        print(output.as_json(summary(state)), file=out)
+        print(output.as_json(asdict(summary)), file=out)
     else:
-        print("\n".join(["", *table(state)]), file=out)
+        print("\n".join(["", *table(summary)]), file=out)
     return state
 
 
@@ -115,83 +115,34 @@ def _step_line(step: Step) -> str:
     )
 
 
-def lane_summary(lane: LaneState, reference: LaneState | None) -> dict[str, Any]:
-    """A lane's figures over the whole run. None is unknown or not applicable, never 0."""
-    acceptance = lane.acceptance.read()
-    tok_s = per_second(lane.emitted, lane.seen_ns) if lane.emitted else None
-    ar_tok_s = per_second(reference.emitted, reference.seen_ns) if reference and reference.emitted else None
-    return {
-        "lane": lane.info.name,
-        "method": lane.info.method,
-        "k": lane.k if lane.info.k_max else None,
-        "k_source": lane.k_source,
-        "tokens": lane.emitted,
-        "lane_time_s": lane.seen_ns / 1e9,
-        "tok_s": tok_s,
-        "speedup": tok_s / ar_tok_s if tok_s and ar_tok_s else None,
-        "acceptance_length": acceptance.length,
-        "draft_acceptance_rate": acceptance.rate,
-        "acceptance_by_position": list(acceptance.by_position),
-        "drafted": acceptance.drafted,
-        "accepted": acceptance.accepted,
-        "drafted_steps": acceptance.steps,
-        "disturbed_share": lane.disturbed_ns / lane.stepped_ns if lane.stepped_ns else None,
-        "steps_lost": lost_steps(lane),
-        "failed": lane.failed,
-    }
-
-
-def lost_steps(lane: LaneState) -> int | None:
-    """Steps that were lost on the way. ``acceptance_by_position`` and ``disturbed_share`` are without them, every other
-    figure counts them; None where steps are missing of which nothing is known, so that every figure is partial."""
-    return None if lane.waiting or lane.unsure else lane.lost
-
-
-def _lost_row(lane: LaneState) -> str:
-    lost = lost_steps(lane)
-    if lost is None:
-        return f"{lane.info.name:<12} partial: an unknown number of steps is missing"
-    steps = f"{lost:,} step{'s' if lost > 1 else ''} not seen"
-    return f"{lane.info.name:<12} {steps}: counted everywhere but in acceptance by position and disturbed time"
-
-
-def summary(state: RunState) -> dict[str, Any]:
-    """The whole run for machines."""
-    started = state.started
-    return {
-        "target": started.target if started else None,
-        "machine": started.machine if started else None,
-        "versions": dict(started.versions) if started else {},
-        "sampling": asdict(state.sampling),
-        "lanes": [lane_summary(lane, state.reference) for lane in state.lanes.values()],
-    }
-
-
-def table(state: RunState) -> list[str]:
+def table(summary: RunSummary) -> list[str]:
     """The summary for people."""
     rows = [f"{'lane':<12} {'K':>3} {'tokens':>7} {'tok/s':>8} {'speed-up':>9} {'length':>7} {'rate':>6}  K is"]
-    for lane in state.lanes.values():
-        s = lane_summary(lane, state.reference)
-        if s["failed"]:
-            rows.append(f"{s['lane']:<12} failed: {s['failed']}")
-            continue
-        speedup = _figure(s["speedup"], ".2f", "x")
-        rows.append(
-            f"{s['lane']:<12} {_figure(s['k'], 'd'):>3} {s['tokens']:>7} {_figure(s['tok_s'], '.1f'):>8} {speedup:>9} "
-            f"{_figure(s['acceptance_length'], '.2f'):>7} {_figure(s['draft_acceptance_rate'], '.2f'):>6}  "
-            f"{s['k_source'] or DASH}"
-        )
+    rows += [_row(lane) for lane in summary.lanes]
     if disturbed := [
-        f"{lane.info.name} {lane.disturbed_ns / lane.stepped_ns * 100:.0f} %"
-        for lane in state.lanes.values()
-        if lane.disturbed_ns > DOUBTFUL * lane.stepped_ns
+        f"{lane.lane} {lane.disturbed_share * 100:.0f} %"
+        for lane in summary.lanes
+        if lane.disturbed_share is not None and lane.disturbed_share > DOUBTFUL
     ]:
         held_up = ", ".join(disturbed)
         rows += ["", f"the run was disturbed ({held_up} of the time): measure again on a quiet machine"]
-    if lost := [_lost_row(lane) for lane in state.lanes.values() if lost_steps(lane) != 0]:
+    if lost := [_lost_row(lane) for lane in summary.lanes if lane.steps_lost != 0]:
         rows += ["", *lost]
     return [output.visible(row) for row in rows]
 
 
-def _figure(value: float | None, form: str, unit: str = "") -> str:
-    return DASH if value is None else f"{value:{form}}{unit}"
+def _row(lane: LaneSummary) -> str:
+    if lane.failed:
+        return f"{lane.lane:<12} failed: {lane.failed}"
+    return (
+        f"{lane.lane:<12} {number_text(lane.k, form='d'):>3} {lane.tokens:>7} {number_text(lane.tok_s, form='.1f'):>8} "
+        f"{ratio_text(lane.speedup):>9} {number_text(lane.acceptance_length, form='.2f'):>7} "
+        f"{number_text(lane.draft_acceptance_rate, form='.2f'):>6}  {lane.k_source or DASH}"
+    )
+
+
+def _lost_row(lane: LaneSummary) -> str:
+    if lane.steps_lost is None:
+        return f"{lane.lane:<12} partial: an unknown number of steps is missing"
+    steps = f"{lane.steps_lost:,} step{'s' if lane.steps_lost > 1 else ''} not seen"
+    return f"{lane.lane:<12} {steps}: counted everywhere but in acceptance by position and disturbed time"

@@ -24,7 +24,7 @@ def report(state: RunState, terminal: Terminal, *, expected: bool = False, recor
     ``recording`` is why a recording is not complete.
     """
     sentences = failures(state)
-    if expected and not sentences and not any(lane.emitted for lane in state.lanes.values()):
+    if expected and not sentences and not any(lane.run.totals.emitted for lane in state.lanes.values()):
         sentences = [f"nothing was raced: {state.notice}"]
     if recording:
         sentences.append(recording)

@@ -9,14 +9,16 @@ import select
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from spectui.cli.headless import describe, summary, table
+from spectui.cli.headless import describe, table
 from spectui.cli.run import check_theme
 from spectui.cli.talk_file import talk_of
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
+from spectui.core.summary import summary_of
 from spectui.errors import DONE, RunError, UsageError
 from spectui.runtime import logs, output
 from spectui.runtime.terminal import Terminal, exit_now, finish, owned_terminal
@@ -127,10 +129,11 @@ def told(trace: Trace, out: TextIO, *, as_json: bool) -> int:
                 print(line, file=out)
     except TraceError as error:
         raise RunError(str(error)) from error
+    summary = summary_of(state)
     if as_json:
-        print(output.as_json(summary(state) | {"problems": trace.problems.count}), file=out)
+        print(output.as_json(asdict(summary) | {"problems": trace.problems.count}), file=out)
     else:
-        print("\n".join(["", *table(state), *_problems(trace)]), file=out)
+        print("\n".join(["", *table(summary), *_problems(trace)]), file=out)
     return DONE
 
 

@@ -2,40 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 
 
 def per_second(count: int, clock_ns: int) -> float | None:
     """``count`` per second of ``clock_ns``; None before any time has passed."""
     return count / clock_ns * 1e9 if clock_ns > 0 else None
-
-
-class SlidingRate:
-    """Tokens per second over the last ``window_ns`` of a lane clock.
-
-    Tokens that came after the first engine step in the window / the time from its end to the end of the last one.
-    Requests that share an engine step share its end, so that its time counts once and its tokens come before it all
-    together: 16 requests that emit a token each in engine steps of 100 ms have emitted 32 tokens after two of them, of
-    which 16 came in the 100 ms between their ends, which is 160 tok/s.
-    """
-
-    def __init__(self, window_ns: int = 2_000_000_000) -> None:
-        self._window_ns = window_ns
-        self._ends: deque[tuple[int, int]] = deque()
-
-    def add(self, emitted: int, clock_ns: int) -> None:
-        """``emitted`` tokens, counted from any moment, have come up to the engine step that ended at ``clock_ns``."""
-        if self._ends and self._ends[-1][0] == clock_ns:
-            self._ends.pop()
-        self._ends.append((clock_ns, emitted))
-        while self._ends[0][0] < clock_ns - self._window_ns:
-            self._ends.popleft()
-
-    def read(self) -> float | None:
-        """None until two engine steps are inside the window."""
-        (first_ns, first), (last_ns, last) = (self._ends[0], self._ends[-1]) if self._ends else ((0, 0), (0, 0))
-        return per_second(last - first, last_ns - first_ns)
 
 
 class RateSeries:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from spectui.core.comparing import compare, stop_comparing
 from spectui.core.history import PastStep
 from spectui.core.ledger import ledger_row
-from spectui.core.losslessness import Comparison, whole
+from spectui.core.lost_steps import catch_up, lose
 from spectui.core.machine import measured_bandwidth
-from spectui.core.state import LaneState, RequestState, RoundTotals, RunState
+from spectui.core.state import LaneRound, LaneState, RequestState, RunState
 from spectui.protocol import events as ev
 from spectui.protocol import playback, samples
 
@@ -49,7 +50,7 @@ def _round_started(state: RunState, event: ev.RoundStarted) -> None:
     state.revision += 1
     for lane in state.lanes.values():
         # While steps may be missing, it is not known in which of the two rounds.
-        lane.round = RoundTotals(start_ns=lane.clock_ns, clock_ns=lane.clock_ns, unsure=lane.waiting)
+        lane.round = LaneRound(start_ns=lane.clock_ns, clock_ns=lane.clock_ns, unsure=lane.waiting)
         lane.ledger.clear()
         lane.revision += 1
 
@@ -68,132 +69,39 @@ def _step(state: RunState, event: ev.Step) -> None:
     if event.clock_ns != lane.clock_ns:
         # The first request of an engine step speaks for all of them.
         state.disturbance.add(event.disturbed, state.machine.samples)
-        for sums in (lane, lane.round):
-            sums.stepped_ns += event.wall_ns
-            sums.disturbed_ns += event.wall_ns if event.disturbed else 0
-    lane.clock_ns = event.clock_ns
-    lane.batch = event.batch
+        for sums in (lane.run, lane.round):
+            sums.add_time(event.wall_ns, disturbed=event.disturbed)
+    lane.run.clock_ns = event.clock_ns
     own = event.own_totals
-    _catch_up(state, lane, event.totals, own, event.clock_ns - event.wall_ns, first=not event.index)
-    lane.totals = lane.totals.plus(own)
+    catch_up(state, lane, event.totals, own, event.clock_ns - event.wall_ns, first=not event.index)
+    lane.run.totals = lane.run.totals.plus(own)
     lane.acceptance.add(len(event.drafted), event.accepted)
     lane.window.add(len(event.drafted), event.accepted)
 
     lane.costs.add(event)
 
-    totals = lane.round
-    if totals.k not in (None, event.k):
-        totals.k_changes.append((totals.elapsed_ns, event.k))
-    totals.k = event.k
-    totals.clock_ns = event.clock_ns
-    row = ledger_row(totals.totals.steps, event)
+    current = lane.round
+    if current.k not in (None, event.k):
+        current.k_changes.append((current.elapsed_ns, event.k))
+    current.k = event.k
+    current.clock_ns = event.clock_ns
+    row = ledger_row(current.totals.steps, event)
     lane.ledger.append(row)
-    totals.totals = totals.totals.plus(own)
-    totals.recent.add(totals.totals.emitted, totals.elapsed_ns)
-    totals.series.add(len(event.emitted), totals.elapsed_ns)
+    current.totals = current.totals.plus(own)
+    current.series.add(len(event.emitted), current.elapsed_ns)
 
-    if request := totals.requests.get(event.slot):
+    if request := current.requests.get(event.slot):
         if event.before is not None:
             request.emitted = event.before
         if lane.memory is not None:
-            totals.traffic.add(event, request.context, lane.memory)
+            current.traffic.add(event, request.context, lane.memory)
         request.history.append(PastStep(event, request.emitted, len(request.log)))
         request.ids.extend(event.emitted)
         request.emitted += len(event.emitted)
         request.cut += len(event.cut)
         for text, role in row.tokens:
             request.log.append(text, role)
-        _compare(state, lane, request)
-
-
-def _catch_up(
-    state: RunState, lane: LaneState, told: ev.Totals | None, own: ev.Totals, clock_ns: int, *, first: bool = False
-) -> None:
-    """Count what the lane did since the last step of which is known, where it tells; ``own`` came after that.
-
-    Args:
-        state: The run.
-        lane: The lane.
-        told: What the lane itself has counted, ``own`` included; None where it does not say.
-        own: What is counted elsewhere.
-        clock_ns: The lane clock before ``own``.
-        first: Whether ``own`` is the first step of its request.
-    """
-    known, waiting = lane.told, lane.waiting
-    lane.told, lane.waiting = told if told is not None or known is None else known.plus(own), False
-    if told is None or known is None:
-        if waiting:
-            _lose(state, lane, None)
-        return
-    missing = told.minus(known).minus(own)
-    if missing.steps < 0:
-        # What comes late must not be counted twice.
-        lane.told = known
-        return
-    if not missing.steps or min(missing) < 0:
-        if waiting and first and not lane.round.totals.steps:
-            lane.round.unsure = False
-        return
-    if first and not lane.round.totals.steps:
-        # What was lost is the end of the round before: time and tokens of it are none of this round's.
-        lane.round.start_ns = max(lane.round.start_ns, clock_ns)
-        lane.round.unsure = True
-        _lose(state, lane, missing)
-        return
-    lane.round.totals = lane.round.totals.plus(missing)
-    lane.round.lost += missing.steps
-    lane.round.series.spread(missing.emitted, lane.round.elapsed_ns, clock_ns - lane.round.start_ns)
-    _lose(state, lane, missing)
-
-
-def _lose(state: RunState, lane: LaneState, missing: ev.Totals | None) -> None:
-    """Steps of the lane were not seen; what they come to counts all the same, None where that is not known."""
-    if missing is None:
-        lane.unsure = lane.round.unsure = True
-        missing = ev.NOTHING
-    lane.totals = lane.totals.plus(missing)
-    lane.lost += missing.steps
-    if missing.drafts or not missing.steps:
-        lane.acceptance.miss(missing)
-        lane.window.miss(missing)
-    _stop_comparing(state, lane)
-
-
-def _stop_comparing(state: RunState, lane: LaneState) -> None:
-    """Ids that are missing would look like another path."""
-    for other in state.lanes.values() if lane is state.reference else (lane,):
-        other.revision += 1
-        for request in other.round.requests.values():
-            request.comparison = None
-
-
-def _compare(state: RunState, lane: LaneState, request: RequestState) -> None:
-    """Hold the request's ids against AR's; when it is AR that moved, every other lane is held against it."""
-    reference = state.reference
-    if reference is None or state.sampling.temperature > 0 or lane.missing or reference.missing:
-        return
-    if lane is reference:
-        for other in state.lanes.values():
-            waiting = other.round.requests.get(request.slot)
-            if other is not reference and waiting is not None and waiting.comparison is not None:
-                other.revision += _went_apart(state, waiting.comparison, request, waiting)
-        return
-    original = reference.round.requests.get(request.slot)
-    if original is None:
-        return
-    if request.comparison is None:
-        if not request.as_ar:
-            return
-        request.comparison = Comparison(original.ids, request.ids)
-    _went_apart(state, request.comparison, original, request)
-
-
-def _went_apart(state: RunState, comparison: Comparison, original: RequestState, request: RequestState) -> bool:
-    """Whether the lane left AR's path just now."""
-    ended = (whole(original.finished), whole(request.finished))
-    apart = comparison.position is None and comparison.update(*ended) is not None
-    state.divergences += apart
-    return apart
+        compare(state, lane, request)
 
 
 def _request_finished(state: RunState, event: ev.RequestFinished) -> None:
@@ -207,8 +115,8 @@ def _request_finished(state: RunState, event: ev.RequestFinished) -> None:
         requests = lane.round.requests.values()
         if sum(one.emitted for one in requests) > lane.round.totals.emitted:
             lane.waiting = True
-            _stop_comparing(state, lane)
-        _compare(state, lane, request)
+            stop_comparing(state, lane)
+        compare(state, lane, request)
 
 
 def _preempted(state: RunState, event: ev.Preempted) -> None:
@@ -316,23 +224,22 @@ def _gap(state: RunState, event: ev.Gap) -> None:
     state.revision += 1
     for name, clock_ns in event.clocks:
         if lane := state.lanes.get(name):
-            lane.clock_ns = lane.unseen_ns = clock_ns
-            lane.round.start_ns = lane.round.clock_ns = clock_ns
+            for sums in (lane.run, lane.round):
+                sums.start_ns = sums.clock_ns = clock_ns
             lane.told = None
-            _lose(state, lane, None)
+            lose(state, lane, None)
     known = 0
     for reached in event.reached:
         if lane := state.lanes.get(reached.lane):
-            lost = lane.lost
-            _catch_up(state, lane, reached.totals, ev.NOTHING, reached.clock_ns)
-            lane.clock_ns = lane.round.clock_ns = reached.clock_ns
-            lane.round.recent.add(lane.round.totals.emitted, lane.round.elapsed_ns)
+            lost = lane.run.lost
+            catch_up(state, lane, reached.totals, ev.NOTHING, reached.clock_ns)
+            lane.run.clock_ns = lane.round.clock_ns = reached.clock_ns
             lane.revision += 1
-            known += lane.lost - lost
+            known += lane.run.lost - lost
     if known < event.lost:
         for lane in state.lanes.values():
             lane.waiting = True
-            _stop_comparing(state, lane)
+            stop_comparing(state, lane)
 
 
 _HANDLERS: dict[type, Callable[[RunState, Any], None]] = {

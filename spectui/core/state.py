@@ -12,8 +12,9 @@ from spectui.core.history import History
 from spectui.core.ledger import LedgerRow
 from spectui.core.losslessness import Comparison
 from spectui.core.machine import MachineState
-from spectui.core.rates import RateSeries, SlidingRate
+from spectui.core.rates import RateSeries
 from spectui.core.step_costs import StepCosts
+from spectui.core.sums import Sums
 from spectui.core.tokens import TokenLog
 from spectui.core.traffic import TrafficMeter
 from spectui.protocol.events import (
@@ -70,32 +71,22 @@ class RequestState:
 
 
 @dataclass(slots=True)
-class RoundTotals:
-    """A lane's sums since the round began; ``start_ns`` is the lane clock at that moment.
+class LaneRound(Sums):
+    """What a lane does in a round.
 
-    ``totals`` count every step of which is known, seen or not: ``lost`` of them were not seen, and ``unsure`` says that
-    there are more of which nothing is known.
-    ``k`` is that of the last step, None before the first; ``k_changes`` are (lane time of the round in ns, new K); of
-    the ``stepped_ns`` of the engine steps that were seen ``disturbed_ns`` were disturbed.
+    Attributes:
+        series: Throughput over lane time.
+        traffic: Bytes that its steps had to read.
+        k: K of the last step, None before the first.
+        k_changes: (lane time of the round in ns, new K).
+        requests: By slot.
     """
 
-    start_ns: int = 0
-    clock_ns: int = 0
-    totals: Totals = NOTHING
-    lost: int = 0
-    unsure: bool = False
-    recent: SlidingRate = field(default_factory=SlidingRate)
     series: RateSeries = field(default_factory=RateSeries)
     traffic: TrafficMeter = field(default_factory=TrafficMeter)
-    stepped_ns: int = 0
-    disturbed_ns: int = 0
     k: int | None = None
     k_changes: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=K_CHANGES))
     requests: dict[int, RequestState] = field(default_factory=dict)
-
-    @property
-    def elapsed_ns(self) -> int:
-        return self.clock_ns - self.start_ns
 
     @property
     def contexts(self) -> list[int] | None:
@@ -105,22 +96,18 @@ class RoundTotals:
             return None
         return [request.context for request in requests if request.finished is None]
 
-    @property
-    def gap(self) -> bool:
-        """Whether steps of the round are missing."""
-        return self.unsure or self.lost > 0
-
 
 @dataclass(slots=True)
 class LaneState:
-    """Everything about a lane. ``revision`` moves with every change, so that unchanged views are not built again;
-    ``memory`` is None until the lane's engine stands; ``unseen_ns`` is how much of the lane clock ran before what is
-    known here; ``k_source`` is where ``k`` comes from, None where that is not known; of the ``stepped_ns`` of its
-    engine steps that were seen ``disturbed_ns`` were disturbed.
+    """Everything about a lane.
 
-    ``totals``, ``lost`` and ``unsure`` are those of `RoundTotals` over all rounds. ``told`` is what the lane itself has
-    counted up to the last step of which is known, None where that cannot be known; ``waiting`` says that steps may be
-    missing behind it, which the next totals will tell.
+    Attributes:
+        k_source: Where ``k`` comes from, None where that is not known.
+        revision: Moves with every change, so that unchanged views are not built again.
+        run: Sums over all rounds; they begin where the lane clock was before what is known here.
+        told: What the lane itself has counted up to the last step of which is known, None where that cannot be known.
+        waiting: Whether steps may be missing behind that one, which the next totals will tell.
+        memory: None until the lane's engine stands.
     """
 
     info: LaneInfo
@@ -128,39 +115,27 @@ class LaneState:
     stage: LaneStage
     k_source: KSource | None = None
     revision: int = 0
-    clock_ns: int = 0
-    unseen_ns: int = 0
-    totals: Totals = NOTHING
-    lost: int = 0
-    unsure: bool = False
+    run: Sums = field(default_factory=Sums)
+    round: LaneRound = field(default_factory=LaneRound)
     told: Totals | None = NOTHING
     waiting: bool = False
     preemptions: int = 0
-    stepped_ns: int = 0
-    disturbed_ns: int = 0
-    batch: int = 0
     failed: str | None = None
     memory: LaneMemory | None = None
     acceptance: AcceptanceCounter = field(default_factory=AcceptanceCounter)
     window: AcceptanceCounter = field(default_factory=lambda: AcceptanceCounter(WINDOW_STEPS))
     ledger: deque[LedgerRow] = field(default_factory=lambda: deque(maxlen=LEDGER_STEPS))
     costs: StepCosts = field(default_factory=StepCosts)
-    round: RoundTotals = field(default_factory=RoundTotals)
 
     @property
-    def emitted(self) -> int:
-        """Tokens that reached the output."""
-        return self.totals.emitted
+    def clock_ns(self) -> int:
+        """The lane clock."""
+        return self.run.clock_ns
 
     @property
     def missing(self) -> bool:
         """Whether steps of the round are missing, or may be."""
         return self.waiting or self.round.gap
-
-    @property
-    def seen_ns(self) -> int:
-        """Lane time that belongs to what was counted."""
-        return self.clock_ns - self.unseen_ns
 
     @property
     def running(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spectui.core.batch_cost import BatchCost, Pays, pays
-from spectui.core.cost import CostModel, Estimate
+from spectui.core.k_figures import k_figures
 from spectui.core.k_sums import KSums
 from spectui.protocol.events import KFigure, Step
 
@@ -24,14 +24,7 @@ class StepCosts:
 
     def figures(self, k_max: int, batch: int) -> tuple[KFigure, ...]:
         """Measured and estimated figures of every K up to ``k_max`` with ``batch`` requests in flight."""
-        measured = {k: sums for (k, of), sums in self._sums.items() if of == batch and sums.steps}
-        model = CostModel([sums.observed(k) for k, sums in measured.items()]) if measured else None
-        drafts = [sums.drafts(k) for k, sums in measured.items()]
-        nothing = Estimate(None)
-        return tuple(
-            _figure(k, measured.get(k), model.estimate(k, drafts) if model else nothing, batch)
-            for k in range(k_max + 1)
-        )
+        return k_figures(range(k_max + 1), {k: sums for (k, of), sums in self._sums.items() if of == batch}, batch)
 
     def batch_cost(self, k: int) -> BatchCost | None:
         """Step time over the requests in flight at ``k``; None with fewer than two concurrencies measured."""
@@ -40,29 +33,6 @@ class StepCosts:
             return None
         tokens = sum(sums.tokens for sums in found.values()) / sum(sums.requests for sums in found.values())
         return BatchCost.of([(batch, sums.time.total) for batch, sums in found.items()], tokens)
-
-
-def _figure(k: int, sums: KSums | None, estimate: Estimate, batch: int) -> KFigure:
-    time = sums.time if sums else None
-    timed = sums is not None and sums.timed
-    acceptance = sums.acceptance.read() if sums else None
-    return KFigure(
-        k=k,
-        running=True,
-        tok_s=sums.tok_s if sums else None,
-        low=None,
-        high=None,
-        speed_up=None,
-        length=acceptance.length if acceptance else None,
-        by_position=acceptance.by_position if acceptance else (),
-        draft_s=time.draft if time and timed else None,
-        verify_s=time.verify if time and timed else None,
-        step_s=time.total if time else None,
-        estimate_tok_s=None if estimate.tok_s is None else estimate.tok_s * batch,
-        no_estimate=estimate.why,
-        accepted_at=estimate.accepted_at,
-        drafting=sums.drafting if sums and k else None,
-    )
 
 
 def pays_at(drafting: StepCosts, k: int, plain: StepCosts) -> tuple[bool, Pays | None]:

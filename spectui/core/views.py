@@ -7,11 +7,11 @@ view costs the same however much was generated.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
-from spectui.core.acceptance import Acceptance, AcceptanceCounter
-from spectui.core.disturbance import DOUBTFUL, Disturbance
+from spectui.core.acceptance import Acceptance
+from spectui.core.disturbance import Disturbance
 from spectui.core.history import History
 from spectui.core.ledger import LedgerRow
 from spectui.core.losslessness import Divergence
@@ -23,9 +23,9 @@ from spectui.core.machine import (
     measured_bandwidth,
     memory_by_owner,
 )
-from spectui.core.rates import per_second
 from spectui.core.state import LaneState, RequestState, RunState
 from spectui.core.step_costs import StepCosts
+from spectui.core.summary import acceptance_of, round_figures
 from spectui.core.tokens import TokenLog
 from spectui.core.traffic import Traffic
 from spectui.protocol.events import (
@@ -57,15 +57,11 @@ class LaneView:
 
     Attributes:
         k_source: Where ``k`` comes from, None where that is not known.
-        tok_s: Emitted tokens of the round / lane time of the round; None before the first step.
-        recent_tok_s: The same over the last two seconds of lane time.
-        naive_tok_s: What a meter would say that takes a stream chunk for a token, as clients do: steps that emitted
-            anything / lane time. It under-reports speculative decoding by up to K+1.
+        tok_s: This one, ``naive_tok_s`` and ``speedup`` are the round's `Figures`.
         lost: Steps of the round that were lost on the way. Clocks, counts of steps and tokens, ``tok_s``,
             ``naive_tok_s``, ``speedup`` and the length and rate of ``acceptance`` count them; everything else of the
             round is partial. None where steps are missing of which nothing is known: then all of it is partial.
         lost_before: Whether steps of any round were lost: then ``costs`` are partial.
-        speedup: ``tok_s`` over AR's in the same round, None without an AR lane that has a figure of as much of it.
         disturbed: Whether the lane, or AR beside it, was disturbed in this round, so that ``speedup`` is not that of
             the machine alone.
         acceptance: Over everything the lane has done; ``window`` over its last steps.
@@ -85,13 +81,11 @@ class LaneView:
     k_source: KSource | None
     stage: LaneStage
     failed: str | None
-    clock_s: float
     round_s: float
     steps: int
     emitted: int
     cut: int
     tok_s: float | None
-    recent_tok_s: float | None
     naive_tok_s: float | None
     speedup: float | None
     lost: int | None
@@ -211,17 +205,12 @@ class Viewer:
         )
 
     def _lane(self, name: str, lane: LaneState, reference: LaneState | None) -> LaneView:
-        tok_s = _tok_s(lane)
-        # A whole round over an unknown part of one is no speed-up.
-        comparable = reference is not None and (not _unsure(reference) or _unsure(lane))
-        ar_tok_s = _tok_s(reference) if reference and comparable else None
-        speedup = tok_s / ar_tok_s if tok_s is not None and ar_tok_s else None
-        disturbed = _disturbed(lane) or (reference is not None and _disturbed(reference))
-        cached, now = self._lanes.get(name), (lane.revision, speedup, disturbed, self.slot)
+        figures = round_figures(lane, reference)
+        cached, now = self._lanes.get(name), (lane.revision, figures.speedup, figures.doubtful, self.slot)
         if cached and now == (cached.revision, cached.speedup, cached.disturbed, cached.slot):
             return cached
-        totals = lane.round
-        request = totals.requests.get(self.slot)
+        current = lane.round
+        request = current.requests.get(self.slot)
         comparison = request.comparison if request else None
         view = LaneView(
             info=lane.info,
@@ -230,20 +219,18 @@ class Viewer:
             k_source=lane.k_source,
             stage=lane.stage,
             failed=lane.failed,
-            clock_s=lane.clock_ns / 1e9,
-            round_s=totals.elapsed_ns / 1e9,
-            steps=totals.totals.steps,
-            emitted=totals.totals.emitted,
-            cut=totals.totals.cut,
-            tok_s=tok_s,
-            recent_tok_s=totals.recent.read(),
-            naive_tok_s=per_second(totals.totals.steps - totals.totals.silent, totals.elapsed_ns),
-            speedup=speedup,
-            lost=None if _unsure(lane) else totals.lost,
-            lost_before=lane.waiting or lane.unsure or lane.lost > 0,
-            disturbed=disturbed,
-            acceptance=_reading(lane, lane.acceptance),
-            window=_reading(lane, lane.window),
+            round_s=figures.lane_s,
+            steps=figures.steps,
+            emitted=figures.emitted,
+            cut=figures.cut,
+            tok_s=figures.tok_s,
+            naive_tok_s=figures.naive_tok_s,
+            speedup=figures.speedup,
+            lost=figures.lost,
+            lost_before=lane.waiting or lane.run.gap,
+            disturbed=figures.doubtful,
+            acceptance=acceptance_of(lane, lane.acceptance),
+            window=acceptance_of(lane, lane.window),
             costs=lane.costs,
             ledger=tuple(lane.ledger),
             stream=StreamView(request.log, len(request.log)) if request else None,
@@ -252,11 +239,11 @@ class Viewer:
             finished=request.finished if request else None,
             divergence=_divergence(request),
             equal=comparison.equal if comparison else None,
-            series=totals.series.read(),
-            k_changes=tuple((ns / 1e9, k) for ns, k in totals.k_changes),
-            traffic=totals.traffic.read(),
-            active=sum(r.finished is None for r in totals.requests.values()),
-            requests=len(totals.requests),
+            series=current.series.read(),
+            k_changes=tuple((ns / 1e9, k) for ns, k in current.k_changes),
+            traffic=current.traffic.read(),
+            active=sum(r.finished is None for r in current.requests.values()),
+            requests=len(current.requests),
             preemptions=lane.preemptions,
         )
         self._lanes[name] = view
@@ -270,28 +257,10 @@ def _divergence(request: RequestState | None) -> Divergence | None:
     return Divergence(comparison.position, request.margin, comparison.how)
 
 
-def _unsure(lane: LaneState) -> bool:
-    """Whether steps of the round may be missing of which nothing is known."""
-    return lane.waiting or lane.round.unsure
-
-
-def _reading(lane: LaneState, counter: AcceptanceCounter) -> Acceptance:
-    reading = counter.read()
-    return replace(reading, partial=True) if lane.waiting else reading
-
-
-def _tok_s(lane: LaneState) -> float | None:
-    return per_second(lane.round.totals.emitted, lane.round.elapsed_ns)
-
-
 def _before_last_step(state: RunState) -> Iterator[TelemetrySample]:
     """The samples that were taken before the last engine step, the newest first."""
     later = state.machine.samples - state.disturbance.samples
     return islice(reversed(state.machine.past), later, None)
-
-
-def _disturbed(lane: LaneState) -> bool:
-    return lane.round.disturbed_ns > DOUBTFUL * lane.round.stepped_ns
 
 
 def _telemetry(state: MachineState) -> MachineView | None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from demos.make_synthetic import LANES, TRACE, acceptance, made
-from spectui.cli.headless import lane_summary
 from spectui.cli.main import build_parser, main
+from spectui.core.summary import lane_summary
 from spectui.trace.reader import Trace
 from tests.trace.making import folded
 
@@ -65,7 +65,7 @@ def test_the_synthetic_trace_is_what_its_script_makes_and_has_the_published_figu
     state = folded(events)
     for wanted in LANES:
         name = wanted.info.name
-        assert lane_summary(state.lanes[name], state.reference)["tok_s"] == pytest.approx(wanted.tok_s, rel=0.001)
+        assert lane_summary(state.lanes[name], state.reference).tok_s == pytest.approx(wanted.tok_s, rel=0.001)
         for place, share in enumerate(wanted.acceptance, start=1):
             assert acceptance(events, name, place) == pytest.approx(share, abs=0.03)
         if wanted.acceptance:

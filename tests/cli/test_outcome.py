@@ -121,7 +121,7 @@ def test_headless_goes_on_where_a_recording_ends() -> None:
     out = io.StringIO()
     state = run_headless(source, 1, out, as_json=False)
     assert full.text in out.getvalue()
-    assert state.lanes["ar"].emitted
+    assert state.lanes["ar"].run.totals.emitted
     assert source.commands == []
 
 

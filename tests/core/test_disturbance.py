@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from spectui.cli.headless import summary, table
+from spectui.cli.headless import table
 from spectui.core.captions import lane_sentence
 from spectui.core.disturbance import LEAST_STEPS, RECENT_STEPS, Disturbance, gpu_hindrance
+from spectui.core.summary import summary_of
 from spectui.core.views import RunView
 from spectui.protocol import events as ev
 from spectui.protocol.samples import GpuSample, HostSample, TelemetrySample
@@ -67,7 +68,7 @@ def test_an_engine_step_counts_once_whatever_is_in_flight() -> None:
     marks = [True] * 4 + [False] * 4
     assert disturbance(*steps("ar", marks, batch=16)) == disturbance(*steps("ar", marks))
     state = folded([*header(), *steps("ar", marks, batch=16)])
-    assert (state.lanes["ar"].stepped_ns, state.lanes["ar"].disturbed_ns) == (80_000_000, 40_000_000)
+    assert (state.lanes["ar"].run.stepped_ns, state.lanes["ar"].run.disturbed_ns) == (80_000_000, 40_000_000)
 
 
 @pytest.mark.parametrize(
@@ -168,10 +169,12 @@ def test_the_status_line_of_a_quiet_machine_says_nothing() -> None:
 
 def test_the_headless_report_says_it() -> None:
     quiet = folded([*header(), *steps("ar", [True, *[False] * 30])])
-    assert "disturbed" not in "\n".join(table(quiet))
+    assert "disturbed" not in "\n".join(table(summary_of(quiet)))
     loud = folded([*header(), *steps("ar", [True] * 10 + [False] * 10)])
-    assert table(loud)[-1] == "the run was disturbed (ar 50 % of the time): measure again on a quiet machine"
-    assert [lane["disturbed_share"] for lane in summary(loud)["lanes"]] == [0.5, None]
+    assert (
+        table(summary_of(loud))[-1] == "the run was disturbed (ar 50 % of the time): measure again on a quiet machine"
+    )
+    assert [lane.disturbed_share for lane in summary_of(loud).lanes] == [0.5, None]
 
 
 def test_a_mark_survives_a_trace_and_costs_it_nothing_where_there_is_none() -> None:

@@ -49,7 +49,7 @@ def replay(trace: Path, speed: float, events: int) -> Load:
 
 
 def _emitted(state: RunState) -> int:
-    return sum(lane.emitted for lane in state.lanes.values())
+    return sum(lane.run.totals.emitted for lane in state.lanes.values())
 
 
 def _drawn(source: Source, done: Callable[[RunState], bool]) -> Load:

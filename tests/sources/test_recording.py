@@ -128,11 +128,11 @@ def test_a_trace_that_begins_in_the_middle_counts_from_there() -> None:
         assert lane.clock_ns == whole.lanes[name].clock_ns
         steps = [event for event in kept if isinstance(event, Step) and event.lane == name]
         own_ns = {step.clock_ns: step.wall_ns for step in steps}
-        assert lane.seen_ns == lane.round.elapsed_ns == sum(own_ns.values())
-        assert lane.emitted == lane.round.totals.emitted == sum(len(step.emitted) for step in steps)
+        assert lane.run.elapsed_ns == lane.round.elapsed_ns == sum(own_ns.values())
+        assert lane.run.totals.emitted == lane.round.totals.emitted == sum(len(step.emitted) for step in steps)
         for request in lane.round.requests.values():
             assert request.comparison is None, "ids that are missing must not look like another path"
-        assert sum(len(r.ids) for r in lane.round.requests.values()) == lane.emitted
+        assert sum(len(r.ids) for r in lane.round.requests.values()) == lane.run.totals.emitted
     assert state.divergences == 0
 
 

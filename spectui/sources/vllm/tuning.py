@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from spectui.core.cost import CostModel, Drafts, Estimate, Observed, held_out
+from spectui.core.cost import held_out
+from spectui.core.k_figures import k_figures
 from spectui.core.k_sums import KSums
 from spectui.core.paired import UNKNOWN, PromptSet
 from spectui.core.tuner import PLAIN, Search
@@ -200,46 +202,32 @@ class Tuning:
 
     def held_out(self) -> dict[int, float]:
         """Throughput of every K as the cost model has it without that K's own steps."""
-        found = held_out(*self._measured)
+        measured = [(k, sums) for k, sums in self._drafting.items() if sums.steps]
+        found = held_out([sums.observed(k) for k, sums in measured], [sums.drafts(k) for k, sums in measured])
         return {k: estimate * self._requests for k, estimate in found.items()}
 
     def figures(self) -> tuple[KFigure, ...]:
         """What was measured at each K, and what the cost model says of it."""
-        observed, drafts = self._measured
-        model = CostModel(observed) if observed else None
-        nothing = Estimate(None)
-        return tuple(self._figure(k, model.estimate(k, drafts) if model else nothing) for k in self._search.arms)
+        return tuple(map(self._compared, k_figures(self._search.arms, self._drafting, self._requests)))
 
     @property
-    def _measured(self) -> tuple[list[Observed], list[Drafts]]:
-        """Times and drafts of the K that were measured, AR apart."""
-        measured = [(k, sums) for k, sums in self._sums.items() if sums.steps and k != PLAIN]
-        return [sums.observed(k) for k, sums in measured], [sums.drafts(k) for k, sums in measured]
+    def _drafting(self) -> dict[int, KSums]:
+        """What was measured at every K, AR apart."""
+        return {k: sums for k, sums in self._sums.items() if k != PLAIN}
 
-    def _figure(self, k: int, estimate: Estimate) -> KFigure:
-        sums = self._sums[k]
-        throughput = self._search.throughput(k)
-        over_zero = self._search.ratio(k, 0) if 0 in self._sums else UNKNOWN
-        over_ar = self._search.ratio(k, PLAIN)
-        time = sums.time if sums.steps else None
-        acceptance = sums.acceptance.read()
-        return KFigure(
-            k=k,
-            running=k in self._search.running,
+    def _compared(self, figure: KFigure) -> KFigure:
+        """The figure with what the comparison on the same prompts says of its K."""
+        throughput = self._search.throughput(figure.k)
+        over_zero = self._search.ratio(figure.k, 0) if 0 in self._sums else UNKNOWN
+        over_ar = self._search.ratio(figure.k, PLAIN)
+        return replace(
+            figure,
+            running=figure.k in self._search.running,
             tok_s=throughput.mean,
             low=throughput.low,
             high=throughput.high,
             speed_up=over_zero.mean,
-            length=acceptance.length,
-            by_position=acceptance.by_position,
-            draft_s=time.draft if time and sums.timed else None,
-            verify_s=time.verify if time and sums.timed else None,
-            step_s=time.total if time else None,
-            estimate_tok_s=None if estimate.tok_s is None else estimate.tok_s * self._requests,
             over_ar=over_ar.mean,
             over_ar_low=over_ar.low,
             over_ar_high=over_ar.high,
-            no_estimate=estimate.why,
-            accepted_at=estimate.accepted_at,
-            drafting=sums.drafting if k else None,
         )

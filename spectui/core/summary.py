@@ -1,0 +1,168 @@
+"""The figures of lanes and runs, computed in one place for the panes, the headless table, its JSON and reports.
+
+None is unknown or does not apply, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from spectui.core.acceptance import Acceptance, AcceptanceCounter
+from spectui.core.disturbance import DOUBTFUL
+from spectui.core.rates import per_second
+from spectui.core.state import LaneState, RunState
+from spectui.core.sums import Sums
+from spectui.protocol.events import KSource, Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A lane's figures over a round, or over the whole run.
+
+    Attributes:
+        lane_s: Lane time, in seconds.
+        tok_s: Emitted tokens / lane time; None before the first step.
+        naive_tok_s: What a meter would say that takes a stream chunk for a token, as clients do: steps that emitted
+            anything / lane time. It under-reports speculative decoding by up to K+1.
+        speedup: ``tok_s`` over AR's, None without an AR lane that has a figure of as much: a whole round over an
+            unknown part of one is no speed-up.
+        lost: Steps that were lost on the way: everything here but ``disturbed_share`` counts them. None where steps are
+            missing of which nothing is known, so that every figure is partial.
+        disturbed_share: Share of the time of the steps that were seen in which something held them up.
+        doubtful: Whether so much of it was disturbed, or of AR's, that ``speedup`` is not that of the machine alone.
+
+    Worked example: AR emitted 40 tokens in 40 steps of 25 ms, a lane with a drafter 60 tokens in 30 steps of 40 ms.
+    These are 40 and 50 tok/s, a speed-up of 1.25; the naive meter reads 40 and 25 tok/s.
+    """
+
+    steps: int
+    emitted: int
+    cut: int
+    lane_s: float
+    tok_s: float | None
+    naive_tok_s: float | None
+    speedup: float | None
+    lost: int | None
+    disturbed_share: float | None
+    doubtful: bool
+
+
+def round_figures(lane: LaneState, reference: LaneState | None) -> Figures:
+    """Over the round; ``reference`` is AR's lane."""
+    return _figures(lane, lane.round, reference, reference.round if reference else None)
+
+
+def run_figures(lane: LaneState, reference: LaneState | None) -> Figures:
+    """Over the whole run, as far as it is known; ``reference`` is AR's lane."""
+    return _figures(lane, lane.run, reference, reference.run if reference else None)
+
+
+def _figures(lane: LaneState, sums: Sums, reference: LaneState | None, plain: Sums | None) -> Figures:
+    unsure = lane.waiting or sums.unsure
+    tok_s, ar_tok_s = _tok_s(sums), None
+    if reference is not None and plain is not None and (unsure or not (reference.waiting or plain.unsure)):
+        ar_tok_s = _tok_s(plain)
+    totals = sums.totals
+    return Figures(
+        steps=totals.steps,
+        emitted=totals.emitted,
+        cut=totals.cut,
+        lane_s=sums.elapsed_ns / 1e9,
+        tok_s=tok_s,
+        naive_tok_s=per_second(totals.steps - totals.silent, sums.elapsed_ns),
+        speedup=tok_s / ar_tok_s if tok_s is not None and ar_tok_s else None,
+        lost=None if unsure else sums.lost,
+        disturbed_share=sums.disturbed_share,
+        doubtful=_doubtful(sums) or (plain is not None and _doubtful(plain)),
+    )
+
+
+def _tok_s(sums: Sums) -> float | None:
+    return per_second(sums.totals.emitted, sums.elapsed_ns)
+
+
+def _doubtful(sums: Sums) -> bool:
+    return sums.disturbed_ns > DOUBTFUL * sums.stepped_ns
+
+
+def acceptance_of(lane: LaneState, counter: AcceptanceCounter) -> Acceptance:
+    """What a counter of the lane's reads; partial while steps may be missing."""
+    reading = counter.read()
+    return replace(reading, partial=True) if lane.waiting else reading
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSummary:
+    """A lane's figures over the whole run, under the names that ``--json`` prints.
+
+    Attributes:
+        k: The K that it ended with; None without a drafter.
+        drafted_steps: Steps that had a draft.
+        steps_lost: As `Figures.lost`; ``acceptance_by_position`` and ``disturbed_share`` are without these steps.
+    """
+
+    lane: str
+    method: str
+    k: int | None
+    k_source: KSource | None
+    tokens: int
+    lane_time_s: float
+    tok_s: float | None
+    speedup: float | None
+    acceptance_length: float | None
+    draft_acceptance_rate: float | None
+    acceptance_by_position: tuple[float | None, ...]
+    drafted: int
+    accepted: int
+    drafted_steps: int
+    disturbed_share: float | None
+    steps_lost: int | None
+    failed: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """The whole run, as ``--json`` prints it."""
+
+    target: str | None
+    machine: str | None
+    versions: Mapping[str, str]
+    sampling: Sampling
+    lanes: tuple[LaneSummary, ...]
+
+
+def summary_of(state: RunState) -> RunSummary:
+    """What is known of the run so far."""
+    started = state.started
+    return RunSummary(
+        target=started.target if started else None,
+        machine=started.machine if started else None,
+        versions=dict(started.versions) if started else {},
+        sampling=state.sampling,
+        lanes=tuple(lane_summary(lane, state.reference) for lane in state.lanes.values()),
+    )
+
+
+def lane_summary(lane: LaneState, reference: LaneState | None) -> LaneSummary:
+    """A lane's figures over the whole run; ``reference`` is AR's lane."""
+    figures, acceptance = run_figures(lane, reference), lane.acceptance.read()
+    return LaneSummary(
+        lane=lane.info.name,
+        method=lane.info.method,
+        k=lane.k if lane.info.k_max else None,
+        k_source=lane.k_source,
+        tokens=figures.emitted,
+        lane_time_s=figures.lane_s,
+        tok_s=figures.tok_s,
+        speedup=figures.speedup,
+        acceptance_length=acceptance.length,
+        draft_acceptance_rate=acceptance.rate,
+        acceptance_by_position=acceptance.by_position,
+        drafted=acceptance.drafted,
+        accepted=acceptance.accepted,
+        drafted_steps=acceptance.steps,
+        disturbed_share=figures.disturbed_share,
+        steps_lost=figures.lost,
+        failed=lane.failed,
+    )
