@@ -13,7 +13,7 @@ from typing import Any
 from spectui.core.prompts import PromptError, prompt_of, with_system
 from spectui.errors import RunError, UsageError, did_you_mean
 from spectui.protocol.events import Prompt, Sampling
-from spectui.protocol.limits import MAX_CONCURRENCY, MAX_LANES
+from spectui.protocol.limits import MAX_CONCURRENCY, MAX_LANES, concurrency_fault
 from spectui.setup import prompt_sets
 from spectui.sources.demo_model import drafters
 from spectui.sources.demo_model.prepare import FINGERPRINT
@@ -49,8 +49,8 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
         UsageError: An option is wrong; nothing was started.
         RunError: There is no vLLM to start.
     """
-    if not 1 <= options.concurrency <= MAX_CONCURRENCY:
-        raise UsageError(f"--concurrency {options.concurrency}: must be 1 to {MAX_CONCURRENCY}")
+    if fault := concurrency_fault(options.concurrency):
+        raise UsageError(f"--concurrency {options.concurrency}: {fault}")
     if options.model is not None and (fault := folder_fault(options.model)) is not None:
         raise UsageError(fault)
     specs, arguments = lane_specs(options), engine_args(options, gpu=gpu)

@@ -13,7 +13,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from spectui.places import user_path
-from spectui.protocol.limits import MAX_CONCURRENCY, MAX_SEED, MAX_SPEED, MAX_TEMPERATURE, MAX_TOKENS, MIN_SPEED
+from spectui.protocol.limits import (
+    MAX_SEED,
+    MAX_SPEED,
+    MAX_TEMPERATURE,
+    MAX_TOKENS,
+    MAX_TOP_K,
+    MIN_SPEED,
+    concurrency_fault,
+)
 
 COUNTED = frozenset(
     {
@@ -42,8 +50,8 @@ def whole(text: str) -> int:
 def concurrencies(text: str) -> tuple[int, ...]:
     """Numbers of requests in flight, such as ``1,4``: in order, each once."""
     numbers = tuple(sorted({whole(part) for part in text.split(",")}))
-    if not 1 <= numbers[0] <= numbers[-1] <= MAX_CONCURRENCY:
-        raise argparse.ArgumentTypeError(f"'{text}': requests in flight must be 1 to {MAX_CONCURRENCY}")
+    for fault in filter(None, map(concurrency_fault, numbers)):
+        raise argparse.ArgumentTypeError(f"'{text}': {fault}")
     return numbers
 
 
@@ -77,7 +85,7 @@ def top_p(text: str) -> float:
 def top_k(text: str) -> int:
     """How many of the likeliest tokens; 0 and, as in vLLM, -1 mean all of them."""
     number = whole(text)
-    if not -1 <= number < 2**31:
+    if not -1 <= number <= MAX_TOP_K:
         raise argparse.ArgumentTypeError(f"{text} is not a number of tokens: 0 is all of them")
     return max(0, number)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from spectui.core.state import RunState
 from spectui.protocol.events import Event, Gap, RoundStarted, RunStarted, Step
+from spectui.protocol.limits import OWED_S
 
 
 class LaneClock:
@@ -50,10 +51,6 @@ class LaneClock:
         return clock
 
 
-MOST_OWED_S = 0.1
-"""Wall time that came too late for one event and still counts for the next ones. Who owes more cannot keep up."""
-
-
 class Playing:
     """How far lane time has come: it follows the wall clock at ``speed``, but never past what comes next.
 
@@ -75,7 +72,7 @@ class Playing:
         if self.running and now > self._wall:
             due_ns = self.lane_ns + self._owed_ns + (now - self._wall) * 1e9 * self.speed
             self.lane_ns = min(due_ns, max(self.lane_ns, self.limit_ns))
-            self._owed_ns = min(due_ns - self.lane_ns, MOST_OWED_S * 1e9 * self.speed)
+            self._owed_ns = min(due_ns - self.lane_ns, OWED_S * 1e9 * self.speed)
         self._wall = max(now, self._wall)
         return self.lane_ns
 
@@ -87,7 +84,7 @@ class Playing:
     @property
     def behind(self) -> bool:
         """Whether lane time is as late as it may be."""
-        return self._owed_ns >= MOST_OWED_S * 1e9 * self.speed
+        return self._owed_ns >= OWED_S * 1e9 * self.speed
 
     def reach(self) -> None:
         """What comes next happens now, be it due or not."""

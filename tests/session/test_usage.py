@@ -43,7 +43,7 @@ from tests.trace.making import file_of, made_run
         ("--engine-arg max_num_seqs=x", r"--engine-arg max_num_seqs=x: must be a whole number, 1 or more"),
         ("--model ./nowhere", r"model '\./nowhere' was not found: no such folder, check the path"),
         ("--model /", r"model '/' has no config\.json: it must be the folder of a Hugging Face checkpoint"),
-        ("--concurrency 99", r"--concurrency 99: must be 1 to 16"),
+        ("--concurrency 99", r"--concurrency 99: requests in flight must be 1 to 16"),
         ("--category sports", r"unknown category 'sports': choose from coding, .*"),
         ("--prompts /nowhere", r"the prompt file /nowhere cannot be read: .*"),
     ],

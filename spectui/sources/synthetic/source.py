@@ -15,15 +15,12 @@ from dataclasses import dataclass, replace
 from spectui.protocol import commands as cmd
 from spectui.protocol import events as ev
 from spectui.protocol.frame_slot import FrameSlot
-from spectui.protocol.limits import MAX_CONCURRENCY, MAX_TEMPERATURE
+from spectui.protocol.limits import OWED_S, concurrency_fault, temperature_fault
 from spectui.protocol.source import Sink
 from spectui.sources.synthetic.race import SyntheticLane, SyntheticRace, demo_lanes
 from spectui.sources.synthetic.text import prompt_set
 
 LOADING: tuple[ev.StageName, ...] = ("importing", "loading", "warming up")
-
-
-_MAX_DEBT_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +202,7 @@ class SyntheticSource:
         else:
             return
         now = time.monotonic()
-        self._due = max(self._due, now - _MAX_DEBT_S)
+        self._due = max(self._due, now - OWED_S)
         if self._due - now > 0.0005:
             self._hurry.wait(self._due - now)
 
@@ -223,7 +220,7 @@ class SyntheticSource:
             if isinstance(command, cmd.Shutdown):
                 return False
             self._obey(command)
-            self._due = max(self._due, time.monotonic() - _MAX_DEBT_S)
+            self._due = max(self._due, time.monotonic() - OWED_S)
 
     def _obey(self, command: cmd.Command) -> None:
         match command:
@@ -252,13 +249,13 @@ class SyntheticSource:
                 self._emit(self._race.abort(lane))
             case cmd.Inspect(lane, slot, index):
                 self._emit([ev.Inspected(lane, slot, index, (), "a synthetic race has no target to ask")])
-            case cmd.SetConcurrency(requests) if not 1 <= requests <= MAX_CONCURRENCY:
-                self._refuse(f"requests in flight go from 1 to {MAX_CONCURRENCY}")
+            case cmd.SetConcurrency(requests) if fault := concurrency_fault(requests):
+                self._refuse(fault)
             case cmd.SetConcurrency(requests):
                 self._concurrency = requests
                 self._restart()
-            case cmd.SetTemperature(temperature) if not 0 <= temperature <= MAX_TEMPERATURE:
-                self._refuse(f"temperatures go from 0 to {MAX_TEMPERATURE:g}")
+            case cmd.SetTemperature(temperature) if fault := temperature_fault(temperature):
+                self._refuse(fault)
             case cmd.SetTemperature(temperature):
                 self._sampling = replace(self._sampling, temperature=temperature)
                 self._restart()

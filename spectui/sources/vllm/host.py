@@ -15,7 +15,7 @@ from spectui.core.prompts import PromptError
 from spectui.protocol import commands as cmd
 from spectui.protocol.events import Event, Inspected, KChanged, Notice, Paused, Place, RunStarted, TuneWhy
 from spectui.protocol.frame_slot import FrameSlot
-from spectui.protocol.limits import MAX_CONCURRENCY, MAX_TEMPERATURE
+from spectui.protocol.limits import concurrency_fault, temperature_fault
 from spectui.protocol.source import ENGINE_THREAD, Sink
 from spectui.sources.hardware import machine_name, software_versions
 from spectui.sources.vllm import compat
@@ -398,15 +398,15 @@ class EngineHost:
         self._emit(Inspected(asked.lane, asked.slot, asked.index, places, why))
 
     def _set_concurrency(self, requests: int) -> None:
-        if not 1 <= requests <= MAX_CONCURRENCY:
-            self._refuse(f"requests in flight go from 1 to {MAX_CONCURRENCY}")
+        if fault := concurrency_fault(requests):
+            self._refuse(fault)
             return
         self._concurrency = requests
         self._restart()
 
     def _set_temperature(self, temperature: float) -> None:
-        if not 0 <= temperature <= MAX_TEMPERATURE:
-            self._refuse(f"temperatures go from 0 to {MAX_TEMPERATURE:g}")
+        if fault := temperature_fault(temperature):
+            self._refuse(fault)
             return
         self._sampling = replace(self._sampling, temperature=temperature)
         self._restart()
