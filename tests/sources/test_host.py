@@ -22,7 +22,7 @@ from spectui.protocol.events import (
     TuneTurn,
 )
 from spectui.sources.synthetic.source import Pace, SyntheticSource
-from spectui.sources.vllm.host import EngineHost
+from spectui.sources.vllm.director import Director
 from spectui.sources.vllm.lane import ProbeDiedError
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.steady import Piece
@@ -284,7 +284,7 @@ def test_a_pause_between_two_pieces_of_a_search_leaves_the_round_that_it_aborted
     """No lane runs then, as at the end of a round; but this one was aborted, and nothing is to be said of it."""
     host, sink = fake_host(monkeypatch, *LANES), Collector()
     pieces, rests = [0], [0]
-    end_piece, rest = Tuning._end_piece, EngineHost._rest
+    end_piece, rest = Tuning._end_piece, Director._rest
 
     def ending(tuning: Tuning, k: int, piece: Piece) -> TuneTurn | None:
         pieces[0] += 1
@@ -292,7 +292,7 @@ def test_a_pause_between_two_pieces_of_a_search_leaves_the_round_that_it_aborted
             host.send(cmd.Pause())
         return end_piece(tuning, k, piece)
 
-    def resting(self: EngineHost) -> None:
+    def resting(self: Director) -> None:
         if self._paused:
             rests[0] += 1
             assert self._tuning is not None
@@ -303,7 +303,7 @@ def test_a_pause_between_two_pieces_of_a_search_leaves_the_round_that_it_aborted
         rest(self)
 
     monkeypatch.setattr(Tuning, "_end_piece", ending)
-    monkeypatch.setattr(EngineHost, "_rest", resting)
+    monkeypatch.setattr(Director, "_rest", resting)
     # Followed when the lanes are ready: the first round is aborted on its way.
     host.send(cmd.Tune("ngram"))
     host.start(sink)

@@ -407,7 +407,7 @@ async def test_a_notice_is_shown_for_a_while() -> None:
     async with running() as stage:
         stage.source.send(cmd.SetConcurrency(99))
         await stage.answered()
-        assert "requests in flight go from 1 to 16" in stage.text
+        assert "requests in flight must be 1 to 16" in stage.text
         stage.clock.run_for(NOTICE_S + 1.0)
         await stage.settle()
         assert "requests in flight" not in stage.text

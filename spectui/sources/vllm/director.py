@@ -1,0 +1,309 @@
+"""Directs a live race: whose step is next, rounds, pauses, searches, and what commands change in them."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+from spectui.core.prompts import PromptError
+from spectui.protocol import commands as cmd
+from spectui.protocol.events import Event, Inspected, KChanged, LaneInfo, Notice, Paused, Place, TuneWhy
+from spectui.protocol.limits import concurrency_fault, temperature_fault
+from spectui.sources.vllm.config import HostConfig
+from spectui.sources.vllm.errors import first_line
+from spectui.sources.vllm.foreign import panics_as_errors
+from spectui.sources.vllm.lane import Lane, ProbeDiedError
+from spectui.sources.vllm.prompting import PromptRefusedError, fitting
+from spectui.sources.vllm.race import Race
+from spectui.sources.vllm.rounds import PromptDeck
+from spectui.sources.vllm.tuning import PIECE_TOKENS, Tuning
+
+logger = logging.getLogger(__name__)
+
+
+class Director:
+    """Directs lanes that are loaded, on the engine thread, one engine step at a time.
+
+    Attributes:
+        race: The rounds of the lanes.
+    """
+
+    def __init__(
+        self,
+        config: HostConfig,
+        infos: Sequence[LaneInfo],
+        target: str,
+        lanes: Sequence[Lane],
+        emit: Callable[[Event], None],
+    ) -> None:
+        """Prepare; nothing begins before `begin`.
+
+        Args:
+            config: What races.
+            infos: Every lane, those that could not be loaded too.
+            target: Path or id of the target.
+            lanes: Those that were loaded.
+            emit: Takes what happens.
+        """
+        self._config = config
+        self._infos = infos
+        self._target = target
+        self._emit = emit
+        self.race = Race(lanes, config.chat)
+        self._deck = PromptDeck(config.prompts, config.chat.system)
+        self._sampling = config.sampling
+        self._concurrency = config.concurrency
+        self._paused = False
+        self._singles: deque[str | None] = deque()
+        self._tuning: Tuning | None = None
+
+    def _emit_all(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._emit(event)
+
+    def begin(self) -> None:
+        """Begin the first round, in a pause where one is asked for."""
+        self.set_paused(self._config.paused)
+        if self.race.lanes:
+            self._begin()
+
+    def next_step(self) -> Callable[[], None] | None:
+        """What takes the next engine step, of the search or of the race; None where a command has to come first."""
+        if self._tuning is not None and not self._paused:
+            return partial(self._tune, self._tuning)
+        if (lane := self._next_lane()) is not None:
+            return partial(self._step, lane)
+        self._rest()
+        return None
+
+    def _begin(self) -> bool:
+        return self._start(self.race.begin(self._deck.take(self._concurrency), self._sampling))
+
+    def _start(self, begun: Iterator[Event]) -> bool:
+        """Begin a round; whether it has begun, which it has not where its prompts are refused."""
+        try:
+            self._emit_all(begun)
+        except PromptRefusedError as error:
+            self._emit(Notice(str(error), level="warning", refused=True))
+        except Exception as error:
+            logger.exception("the round could not begin")
+            self._emit(Notice(f"the prompt cannot be raced: {first_line(error)}", level="warning", refused=True))
+        else:
+            return True
+        return False
+
+    def _next_lane(self) -> Lane | None:
+        """The lane to step: in a pause that of a `StepOnce`, which is used up by it."""
+        if self._tuning is not None:
+            return None
+        ahead = self.race.next_lane()
+        if ahead is None and (self._singles or not self._paused):
+            self._end_round()
+            if self.race.goes_on:
+                self._start(self.race.next_turn())
+                ahead = self.race.next_lane()
+        if not self._paused:
+            return ahead
+        while self._singles:
+            name = self._singles.popleft()
+            lane = ahead if name is None else self.race.lane(name)
+            if lane is not None and lane.running:
+                return lane
+            self.refuse("there is no step to take: the round is over", name)
+        return None
+
+    def _rest(self) -> None:
+        """Nothing is stepped before the next command: announce the end of a round that is over."""
+        if self._tuning is None and self.race.next_lane() is None:
+            self._end_round()
+
+    def _end_round(self) -> None:
+        if self.race.open:
+            self._emit_all(self.race.finish())
+
+    def _tune(self, tuning: Tuning) -> None:
+        if (why := tuning.ended) is not None:
+            self._end_tuning(why)
+            return
+        try:
+            with panics_as_errors():
+                turn = tuning.step()
+        except Exception as error:
+            self._tuning = None
+            tuning.give_up()
+            self._emit(self.race.lose(tuning.stepped, error))
+            self._begin()
+            return
+        if turn is not None:
+            self._emit(turn)
+
+    def begin_tuning(self, name: str, budget_s: float) -> None:
+        """End the round and search for the fastest K of a lane."""
+        lane = self.race.lane(name)
+        if lane is None or not lane.info.k_max:
+            why = "the lane is not running" if lane is None else "the lane has no drafter"
+            self.refuse(f"there is nothing to tune: {why}", name)
+            return
+        prompts = fitting(lane, self._deck.all(), self._config.chat, PIECE_TOKENS)
+        if not prompts:
+            self.refuse("there is nothing to tune on: no prompt of the set is short enough", name)
+            return
+        for running in self.race.lanes:
+            self._emit_all(self.race.abort(running))
+        if lane not in self.race.lanes:
+            return
+        self._tuning = Tuning(
+            lane,
+            range(lane.info.k_max + 1),
+            prompts,
+            requests=self._concurrency,
+            sampling=self._sampling,
+            budget_s=budget_s,
+            plain=next((one for one in self.race.lanes if one.info.method == "ar"), None),
+        )
+        self._emit(self._tuning.turn())
+        self.set_paused(False)
+
+    def _end_tuning(self, why: TuneWhy) -> None:
+        tuning, self._tuning = self._tuning, None
+        if tuning is not None:
+            ended = tuning.end(why, partial(self._config.serve_line, tuning.lane.spec, self._target))
+            if ended.last.turn:
+                self._emit(KChanged(ended.lane, ended.last.best, "tuned"))
+            self._emit(ended)
+            self._config.remember(tuning.lane.spec, ended)
+            self._begin()
+
+    def _step(self, lane: Lane) -> None:
+        try:
+            with panics_as_errors():
+                self._emit_all(lane.step())
+        except Exception as error:
+            self._emit(self.race.lose(lane, error))
+            return
+        for counts in lane.disagreements:
+            self._emit(
+                Notice(
+                    f"request {counts.request}: vLLM counts {counts.engine[1]} drafted and {counts.engine[2]} accepted "
+                    f"tokens, the tap {counts.tap[1]} and {counts.tap[2]}; please report this",
+                    lane.info.name,
+                    "warning",
+                )
+            )
+        lane.disagreements.clear()
+
+    def refuse(self, why: str, lane: str | None = None) -> None:
+        """Answer a command that cannot be followed."""
+        self._emit(Notice(why, lane, "warning"))
+
+    @property
+    def tuning(self) -> bool:
+        """Whether a lane is being tuned."""
+        return self._tuning is not None
+
+    def step_once(self, lane: str | None) -> None:
+        """Take one engine step of ``lane``, or of the lane that is furthest behind, and stand still."""
+        if not self._paused:
+            self.set_paused(True)
+        self._singles.append(lane)
+
+    def stop_tuning(self) -> None:
+        """End a search with what it knows."""
+        if self._tuning is None:
+            self.refuse("no lane is being tuned")
+        else:
+            self._end_tuning("cancelled")
+
+    def next_prompt(self, by: int) -> None:
+        """Begin a round with the prompts that are ``by`` rounds further in the set."""
+        self._deck.move(by * self._concurrency)
+        self.restart()
+
+    def next_category(self) -> None:
+        """Begin a round with the next category of prompts."""
+        self._deck.next_category()
+        self.restart()
+
+    def set_prompt(self, text: str) -> None:
+        """Begin a round with the user's own text."""
+        try:
+            self._deck.put_first(text)
+        except PromptError as error:
+            self._emit(Notice(str(error), level="warning", refused=True))
+            return
+        if not self.restart():
+            self._deck.take_back()
+
+    def restart(self) -> bool:
+        """Begin a new round; whether there is one."""
+        if self.race.lanes:
+            self.set_paused(False)
+            return self._begin()
+        self.refuse("no lane is running: start again without what failed")
+        return False
+
+    def abort(self, name: str | None) -> None:
+        """End the unfinished requests of a lane, or of every lane."""
+        lanes = self.race.lanes if name is None else (self.race.lane(name),)
+        for lane in lanes:
+            if lane is None:
+                self.refuse("the lane is not running", name)
+            else:
+                self._emit_all(self.race.abort(lane))
+
+    def set_paused(self, paused: bool) -> None:
+        """Stand still between two steps, or go on."""
+        self._singles.clear()
+        if paused != self._paused:
+            self._paused = paused
+            self._emit(Paused(paused))
+
+    def set_k(self, name: str, k: int) -> None:
+        """Let a lane draft ``k`` tokens from its next step on."""
+        info = next((info for info in self._infos if info.name == name), None)
+        lane = self.race.lane(name)
+        if info is None or lane is None:
+            known = ", ".join(lane.info.name for lane in self.race.lanes) or "none"
+            self.refuse(f"lane '{name}' is not running; running: {known}")
+        elif not info.k_max:
+            self.refuse(f"{info.title} has no drafter, so it has no K", name)
+        elif not 0 <= k <= info.k_max:
+            self.refuse(f"{info.title} was built for K from 0 to {info.k_max}", name)
+        else:
+            lane.k = k
+            self._emit(KChanged(name, k))
+
+    def inspect(self, asked: cmd.Inspect) -> None:
+        """Ask the target what it thought of a step."""
+        lane = self.race.lane(asked.lane)
+        places: tuple[Place, ...] = ()
+        why = "" if lane is not None else "the lane is not running"
+        if lane is not None:
+            try:
+                with panics_as_errors():
+                    places = lane.inspect(asked.slot, asked.before, asked.tokens)
+            except Exception as error:
+                logger.exception("step %d of lane %s could not be inspected", asked.index, asked.lane)
+                why = first_line(error)
+                if isinstance(error, ProbeDiedError):
+                    self._emit(self.race.lose(lane, error))
+        self._emit(Inspected(asked.lane, asked.slot, asked.index, places, why))
+
+    def set_concurrency(self, requests: int) -> None:
+        """Race so many prompts at once, in a new round."""
+        if fault := concurrency_fault(requests):
+            self.refuse(fault)
+            return
+        self._concurrency = requests
+        self.restart()
+
+    def set_temperature(self, temperature: float) -> None:
+        """Sample at another temperature, in a new round."""
+        if fault := temperature_fault(temperature):
+            self.refuse(fault)
+            return
+        self._sampling = replace(self._sampling, temperature=temperature)
+        self.restart()
