@@ -13,9 +13,10 @@ from spectui.protocol.frame_slot import FrameSlot
 from spectui.protocol.jump import Jumped
 from spectui.protocol.playback import Playhead
 from spectui.protocol.source import Sink
+from spectui.sources.cursor import ROUND_GAP_S
 from spectui.sources.lane_time import LaneClock
 from spectui.sources.playback import SAY_S, marks
-from spectui.sources.replay import ROUND_GAP_S, Replay
+from spectui.sources.replay import Replay
 from spectui.trace.index import Timeline
 
 

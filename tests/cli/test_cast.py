@@ -15,7 +15,7 @@ from spectui.cli.cast import FRAME_S, LAST_S
 from spectui.cli.main import main
 from spectui.cli.shot import indexed
 from spectui.protocol.events import RoundFinished, RoundStarted, Step
-from spectui.sources.replay import ROUND_GAP_S
+from spectui.sources.cursor import ROUND_GAP_S
 from spectui.sources.still import Reel
 from spectui.trace.reader import Trace
 from tests.sources.test_replay import Watcher, known

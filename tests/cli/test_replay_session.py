@@ -12,7 +12,8 @@ from spectui.protocol import commands as cmd
 from spectui.protocol.events import Inspected, Likely, Notice, Place, RoundFinished, Step
 from spectui.protocol.jump import Jumped
 from spectui.protocol.playback import Playhead
-from spectui.sources.replay import NOT_ASKED, Replay
+from spectui.sources.cursor import NOT_ASKED
+from spectui.sources.replay import Replay
 from spectui.trace.index import Timeline
 from spectui.trace.reader import Trace
 from spectui.ui.app import SpecTUIApp

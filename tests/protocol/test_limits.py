@@ -37,7 +37,7 @@ from spectui.protocol.limits import (
 )
 from spectui.setup import values
 from spectui.setup.config import host_config, lane_specs
-from spectui.sources.replay import SPEEDS
+from spectui.sources.cursor import SPEEDS
 from spectui.sources.vllm.lane_spec import LaneSpecError, parse_lane_spec
 from spectui.trace.codec import decode, encode
 from spectui.trace.records import LineError

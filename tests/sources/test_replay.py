@@ -20,8 +20,9 @@ from spectui.protocol.events import Event, Notice, Paused, RequestFinished, Roun
 from spectui.protocol.jump import Emitted, Jumped
 from spectui.protocol.playback import PlaybackMarks, Playhead
 from spectui.protocol.samples import TelemetrySample
+from spectui.sources.cursor import NOT_KNOWN_YET, Cursor
 from spectui.sources.lane_time import LaneClock, Playing
-from spectui.sources.replay import NO_ENGINES, NOT_KNOWN_YET, Replay
+from spectui.sources.replay import NO_ENGINES, Replay
 from spectui.trace.index import Timeline
 from spectui.trace.reader import Trace, TraceError
 from tests.sources.test_synthetic import FAILSAFE_S, Collector
@@ -302,11 +303,11 @@ def test_a_replay_that_dies_keeps_no_frame_waiting(
 ) -> None:
     source, sink = Replay(Timeline(Trace.open(trace)), speed=FAST, now=quick), Watcher()
 
-    def die(event: Event) -> None:
+    def die(cursor: Cursor, event: Event) -> None:
         source.slot.stepping(True)
         raise error
 
-    monkeypatch.setattr(source, "_play_next", die)
+    monkeypatch.setattr(Cursor, "play_next", die)
     source.start(sink)
     sink.wait_until(lambda state: state.fault is not None)
     assert source.stop(FAILSAFE_S)
