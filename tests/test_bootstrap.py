@@ -123,7 +123,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         f"[1/4] Python {sys.version.split()[0]}, CPU route",
         f"[2/4] Creating {made.root}/.venv",
         "[3/4] Installing uv",
-        "[4/4] Installing SpecTUI, its CPU engine and the test tools; compiling them ends it",
+        "[4/4] Installing SpecTUI, its CPU engine and the test tools (compiling them comes last)",
     ]
     assert "Resolved 1 package" in finished.stderr
     assert "+ spectui" not in finished.stderr
