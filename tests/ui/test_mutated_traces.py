@@ -22,7 +22,6 @@ from spectui.trace.codec import KINDS, decode
 from spectui.trace.records import LineError
 from spectui.ui.paint.bars import Bar, bar_rows
 from spectui.ui.paint.rows import cells_filled, plain
-from spectui.ui.widgets.history_rows import history_rows
 from spectui.ui.widgets.inspect_rows import inspect_rows
 from spectui.ui.widgets.time_bars import StepTimes, time_rows
 from spectui.ui.widgets.tune_rows import tune_rows
@@ -74,7 +73,6 @@ def test_nothing_in_no_time_is_drawn() -> None:
     tuning = ev.TuneTurn("mtp", 1, 1, (0,), 0, (nothing, replace(nothing, k=1, draft_s=9.0)), 0.0, 0.0)
     rows = [plain(row) for row in tune_rows("MTP", "lane.1", tuning, 100)]
     assert not [row for row in rows if "█" in row and "█ verify" not in row]
-    assert history_rows([1e308], 5e-324, "text", 1, 1) == [(("█", "text"),)]
     for share, bar in ((float("inf"), "━━━━"), (-1.0, "╸───")):
         assert bar in plain(bar_rows([Bar("x", share, "")], "text", 8, 1)[0])
     (longer,) = [plain(row) for row in time_rows([StepTimes("1", 3.0, -1.0, 2.0)], 100)[1:]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from itertools import pairwise
 
 import pytest
 
@@ -18,13 +17,12 @@ from spectui.ui.paint.digits import block_digits, figure
 from spectui.ui.paint.rows import Row, plain, row_width
 from spectui.ui.paint.wrapping import shortened, wrap, wrapped
 from spectui.ui.theme.palette import WRITTEN
-from spectui.ui.widgets import throughput_chart
 from spectui.ui.widgets.acceptance_chart import acceptance_rows
 from spectui.ui.widgets.histogram_chart import histogram_rows
 from spectui.ui.widgets.ledger import ledger_rows
 from spectui.ui.widgets.pane_head import PaneState, drafting_text, lane_message, pane_head_rows
 from spectui.ui.widgets.status import status_rows, too_small_rows
-from spectui.ui.widgets.throughput_chart import coarser, lesson_row, nice_ceiling, throughput_rows
+from spectui.ui.widgets.throughput_chart import coarser, lesson_row, throughput_rows
 from tests.support.effort import lines_run
 
 AR = ev.LaneInfo("ar", "ar", "AR", 0, "ar")
@@ -493,26 +491,10 @@ def test_a_large_screen_is_not_limited_by_the_terminal(monkeypatch: pytest.Monke
     assert max(len(text) for text in texts(rows)) > 140
 
 
-def test_lines_are_drawn_again_only_for_new_figures() -> None:
-    drawn = []
-    chart = throughput_chart.ThroughputChart()
-    lane = with_series(race().lane(AR), SERIES[:20])
-    for series in (SERIES[:20], SERIES[:20], SERIES[:21], SERIES[:22]):
-        chart._lanes = (with_series(lane, series),)
-        chart.rows(40, 9)
-        drawn.append(chart._plot)
-    assert [a is b for a, b in pairwise(drawn)] == [True, True, False]
-
-
 def test_points_are_means_and_never_more_than_asked_for() -> None:
     assert coarser(SERIES[:5], 40) == ((0.25, 40.5), (0.75, 40.5))
     assert len(coarser(SERIES * 6, 30)) == 30
     assert coarser(SERIES[:1], 40) == ()
-
-
-@pytest.mark.parametrize(("value", "top"), [(0, 10), (10, 10), (10.1, 15), (58, 60), (61, 80), (99, 100), (101, 150)])
-def test_an_axis_ends_at_a_round_figure(value: float, top: float) -> None:
-    assert nice_ceiling(value, 10) == top
 
 
 def test_the_lesson_names_both_figures_at_any_width() -> None:

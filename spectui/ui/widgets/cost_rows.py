@@ -10,22 +10,33 @@ from spectui.ui.paint.cells import safe
 from spectui.ui.paint.rows import EMPTY, Row
 from spectui.ui.paint.wrapping import wrap
 from spectui.ui.theme.palette import lane_style
+from spectui.ui.widgets.k_chart import KCurve, k_rows
 from spectui.ui.widgets.time_bars import time_rows
 from spectui.ui.widgets.tune_rows import note_rows, step_times, throughput_rows
 
 MISSING = "partial: steps were lost"
 """Stands over figures of the steps that were seen."""
 
+_WIDE = 100
+
 
 def cost_rows(lanes: Sequence[LaneView], width: int) -> list[Row]:
-    """Every lane that has taken a step: throughput and step time at each K with the requests now in flight."""
+    """Every lane that has taken a step: throughput and step time at each K with the requests now in flight.
+
+    The chart of all lanes comes first on a wide screen, and last where it would push the rest out of sight.
+    """
     plain = next((lane for lane in lanes if lane.info.method == "ar"), None)
-    rows: list[Row] = []
+    rows, curves = list[Row](), list[KCurve]()
+    ar: tuple[float | None, str] = (None, "text")
     for place, lane in enumerate(lanes):
         batch = max(1, lane.requests)
         figures = lane.costs.figures(lane.info.k_max, batch)
         if all(figure.step_s is None for figure in figures):
             continue
+        if lane.info.k_max:
+            curves.append(KCurve(str(place + 1), lane_style(place), figures))
+        elif lane is plain:
+            ar = (figures[0].tok_s, lane_style(place))
         requests = f"{batch} request{'s' if batch > 1 else ''} in flight"
         rows += [
             ((safe(lane.info.title), lane_style(place, title=True)), (f"   {requests}", "muted")),
@@ -38,7 +49,10 @@ def cost_rows(lanes: Sequence[LaneView], width: int) -> list[Row]:
         if plain is not None and lane.info.k_max:
             rows += [((line, "muted"),) for line in wrap(_crossover(lane, plain), width)]
         rows.append(EMPTY)
-    return rows or [(("no step yet", "muted"),)]
+    chart = k_rows(curves, *ar, width)
+    if chart and width >= _WIDE:
+        return [*chart, EMPTY, *rows]
+    return [*rows, *chart] or [(("no step yet", "muted"),)]
 
 
 def _names(lane: LaneView) -> tuple[str, ...]:

@@ -16,11 +16,11 @@ from spectui.ui.paint.cells import clip, safe
 from spectui.ui.paint.rows import EMPTY, Row, row_width
 from spectui.ui.paint.wrapping import wrap
 from spectui.ui.theme.palette import lane_style
+from spectui.ui.widgets.bandwidth_chart import bandwidth_rows
 from spectui.ui.widgets.cost_rows import MISSING
-from spectui.ui.widgets.history_rows import history_rows
 from spectui.ui.widgets.telemetry_strip import bandwidth_row
 
-CHART_ROWS = 6
+CHART_ROWS = 8
 _CELLS = 110
 """Rows get no wider than this, so that a figure stands near its name."""
 
@@ -118,18 +118,12 @@ def _total(memory: MemoryView, machine: MachineView) -> Row:
 
 
 def _bandwidth_rows(machine: MachineView, width: int) -> list[Row]:
-    known = [value for value in machine.bandwidth if value is not None]
-    if not known:
+    chart = bandwidth_rows(machine, width, CHART_ROWS)
+    if not chart:
         return [((line, "muted"),) for line in wrap("no lane has been stepping while samples were taken", width)]
-    top = max(machine.peak or 0.0, *known)
-    shown = machine.past[-width:]
-    seconds = (shown[-1].at_ns - shown[0].at_ns) / 1e9
-    peak = "from bus width and clock" if machine.derived else "measured by copying"
-    notes = [f"0 to {rate_text(top)}, the last {seconds:.0f} s", *([f"peak {peak}"] if machine.peak else [])]
-    return [
-        *history_rows(machine.bandwidth, top, "accent", width, CHART_ROWS),
-        *(((line, "muted"),) for line in wrap("; ".join(notes), width)),
-    ]
+    how = "from bus width and clock" if machine.derived else "measured by copying"
+    note = f"peak {rate_text(machine.peak)}, {how}" if machine.peak else ""
+    return [*chart, *(((line, "muted"),) for line in wrap(note, width))]
 
 
 @dataclass(frozen=True, slots=True)

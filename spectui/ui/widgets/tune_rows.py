@@ -11,6 +11,7 @@ from spectui.protocol.events import KFigure, TuneEnded, TuneTurn
 from spectui.ui.paint.cells import safe
 from spectui.ui.paint.rows import EMPTY, Row, cells_filled, fit, row_width, spread
 from spectui.ui.paint.wrapping import wrap
+from spectui.ui.widgets.k_chart import KCurve, k_rows
 from spectui.ui.widgets.time_bars import StepTimes, time_rows
 
 _DASH = "—"
@@ -44,14 +45,16 @@ def tune_rows(title: str, style: str, tuning: TuneTurn | TuneEnded, width: int, 
         *time_rows(step_times(turn.figures), width),
         EMPTY,
     ]
+    drawn = k_rows([KCurve("", style, turn.figures)], turn.ar_tok_s, "text", width)
+    chart = [EMPTY, *drawn] if drawn else []
     if isinstance(tuning, TuneEnded):
-        return rows + _result(tuning, width)
+        return [*rows, *_result(tuning, width), *chart]
     left = "paused" if stale else "measuring"
     running = ", ".join(map(str, turn.running))
     rows += [((line, "text"),) for line in wrap(f"{left}; still in the running: K = {running}", width)]
     if turn.disturbed >= DOUBTFUL:
         rows += [((line, "warn"),) for line in wrap(disturbed_part(turn), width)]
-    return rows
+    return [*rows, *chart]
 
 
 def step_times(figures: Iterable[KFigure]) -> list[StepTimes]:

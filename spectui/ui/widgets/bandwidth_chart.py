@@ -1,0 +1,56 @@
+"""Memory bandwidth over time, below its peak."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from statistics import fmean
+
+from spectui.core.machine import MachineView
+from spectui.figures import rate_text
+from spectui.ui.paint.plot import Axis, Curve, Label, Plot, Points, nice_ceiling, plot_rows
+from spectui.ui.paint.rows import Row
+
+STRETCH_S = 1
+"""Seconds that a point is the mean of at least: the chart is drawn once a second, not with each sample."""
+
+_LEAST_TOP = 1e6
+_LEAST_SPAN_S = 10
+_STYLE, _PEAK_STYLE = "accent", "muted"
+
+
+def bandwidth_rows(machine: MachineView, width: int, height: int) -> list[Row]:
+    """Means over equal stretches of time, the newest on the right; where nothing is known the line has a gap."""
+    means = _means(machine, width)
+    known = [mean for _, mean in means if mean is not None]
+    if not known:
+        return []
+    newest = means[-1][0]
+    top = nice_ceiling(max(machine.peak or 0.0, *known), _LEAST_TOP)
+    span = nice_ceiling(newest - means[0][0], _LEAST_SPAN_S)
+    curves = [Curve(points, _STYLE) for points in _unbroken([(at - newest, mean) for at, mean in means])]
+    labels = list[Label]()
+    if machine.peak:
+        curves.insert(0, Curve(((-span, machine.peak), (0.0, machine.peak)), _PEAK_STYLE))
+        labels.append(Label("peak ", -span * (1 - 4 / width), machine.peak, _PEAK_STYLE))
+    time = Axis(-span, 0.0, ((-span, f"{span:g} s ago"), (-span / 2, f"{span / 2:g} s"), (0.0, "now")))
+    rate = Axis(0.0, top, ((0.0, "0"), (top / 2, rate_text(top / 2)), (top, rate_text(top))))
+    return plot_rows(Plot(tuple(curves), tuple(labels), time, rate), width, height)
+
+
+def _means(machine: MachineView, most: int) -> list[tuple[float, float | None]]:
+    """(seconds, mean of a stretch that ends there), ``most`` at most; the stretch that still runs waits for its end."""
+    samples = [(sample.at_ns / 1e9, value) for sample, value in zip(machine.past, machine.bandwidth, strict=True)]
+    stretch = STRETCH_S
+    while samples and samples[-1][0] - samples[0][0] > most * stretch:
+        stretch *= 2
+    means: list[tuple[float, float | None]] = []
+    for number, group in groupby(samples, key=lambda one: one[0] // stretch):
+        known = [value for _, value in group if value is not None]
+        means.append((number * stretch, fmean(known) if known else None))
+    return means[:-1] if len(means) > 1 else means
+
+
+def _unbroken(means: list[tuple[float, float | None]]) -> list[Points]:
+    """The stretches of points between those that are not known."""
+    runs = (list(run) for unknown, run in groupby(means, key=lambda one: one[1] is None) if not unknown)
+    return [tuple((at, mean) for at, mean in run if mean is not None) for run in runs]
