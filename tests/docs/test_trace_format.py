@@ -117,7 +117,7 @@ def test_the_short_trace_is_a_whole_run() -> None:
     events: list[Event] = [event for line in blocks(PAGE, "json")[-1].splitlines()[1:] if (event := decode(line)[1])]
     assert isinstance(events[-1], RoundFinished)
     lanes = folded(events).lanes
-    assert (lanes["ar"].totals.emitted, lanes["mtp"].totals.cut) == (2, 2)
+    assert (lanes["ar"].run.totals.emitted, lanes["mtp"].run.totals.cut) == (2, 2)
 
 
 def test_the_program_in_ten_lines_reads_a_trace() -> None:
@@ -126,4 +126,4 @@ def test_the_program_in_ten_lines_reads_a_trace() -> None:
     said = subprocess.run([sys.executable, "-c", program, str(trace)], capture_output=True, text=True, check=True)
     state = folded([event for _, event in Trace.open(trace)])
     for name, lane in state.lanes.items():
-        assert f"{name}: {lane.totals.emitted / lane.clock_ns * 1e9:.1f} tok/s\n" in said.stdout
+        assert f"{name}: {lane.run.totals.emitted / lane.clock_ns * 1e9:.1f} tok/s\n" in said.stdout
