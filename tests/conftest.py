@@ -14,11 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from spectui.sources.hardware import cpu_dtype
 
 SCREENS = ("spectui.ui", "textual", "tests.support.stage", "tests.support.terminal", "tests.support.browser")
 """Whoever imports of these draws on a screen."""
+
+# How long an example takes is the machine's affair: nothing here is a timed test.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
