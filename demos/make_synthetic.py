@@ -58,7 +58,7 @@ DFLASH = Published(
 LANES = (AR, MTP, DFLASH)
 
 
-def made() -> list[tuple[int, ev.Event]]:
+def made() -> list[tuple[int, ev.TraceEvent]]:
     """The whole run, each event with its time in nanoseconds."""
     first = tuple(map(_lane, LANES))
     seed = min(range(SEEDS), key=lambda seed: _distance(run(first, seed)))
@@ -75,7 +75,7 @@ def _lane(wanted: Published) -> SyntheticLane:
     )
 
 
-def _paced(lanes: tuple[SyntheticLane, ...], events: list[ev.Event]) -> tuple[SyntheticLane, ...]:
+def _paced(lanes: tuple[SyntheticLane, ...], events: list[ev.TraceEvent]) -> tuple[SyntheticLane, ...]:
     """The lanes with step times at which they come out at their throughput exactly."""
     reached = {lane.lane: lane.tok_s for lane in summary_of(_state(events)).lanes if lane.tok_s}
     factors = [reached[wanted.info.name] / wanted.tok_s for wanted in LANES]
@@ -85,12 +85,12 @@ def _paced(lanes: tuple[SyntheticLane, ...], events: list[ev.Event]) -> tuple[Sy
     )
 
 
-def run(lanes: tuple[SyntheticLane, ...], seed: int) -> list[ev.Event]:
+def run(lanes: tuple[SyntheticLane, ...], seed: int) -> list[ev.TraceEvent]:
     """A race over all prompts."""
     return list(_run(lanes, seed))
 
 
-def _run(lanes: tuple[SyntheticLane, ...], seed: int) -> Iterator[ev.Event]:
+def _run(lanes: tuple[SyntheticLane, ...], seed: int) -> Iterator[ev.TraceEvent]:
     race = SyntheticRace(lanes, seed)
     sampling = ev.Sampling(max_tokens=240, ignore_eos=True)
     yield ev.RunStarted(TARGET, tuple(lane.info for lane in lanes), sampling, 1, synthetic=True, machine=MACHINE)
@@ -103,13 +103,13 @@ def _run(lanes: tuple[SyntheticLane, ...], seed: int) -> Iterator[ev.Event]:
             yield from race.step(turn)
 
 
-def acceptance(events: list[ev.Event], lane: str, position: int) -> float:
+def acceptance(events: list[ev.TraceEvent], lane: str, position: int) -> float:
     """Share of the lane's steps with a draft whose first ``position`` tokens were all accepted."""
     steps = [event for event in events if isinstance(event, ev.Step) and event.lane == lane and event.drafted]
     return sum(step.accepted >= position for step in steps) / len(steps)
 
 
-def _distance(events: list[ev.Event]) -> float:
+def _distance(events: list[ev.TraceEvent]) -> float:
     """How far acceptance is from what was wanted: the greatest distance at any position of any lane."""
     return max(
         abs(acceptance(events, wanted.info.name, place) - share)
@@ -118,14 +118,14 @@ def _distance(events: list[ev.Event]) -> float:
     )
 
 
-def _state(events: list[ev.Event]) -> RunState:
+def _state(events: list[ev.TraceEvent]) -> RunState:
     state = RunState()
     for event in events:
         reduce(state, event)
     return state
 
 
-def _timed(events: list[ev.Event]) -> list[tuple[int, ev.Event]]:
+def _timed(events: list[ev.TraceEvent]) -> list[tuple[int, ev.TraceEvent]]:
     """As if one engine after the other had stepped, which is how a race runs."""
     now_ns, timed = 0, []
     for event in events:

@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from spectui.core.disturbance import foreign
 from spectui.protocol.commands import Restart
-from spectui.protocol.events import KChanged, LaneStage, Notice, RoundFinished, RoundStarted, Step
-from spectui.protocol.jump import Emitted
+from spectui.protocol.events import Event, KChanged, LaneStage, Notice, RoundFinished, RoundStarted, Step
 from spectui.protocol.mailbox import Mailbox
 from spectui.protocol.samples import TelemetrySample
 from spectui.protocol.source import Source
@@ -54,7 +53,7 @@ class Stopwatch(Mailbox):
         self.k_changed_ns: list[int] = []
         self.step_ns: list[int] = []
 
-    def emit(self, event: Emitted) -> None:
+    def emit(self, event: Event) -> None:
         if self._screen:
             super().emit(event)
         match event:

@@ -11,8 +11,7 @@ from pathlib import Path
 from spectui.bench.harness import Sample
 from spectui.bench.workload import Work, race_once
 from spectui.errors import RunError, UsageError
-from spectui.protocol.events import LaneInfo, TuneEnded, TuneTurn, TuneWhy
-from spectui.protocol.jump import Emitted
+from spectui.protocol.events import Event, LaneInfo, TuneEnded, TuneTurn, TuneWhy
 from spectui.runtime.logs import log_file, without_log
 from spectui.runtime.quiet import quiet_output, say
 from spectui.runtime.threads import has_nvidia_gpu
@@ -193,5 +192,5 @@ def _titles(tuning: Tuning) -> str:
 class _Nobody:
     """A sink for samples that nobody shows."""
 
-    def emit(self, event: Emitted) -> None:
+    def emit(self, event: Event) -> None:
         pass

@@ -26,7 +26,7 @@ from spectui.protocol.events import (
     RoundStarted,
     Step,
 )
-from spectui.protocol.jump import Emitted, Jumped
+from spectui.protocol.playback import StateReplaced
 from spectui.protocol.source import Source
 from spectui.runtime import output
 
@@ -35,9 +35,9 @@ class _Queue:
     """A sink that keeps everything: a report must not lose a step."""
 
     def __init__(self) -> None:
-        self.events: queue.SimpleQueue[Emitted] = queue.SimpleQueue()
+        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
 
-    def emit(self, event: Emitted) -> None:
+    def emit(self, event: Event) -> None:
         self.events.put(event)
 
 
@@ -51,7 +51,7 @@ def run_headless(source: Source, rounds: int, out: TextIO, *, as_json: bool) -> 
     raced = 0
     while raced < rounds:
         event = sink.events.get()
-        if isinstance(event, Jumped):
+        if isinstance(event, StateReplaced):
             state = event.state
             continue
         reduce(state, event)

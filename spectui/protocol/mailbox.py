@@ -7,8 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from spectui.protocol.events import Gap, Step
-from spectui.protocol.jump import Emitted
+from spectui.protocol.events import Event, Gap, Step
 
 
 class Mailbox:
@@ -21,7 +20,7 @@ class Mailbox:
     """
 
     def __init__(self, capacity: int = 65_536, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
-        self._events: deque[tuple[int, Emitted]] = deque()
+        self._events: deque[tuple[int, Event]] = deque()
         self._capacity = capacity
         self._now_ns = now_ns
         self._gap = threading.Lock()
@@ -30,7 +29,7 @@ class Mailbox:
         self.dropped = 0
         """Steps dropped since the start."""
 
-    def emit(self, event: Emitted) -> None:
+    def emit(self, event: Event) -> None:
         """Hand over an event; called on the threads of the source and of the telemetry."""
         if len(self._events) >= self._capacity and isinstance(event, Step):
             with self._gap:
@@ -61,7 +60,7 @@ class Mailbox:
         except IndexError:
             return 0
 
-    def drain(self, limit: int | None = None) -> list[Emitted]:
+    def drain(self, limit: int | None = None) -> list[Event]:
         """Take what is there, oldest first, at most ``limit``; called on the screen's thread."""
         count = len(self._events) if limit is None else min(limit, len(self._events))
         events = [self._events.popleft()[1] for _ in range(count)]

@@ -6,7 +6,10 @@ Places are shares of the trace's events, from 0 to 1, so that a bar can show the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from spectui.core.state import RunState
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +70,16 @@ class Recording:
     path: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class StateReplaced:
+    """From here on ``state`` is the run's: how a replay goes anywhere in one step. Whoever sends it gives the state
+    away and keeps no hold of it."""
+
+    state: RunState
+
+
 Played: TypeAlias = Playhead | PlaybackMarks | Recording
+"""What a state remembers of its player and its recorder; never part of a trace."""
+
+ScreenEvent: TypeAlias = Played | StateReplaced
+"""What only the screen hears."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from spectui.protocol.commands import Command
+from spectui.protocol.events import Event
 from spectui.protocol.frame_slot import FrameSlot
-from spectui.protocol.jump import Emitted
 
 ENGINE_THREAD = "engine"
 """Name of the thread that steps engines: what it and the libraries' threads do is the engine's work."""
@@ -15,7 +15,7 @@ ENGINE_THREAD = "engine"
 class Sink(Protocol):
     """Where a source puts events. `emit` is called on the source's thread and must not block."""
 
-    def emit(self, event: Emitted) -> None: ...
+    def emit(self, event: Event) -> None: ...
 
 
 class Source(Protocol):

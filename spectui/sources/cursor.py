@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from spectui.protocol.events import Event, Inspected, Notice, RequestFinished, RoundFinished, Step
-from spectui.protocol.jump import Jumped
 from spectui.protocol.limits import MAX_SPEED, MIN_SPEED
+from spectui.protocol.playback import StateReplaced
 from spectui.protocol.source import Sink
 from spectui.sources.lane_time import LaneClock, Playing
 from spectui.sources.playback import Whereabouts
@@ -99,7 +99,7 @@ class Cursor:
         self.playing.set(lane_ns)
         self.play_from(number)
         state.playhead = self._whereabouts.playhead(number, self.next is None)
-        self._sink.emit(Jumped(state))
+        self._sink.emit(StateReplaced(state))
         self._whereabouts.forget_marks()
         self.say(force=True)
 

@@ -24,10 +24,10 @@ from spectui.protocol.events import (
     RoundStarted,
     RunStarted,
     Step,
+    TraceEvent,
 )
 from spectui.protocol.frame_slot import FrameSlot
-from spectui.protocol.jump import Emitted, Jumped
-from spectui.protocol.playback import Played, Recording
+from spectui.protocol.playback import Played, Recording, StateReplaced
 from spectui.protocol.samples import LaneMemory, TelemetryStarted
 from spectui.protocol.source import Sink, Source
 from spectui.trace.writer import Recorder
@@ -37,7 +37,7 @@ MEMORY_EVENTS = 20_000
 
 CLOSE_S = 2.0
 
-_Stamped = tuple[int, Event]
+_Stamped = tuple[int, TraceEvent]
 _OF_ROUND = (RequestStarted, RequestFinished)
 
 
@@ -52,13 +52,13 @@ class Memory:
         self._forgotten = 0
         self._forgotten_ns = 0
 
-    def add(self, stamp: int, event: Event) -> None:
+    def add(self, stamp: int, event: TraceEvent) -> None:
         """Keep an event."""
         self._recent.append((stamp, event))
         while len(self._recent) > self._most:
             self._forget(*self._recent.popleft())
 
-    def _forget(self, stamp: int, event: Event) -> None:
+    def _forget(self, stamp: int, event: TraceEvent) -> None:
         match event:
             case RunStarted() | TelemetryStarted():
                 self._standing[type(event)] = (stamp, event)
@@ -150,10 +150,10 @@ class Recorded:
         while self._presses.get():
             self._toggle()
 
-    def emit(self, event: Emitted) -> None:
+    def emit(self, event: Event) -> None:
         """Pass an event on, and keep it."""
         self._sink.emit(event)
-        if isinstance(event, Jumped | Played):
+        if isinstance(event, StateReplaced | Played):
             return
         with self._lock:
             self._memory.add(self._now_ns(), event)

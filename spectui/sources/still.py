@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from spectui.protocol.commands import Command, Shutdown
 from spectui.protocol.events import Event, Notice, RoundFinished
 from spectui.protocol.frame_slot import FrameSlot
-from spectui.protocol.jump import Jumped
-from spectui.protocol.playback import Playhead
+from spectui.protocol.playback import Playhead, StateReplaced
 from spectui.protocol.source import Sink
 from spectui.sources.cursor import ROUND_GAP_S
 from spectui.sources.lane_time import LaneClock
@@ -63,7 +62,7 @@ class Reel:
         self._clock = LaneClock.of(state, self._lane_ns)
         self._events = line.events(self._number)
         self._fetch()
-        sink.emit(Jumped(state))
+        sink.emit(StateReplaced(state))
         sink.emit(marks(line))
         self._say()
 

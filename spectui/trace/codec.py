@@ -17,14 +17,13 @@ from types import ModuleType
 from typing import Any, get_args
 
 from spectui.protocol import events as ev
-from spectui.protocol.playback import Played
 from spectui.trace.records import INT_MAX, INT_MIN, FieldError, LineError, plain, record_reader, records_in, text, whole
 
-_OF_THE_PLAYER = {kind.__name__ for kind in get_args(Played)}
+KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(ev.TraceEvent)}
+"""Every kind of event that happens in a run, by its name in a trace."""
 
-KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(ev.Event) if kind.__name__ not in _OF_THE_PLAYER}
-"""Every kind of event that happens in a run, by its name in a trace. What a player or a recorder says of itself is
-none: out of a file it would take the place of the player that reads it."""
+_OF_THE_SCREEN = {kind.__name__ for kind in get_args(ev.ScreenEvent)}
+"""What a player or a recorder says of itself: out of a file it would take the place of the player that reads it."""
 
 RECORDS: frozenset[type] = frozenset().union(*map(records_in, KINDS.values()))
 """Everything of which events are made, themselves included: all of it frozen, so that it can be shared."""
@@ -58,7 +57,7 @@ def _step_lines() -> ModuleType:
     return step_lines
 
 
-def encode(time_ns: int, event: ev.Event) -> str:
+def encode(time_ns: int, event: ev.TraceEvent) -> str:
     """The line of an event, without its end.
 
     Raises:
@@ -72,12 +71,12 @@ def encode(time_ns: int, event: ev.Event) -> str:
     return encode_any(time_ns, event)
 
 
-def encode_any(time_ns: int, event: ev.Event) -> str:
+def encode_any(time_ns: int, event: ev.TraceEvent) -> str:
     """What `encode` gives, and how, for every event but most steps."""
     return _json_text({"t": time_ns, "e": _NAMES[type(event)], **plain(event)})
 
 
-def decode(line: str) -> tuple[int, ev.Event | None]:
+def decode(line: str) -> tuple[int, ev.TraceEvent | None]:
     """The time and the event of a line without its end; None for a kind of event that this program does not know.
 
     Raises:
@@ -90,13 +89,13 @@ def decode(line: str) -> tuple[int, ev.Event | None]:
     return decode_any(line)
 
 
-def decode_any(line: str) -> tuple[int, ev.Event | None]:
+def decode_any(line: str) -> tuple[int, ev.TraceEvent | None]:
     """What `decode` gives, and how, for every line but those of most steps."""
     data = _object(line)
     time_ns, kind = data.get("t"), data.get("e")
     if type(time_ns) is not int or type(kind) is not str or not INT_MIN <= time_ns <= INT_MAX:
         raise LineError('is broken: it needs "t", its time in nanoseconds, and "e", the kind of its event')
-    if kind in _OF_THE_PLAYER:
+    if kind in _OF_THE_SCREEN:
         raise LineError(f"makes no sense: a {kind} is no event of a run")
     read = _READ.get(kind)
     return time_ns, read(data) if read else None

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from spectui.core.history import HISTORY_STEPS, History, PastStep
 from spectui.core.tokens import Role, Token, TokenLog, step_tokens
-from spectui.protocol.events import Event, Step
+from spectui.protocol.events import Step, TraceEvent
 
-ReadAt = Callable[[Sequence[int]], list[Event]]
+ReadAt = Callable[[Sequence[int]], list[TraceEvent]]
 """The events whose lines begin at those bytes."""
 
 

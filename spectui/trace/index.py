@@ -27,7 +27,6 @@ from itertools import pairwise
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.protocol.events import (
-    Event,
     Inspected,
     KChanged,
     RequestFinished,
@@ -35,6 +34,7 @@ from spectui.protocol.events import (
     RoundStarted,
     RunStarted,
     Step,
+    TraceEvent,
 )
 from spectui.trace.growing import FoldedHistory, RecalledHistory
 from spectui.trace.offsets import Marks, Rows
@@ -96,7 +96,7 @@ class _Fold:
     def number(self) -> int:
         return self.reading.number
 
-    def fold(self, event: Event) -> None:
+    def fold(self, event: TraceEvent) -> None:
         """Fold the event that was read last."""
         try:
             reduce(self.state, event)
@@ -210,7 +210,7 @@ class Timeline:
         found = [] if offset is None else self._trace.events_at([offset])
         return found[0] if found and isinstance(found[0], Inspected) else None
 
-    def events(self, number: int) -> Iterator[tuple[int, Event]]:
+    def events(self, number: int) -> Iterator[tuple[int, TraceEvent]]:
         """The events behind that place, with their times."""
         with closing(self._reading(number)) as reading:
             yield from reading
@@ -343,7 +343,7 @@ class Timeline:
         self._note(fold, counts)
         self.complete = True
 
-    def _count(self, event: Event, reading: Reading, counts: list[int]) -> None:
+    def _count(self, event: TraceEvent, reading: Reading, counts: list[int]) -> None:
         """Count steps, drafted and accepted tokens, and mark what a timeline shows or a replay is asked for."""
         number = reading.number
         match event:

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from spectui.protocol.events import SCHEMA_VERSION, Event, RunStarted
+from spectui.protocol.events import SCHEMA_VERSION, RunStarted, TraceEvent
 from spectui.trace.codec import Header, decode, decode_header
 from spectui.trace.records import LineError
 
@@ -158,7 +158,7 @@ class Trace:
             said.append(f"{self.path.name}: {problems.unknown:,} events of unknown kinds are left out")
         return said
 
-    def __iter__(self) -> Iterator[tuple[int, Event]]:
+    def __iter__(self) -> Iterator[tuple[int, TraceEvent]]:
         """Every event with its time in nanoseconds since the recording began; times never go backwards."""
         with closing(self.read()) as reading:
             yield from reading
@@ -173,9 +173,9 @@ class Trace:
             return Reading(self.path, place)
         return Reading(self.path, self._first, self.header.run, self.problems)
 
-    def events_at(self, offsets: Iterable[int]) -> list[Event]:
+    def events_at(self, offsets: Iterable[int]) -> list[TraceEvent]:
         """The events whose lines begin at those bytes, without any that cannot be read any more."""
-        found: list[Event] = []
+        found: list[TraceEvent] = []
         try:
             with self.path.open("rb") as file:
                 for offset in offsets:
@@ -192,7 +192,7 @@ class Trace:
         return found
 
 
-class Reading(Iterator[tuple[int, Event]]):
+class Reading(Iterator[tuple[int, TraceEvent]]):
     """Events with their times, one after the other, and where they stand.
 
     A broken line costs itself only. A last line that was cut short, as when the recorder was killed, is the end.
@@ -225,7 +225,7 @@ class Reading(Iterator[tuple[int, Event]]):
     def close(self) -> None:
         self._file.close()
 
-    def __next__(self) -> tuple[int, Event]:
+    def __next__(self) -> tuple[int, TraceEvent]:
         if self._opening is not None:
             return self._begin(self._opening)
         while raw := self._next_line():
@@ -245,7 +245,7 @@ class Reading(Iterator[tuple[int, Event]]):
             return self._time_ns, event
         raise StopIteration
 
-    def _begin(self, run: RunStarted) -> tuple[int, Event]:
+    def _begin(self, run: RunStarted) -> tuple[int, TraceEvent]:
         """The first event: the header's own, should the line that says it again be missing."""
         self._opening = None
         start = self.place

@@ -13,8 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from spectui import __version__
-from spectui.protocol.events import SCHEMA_VERSION, Event, Gap, RunStarted, Step
-from spectui.protocol.playback import Played
+from spectui.protocol.events import SCHEMA_VERSION, Gap, RunStarted, Step, TraceEvent
 from spectui.trace.codec import Header, encode, encode_header
 
 FLUSH_S = 0.25
@@ -26,7 +25,7 @@ CAPACITY = 32_768
 _CHUNK = 512
 """Events that are written at once."""
 
-_Stamped = tuple[int, Event]
+_Stamped = tuple[int, TraceEvent]
 
 
 class Recorder:
@@ -61,7 +60,7 @@ class Recorder:
         self._flush_s = flush_s
         self._capacity = capacity
         self._began_ns = earlier[0][0] if earlier else now_ns()
-        self._waiting: list[_Stamped] = [kept for kept in earlier if not isinstance(kept[1], Played)]
+        self._waiting: list[_Stamped] = list(earlier)
         self._free = threading.Lock()
         self._hurry = threading.Event()
         self._missed = 0
@@ -94,10 +93,8 @@ class Recorder:
         """Begin to write. What was emitted before waits."""
         self._thread.start()
 
-    def emit(self, event: Event) -> None:
-        """Hand over an event, from any thread; returns at once. What a player says of itself is no part of the run."""
-        if isinstance(event, Played):
-            return
+    def emit(self, event: TraceEvent) -> None:
+        """Hand over an event, from any thread; returns at once."""
         with self._free:
             if self._closing or self._ended:
                 return

@@ -18,9 +18,9 @@ from spectui.core.views import LaneView, RunView, Viewer
 from spectui.places import config_folder
 from spectui.protocol import commands as cmd
 from spectui.protocol import events as ev
-from spectui.protocol.jump import Emitted, Jumped
+from spectui.protocol.events import Event
 from spectui.protocol.mailbox import Mailbox
-from spectui.protocol.playback import Playhead
+from spectui.protocol.playback import Playhead, StateReplaced
 from spectui.protocol.source import Source
 from spectui.ui.actions import ACTIONS, talk_bindings
 from spectui.ui.controls import Choices, Controls
@@ -176,9 +176,9 @@ class SpecTUIApp(ThemedApp):
     def _showing_log(self) -> bool:
         return self.screen.has_class("clocked")
 
-    def reduce(self, event: Emitted) -> None:
+    def reduce(self, event: Event) -> None:
         """Fold one event into the state, and note when it came where the screen shows a time."""
-        if isinstance(event, Jumped):
+        if isinstance(event, StateReplaced):
             if not self.state.lanes:
                 self._controls.begin(tuple(lane.info for lane in event.state.lanes.values()))
             self.state = event.state
@@ -216,7 +216,7 @@ class SpecTUIApp(ThemedApp):
     def _keep_slot_in(self, prompts: tuple[ev.Prompt, ...]) -> None:
         self.choices.slot = min(self.choices.slot, max(0, len(prompts) - 1))
 
-    def _told(self, event: Emitted) -> None:
+    def _told(self, event: Event) -> None:
         self.slow.see(event, self.state, self.choices.slot)
         if self.talking is not None:
             self.talking.see(event)

@@ -10,8 +10,7 @@ import pytest
 from spectui.cli.talk_file import talk_of
 from spectui.protocol import commands as cmd
 from spectui.protocol.events import Inspected, Likely, Notice, Place, RoundFinished, Step
-from spectui.protocol.jump import Jumped
-from spectui.protocol.playback import Playhead
+from spectui.protocol.playback import Playhead, StateReplaced
 from spectui.sources.cursor import NOT_ASKED
 from spectui.sources.replay import Replay
 from spectui.trace.index import Timeline
@@ -117,7 +116,7 @@ async def test_dragging_along_the_timeline_goes_along() -> None:
 async def test_a_request_that_the_new_round_does_not_have_is_left() -> None:
     async with running((120, 36), concurrency=3) as stage:
         stage.app.choices.slot = 2
-        stage.app.reduce(Jumped(folded(made_run(3, rounds=1, slots=1))))
+        stage.app.reduce(StateReplaced(folded(made_run(3, rounds=1, slots=1))))
         assert stage.app.choices.slot == 0
 
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from spectui.cli.main import build_parser
 from spectui.protocol import commands as cmd
 from spectui.protocol.events import Event, KChanged, RoundFinished, Step
-from spectui.protocol.jump import Emitted, Jumped
-from spectui.protocol.playback import Played
+from spectui.protocol.playback import Played, StateReplaced
 from spectui.protocol.source import Source
 from spectui.runtime.threads import apply_or_reexec
 from spectui.setup.config import host_config
@@ -42,8 +41,8 @@ class Race:
         self._k_change = k_change
         self.steps = self._rounds = 0
 
-    def emit(self, event: Emitted) -> None:
-        if isinstance(event, Jumped | Played):
+    def emit(self, event: Event) -> None:
+        if isinstance(event, StateReplaced | Played):
             return
         self.events.append(event)
         if isinstance(event, Step):

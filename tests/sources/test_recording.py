@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from io import StringIO
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -24,7 +25,7 @@ from spectui.protocol.events import (
     TuneEnded,
     TuneTurn,
 )
-from spectui.protocol.playback import Recording
+from spectui.protocol.playback import PlaybackMarks, Playhead, Recording, ScreenEvent, StateReplaced
 from spectui.sources.lane_time import LaneClock
 from spectui.sources.recording import Memory, Recorded, trace_name, writable_trace
 from spectui.sources.synthetic.source import SyntheticSource
@@ -48,6 +49,21 @@ def test_a_recording_from_the_start_holds_the_whole_run(tmp_path: Path) -> None:
     assert source.stop(FAILSAFE_S)
     seen = [event for event in sink.events if not isinstance(event, Recording)]
     assert picture(read(path)) == picture(folded(seen))
+
+
+def test_what_only_the_screen_hears_is_no_part_of_a_recording(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    sink = Collector()
+    source = Recorded(SyntheticSource(pace=FAST), path, lambda: path)
+    source.start(sink)
+    sink.wait_for_kind(Recording)
+    for event in (Playhead(1, 2, 3, 4, 1.0, 1.0), PlaybackMarks((), (), (), (), ()), StateReplaced(RunState())):
+        source.emit(event)
+    sink.wait_for_kind(RoundFinished)
+    assert source.stop(FAILSAFE_S)
+    assert [event for _, event in Trace.open(path)] == [
+        event for event in sink.events if not isinstance(event, get_args(ScreenEvent))
+    ]
 
 
 def test_a_recording_that_begins_later_begins_with_what_was(tmp_path: Path) -> None:

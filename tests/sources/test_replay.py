@@ -17,8 +17,7 @@ from spectui.core.views import Viewer
 from spectui.errors import RunError, UsageError
 from spectui.protocol import commands as cmd
 from spectui.protocol.events import Event, Notice, Paused, RequestFinished, RoundStarted, RunStarted, Step
-from spectui.protocol.jump import Emitted, Jumped
-from spectui.protocol.playback import PlaybackMarks, Playhead
+from spectui.protocol.playback import PlaybackMarks, Playhead, StateReplaced
 from spectui.protocol.samples import TelemetrySample
 from spectui.sources.cursor import NOT_KNOWN_YET, Cursor
 from spectui.sources.lane_time import LaneClock, Playing
@@ -45,10 +44,10 @@ class Watcher(Collector):
         super().__init__()
         self.state = RunState()
 
-    def emit(self, event: Emitted) -> None:  # type: ignore[override]
+    def emit(self, event: Event) -> None:  # type: ignore[override]
         with self._more:
             self.events.append(event)  # type: ignore[arg-type]
-            if isinstance(event, Jumped):
+            if isinstance(event, StateReplaced):
                 self.state = event.state
             else:
                 reduce(self.state, event)
@@ -242,7 +241,7 @@ def test_nothing_is_played_that_could_not_be_found_again(trace: Path, events: li
     sink.wait_until(lambda state: state.playhead is not None and state.playhead.number > 100)
     source.send(cmd.Seek(1e6))
     sink.wait_for(lambda seen: any(isinstance(e, Notice) and e.text == NOT_KNOWN_YET for e in seen))
-    assert not any(isinstance(event, Jumped) for event in sink.events)
+    assert not any(isinstance(event, StateReplaced) for event in sink.events)
     assert sink.number <= source.line.known < len(events)
     source.free.set()
     sink.wait_until(ended)
@@ -266,18 +265,18 @@ def test_who_goes_elsewhere_is_not_called_back_to_where_it_should_have_begun(tra
     source.start(sink)
     sink.wait_until(lambda state: state.playhead is not None and state.playhead.paused)
     source.send(cmd.SeekTo(0.5))
-    sink.wait_for(lambda seen: any(isinstance(event, Jumped) for event in seen))
+    sink.wait_for(lambda seen: any(isinstance(event, StateReplaced) for event in seen))
     source.free.set()
     sink.wait_until(lambda state: state.playhead is not None and state.playhead.known == 1)
     assert source.stop(FAILSAFE_S)
-    assert sum(isinstance(event, Jumped) for event in sink.events) == 1
+    assert sum(isinstance(event, StateReplaced) for event in sink.events) == 1
 
 
 def test_one_step_of_a_lane_plays_up_to_that_lane_s_step(trace: Path, events: list[Event]) -> None:
     with playing(trace, start=starting_place("20")) as (source, sink):
         sink.wait_until(lambda state: state.playhead is not None and state.playhead.number > 5)
         source.send(cmd.StepOnce("dflash"))
-        begun = next(place for place, event in enumerate(sink.events) if isinstance(event, Jumped))
+        begun = next(place for place, event in enumerate(sink.events) if isinstance(event, StateReplaced))
         sink.wait_for(lambda seen: any(isinstance(e, Step) and e.lane == "dflash" for e in seen[begun:]))
         source.send(cmd.SetSpeed(1.0))
         sink.wait_until(lambda state: state.playhead is not None and state.playhead.speed == 1.0)

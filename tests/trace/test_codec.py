@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from spectui.protocol import events as ev
 from spectui.protocol import samples
 from spectui.protocol.limits import MAX_CONCURRENCY, MAX_K, MAX_TEMPERATURE
-from spectui.protocol.playback import Played
 from spectui.trace import step_lines
 from spectui.trace.codec import (
     KINDS,
@@ -154,7 +153,7 @@ def test_a_header_comes_back_as_it_was(schema: int, program: str, run: ev.RunSta
 
 
 def test_every_event_of_the_vocabulary_has_a_kind() -> None:
-    assert set(KINDS.values()) == set(get_args(ev.Event)) - set(get_args(Played))
+    assert set(KINDS.values()) == set(get_args(ev.Event)) - set(get_args(ev.ScreenEvent))
     names = {field.name for kind in KINDS.values() for field in fields(kind)}
     assert not names & {"t", "e"}
 

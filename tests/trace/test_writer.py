@@ -13,7 +13,6 @@ import pytest
 
 from spectui import __version__
 from spectui.protocol import events as ev
-from spectui.protocol.playback import PlaybackMarks, Playhead, Recording
 from spectui.trace import writer
 from spectui.trace.reader import Trace
 from spectui.trace.writer import FLUSH_S, Recorder
@@ -157,16 +156,6 @@ def test_emitting_never_waits_for_a_disk_that_stands_still(tmp_path: Path, monke
     assert recorder.close(FAILSAFE_S)
     assert events_in(recorder.path) == [*map(step, range(101)), ev.Gap(899)]
     assert recorder.lost == 899
-
-
-def test_what_a_player_says_of_itself_is_left_out(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path / "run.jsonl", no_fault, earlier=[(1, step(0)), (2, Recording("run.jsonl"))])
-    recorder.start()
-    for event in (Playhead(1, 2, 3, 4, 1.0, 1.0), step(1), PlaybackMarks((), (), (), (), ()), Recording(None)):
-        recorder.emit(event)
-    assert recorder.close(FAILSAFE_S)
-    assert events_in(recorder.path) == [step(0), step(1)]
-    assert recorder.lost == 0
 
 
 def test_an_event_that_no_line_can_hold_leaves_a_gap(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ class SyntheticRace:
         """``lane`` takes part from the next round on."""
         self._runs[lane].ready = True
 
-    def begin(self, prompts: tuple[ev.Prompt, ...], sampling: ev.Sampling) -> Iterator[ev.Event]:
+    def begin(self, prompts: tuple[ev.Prompt, ...], sampling: ev.Sampling) -> Iterator[ev.TraceEvent]:
         """Start a round with ``prompts`` in every ready lane; what still ran is aborted."""
         yield from self.abort(None)
         yield from self._close()
@@ -121,7 +121,7 @@ class SyntheticRace:
         if not self.running:
             yield from self._close()
 
-    def set_k(self, lane: str, k: int) -> ev.Event:
+    def set_k(self, lane: str, k: int) -> ev.TraceEvent:
         """Change K from the lane's next step on, or say why not."""
         run = self._runs.get(lane)
         if run is None:
@@ -131,7 +131,7 @@ class SyntheticRace:
         run.k = k
         return ev.KChanged(lane, k)
 
-    def abort(self, lane: str | None) -> Iterator[ev.Event]:
+    def abort(self, lane: str | None) -> Iterator[ev.TraceEvent]:
         """End the unfinished requests of ``lane``, or of all lanes."""
         for name, run in self._runs.items():
             if lane in (None, name):
@@ -151,7 +151,7 @@ class SyntheticRace:
         """Whether the lane has an unfinished request."""
         return lane in self._runs and bool(self._runs[lane].running)
 
-    def step(self, lane: str) -> Iterator[ev.Event]:
+    def step(self, lane: str) -> Iterator[ev.TraceEvent]:
         """One engine step of ``lane``: a `Step` for each of its running requests."""
         run = self._runs[lane]
         batch = run.running
@@ -168,7 +168,7 @@ class SyntheticRace:
         if not self.running:
             yield from self._close()
 
-    def _engine_step(self, run: _LaneRun, batch: list[_Request]) -> Iterator[ev.Event]:
+    def _engine_step(self, run: _LaneRun, batch: list[_Request]) -> Iterator[ev.TraceEvent]:
         drafts = [self._draft(run, request) for request in batch]
         tokens = sum(1 + len(draft) for draft in drafts)
         jitter = 1 + batch[0].rng.uniform(-0.03, 0.03)
@@ -254,12 +254,12 @@ class SyntheticRace:
     def _end(self, request: _Request) -> ev.CutReason:
         return "length" if request.emitted == self._sampling.max_tokens else "eos"
 
-    def _finish_all(self, run: _LaneRun, reason: ev.FinishReason) -> Iterator[ev.Event]:
+    def _finish_all(self, run: _LaneRun, reason: ev.FinishReason) -> Iterator[ev.TraceEvent]:
         for request in run.running:
             request.finished = True
             yield ev.RequestFinished(run.lane.info.name, request.name, request.slot, reason, request.emitted)
 
-    def _close(self) -> Iterator[ev.Event]:
+    def _close(self) -> Iterator[ev.TraceEvent]:
         if self._open:
             self._open = False
             yield ev.RoundFinished(self._round)

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from spectui.core.rates import percentile
+from spectui.protocol.events import Event
 from spectui.protocol.frame_slot import FrameSlot
-from spectui.protocol.jump import Emitted
 from spectui.protocol.mailbox import Mailbox
 from spectui.standstill import awake
 
@@ -78,7 +78,7 @@ class LoopScheduler:
 class Presenter(Protocol):
     """What a frame is drawn with."""
 
-    def reduce(self, event: Emitted) -> None:
+    def reduce(self, event: Event) -> None:
         """Fold one event into the state."""
 
     def present(self, slow: bool) -> None:

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from spectui.core.views import RunView
 from spectui.protocol import events as ev
-from spectui.protocol.jump import Emitted, Jumped
-from spectui.protocol.playback import Playhead
+from spectui.protocol.events import Event
+from spectui.protocol.playback import Playhead, StateReplaced
 from spectui.ui.talk.script import Do, Scene, Talk, Wait
 
 
@@ -82,10 +82,10 @@ class TalkPlayer:
     def progress(self) -> str:
         return f"{self._number + 1}/{len(self._talk.scenes)}"
 
-    def see(self, event: Emitted) -> None:
+    def see(self, event: Event) -> None:
         """Take note of an event."""
         match event:
-            case Jumped():
+            case StateReplaced():
                 # A replay goes to behind the beginning of the round.
                 self._round_is_due, self._round_is_over = False, event.state.round_over
                 self._at_end = event.state.playhead is not None and event.state.playhead.ended

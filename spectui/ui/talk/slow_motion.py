@@ -14,9 +14,8 @@ from spectui.core.state import RunState
 from spectui.core.views import RunView
 from spectui.protocol import commands as cmd
 from spectui.protocol import events as ev
-from spectui.protocol.events import Step
-from spectui.protocol.jump import Emitted, Jumped
-from spectui.protocol.playback import Playhead
+from spectui.protocol.events import Event, Step
+from spectui.protocol.playback import Playhead, StateReplaced
 
 PATIENCE_S = 10.0
 """An engine step may say nothing, as in the middle of a long prompt: after this long another one is asked for."""
@@ -162,7 +161,7 @@ class SlowMotion:
         self.going, self._singles = False, number
         self._redraw()
 
-    def see(self, event: Emitted, state: RunState, slot: int) -> None:
+    def see(self, event: Event, state: RunState, slot: int) -> None:
         """Take note of an event that is already part of ``state``; ``slot`` is the request on the screen."""
         if not self.on:
             return
@@ -179,7 +178,7 @@ class SlowMotion:
                 self._came = self._waiting
             case ev.RoundStarted(prompts=prompts) if self._waiting and any(prompt.turn for prompt in prompts):
                 pass  # The step that was asked for is the first of a conversation's next turn.
-            case ev.RoundStarted() | Jumped():
+            case ev.RoundStarted() | StateReplaced():
                 self._reset(keep_singles=True)
 
     def turn(self, view: RunView) -> None:

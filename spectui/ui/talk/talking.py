@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textual.widget import Widget
 
 from spectui.core.views import RunView
-from spectui.protocol.jump import Emitted
+from spectui.protocol.events import Event
 from spectui.ui.controls import Controls
 from spectui.ui.paint.rows import EMPTY, Row
 from spectui.ui.screens.lines import hints
@@ -31,7 +31,7 @@ class Talking:
         stage = TalkStage(app, controls, say)
         self.player = TalkPlayer(talk, stage, app.now, app.call_after, app.redraw_all)
 
-    def see(self, event: Emitted) -> None:
+    def see(self, event: Event) -> None:
         self.player.see(event)
 
     def turn(self, view: RunView) -> None:

@@ -1,0 +1,168 @@
+"""A run: what races, how far its lanes are from ready, and what holds for all of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+KSource: TypeAlias = Literal["default", "tuned", "yours"]
+"""Where a lane's K comes from: nobody chose it, a search found it on this machine, the user named it."""
+
+StageName: TypeAlias = Literal[
+    "waiting",
+    "importing",
+    "downloading",
+    "converting",
+    "verifying",
+    "loading",
+    "warming up",
+    "ready",
+    "failed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneInfo:
+    """One decoding method on the shared target.
+
+    Attributes:
+        name: Unique within the run and short, such as ``"ar"`` or ``"mtp"``; every other event refers to it.
+        method: vLLM's name of the method (``"ar"`` for none).
+        title: The field's spelling, for headings: ``"AR"``, ``"MTP"``, ``"DFlash"``.
+        k_max: Drafted tokens that the lane was built for; 0 when it cannot draft.
+        k_start: Drafted tokens that it begins with; None for ``k_max``.
+        spec: The lane spec as the user would type it.
+        note: One sentence that the audience should know, or an empty string.
+        k_source: Where the K that it begins with comes from; None where that is not known, and when it cannot draft.
+    """
+
+    name: str
+    method: str
+    title: str
+    k_max: int
+    spec: str
+    note: str = ""
+    k_start: int | None = None
+    k_source: KSource | None = None
+
+    @property
+    def k_first(self) -> int:
+        """The K that the lane begins with."""
+        return self.k_max if self.k_start is None else self.k_start
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How every lane samples.
+
+    ``temperature`` 0 is greedy; ``top_k`` 0 leaves every token in the choice; ``seed`` None leaves the choice to the
+    engine; ``json_schema`` is a JSON schema as text that the output must follow, None for free text.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int | None = None
+    max_tokens: int = 256
+    ignore_eos: bool = False
+    stop: tuple[str, ...] = ()
+    json_schema: str | None = None
+
+
+Role: TypeAlias = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt of a prompt set: what is answered, and what stands before it.
+
+    Attributes:
+        text: The user's message that is answered.
+        category: What kind of prompt it is.
+        index: Its place in the set, from 0.
+        count: How many the set has.
+        before: The conversation up to here as the set has it: a system message, earlier turns with their answers.
+        asked: The user's earlier turns of a conversation that is raced turn by turn; behind each stands the lane's own
+            answer, which differs from lane to lane.
+        later: The user's turns that follow once this one is answered.
+    """
+
+    text: str
+    category: str = "prompt"
+    index: int = 0
+    count: int = 1
+    before: tuple[Message, ...] = ()
+    asked: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+
+    @property
+    def turn(self) -> int:
+        """Which turn of its conversation this is, from 0."""
+        return len(self.asked)
+
+    @property
+    def turns(self) -> int:
+        """How many turns its conversation has."""
+        return len(self.asked) + 1 + len(self.later)
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The header of a run: what races, on what, and with which software."""
+
+    target: str
+    lanes: tuple[LaneInfo, ...]
+    sampling: Sampling
+    concurrency: int = 1
+    machine: str = ""
+    versions: tuple[tuple[str, str], ...] = ()
+    synthetic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStage:
+    """A lane's way from nothing to ready. ``done`` and ``total`` are bytes or parts, None where unknown."""
+
+    lane: str
+    stage: StageName
+    detail: str = ""
+    done: int | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KChanged:
+    """From its next step on ``lane`` may draft ``k`` tokens; ``source`` says who decided that."""
+
+    lane: str
+    k: int
+    source: KSource = "yours"
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The race stands still (``paused``) or runs."""
+
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One sentence for the user; ``lane`` is None when it concerns the run, ``refused`` says that the round that was
+    asked for does not begin."""
+
+    text: str
+    lane: str | None = None
+    level: Literal["info", "warning", "error"] = "info"
+    refused: bool = False
+
+
+RunEvent: TypeAlias = RunStarted | LaneStage | KChanged | Paused | Notice

@@ -1,0 +1,98 @@
+"""The search for a lane's best K: where it stands, and how it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+TuneWhy: TypeAlias = Literal["separated", "outrun", "same", "alone", "budget", "cancelled"]
+"""Why a search for the best K ended: its interval lies above the others', some were far slower on each prompt that
+they ran, those left are equally fast, there was one K only, the time was up, the user stopped it."""
+
+
+@dataclass(frozen=True, slots=True)
+class KFigure:
+    """What a search for the best K knows of one K; None is what was not measured, or not yet.
+
+    Attributes:
+        k: Drafted tokens that were allowed.
+        running: Whether it can still be the best.
+        tok_s: Throughput of all requests together.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        speed_up: Throughput over that of K = 0 on the same prompts; that is not AR, since vLLM runs the drafter's first
+            pass at K = 0 too.
+        length: Acceptance length.
+        by_position: Unconditional acceptance at each position.
+        draft_s: Mean time of a step in the drafter.
+        verify_s: Mean time of a step in the target's forward pass.
+        step_s: Mean time of a step.
+        estimate_tok_s: Throughput as the cost model has it.
+        over_ar: Throughput over AR's on the same prompts: the speed-up.
+        over_ar_low: Lower end of its 95 % interval.
+        over_ar_high: Upper end.
+        no_estimate: Why the cost model has no throughput, where that was asked for and is not known.
+        accepted_at: K at which the acceptance behind the estimate was measured; it may depend on K.
+        drafting: Share of the steps behind a request's first one that had a draft.
+    """
+
+    k: int
+    running: bool
+    tok_s: float | None
+    low: float | None
+    high: float | None
+    speed_up: float | None
+    length: float | None
+    by_position: tuple[float | None, ...]
+    draft_s: float | None
+    verify_s: float | None
+    step_s: float | None
+    estimate_tok_s: float | None
+    over_ar: float | None = None
+    over_ar_low: float | None = None
+    over_ar_high: float | None = None
+    no_estimate: str = ""
+    accepted_at: int | None = None
+    drafting: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TuneTurn:
+    """Where the search for a lane's best K stands after ``turn`` turns with ``requests`` in flight.
+
+    ``ar_tok_s`` is what AR does on the same prompts, None where no AR lane was at hand; ``disturbed`` is the share of
+    what was measured so far, in time, that other programs held up and that a second try did not replace.
+    """
+
+    lane: str
+    requests: int
+    turn: int
+    running: tuple[int, ...]
+    best: int
+    figures: tuple[KFigure, ...]
+    spent_s: float
+    budget_s: float
+    ar_tok_s: float | None = None
+    disturbed: float = 0.0
+
+    @property
+    def ar_wins(self) -> bool:
+        """Whether AR is faster than the best K, as far as was measured."""
+        best = next((figure for figure in self.figures if figure.k == self.best), None)
+        return best is not None and best.over_ar is not None and best.over_ar < 1
+
+
+@dataclass(frozen=True, slots=True)
+class TuneEnded:
+    """The search is over; the lane now drafts at the best K, and ``serve`` is the line that serves the model so.
+
+    When it was stopped before its first turn nothing is known: the lane has its K of before, and ``serve`` is empty.
+    """
+
+    lane: str
+    why: TuneWhy
+    last: TuneTurn
+    serve: str = ""
+
+
+TuneEvent: TypeAlias = TuneTurn | TuneEnded
