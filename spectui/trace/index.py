@@ -17,29 +17,25 @@ import threading
 import time
 from array import array
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
-from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.protocol.events import (
     Inspected,
     KChanged,
     RequestFinished,
-    RequestStarted,
     RoundStarted,
     RunStarted,
     Step,
     TraceEvent,
 )
+from spectui.trace.folding import Fold, Stops
 from spectui.trace.growing import FoldedHistory, RecalledHistory
 from spectui.trace.offsets import Marks, Rows
-from spectui.trace.reader import Place, Reading, Trace, TraceError
-from spectui.trace.snapshot import Snapshot, requests
+from spectui.trace.reader import Reading, Trace, TraceError
+from spectui.trace.snapshot import requests
 
 logger = logging.getLogger(__name__)
 
@@ -50,70 +46,12 @@ MOST_NS = 2**63 - 1
 """Lane time beyond this is none: clocks of damaged lines must not break columns of numbers."""
 
 MOST_ROWS = 16_384
-SNAPSHOT_EVENTS = 2048
-"""Events between two snapshots of a short trace; doubled whenever there are `MOST_SNAPSHOTS` of them."""
-
-MOST_SNAPSHOTS = 512
 BREATH_EVENTS = 24
 """Events after which the index lets others run, a millisecond of work."""
-
-_NEAR = (1024, 64)
-"""How far before a place that was gone to snapshots are taken too: the next step back needs one of them."""
-
-_MOST_NEAR = 8
-"""Such snapshots are of one stretch between two others only."""
 
 
 def _let_others_run() -> None:
     time.sleep(0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Stop:
-    """Where folding can go on."""
-
-    place: Place
-    snapshot: Snapshot
-
-
-class _Fold:
-    """A state that moves through a trace."""
-
-    def __init__(self, trace: Trace, stop: _Stop | None = None) -> None:
-        self._trace = trace
-        self.reading = trace.read(stop.place if stop else None)
-        # The histories must not hold the fold that holds them: whole states would wait for the collector.
-        self._offset = partial(getattr, self.reading, "offset")
-        self.state = stop.snapshot.restore(self._offset) if stop else RunState()
-
-    def __enter__(self) -> _Fold:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.reading.close()
-
-    @property
-    def number(self) -> int:
-        return self.reading.number
-
-    def fold(self, event: TraceEvent) -> None:
-        """Fold the event that was read last."""
-        try:
-            reduce(self.state, event)
-        except Exception as error:
-            # Lines that can each be read may still contradict each other; no such line may end the rest.
-            line = self.reading.place.line
-            self._trace.problems.add(line, f"contradicts what came before it ({error}); it counts in part")
-        if type(event) is RequestStarted and (lane := self.state.lanes.get(event.lane)):
-            lane.round.requests[event.slot].history = FoldedHistory(self._offset)
-
-    def go(self, number: int) -> None:
-        """Fold up to that place, or to the end."""
-        while self.number < number and (found := next(self.reading, None)):
-            self.fold(found[1])
-
-    def stop(self) -> _Stop:
-        return _Stop(self.reading.place, Snapshot(self.state))
 
 
 class Timeline:
@@ -133,10 +71,7 @@ class Timeline:
         self._cancelled = threading.Event()
         self._rows = Rows()
         self._row_spacing = ROW_EVENTS
-        self._stops: list[_Stop] = []
-        self._stop_spacing = SNAPSHOT_EVENTS
-        self._near: deque[_Stop] = deque(maxlen=_MOST_NEAR)
-        self._near_to: _Stop | None = None
+        self._stops = Stops()
         self._round_ns, self._round_number = array("Q"), array("Q")
         self._read = 0
         self._inspections: dict[tuple[int, str, int, int], int] = {}
@@ -193,11 +128,8 @@ class Timeline:
         """
         if not 0 <= number <= self.known:
             raise ValueError(f"event {number} is not among the {self.known} that are known")
-        with _Fold(self._trace, self._nearest(number)) as fold:
-            for before in _NEAR:
-                if number - before > fold.number:
-                    fold.go(number - before)
-                    self._near.append(fold.stop())
+        with self._stops.fold(self._trace, number) as fold:
+            self._stops.approach(fold, number)
             fold.go(number)
         for request in requests(fold.state):
             if isinstance(request.history, FoldedHistory):
@@ -243,7 +175,7 @@ class Timeline:
         rows = self._rows
         row = rows.before(rows.lane_ns, lane_ns)
         number = self._number(rows, row)
-        with _Fold(self._trace, self._nearest(number)) as fold:
+        with self._stops.fold(self._trace, number) as fold:
             fold.go(number)
             while self.lane_time(fold.number, fold.state) < lane_ns and fold.number < self.known:
                 fold.go(fold.number + 1)
@@ -301,20 +233,9 @@ class Timeline:
     def _number(self, rows: Rows, row: int) -> int:
         return rows.number[row] if row else 0
 
-    def _nearest(self, number: int) -> _Stop | None:
-        """The last stop that is not behind ``number``."""
-        stops = self._stops
-        place = bisect_right(stops, number, key=_number_of)
-        stop = stops[place - 1] if place else None
-        if stop is not self._near_to:
-            self._near.clear()
-            self._near_to = stop
-        near = (stop for stop in self._near if _number_of(stop) <= number)
-        return max(near, key=_number_of, default=stop)
-
     def _run(self) -> None:
         try:
-            with _Fold(self._trace) as fold:
+            with Fold(self._trace) as fold:
                 self._pass(fold)
         except TraceError as error:
             self.fault = str(error)
@@ -322,7 +243,7 @@ class Timeline:
             logger.exception("the index ended at event %d", self.known)
             self.fault = f"the trace could not be read on: {error}; the log has the details"
 
-    def _pass(self, fold: _Fold) -> None:
+    def _pass(self, fold: Fold) -> None:
         counts = [0, 0, 0]
         self._note(fold, counts)
         for _, event in fold.reading:
@@ -360,7 +281,7 @@ class Timeline:
             case Inspected(lane, slot, index, places) if places:
                 self._inspections[self.marks.rounds_at(number), lane, slot, index] = reading.offset
 
-    def _note(self, fold: _Fold, counts: Sequence[int]) -> None:
+    def _note(self, fold: Fold, counts: Sequence[int]) -> None:
         """Make the place known that has been reached."""
         place = fold.reading.place
         self.time_ns, self._read = place.time_ns, place.offset
@@ -369,19 +290,8 @@ class Timeline:
         if len(self._rows.number) > MOST_ROWS:
             self._row_spacing *= 2
             self._rows = self._rows.every(self._row_spacing)
-        if place.number and not place.number % self._stop_spacing:
-            self._keep(fold.stop())
+        self._stops.pass_by(fold)
         self.known = place.number
-
-    def _keep(self, stop: _Stop) -> None:
-        self._stops.append(stop)
-        if len(self._stops) > MOST_SNAPSHOTS:
-            self._stop_spacing *= 2
-            self._stops = [kept for kept in self._stops if not _number_of(kept) % self._stop_spacing]
-
-
-def _number_of(stop: _Stop) -> int:
-    return stop.place.number
 
 
 def _furthest_ns(state: RunState) -> int:

@@ -14,7 +14,7 @@ from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.core.views import Viewer
 from spectui.protocol import events as ev
-from spectui.trace import index
+from spectui.trace import folding, index
 from spectui.trace.index import Timeline
 from spectui.trace.reader import Trace
 from tests.trace.making import FAILSAFE_S, file_of, folded, long_request, made_run, picture
@@ -23,8 +23,8 @@ from tests.trace.making import FAILSAFE_S, file_of, folded, long_request, made_r
 @pytest.fixture(autouse=True)
 def sparse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows and snapshots that have to be thinned in a short trace already."""
-    monkeypatch.setattr(index, "SNAPSHOT_EVENTS", 32)
-    monkeypatch.setattr(index, "MOST_SNAPSHOTS", 6)
+    monkeypatch.setattr(folding, "SNAPSHOT_EVENTS", 32)
+    monkeypatch.setattr(folding, "MOST_SNAPSHOTS", 6)
     monkeypatch.setattr(index, "MOST_ROWS", 24)
 
 
@@ -290,6 +290,6 @@ def test_lines_that_contradict_each_other_end_nothing(spoil: Callable[[list[ev.E
 @pytest.mark.parametrize("number", range(3))
 def test_snapshots_and_rows_stay_few(number: int, tmp_path: Path) -> None:
     timeline = indexed(tmp_path, long_request(400 * (number + 1)))
-    assert len(timeline._stops) <= index.MOST_SNAPSHOTS
+    assert len(timeline._stops.kept) <= folding.MOST_SNAPSHOTS
     assert len(timeline._rows.number) <= index.MOST_ROWS + 1
-    assert sum(stop.snapshot.size for stop in timeline._stops) < 50_000
+    assert sum(stop.snapshot.size for stop in timeline._stops.kept) < 50_000
