@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from spectui.protocol.inspection import Inspected, InspectionEvent, Likely, Place
+from spectui.protocol.inspection import Inspected, InspectionEvent, Likely, TokenVerdict
 from spectui.protocol.playback import ScreenEvent
 from spectui.protocol.rounds import (
     FinishReason,
@@ -67,7 +67,6 @@ __all__ = [
     "Notice",
     "Own",
     "Paused",
-    "Place",
     "Preempted",
     "Prompt",
     "Reached",
@@ -81,6 +80,7 @@ __all__ = [
     "ScreenEvent",
     "StageName",
     "Step",
+    "TokenVerdict",
     "Totals",
     "TraceEvent",
     "TuneEnded",

@@ -16,7 +16,7 @@ class Likely:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TokenVerdict:
     """What the target thought of one token where it stands.
 
     Attributes:
@@ -43,7 +43,7 @@ class Inspected:
     lane: str
     slot: int
     index: int
-    places: tuple[Place, ...]
+    places: tuple[TokenVerdict, ...]
     why: str = ""
 
 

@@ -14,7 +14,7 @@ from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.protocol.events import RequestStarted, TraceEvent
 from spectui.trace.growing import FoldedHistory
-from spectui.trace.reader import Place, Trace
+from spectui.trace.reader import Trace, TraceOffset
 from spectui.trace.snapshot import Snapshot
 
 SNAPSHOT_EVENTS = 2048
@@ -33,7 +33,7 @@ _MOST_NEAR = 8
 class Stop:
     """Where folding can go on."""
 
-    place: Place
+    place: TraceOffset
     snapshot: Snapshot
 
 

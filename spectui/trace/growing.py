@@ -50,7 +50,7 @@ class LaterLog(TokenLog):
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class StepOffsets:
     """Where the steps of a request stand: the first ``count`` of ``offsets``, which may grow meanwhile.
 
     ``emitted`` and ``logged`` are the tokens of the request behind the last of them.
@@ -70,7 +70,7 @@ class FoldedHistory(History):
     """While a trace is folded: takes the place of each step, not the step. ``offset_now`` is that of the event that
     is being folded."""
 
-    def __init__(self, offset_now: Callable[[], int], places: Places | None = None) -> None:
+    def __init__(self, offset_now: Callable[[], int], places: StepOffsets | None = None) -> None:
         super().__init__(0)
         self._offset_now = offset_now
         self._offsets = places.kept() if places else array("Q")
@@ -84,21 +84,21 @@ class FoldedHistory(History):
     def __len__(self) -> int:
         return min(len(self._offsets), HISTORY_STEPS)
 
-    def places(self) -> Places:
+    def places(self) -> StepOffsets:
         """The places up to now."""
         if self._last is not None:
             step = self._last.step
             self._behind = (self._last.before + len(step.emitted), self._last.logged + _tokens(step))
-        return Places(self._offsets, len(self._offsets), *self._behind)
+        return StepOffsets(self._offsets, len(self._offsets), *self._behind)
 
 
 class RecalledHistory(History):
     """For who goes on from a place in a trace: what was before is read from the file at the first look."""
 
-    def __init__(self, read_at: ReadAt, places: Places) -> None:
+    def __init__(self, read_at: ReadAt, places: StepOffsets) -> None:
         super().__init__()
         self._read_at = read_at
-        self._before: Places | None = places
+        self._before: StepOffsets | None = places
 
     def __len__(self) -> int:
         before = min(self._before.count, HISTORY_STEPS) if self._before else 0

@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from spectui.trace.reader import Place
+from spectui.trace.reader import TraceOffset
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Rows:
         self.steps, self.drafted, self.accepted = (array("Q") for _ in range(3))
         self.number = array("Q")
 
-    def append(self, place: Place, lane_ns: int, counts: Sequence[int]) -> None:
+    def append(self, place: TraceOffset, lane_ns: int, counts: Sequence[int]) -> None:
         row = (place.offset, place.line, place.time_ns, lane_ns, *counts, place.number)
         for column, value in zip(vars(self).values(), row, strict=True):
             column.append(value)
@@ -65,8 +65,8 @@ class Rows:
             setattr(rows, name, array("Q", [column[row] for row in kept]))
         return rows
 
-    def place(self, row: int) -> Place:
-        return Place(self.number[row], self.offset[row], self.line[row], self.time_ns[row])
+    def place(self, row: int) -> TraceOffset:
+        return TraceOffset(self.number[row], self.offset[row], self.line[row], self.time_ns[row])
 
     def before(self, column: array[int], value: int) -> int:
         """The last row whose ``column`` is below ``value``; the first one where there is none."""

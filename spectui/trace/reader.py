@@ -72,7 +72,7 @@ class Problems:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TraceOffset:
     """Where reading can go on as if it had come from the beginning.
 
     Attributes:
@@ -99,7 +99,7 @@ class Trace:
         problems: What reading has found so far.
     """
 
-    def __init__(self, path: Path, size: int, header: Header, first: Place, problems: Problems) -> None:
+    def __init__(self, path: Path, size: int, header: Header, first: TraceOffset, problems: Problems) -> None:
         self.path = path
         self.size = size
         self.header = header
@@ -144,8 +144,8 @@ class Trace:
             if not any(map(_event, [raw[begin:], *(file.readline(LONGEST_LINE) for _ in range(_PEEKED_LINES))])):
                 raise TraceError(f"{path} is not a trace: line 1 {error}; record one with --record") from None
             problems.add(1, f"{error}; what follows is read without it")
-            return cls(path, size, Header(SCHEMA_VERSION, ""), Place(0, begin, 0), problems)
-        return cls(path, size, header, Place(0, len(raw), 1), problems)
+            return cls(path, size, Header(SCHEMA_VERSION, ""), TraceOffset(0, begin, 0), problems)
+        return cls(path, size, header, TraceOffset(0, len(raw), 1), problems)
 
     def complaints(self) -> list[str]:
         """One sentence about each sort of thing that was wrong, as far as it has been read."""
@@ -163,7 +163,7 @@ class Trace:
         with closing(self.read()) as reading:
             yield from reading
 
-    def read(self, place: Place | None = None) -> Reading:
+    def read(self, place: TraceOffset | None = None) -> Reading:
         """Read on from ``place``, or from the beginning; only the latter notes problems.
 
         Raises:
@@ -199,7 +199,7 @@ class Reading(Iterator[tuple[int, TraceEvent]]):
     """
 
     def __init__(
-        self, path: Path, place: Place, opening: RunStarted | None = None, problems: Problems | None = None
+        self, path: Path, place: TraceOffset, opening: RunStarted | None = None, problems: Problems | None = None
     ) -> None:
         self._path = path
         self._opening = opening
@@ -218,9 +218,9 @@ class Reading(Iterator[tuple[int, TraceEvent]]):
             raise TraceError(_sentence(path, error)) from None
 
     @property
-    def place(self) -> Place:
+    def place(self) -> TraceOffset:
         """Where to go on after the last event."""
-        return Place(self.number, self._next_offset, self._line, self._time_ns)
+        return TraceOffset(self.number, self._next_offset, self._line, self._time_ns)
 
     def close(self) -> None:
         self._file.close()

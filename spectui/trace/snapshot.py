@@ -18,7 +18,7 @@ from typing import Any
 from spectui.core.state import RequestState, RunState
 from spectui.core.tokens import TokenLog
 from spectui.trace.codec import RECORDS
-from spectui.trace.growing import FoldedHistory, LaterLog, Places
+from spectui.trace.growing import FoldedHistory, LaterLog, StepOffsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Snapshot:
                     return ids[:length]
                 case _Grown(TokenLog() as log, length):
                     return LaterLog(log, length)
-                case Places() as places:
+                case StepOffsets() as places:
                     return FoldedHistory(offset_now, places)
                 case event:
                     return event
@@ -95,7 +95,7 @@ class _Unpickler(pickle.Unpickler):
         return self._restore if (module, name) == (__name__, _shared.__name__) else super().find_class(module, name)
 
 
-def _growing(request: RequestState) -> Iterator[tuple[int, _Grown | Places]]:
+def _growing(request: RequestState) -> Iterator[tuple[int, _Grown | StepOffsets]]:
     """What only ever grows in a request, by identity, as it is now."""
     yield id(request.ids), _Grown(request.ids, len(request.ids))
     yield id(request.log), _Grown(request.log, len(request.log))

@@ -9,7 +9,7 @@ import pytest
 
 from spectui.cli.talk_file import talk_of
 from spectui.protocol import commands as cmd
-from spectui.protocol.events import Inspected, Likely, Notice, Place, RoundFinished, Step
+from spectui.protocol.events import Inspected, Likely, Notice, RoundFinished, Step, TokenVerdict
 from spectui.protocol.playback import Playhead, StateReplaced
 from spectui.sources.cursor import NOT_ASKED
 from spectui.sources.replay import Replay
@@ -80,7 +80,7 @@ async def test_a_talk_from_a_trace_waits_for_the_rounds_that_it_began() -> None:
 def test_what_was_looked_at_while_it_was_recorded_can_be_looked_at_again(tmp_path: Path) -> None:
     events = made_run(7)
     step = next(event for event in events if isinstance(event, Step) and event.drafted)
-    place = Place(step.drafted[0], step.drafted_text[0], 0.5, 1, (Likely(1, "x", 0.5),))
+    place = TokenVerdict(step.drafted[0], step.drafted_text[0], 0.5, 1, (Likely(1, "x", 0.5),))
     looked = Inspected(step.lane, step.slot, step.index, (place,))
     end = next(place for place, event in enumerate(events) if isinstance(event, RoundFinished))
     with playing(file_of(tmp_path / "run.jsonl", [*events[:end], looked, *events[end:]]), loop=True) as (source, sink):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spectui.core.history import PastStep
-from spectui.protocol.events import Place, Sampling, Step
+from spectui.protocol.events import Sampling, Step, TokenVerdict
 from spectui.protocol.limits import MAX_CONCURRENCY
 from spectui.setup.prompt_sets import builtin
 from spectui.sources.vllm.lane import LIKELIEST, Lane, ProbeRefusedError
@@ -21,7 +21,7 @@ PROMPTS = [prompt.text for prompt in builtin()[:3]]
 SAMPLING = Sampling(max_tokens=48, ignore_eos=True)
 
 
-def inspected(lane: Lane, outcome: Outcome, asked: Step) -> tuple[Place, ...]:
+def inspected(lane: Lane, outcome: Outcome, asked: Step) -> tuple[TokenVerdict, ...]:
     before = sum(len(one.emitted) for one in outcome.steps[asked.request][: asked.index])
     return lane.inspect(asked.slot, before, PastStep(asked, before, 0).asked)
 
@@ -49,7 +49,7 @@ def test_looking_at_steps_in_mid_run_leaves_no_trace(make_lane: LaneMaker, spec:
     assert lane.disagreements == []
 
 
-def check_places(asked: Step, places: tuple[Place, ...]) -> None:
+def check_places(asked: Step, places: tuple[TokenVerdict, ...]) -> None:
     """In a greedy lane a draft is accepted if and only if the target ranks it first."""
     assert len(places) == len(asked.drafted) + (asked.accepted == len(asked.drafted))
     for place in places:

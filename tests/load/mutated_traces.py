@@ -86,7 +86,7 @@ def _encoded(events: list[ev.Event]) -> Lines:
 def _rare() -> list[ev.Event]:
     """An event of each kind that a short made-up run is without."""
     likely = (ev.Likely(1, " a", 0.5), ev.Likely(2, " b", 0.25))
-    place = ev.Place(1, " a", 0.5, 1, likely)
+    place = ev.TokenVerdict(1, " a", 0.5, 1, likely)
     figures = tuple(
         ev.KFigure(k, k < 2, 30.0 + k, 29.0, 33.0, 1.1, 2.0, (0.5, None), 0.002, 0.02, 0.03, 31.5, 1.2, 1.1, 1.3)
         for k in range(3)

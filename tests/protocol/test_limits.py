@@ -17,12 +17,12 @@ from spectui.protocol.events import (
     KChanged,
     KFigure,
     LaneInfo,
-    Place,
     Prompt,
     RoundStarted,
     RunStarted,
     Sampling,
     Step,
+    TokenVerdict,
     TuneTurn,
 )
 from spectui.protocol.limits import (
@@ -94,7 +94,7 @@ MOST: list[tuple[float, float, list[Callable[[Any], object]]]] = [
             lambda k: decode(encode(0, step(0, 1, k))),
             lambda k: decode(encode(0, turn(k))),
             lambda k: decode(encode(0, replace(turn(0), figures=(figure(k),)))),
-            lambda k: decode(encode(0, Inspected("a", 0, 1, (Place(1, "x", 0.5, 1, ()),) * (k + 1)))),
+            lambda k: decode(encode(0, Inspected("a", 0, 1, (TokenVerdict(1, "x", 0.5, 1, ()),) * (k + 1)))),
         ],
     ),
     (

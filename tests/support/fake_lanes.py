@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from spectui.protocol.events import NOTHING, Event, LaneInfo, Place, Prompt, RequestFinished, Sampling, Step
+from spectui.protocol.events import NOTHING, Event, LaneInfo, Prompt, RequestFinished, Sampling, Step, TokenVerdict
 from spectui.protocol.samples import LaneMemory
 from spectui.sources.vllm import compat, loading
 from spectui.sources.vllm.config import HostConfig
@@ -115,9 +115,9 @@ class FakeLane:
         self._count("margin")
         return 0.5
 
-    def inspect(self, slot: int, before: int, tokens: Sequence[int]) -> tuple[Place, ...]:
+    def inspect(self, slot: int, before: int, tokens: Sequence[int]) -> tuple[TokenVerdict, ...]:
         self._count("inspect")
-        return tuple(Place(token, "x", 1.0, 1, ()) for token in tokens)
+        return tuple(TokenVerdict(token, "x", 1.0, 1, ()) for token in tokens)
 
     def warm_up(self, prompt_ids: Sequence[int], tokens: int = 8) -> None:
         self._count("warm-up")

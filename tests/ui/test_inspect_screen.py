@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from spectui.core.history import History, PastStep
 from spectui.core.tokens import Role, Token
 from spectui.protocol import commands as cmd
-from spectui.protocol.events import Inspected, Likely, Place, Step
+from spectui.protocol.events import Inspected, Likely, Step, TokenVerdict
 from spectui.ui.controls import Choices, Controls
 from spectui.ui.paint.rows import plain, row_width
 from spectui.ui.screens.inspect import InspectScreen
@@ -42,9 +42,9 @@ STEP = Step(
 )
 LIKELIEST = (Likely(22, "\n", 0.6), Likely(12, " brown", 0.25), Likely(14, "\x1b[31mred", 0.0001))
 PLACES = (
-    Place(11, " quick", 0.9, 1, (Likely(11, " quick", 0.9),)),
-    Place(12, " brown", 0.25, 2, LIKELIEST),
-    Place(13, " fox", 0.0001, 4711, LIKELIEST),
+    TokenVerdict(11, " quick", 0.9, 1, (Likely(11, " quick", 0.9),)),
+    TokenVerdict(12, " brown", 0.25, 2, LIKELIEST),
+    TokenVerdict(13, " fox", 0.0001, 4711, LIKELIEST),
 )
 PAST = PastStep(STEP, 7, 9)
 LOG: list[Token] = [("The", Role.PLAIN), (" slow", Role.REJECTED), (" very", Role.ACCEPTED)]
@@ -89,7 +89,7 @@ def test_what_is_not_known_is_a_dash_with_the_reason() -> None:
 
 
 def test_a_bonus_and_a_step_without_draft_have_a_place_of_their_own() -> None:
-    places = (*PLACES, Place(14, " ran", 0.5, 1, LIKELIEST))
+    places = (*PLACES, TokenVerdict(14, " ran", 0.5, 1, LIKELIEST))
     lines = texts(PastStep(BONUS, 7, 9), Inspected("mtp", 0, 4, places))
     assert lines[8].split()[:5] == ["+1", "␣ran", "bonus", "50.0", "%"]
     assert PastStep(BONUS, 7, 9).asked == (11, 12, 13, 14)

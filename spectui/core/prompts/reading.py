@@ -115,7 +115,7 @@ def _is_row(line: str) -> bool:
 
 def _json_rows(text: str, name: str) -> Iterator[tuple[Any, str]]:
     """Every row with where it stands; of an array with its number too."""
-    place = _Place(text, name)
+    place = _LineCounter(text, name)
     at = _after_space(text, 0)
     while at < len(text):
         if text[at] == "[" and not _is_conversation(text, at):
@@ -127,7 +127,7 @@ def _json_rows(text: str, name: str) -> Iterator[tuple[Any, str]]:
         at = _after_space(text, at)
 
 
-def _array(text: str, at: int, place: _Place) -> Generator[tuple[Any, str], None, int]:
+def _array(text: str, at: int, place: _LineCounter) -> Generator[tuple[Any, str], None, int]:
     """The rows of the array that begins at ``at``, one after the other, so that a broken one can be named; its end."""
     opened = place.at(at)
     at = _after_space(text, at + 1)
@@ -187,7 +187,7 @@ def _after_space(text: str, at: int) -> int:
     return at if found is None else found.end()
 
 
-class _Place:
+class _LineCounter:
     """Counts lines on the way through a text."""
 
     def __init__(self, text: str, name: str) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 
 from spectui.core.prompts import PromptError
 from spectui.protocol import commands as cmd
-from spectui.protocol.events import Event, Inspected, KChanged, LaneInfo, Notice, Paused, Place, TuneWhy
+from spectui.protocol.events import Event, Inspected, KChanged, LaneInfo, Notice, Paused, TokenVerdict, TuneWhy
 from spectui.protocol.limits import concurrency_fault, temperature_fault
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import first_line
@@ -279,7 +279,7 @@ class Director:
     def inspect(self, asked: cmd.Inspect) -> None:
         """Ask the target what it thought of a step."""
         lane = self.race.lane(asked.lane)
-        places: tuple[Place, ...] = ()
+        places: tuple[TokenVerdict, ...] = ()
         why = "" if lane is not None else "the lane is not running"
         if lane is not None:
             try:

@@ -17,11 +17,11 @@ from spectui.protocol.events import (
     LaneInfo,
     Likely,
     Own,
-    Place,
     Preempted,
     RequestFinished,
     Sampling,
     Step,
+    TokenVerdict,
 )
 from spectui.protocol.samples import LaneMemory
 from spectui.sources.hindrance import GPU_HINDERED
@@ -286,7 +286,7 @@ class Lane:
         likeliest = sorted((entry.logprob for entry in after.values()), reverse=True)
         return float(likeliest[0] - likeliest[1])
 
-    def inspect(self, slot: int, before: int, tokens: Sequence[int]) -> tuple[Place, ...]:
+    def inspect(self, slot: int, before: int, tokens: Sequence[int]) -> tuple[TokenVerdict, ...]:
         """What the target makes of ``tokens`` behind the first ``before`` emitted ones of the slot's request.
 
         Computed anew in one pass, off the lane clock; requests in flight wait and lose nothing.
@@ -302,10 +302,12 @@ class Lane:
         places = self._probe([*context, *tokens], params).prompt_logprobs[len(context) :]
         return tuple(self._place(token, entries) for token, entries in zip(tokens, places, strict=True))
 
-    def _place(self, token: int, entries: Mapping[int, Any]) -> Place:
+    def _place(self, token: int, entries: Mapping[int, Any]) -> TokenVerdict:
         ordered = sorted(entries.items(), key=lambda item: -item[1].logprob)[:LIKELIEST]
         likeliest = tuple(Likely(one, self._text(one), math.exp(entry.logprob)) for one, entry in ordered)
-        return Place(token, self._text(token), math.exp(entries[token].logprob), int(entries[token].rank), likeliest)
+        return TokenVerdict(
+            token, self._text(token), math.exp(entries[token].logprob), int(entries[token].rank), likeliest
+        )
 
     def _text(self, token: int) -> str:
         # Behind itself, since a first token may lose the space before it.

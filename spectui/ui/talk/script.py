@@ -57,7 +57,7 @@ class TalkError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _ScriptLocation:
     """Where something stands in the file, for what is said about it."""
 
     name: str
@@ -86,7 +86,7 @@ def parse_talk(text: str, name: str, keys: Collection[str] = (), themes: Collect
     Raises:
         TalkError: Something is wrong with it.
     """
-    place = _Place(name)
+    place = _ScriptLocation(name)
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -98,13 +98,15 @@ def parse_talk(text: str, name: str, keys: Collection[str] = (), themes: Collect
     if not isinstance(scenes, list) or not scenes or not all(isinstance(scene, dict) for scene in scenes):
         raise place.error("it has no scenes: each one begins with [[scene]]")
     known = _readers(keys, themes)
-    return Talk(tuple(_scene(_Place(name, number), scene, known) for number, scene in enumerate(scenes, start=1)))
+    return Talk(
+        tuple(_scene(_ScriptLocation(name, number), scene, known) for number, scene in enumerate(scenes, start=1))
+    )
 
 
-_Reader: TypeAlias = Callable[[_Place, str, Any], Any]
+_Reader: TypeAlias = Callable[[_ScriptLocation, str, Any], Any]
 
 
-def _scene(place: _Place, data: Mapping[str, Any], known: Mapping[str, _Reader]) -> Scene:
+def _scene(place: _ScriptLocation, data: Mapping[str, Any], known: Mapping[str, _Reader]) -> Scene:
     caption, live, acts = "", False, list[Do | Wait]()
     for key, value in data.items():
         if key not in known:
@@ -148,26 +150,26 @@ def _readers(keys: Collection[str], themes: Collection[str]) -> dict[str, _Reade
     }
 
 
-def _text(place: _Place, key: str, value: Any) -> str:
+def _text(place: _ScriptLocation, key: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise place.wrong(key, value, 'words in quotes, such as "some words"')
     return " ".join(value.split()) if key != "prompt" else value.strip()
 
 
-def _truth(place: _Place, key: str, value: Any) -> bool:
+def _truth(place: _ScriptLocation, key: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise place.wrong(key, value, "true or false")
     return value
 
 
-def _only_true(place: _Place, key: str, value: Any) -> bool:
+def _only_true(place: _ScriptLocation, key: str, value: Any) -> bool:
     if value is not True:
         raise place.wrong(key, value, "true, or left out")
     return True
 
 
 def _number(least: int, most: int) -> _Reader:
-    def read(place: _Place, key: str, value: Any) -> int:
+    def read(place: _ScriptLocation, key: str, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise place.wrong(key, value, f"a whole number from {least} to {most}")
         return value
@@ -176,7 +178,7 @@ def _number(least: int, most: int) -> _Reader:
 
 
 def _decimal(least: float, most: float) -> _Reader:
-    def read(place: _Place, key: str, value: Any) -> float:
+    def read(place: _ScriptLocation, key: str, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
             raise place.wrong(key, value, f"a number from {least:g} to {most:g}")
         return float(value)
@@ -185,7 +187,7 @@ def _decimal(least: float, most: float) -> _Reader:
 
 
 def _one_of(choices: Collection[str]) -> _Reader:
-    def read(place: _Place, key: str, value: Any) -> str:
+    def read(place: _ScriptLocation, key: str, value: Any) -> str:
         if value not in choices:
             raise place.unknown(key, value, choices)
         return str(value)
@@ -193,7 +195,7 @@ def _one_of(choices: Collection[str]) -> _Reader:
     return read
 
 
-def _lane_k(place: _Place, key: str, value: Any) -> tuple[str, int]:
+def _lane_k(place: _ScriptLocation, key: str, value: Any) -> tuple[str, int]:
     wanted = 'a lane and its K, such as {lane = "mtp", k = 2}'
     if not isinstance(value, dict) or set(value) != {"lane", "k"}:
         raise place.wrong(key, value, wanted)
@@ -201,7 +203,7 @@ def _lane_k(place: _Place, key: str, value: Any) -> tuple[str, int]:
 
 
 def _keys(keys: Collection[str]) -> _Reader:
-    def read(place: _Place, key: str, value: Any) -> tuple[str, ...]:
+    def read(place: _ScriptLocation, key: str, value: Any) -> tuple[str, ...]:
         if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
             raise place.wrong(key, value, 'a list of keys, such as ["x", "g"]')
         for one in value:
@@ -215,7 +217,7 @@ def _keys(keys: Collection[str]) -> _Reader:
     return read
 
 
-def _wait(place: _Place, key: str, value: Any) -> float | str:
+def _wait(place: _ScriptLocation, key: str, value: Any) -> float | str:
     if value in ("round", "key"):
         return str(value)
     if isinstance(value, str):

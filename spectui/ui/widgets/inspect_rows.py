@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from spectui.core.history import PastStep
 from spectui.core.tokens import Role, Token
-from spectui.protocol.events import Inspected, Likely, Place, Step
+from spectui.protocol.events import Inspected, Likely, Step, TokenVerdict
 from spectui.ui.paint.cells import NEWLINE_SIGN, clip, safe
 from spectui.ui.paint.rows import EMPTY, Row, Span, fit, row_width
 from spectui.ui.paint.wrapping import wrap
@@ -97,16 +97,16 @@ def _word(step: Step, position: int) -> str:
     return "rejected" if position == step.accepted else "not reached"
 
 
-def _own_row(step: Step, place: Place | None, width: int) -> Row:
+def _own_row(step: Step, place: TokenVerdict | None, width: int) -> Row:
     """The recovered token: the place is the refused draft's, where the target's list has it or has not."""
     token = step.emitted[step.accepted]
     ranked = enumerate(place.likeliest, 1) if place else ()
     rank, likely = next(((rank, one) for rank, one in ranked if one.token == token), (0, None))
-    own = Place(token, "", likely.probability, rank, ()) if likely else None
+    own = TokenVerdict(token, "", likely.probability, rank, ()) if likely else None
     return _row("+1", step.text[step.accepted], "recovered", ROLE_STYLES[Role.RECOVERED], own, width)
 
 
-def _row(number: str, text: str, verdict: str, style: str, place: Place | None, width: int) -> Row:
+def _row(number: str, text: str, verdict: str, style: str, place: TokenVerdict | None, width: int) -> Row:
     probability = _percent(place.probability) if place else _DASH
     rank = str(place.rank) if place else _DASH
     spans: list[Span] = [
