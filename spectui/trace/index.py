@@ -33,7 +33,7 @@ from spectui.protocol.events import (
 )
 from spectui.trace.folding import Fold, Stops
 from spectui.trace.growing import FoldedHistory, RecalledHistory
-from spectui.trace.offsets import Marks, Rows
+from spectui.trace.offsets import Marks, OffsetTable
 from spectui.trace.reader import Reading, Trace, TraceError
 from spectui.trace.snapshot import requests
 
@@ -69,7 +69,7 @@ class Timeline:
         self.breathe = breathe
         self._thread = threading.Thread(target=self._run, name="trace index", daemon=True)
         self._cancelled = threading.Event()
-        self._rows = Rows()
+        self._table = OffsetTable()
         self._row_spacing = ROW_EVENTS
         self._stops = Stops()
         self._round_ns, self._round_number = array("Q"), array("Q")
@@ -108,7 +108,7 @@ class Timeline:
     @property
     def steps(self) -> int:
         """Verification steps of all lanes together that are known."""
-        return self._rows.steps[-1] if self.known else 0
+        return self._table.steps[-1] if self.known else 0
 
     def complaints(self) -> list[str]:
         """One sentence about each sort of thing that was wrong in what was read."""
@@ -149,8 +149,8 @@ class Timeline:
 
     def at_time(self, time_ns: int) -> int:
         """The place where every event up to that time of the recording has happened."""
-        rows = self._rows
-        number = self._number(rows, rows.before(rows.time_ns, time_ns))
+        table = self._table
+        number = self._number(table, table.before(table.time_ns, time_ns))
         with closing(self._reading(number)) as reading:
             for at_ns, _ in reading:
                 if at_ns > time_ns or number == self.known:
@@ -160,10 +160,10 @@ class Timeline:
 
     def at_step(self, steps: int) -> int:
         """The place where ``steps`` verification steps of all lanes together have been taken."""
-        rows = self._rows
-        row = rows.before(rows.steps, steps)
-        number = self._number(rows, row)
-        left = steps - (rows.steps[row] if number else 0)
+        table = self._table
+        row = table.before(table.steps, steps)
+        number = self._number(table, row)
+        left = steps - (table.steps[row] if number else 0)
         with closing(self._reading(number)) as reading:
             while left > 0 and number < self.known and (found := next(reading, None)):
                 number += 1
@@ -172,9 +172,9 @@ class Timeline:
 
     def at_lane_time(self, lane_ns: int) -> int:
         """The place where the race has reached that lane time."""
-        rows = self._rows
-        row = rows.before(rows.lane_ns, lane_ns)
-        number = self._number(rows, row)
+        table = self._table
+        row = table.before(table.lane_ns, lane_ns)
+        number = self._number(table, row)
         with self._stops.fold(self._trace, number) as fold:
             fold.go(number)
             while self.lane_time(fold.number, fold.state) < lane_ns and fold.number < self.known:
@@ -188,12 +188,12 @@ class Timeline:
 
     def step_before(self, number: int) -> int:
         """The place before the last step that has been taken at ``number``; the beginning where there was none."""
-        rows = self._rows
-        row = self._row(rows, number)
-        step = self._last_step(self._number(rows, row), number)
+        table = self._table
+        row = self._row(table, number)
+        step = self._last_step(self._number(table, row), number)
         if step is None and row:
-            row = rows.before(rows.steps, rows.steps[row])
-            step = self._last_step(self._number(rows, row), self._number(rows, row + 1))
+            row = table.before(table.steps, table.steps[row])
+            step = self._last_step(self._number(table, row), self._number(table, row + 1))
         return step or 0
 
     def _last_step(self, first: int, behind: int) -> int | None:
@@ -207,31 +207,31 @@ class Timeline:
 
     def rejections(self, buckets: int) -> tuple[float | None, ...]:
         """Share of the drafted tokens that were refused, in equal parts of what is known; None where none were."""
-        rows = self._rows
-        edges = [self._row(rows, part * self.known // buckets) for part in range(buckets + 1)]
+        table = self._table
+        edges = [self._row(table, part * self.known // buckets) for part in range(buckets + 1)]
         shares: list[float | None] = []
         for first, last in pairwise(edges):
-            drafted = rows.drafted[last] - rows.drafted[first] if last else 0
-            accepted = rows.accepted[last] - rows.accepted[first] if last else 0
+            drafted = table.drafted[last] - table.drafted[first] if last else 0
+            accepted = table.accepted[last] - table.accepted[first] if last else 0
             shares.append(1 - accepted / drafted if drafted else None)
         return tuple(shares)
 
     def _reading(self, number: int) -> Reading:
         """Open at that place, or at the end of what is known."""
         number = min(number, self.known)
-        rows = self._rows
-        row = self._row(rows, number)
-        reading = self._trace.read(rows.place(row) if row else None)
+        table = self._table
+        row = self._row(table, number)
+        reading = self._trace.read(table.place(row) if row else None)
         while reading.number < number and next(reading, None):
             pass
         return reading
 
-    def _row(self, rows: Rows, number: int) -> int:
+    def _row(self, table: OffsetTable, number: int) -> int:
         """The last row that is not behind that place."""
-        return rows.before(rows.number, number + 1)
+        return table.before(table.number, number + 1)
 
-    def _number(self, rows: Rows, row: int) -> int:
-        return rows.number[row] if row else 0
+    def _number(self, table: OffsetTable, row: int) -> int:
+        return table.number[row] if row else 0
 
     def _run(self) -> None:
         try:
@@ -286,10 +286,10 @@ class Timeline:
         place = fold.reading.place
         self.time_ns, self._read = place.time_ns, place.offset
         self.lane_ns = self.lane_time(place.number, fold.state)
-        self._rows.append(place, self.lane_ns, counts)
-        if len(self._rows.number) > MOST_ROWS:
+        self._table.append(place, self.lane_ns, counts)
+        if len(self._table.number) > MOST_ROWS:
             self._row_spacing *= 2
-            self._rows = self._rows.every(self._row_spacing)
+            self._table = self._table.every(self._row_spacing)
         self._stops.pass_by(fold)
         self.known = place.number
 

@@ -1,4 +1,4 @@
-"""What is noted of places of a trace: rows in columns of numbers, and marks. They are many, and must stay small."""
+"""What is noted of places of a trace: a table of offsets, and marks. They are many, and must stay small."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Marks:
         return self.rounds[begun] if begun < len(self.rounds) else None
 
 
-class Rows:
+class OffsetTable:
     """What is known of some places, in order; the sums count from the beginning of the trace.
 
     A row is there for other threads once its number is.
@@ -57,13 +57,13 @@ class Rows:
         for column, value in zip(vars(self).values(), row, strict=True):
             column.append(value)
 
-    def every(self, spacing: int) -> Rows:
+    def every(self, spacing: int) -> OffsetTable:
         """The rows whose numbers are multiples of ``spacing``."""
-        rows = Rows()
+        table = OffsetTable()
         kept = [row for row, number in enumerate(self.number) if not number % spacing]
         for name, column in vars(self).items():
-            setattr(rows, name, array("Q", [column[row] for row in kept]))
-        return rows
+            setattr(table, name, array("Q", [column[row] for row in kept]))
+        return table
 
     def place(self, row: int) -> TraceOffset:
         return TraceOffset(self.number[row], self.offset[row], self.line[row], self.time_ns[row])

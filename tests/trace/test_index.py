@@ -291,5 +291,5 @@ def test_lines_that_contradict_each_other_end_nothing(spoil: Callable[[list[ev.E
 def test_snapshots_and_rows_stay_few(number: int, tmp_path: Path) -> None:
     timeline = indexed(tmp_path, long_request(400 * (number + 1)))
     assert len(timeline._stops.kept) <= folding.MOST_SNAPSHOTS
-    assert len(timeline._rows.number) <= index.MOST_ROWS + 1
+    assert len(timeline._table.number) <= index.MOST_ROWS + 1
     assert sum(stop.snapshot.size for stop in timeline._stops.kept) < 50_000
