@@ -13,7 +13,7 @@ from spectui.cli.run import check_theme
 from spectui.cli.shot import indexed, output, saved
 from spectui.setup import options as opts
 from spectui.setup import values
-from spectui.sources.still import Reel
+from spectui.sources.manual_replay import ManualReplay
 from spectui.trace.index import Timeline
 
 FRAME_S = 1 / 24
@@ -44,8 +44,8 @@ def command(options: argparse.Namespace) -> int:
     trace = opened(options.trace)
 
     def made() -> bytes:
-        reel = Reel(line := indexed(trace), _first(line), paused=False, speed=options.speed)
-        return asyncio.run(_lines(reel, options.size, options.theme)).encode()
+        replay = ManualReplay(line := indexed(trace), _first(line), paused=False, speed=options.speed)
+        return asyncio.run(_lines(replay, options.size, options.theme)).encode()
 
     return saved(path, made)
 
@@ -55,30 +55,30 @@ def _first(line: Timeline) -> int:
     return line.marks.rounds[0] if line.marks.rounds else 0
 
 
-async def _lines(reel: Reel, size: tuple[int, int], theme: str | None) -> str:
+async def _lines(replay: ManualReplay, size: tuple[int, int], theme: str | None) -> str:
     """The file: a header, then what is sent and when."""
     header = {"version": 2, "width": size[0], "height": size[1], "env": {"TERM": "xterm-256color"}, "title": "SpecTUI"}
-    sent = [[round(at_s, 6), "o", data] async for at_s, data in _played(reel, size, theme)]
+    sent = [[round(at_s, 6), "o", data] async for at_s, data in _played(replay, size, theme)]
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [header, *sent])
 
 
-async def _played(reel: Reel, size: tuple[int, int], theme: str | None) -> AsyncIterator[tuple[float, str]]:
+async def _played(replay: ManualReplay, size: tuple[int, int], theme: str | None) -> AsyncIterator[tuple[float, str]]:
     """What is sent to the terminal, with the seconds since the beginning."""
     from spectui.ui.offscreen import offscreen
     from spectui.ui.paint.frames import CHARTS_S
 
-    async with offscreen(reel, size, theme) as screen:
+    async with offscreen(replay, size, theme) as screen:
         await screen.settle()
         screen.sent()
         yield 0.0, _HIDE_CURSOR + screen.full()
         frame, last = 0, None
         while last is None or frame < last:
             frame += 1
-            reel.wind(FRAME_S)
+            replay.advance(FRAME_S)
             await screen.pass_time(FRAME_S)
             if data := screen.sent():
                 yield frame * FRAME_S, data
-            if reel.ended and last is None:
+            if replay.ended and last is None:
                 # What changes slowly is yet to be drawn.
                 last = frame + round(2 * CHARTS_S / FRAME_S)
         yield frame * FRAME_S + LAST_S, _SHOW_CURSOR

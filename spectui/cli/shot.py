@@ -12,7 +12,7 @@ from spectui.cli.run import check_theme
 from spectui.errors import DONE, RunError, UsageError
 from spectui.runtime.output import tell, visible
 from spectui.setup import options as opts
-from spectui.sources.still import Reel
+from spectui.sources.manual_replay import ManualReplay
 from spectui.trace.index import Timeline
 from spectui.trace.reader import Trace, TraceError
 
@@ -48,7 +48,7 @@ def command(options: argparse.Namespace) -> int:
         line = indexed(trace)
         place = None if start is None else start(line)
         number = line.known if place is None else min(place, line.known)
-        svg, text = asyncio.run(_drawn(Reel(line, number), options.size, options.theme))
+        svg, text = asyncio.run(_drawn(ManualReplay(line, number), options.size, options.theme))
         match path.suffix:
             case ".txt":
                 return text.encode()
@@ -61,11 +61,11 @@ def command(options: argparse.Namespace) -> int:
     return saved(path, made)
 
 
-async def _drawn(reel: Reel, size: tuple[int, int], theme: str | None) -> tuple[str, str]:
+async def _drawn(replay: ManualReplay, size: tuple[int, int], theme: str | None) -> tuple[str, str]:
     """The screen as SVG and as text."""
     from spectui.ui.offscreen import offscreen
 
-    async with offscreen(reel, size, theme) as screen:
+    async with offscreen(replay, size, theme) as screen:
         await screen.settle()
         return screen.svg(), "\n".join([*screen.rows(), ""])
 

@@ -16,7 +16,7 @@ from spectui.cli.main import main
 from spectui.cli.shot import indexed
 from spectui.protocol.events import RoundFinished, RoundStarted, Step
 from spectui.sources.cursor import ROUND_GAP_S
-from spectui.sources.still import Reel
+from spectui.sources.manual_replay import ManualReplay
 from spectui.trace.reader import Trace
 from tests.sources.test_replay import Watcher, known
 from tests.support.emulator import Emulator
@@ -82,12 +82,12 @@ def test_the_same_trace_gives_the_same_bytes_whatever_the_machine_says(trace: Pa
         assert Path("run.cast").read_bytes() == first
 
 
-def test_a_reel_plays_every_event_and_holds_the_end_of_a_round(trace: Path) -> None:
-    reel, sink = Reel(indexed(Trace.open(trace)), paused=False), Watcher()
-    reel.start(sink)
+def test_a_manual_replay_plays_every_event_and_holds_the_end_of_a_round(trace: Path) -> None:
+    replay, sink = ManualReplay(indexed(Trace.open(trace)), paused=False), Watcher()
+    replay.start(sink)
     frames = 0
-    while not reel.ended:
-        reel.wind(FRAME_S)
+    while not replay.ended:
+        replay.advance(FRAME_S)
         frames += 1
     events = [event for _, event in Trace.open(trace)]
     assert known(sink.state) == known(folded(events))

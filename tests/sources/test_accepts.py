@@ -12,9 +12,9 @@ from spectui.cli.shot import indexed
 from spectui.protocol import commands as cmd
 from spectui.protocol.events import Inspected, Notice
 from spectui.protocol.source import Source
+from spectui.sources.manual_replay import ManualReplay
 from spectui.sources.recording import Recorded
 from spectui.sources.replay import Replay
-from spectui.sources.still import Reel
 from spectui.sources.synthetic.source import Pace, SyntheticSource
 from spectui.trace.index import Timeline
 from spectui.trace.reader import Trace
@@ -98,10 +98,10 @@ def test_what_a_source_accepts_it_follows_and_the_rest_it_answers(
 
 
 def test_a_picture_shows_the_keys_of_a_replay_and_answers_what_it_does_not_follow(tmp_path: Path) -> None:
-    reel, sink = Reel(indexed(Trace.open(file_of(tmp_path / "run.jsonl", made_run(0))))), Watcher()
-    assert reel.accepts == Replay.accepts
-    reel.start(sink)
-    reel.send(cmd.Shutdown())
+    replay, sink = ManualReplay(indexed(Trace.open(file_of(tmp_path / "run.jsonl", made_run(0))))), Watcher()
+    assert replay.accepts == Replay.accepts
+    replay.start(sink)
+    replay.send(cmd.Shutdown())
     assert not sink.of(Notice)
-    reel.send(cmd.Resume())
+    replay.send(cmd.Resume())
     assert len(sink.of(Notice)) == 1

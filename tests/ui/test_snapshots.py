@@ -13,7 +13,7 @@ import pytest
 
 from spectui.cli.replay import opened
 from spectui.cli.shot import indexed
-from spectui.sources.still import Reel
+from spectui.sources.manual_replay import ManualReplay
 from spectui.ui.offscreen import offscreen
 from spectui.ui.paint.picture import svg
 from tests.support.stage import running
@@ -56,7 +56,7 @@ async def test_the_screen_looks_as_before(name: str, size: tuple[int, int], them
 )
 async def test_a_recorded_step_looks_as_before(name: str, size: tuple[int, int], theme: str, step: int) -> None:
     line = indexed(opened(str(TRACES / f"{name.rpartition(f'-{size[0]}x')[0]}.jsonl")))
-    async with offscreen(Reel(line, line.at_step(step)), size, theme) as screen:
+    async with offscreen(ManualReplay(line, line.at_step(step)), size, theme) as screen:
         await screen.settle()
         compare(name, screen.svg())
 

@@ -1,4 +1,4 @@
-"""A trace without a thread or a wall clock: it stands at one place, or is wound on by whoever draws it.
+"""A replay without a thread or a wall clock: it stands at one place until whoever draws it takes it further.
 
 For pictures and casts, which must come out the same each time. Knows no engine.
 """
@@ -19,14 +19,14 @@ from spectui.sources.replay import Replay
 from spectui.trace.index import Timeline
 
 
-class Reel:
+class ManualReplay:
     """A `Source` that looks like a replay in which nobody presses a key.
 
     Args:
         timeline: A complete index.
         number: The place at which it begins.
         paused: Whether the screen says that the run stands still.
-        speed: Lane time over the time that `wind` is given.
+        speed: Lane time over the time that `advance` is given.
     """
 
     accepts = Replay.accepts
@@ -73,7 +73,7 @@ class Reel:
     def stop(self, timeout_s: float) -> bool:
         return True
 
-    def wind(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         """Hand over what happens in the next ``seconds``; the end of a round stays for a while, as in a replay."""
         held = min(seconds, self._hold_s)
         self._hold_s -= held
