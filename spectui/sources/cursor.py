@@ -9,7 +9,7 @@ from spectui.protocol.limits import MAX_SPEED, MIN_SPEED
 from spectui.protocol.playback import StateReplaced
 from spectui.protocol.source import Sink
 from spectui.sources.lane_time import LaneClock, Playing
-from spectui.sources.playback import Whereabouts
+from spectui.sources.playback import PlaybackReporter
 from spectui.trace.index import Timeline
 
 SPEEDS = (MIN_SPEED, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, MAX_SPEED)
@@ -38,7 +38,7 @@ class Cursor:
         self._timeline = timeline
         self._sink = sink
         self.playing = Playing(now, speed)
-        self._whereabouts = Whereabouts(sink, timeline, self.playing, now)
+        self._reporter = PlaybackReporter(sink, timeline, self.playing, now)
         self._clock = LaneClock()
         self._events: Iterator[tuple[int, Event]] = iter(())
         self.next: Event | None = None
@@ -98,14 +98,14 @@ class Cursor:
         self._clock = LaneClock.of(state, lane_ns)
         self.playing.set(lane_ns)
         self.play_from(number)
-        state.playhead = self._whereabouts.playhead(number, self.next is None)
+        state.playhead = self._reporter.playhead(number, self.next is None)
         self._sink.emit(StateReplaced(state))
-        self._whereabouts.forget_marks()
+        self._reporter.forget_marks()
         self.say(force=True)
 
     def say(self, force: bool = False) -> None:
         """Tell the screen where this is, unless that was just said; ``force`` repeats it."""
-        self._whereabouts.say(self.number, self.next is None, force=force)
+        self._reporter.say(self.number, self.next is None, force=force)
 
     def step_once(self, lane: str | None) -> None:
         """Play up to the end of the next step, of ``lane`` where one is named, and stand still."""

@@ -18,7 +18,7 @@ FINEST = 480
 """Places that marks are told apart by."""
 
 
-class Whereabouts:
+class PlaybackReporter:
     """Says where a replay is, ten times a second unless it must be said now, and marks when more of them are known."""
 
     def __init__(self, sink: Sink, timeline: Timeline, playing: Playing, now: Callable[[], float]) -> None:
