@@ -76,7 +76,7 @@ class Child:
                 os.close(fd)
         self._orders = os.fdopen(order_write, "w")
         self._answers = Answers(answer_read)
-        self._stage = "its first lane"
+        self._awaited = "its first lane"
         threading.Thread(target=self._drain, daemon=True).start()
         try:
             for _ in range(lanes):
@@ -108,21 +108,21 @@ class Child:
                 line = self._answers.line(SILENCE_S)
             except TimeoutError:
                 raise ChildFailedError(
-                    f"the {self.mode} process did not answer for {SILENCE_S:g} s (waiting for {self._stage})"
+                    f"the {self.mode} process did not answer for {SILENCE_S:g} s (waiting for {self._awaited})"
                 ) from None
             if not line:
                 raise ChildFailedError(
-                    f"the {self.mode} process ended with exit code {self._process.wait()} (waiting for {self._stage})"
+                    f"the {self.mode} process ended with exit code {self._process.wait()} (waiting for {self._awaited})"
                 )
             answer: dict[str, Any] = json.loads(line)
             if "failed" in answer:
                 raise ChildFailedError(f"the {self.mode} process: {answer['failed']}")
             if "stage" not in answer:
                 return answer
-            self._stage = answer["stage"]
+            self._awaited = answer["stage"]
 
-    def _ask(self, order: str, stage: str) -> dict[str, Any]:
-        self._stage = stage
+    def _ask(self, order: str, awaited: str) -> dict[str, Any]:
+        self._awaited = awaited
         with contextlib.suppress(BrokenPipeError):
             print(order, file=self._orders, flush=True)
         return self._answer()

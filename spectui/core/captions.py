@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spectui.core.staging import Phase
+from spectui.core.beats import Phase
 from spectui.core.views import LaneView
 from spectui.protocol.events import Step
 
@@ -29,7 +29,7 @@ def step_sentence(step: Step) -> str:
     return f"{step.accepted} of {guesses} guess{_es(guesses)} {verb} right: {tokens} {LOOK}{ended}"
 
 
-def staged_sentence(step: Step, phase: Phase) -> str:
+def beat_sentence(step: Step, phase: Phase) -> str:
     """What goes on in a step that is shown in slow motion."""
     guesses = len(step.drafted)
     match phase:

@@ -236,9 +236,9 @@ def test_slow_motion_acts_out_every_step_of_every_turn(monkeypatch: pytest.Monke
             reduce(state, event)
             slow.see(event, state, 0)
         slow.turn(viewer.read())
-        if slow.staged is not None:
-            acted.append((slow.staged.step.request, slow.staged.step.index))
-        while slow.staged is not None:
+        if slow.acted is not None:
+            acted.append((slow.acted.step.request, slow.acted.step.index))
+        while slow.acted is not None:
             later.popleft()()
         slow.turn(viewer.read())
     assert host.stop(FAILSAFE_S)

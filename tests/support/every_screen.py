@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from spectui.core.captions import lane_sentence, staged_sentence
-from spectui.core.staging import beats
+from spectui.core.beats import beats
+from spectui.core.captions import beat_sentence, lane_sentence
 from spectui.core.views import LaneView, RunView, Viewer
 from spectui.ui.paint.rows import Row, fit, plain, row_width
 from spectui.ui.paint.wrapping import shortened, wrapped
@@ -19,10 +19,10 @@ from spectui.ui.screens.presenter_strip import LaneStrip
 from spectui.ui.screens.tune import TuneReader
 from spectui.ui.theme.palette import WRITTEN
 from spectui.ui.widgets.acceptance_chart import acceptance_rows
+from spectui.ui.widgets.acted_text import acted_log
 from spectui.ui.widgets.histogram_chart import histogram_rows
 from spectui.ui.widgets.ledger import ledger_rows
 from spectui.ui.widgets.pane_head import PaneState, lane_message, pane_head_rows
-from spectui.ui.widgets.staged_text import staged_log
 from spectui.ui.widgets.status import status_rows
 from spectui.ui.widgets.telemetry_strip import strip_rows
 from spectui.ui.widgets.throughput_chart import throughput_rows
@@ -102,5 +102,5 @@ def step_rows(view: RunView, place: int, width: int, dice: random.Random) -> Ite
     if (past := lane.history.at(lane.history.last)) is not None:
         acted = beats(past.step)
         beat = dice.choice(acted)
-        yield ((staged_sentence(past.step, beat.phase), "strong"),)
-        yield from stream_rows(staged_log(lane.stream.log, past.logged, beat.tokens, width * 4, True), width, "all")
+        yield ((beat_sentence(past.step, beat.phase), "strong"),)
+        yield from stream_rows(acted_log(lane.stream.log, past.logged, beat.tokens, width * 4, True), width, "all")

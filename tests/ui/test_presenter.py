@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from spectui.core.staging import BEAT_S, beats
+from spectui.core.beats import BEAT_S, beats
 from spectui.core.tokens import Role
 from spectui.core.views import Viewer
 from spectui.protocol import commands as cmd
@@ -24,7 +24,7 @@ from tests.ui.test_app import check_screen, panes
 
 async def act_out(stage: Stage) -> None:
     """Let the step that is acted out come to its end."""
-    await stage.until(lambda: stage.app.slow.staged is not None)
+    await stage.until(lambda: stage.app.slow.acted is not None)
     await stage.until(lambda: stage.app.slow.idle)
     await stage.settle()
 
@@ -81,28 +81,28 @@ async def test_a_step_is_acted_out_beat_by_beat(size: tuple[int, int]) -> None:
         await stage.steps(9)
         await stage.press("3", "p", "m")
         slow = stage.app.slow
-        while slow.staged is None or slow.staged.lane != "dflash":
+        while slow.acted is None or slow.acted.lane != "dflash":
             await stage.press("full_stop")
-            await stage.settle(lambda: slow.staged is not None or slow.idle)
-        staged, pane = slow.staged, pane_of(stage, "dflash")
+            await stage.settle(lambda: slow.acted is not None or slow.idle)
+        acted, pane = slow.acted, pane_of(stage, "dflash")
         steps = taken(stage)
         before = "".join(
             text
-            for text, role in (stage.lane("dflash").stream.log[place] for place in range(staged.before))  # type: ignore[union-attr]
+            for text, role in (stage.lane("dflash").stream.log[place] for place in range(acted.before))  # type: ignore[union-attr]
             if role is not Role.REJECTED
         )
-        while slow.staged is staged:
-            place = staged.place
+        while slow.acted is acted:
+            place = acted.place
             await stage.pilot.pause()
-            tokens = "".join(text for text, _ in staged.beat.tokens)
+            tokens = "".join(text for text, _ in acted.beat.tokens)
             plain = (before + tokens).replace(" ", "").replace("\n", "")
             assert shown(pane).replace("⏎", "").endswith(plain[-30:].replace("⏎", "")) or "\n" in tokens
             assert taken(stage) == steps
             stage.clock.run_for(BEAT_S)
-            assert slow.staged is None or slow.staged.place == place + 1
+            assert slow.acted is None or slow.acted.place == place + 1
         await stage.settle()
-        assert staged.place == len(staged.beats) - 1
-        assert staged.beats == beats(staged.step)
+        assert acted.place == len(acted.beats) - 1
+        assert acted.beats == beats(acted.step)
         assert taken(stage) == steps, "a single step is followed by none"
         check_screen(stage)
 
@@ -112,14 +112,14 @@ async def test_the_next_step_is_asked_for_when_the_last_one_has_ended() -> None:
         await stage.until(lambda: taken(stage) > 6)
         await stage.pilot.press("p", "m")
         slow = stage.app.slow
-        await stage.until(lambda: slow.staged is not None)
+        await stage.until(lambda: slow.acted is not None)
         for _ in range(5):
-            staged, steps = slow.staged, taken(stage)
-            assert staged is not None
+            acted, steps = slow.acted, taken(stage)
+            assert acted is not None
             asked = stage.source.commands.count(cmd.StepOnce())
-            await stage.until(lambda now=staged: slow.staged is not now)  # type: ignore[misc]
-            assert staged.place == len(staged.beats) - 1
-            await stage.until(lambda now=staged: slow.staged not in (now, None))  # type: ignore[misc]
+            await stage.until(lambda now=acted: slow.acted is not now)  # type: ignore[misc]
+            assert acted.place == len(acted.beats) - 1
+            await stage.until(lambda now=acted: slow.acted not in (now, None))  # type: ignore[misc]
             assert stage.source.commands.count(cmd.StepOnce()) == asked + 1
             assert taken(stage) == steps + 1
         assert "paused" not in stage.text
@@ -131,18 +131,18 @@ async def test_space_holds_the_picture_and_a_point_skips_to_the_next_step() -> N
         await stage.until(lambda: taken(stage) > 6)
         await stage.pilot.press("p", "m")
         slow = stage.app.slow
-        await stage.until(lambda: slow.staged is not None)
+        await stage.until(lambda: slow.acted is not None)
         await stage.pilot.press("space")
-        staged, steps = slow.staged, taken(stage)
-        assert staged is not None
-        place = staged.place
+        acted, steps = slow.acted, taken(stage)
+        assert acted is not None
+        place = acted.place
         stage.clock.run_for(20.0)
         await stage.pilot.pause()
-        assert slow.staged is staged
-        assert staged.place == place
+        assert slow.acted is acted
+        assert acted.place == place
         assert "slow motion, paused" in stage.text
         await stage.pilot.press("full_stop")
-        await stage.until(lambda: slow.staged not in (None, staged))
+        await stage.until(lambda: slow.acted not in (None, acted))
         assert taken(stage) == steps + 1
         await stage.until(lambda: slow.idle)
         stage.clock.run_for(20.0)
@@ -158,10 +158,10 @@ async def test_lanes_out_of_sight_step_without_being_acted_out() -> None:
         await stage.press("p", "m", "space")
         slow, seen = stage.app.slow, set()
         for _ in range(3):
-            await stage.until(lambda: slow.staged is not None)
-            assert slow.staged is not None
-            seen.add(slow.staged.lane)
-            await stage.until(lambda: slow.staged is None)
+            await stage.until(lambda: slow.acted is not None)
+            assert slow.acted is not None
+            seen.add(slow.acted.lane)
+            await stage.until(lambda: slow.acted is None)
         assert seen == {"mtp"}
         assert stage.lane("dflash").steps > 1
 
@@ -173,12 +173,12 @@ async def test_leaving_goes_on_at_true_speed_or_stays_paused() -> None:
         assert stage.view.paused
         assert cmd.Resume() not in stage.source.commands
         await stage.press("m", "space")
-        await stage.until(lambda: stage.app.slow.staged is not None)
+        await stage.until(lambda: stage.app.slow.acted is not None)
         await stage.pilot.press("m")
         await stage.settle(lambda: stage.view.round_over)
         assert "r plays it again from the beginning" in stage.text
         await stage.press("m")
-        await stage.until(lambda: stage.view.round == 1 and stage.app.slow.staged is not None)
+        await stage.until(lambda: stage.view.round == 1 and stage.app.slow.acted is not None)
         await stage.pilot.press("p")
         await stage.settle(lambda: stage.view.round_over)
         assert not stage.app.slow.on
@@ -208,7 +208,7 @@ async def test_at_the_end_of_a_round_it_offers_true_speed() -> None:
         await stage.press("n")
         asked = stage.source.commands.index(cmd.NextPrompt(1))
         assert stage.source.commands[asked + 1] == cmd.Pause()
-        await stage.until(lambda: stage.view.round == 1 and stage.app.slow.staged is not None)
+        await stage.until(lambda: stage.view.round == 1 and stage.app.slow.acted is not None)
         assert taken(stage) <= 2
 
 
@@ -225,11 +225,11 @@ async def test_several_requests_are_acted_out_one_at_a_time() -> None:
         await stage.steps(6)
         await stage.press("greater_than_sign", "p", "m", "space")
         for _ in range(4):
-            await stage.until(lambda: stage.app.slow.staged is not None)
-            assert stage.app.slow.staged is not None
-            assert stage.app.slow.staged.step.slot == 1
+            await stage.until(lambda: stage.app.slow.acted is not None)
+            assert stage.app.slow.acted is not None
+            assert stage.app.slow.acted.step.slot == 1
             before = taken(stage)
-            await stage.until(lambda: stage.app.slow.staged is None)
+            await stage.until(lambda: stage.app.slow.acted is None)
             assert taken(stage) == before
         check_screen(stage)
 
@@ -280,7 +280,7 @@ def test_a_step_of_a_lane_that_is_not_there_is_not_acted_out() -> None:
     step = next(event for event in events if isinstance(event, ev.Step))
     slow.see(replace(step, lane="mt"), state, 0)
     slow.turn(Viewer(begun).read())
-    assert slow.staged is None
+    assert slow.acted is None
 
 
 def test_slow_motion_without_a_run_asks_for_nothing() -> None:
@@ -307,4 +307,4 @@ def test_the_text_has_room_at_every_size(lanes: int) -> None:
 async def test_panes_are_told_nothing_outside_presenter_mode() -> None:
     async with running() as stage:
         await stage.steps(6)
-        assert stage.app.screen.query_one(Panes)._stage(stage.lane("mtp")).sentence == ""
+        assert stage.app.screen.query_one(Panes)._narration(stage.lane("mtp")).sentence == ""

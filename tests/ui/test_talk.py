@@ -356,7 +356,7 @@ async def test_a_talk_plays_by_itself() -> None:
         talking = stage.app.talking
         assert talking is not None
         player = talking.player
-        await stage.until(lambda: stage.app.slow.staged is not None)
+        await stage.until(lambda: stage.app.slow.acted is not None)
         assert stage.app.shown_theme.name == "stage"
         assert stage.view.prompts[0].category == "reasoning"
         await stage.until(lambda: player.caption == "at true speed")

@@ -20,7 +20,7 @@ from spectui.ui.widgets.token_stream import TokenStream
 
 
 @dataclass(frozen=True, slots=True)
-class PaneStage:
+class Narration:
     """What is told to an audience.
 
     Attributes:
@@ -34,7 +34,7 @@ class PaneStage:
     tokens: tuple[Token, ...] | None = None
 
 
-NO_STAGE = PaneStage()
+NO_NARRATION = Narration()
 
 
 class LanePane(Vertical):
@@ -55,7 +55,7 @@ class LanePane(Vertical):
         self.ledger = Ledger()
         self.sentence = Sentence()
         self._shown: tuple[LaneView, PaneState] | None = None
-        self._stage = NO_STAGE
+        self._narration = NO_NARRATION
 
     def compose(self) -> ComposeResult:
         yield self.head
@@ -71,10 +71,10 @@ class LanePane(Vertical):
         self.sentence.styles.height = arrangement.sentence
         self.sentence.display = arrangement.sentence > 0
 
-    def show(self, lane: LaneView, state: PaneState, stage: PaneStage = NO_STAGE) -> set[Widget]:
+    def show(self, lane: LaneView, state: PaneState, narration: Narration = NO_NARRATION) -> set[Widget]:
         """Show ``lane``; the widgets that have something to paint."""
         before, self._shown = self._shown, (lane, state)
-        dirty = self._set(stage)
+        dirty = self._set(narration)
         if before is not None and before[0] is lane and before[1] == state:
             return dirty
         if self.head.show(lane, state):
@@ -87,14 +87,14 @@ class LanePane(Vertical):
                 dirty.add(self.ledger)
         return dirty
 
-    def _set(self, stage: PaneStage) -> set[Widget]:
+    def _set(self, narration: Narration) -> set[Widget]:
         dirty: set[Widget] = set()
-        if stage == self._stage:
+        if narration == self._narration:
             return dirty
-        self._stage = stage
-        if self.stream.stage(stage.before, stage.tokens):
+        self._narration = narration
+        if self.stream.act(narration.before, narration.tokens):
             dirty.add(self.stream)
-        if self.sentence.show(stage.sentence):
+        if self.sentence.show(narration.sentence):
             dirty.add(self.sentence)
         return dirty
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from textual.containers import Horizontal
 from textual.widget import Widget
 
-from spectui.core.captions import lane_sentence, staged_sentence
+from spectui.core.captions import beat_sentence, lane_sentence
 from spectui.core.views import LaneView, RunView
 from spectui.ui.controls import Choices
 from spectui.ui.screens.arrangement import Arrangement, visible
-from spectui.ui.screens.pane import NO_STAGE, LanePane, PaneStage
+from spectui.ui.screens.pane import NO_NARRATION, LanePane, Narration
 from spectui.ui.talk.slow_motion import SlowMotion
 from spectui.ui.widgets.pane_head import PaneState
 
@@ -60,7 +60,7 @@ class Panes(Horizontal):
         dirty: set[Widget] = set()
         for index, (pane, lane) in enumerate(zip(self._panes, view.lanes, strict=False)):
             if pane.display:
-                dirty |= pane.show(lane, self._state(view, lane, index), self._stage(lane))
+                dirty |= pane.show(lane, self._state(view, lane, index), self._narration(lane))
         return dirty
 
     def show_rejected(self) -> None:
@@ -94,11 +94,11 @@ class Panes(Horizontal):
             elapsed_s=self._loading_s(lane),
         )
 
-    def _stage(self, lane: LaneView) -> PaneStage:
+    def _narration(self, lane: LaneView) -> Narration:
         if not self._choices.presenting:
-            return NO_STAGE
-        staged = self._slow.staged
-        if staged is None or staged.lane != lane.info.name:
-            return PaneStage(lane_sentence(lane))
-        beat = staged.beat
-        return PaneStage(staged_sentence(staged.step, beat.phase), staged.before, beat.tokens)
+            return NO_NARRATION
+        acted = self._slow.acted
+        if acted is None or acted.lane != lane.info.name:
+            return Narration(lane_sentence(lane))
+        beat = acted.beat
+        return Narration(beat_sentence(acted.step, beat.phase), acted.before, beat.tokens)

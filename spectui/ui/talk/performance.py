@@ -23,7 +23,7 @@ LIVE_ONLY = ("prompt", "category", "k")
 REPLAY_ONLY = ("speed",)
 
 
-class TalkStage:
+class TalkPerformance:
     """Does what the scenes say with the commands and choices that keys have too."""
 
     def __init__(self, app: SpecTUIApp, controls: Controls, say: Callable[[str], None]) -> None:

@@ -1,6 +1,6 @@
 """Gives a talk: scene after scene, what happens in them, and what they wait for.
 
-Knows neither widget nor source: what is done is done by the ``stage``.
+Knows neither widget nor source: what is done is done by the ``performance``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from spectui.protocol.playback import Playhead, StateReplaced
 from spectui.ui.talk.script import Do, Scene, Talk, Wait
 
 
-class Stage(Protocol):
-    """What a talk is given on."""
+class Performance(Protocol):
+    """What a talk can do to the race and the screens."""
 
     @property
     def live(self) -> bool:
@@ -39,18 +39,18 @@ class Stage(Protocol):
 
 
 class TalkPlayer:
-    """Plays ``talk`` on ``stage``; ``now`` and ``later`` are the time, ``redraw`` asks for a frame."""
+    """Plays ``talk`` on ``performance``; ``now`` and ``later`` are the time, ``redraw`` asks for a frame."""
 
     def __init__(
         self,
         talk: Talk,
-        stage: Stage,
+        performance: Performance,
         now: Callable[[], float],
         later: Callable[[float, Callable[[], None]], None],
         redraw: Callable[[], None],
     ) -> None:
         self._talk = talk
-        self._stage = stage
+        self._performance = performance
         self._now = now
         self._later = later
         self._redraw = redraw
@@ -102,18 +102,18 @@ class TalkPlayer:
             return
         if self._number < 0:
             self._begin(0)
-        elif self.paused or not self._stage.settled():
+        elif self.paused or not self._performance.settled():
             return
         elif self._waits is None:
             self._play()
         elif self._waits.for_ == "round" and self._ended(view):
-            self._stage.round_over()
+            self._performance.round_over()
             self._go_on()
 
     def pause(self) -> None:
         """Hold the talk and the race, or let both go on."""
         self.paused = not self.paused
-        self._stage.freeze(self.paused)
+        self._performance.freeze(self.paused)
         if self.paused:
             self._left_s = max(0.0, self._due - self._now())
             self._timer += 1
@@ -136,13 +136,13 @@ class TalkPlayer:
         self.over = True
         self._timer += 1
         if self.paused:
-            self._stage.let_go()
+            self._performance.let_go()
         self._redraw()
 
     def _begin(self, number: int) -> None:
         self._timer += 1
         self._waits = None
-        while number < len(self._talk.scenes) and self._talk.scenes[number].live and not self._stage.live:
+        while number < len(self._talk.scenes) and self._talk.scenes[number].live and not self._performance.live:
             number += 1
         if number == len(self._talk.scenes):
             self.end()
@@ -160,12 +160,12 @@ class TalkPlayer:
                     self._wait(act.for_)
                 return
             self._do(act)
-            if not self._stage.settled():
+            if not self._performance.settled():
                 return
         self._begin(self._number + 1)
 
     def _do(self, act: Do) -> None:
-        if self._stage.do(act):
+        if self._performance.do(act):
             self._round_is_due, self._round_is_over, self._at_end = True, False, False
 
     def _ended(self, view: RunView) -> bool:

@@ -1,6 +1,6 @@
 """Slow motion: the race stands still while the screen acts one step out, then takes the next one.
 
-Knows the source by its commands and events only, and no widget: what is staged is read by whoever draws it.
+Knows the source by its commands and events only, and no widget: the step that is acted out is read by whoever draws it.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 
+from spectui.core.beats import BEAT_S, Beat, beats
 from spectui.core.history import PastStep
-from spectui.core.staging import BEAT_S, Beat, beats
 from spectui.core.state import RunState
 from spectui.core.views import RunView
 from spectui.protocol import commands as cmd
@@ -32,7 +32,7 @@ BEGINS_A_ROUND = (
 
 
 @dataclass(slots=True)
-class Staged:
+class ActedStep:
     """The step that is acted out.
 
     Attributes:
@@ -81,12 +81,12 @@ class SlowMotion:
         self.going = False
         self.frozen = False
         self.in_sight: Container[int] = range(0)
-        self.staged: Staged | None = None
+        self.acted: ActedStep | None = None
         self._singles = 0
         self._waiting = False
         self._came = False
         self._pausing = False
-        self._found: Staged | None = None
+        self._found: ActedStep | None = None
         self._timer = 0
         self._asks = 0
 
@@ -98,7 +98,7 @@ class SlowMotion:
     @property
     def idle(self) -> bool:
         """Whether every step that was asked for has been acted out."""
-        return self.staged is None and not self._waiting and not self._singles
+        return self.acted is None and not self._waiting and not self._singles
 
     def send(self, command: cmd.Command) -> None:
         """Pass a command on; a round that it begins stands still in slow motion."""
@@ -136,14 +136,14 @@ class SlowMotion:
     def toggle(self) -> None:
         """Stop where the picture is, or go on from there."""
         self.going, self._singles = not self.going, 0
-        if self.staged is not None:
+        if self.acted is not None:
             self._schedule()
         self._redraw()
 
     def freeze(self, frozen: bool) -> None:
         """Hold the picture, or let go on what went on."""
         self.frozen = frozen
-        if self.staged is not None:
+        if self.acted is not None:
             self._schedule()
         self._redraw()
 
@@ -157,7 +157,7 @@ class SlowMotion:
 
     def step(self, number: int = 1) -> None:
         """Skip to the end of what is acted out, act out ``number`` more steps, and stop."""
-        self.staged = None
+        self.acted = None
         self.going, self._singles = False, number
         self._redraw()
 
@@ -169,7 +169,7 @@ class SlowMotion:
             case Step() if self._waiting:
                 self._came = True
                 if event.slot == slot and _place(event.lane, state) in self.in_sight:
-                    self._found = _staged(event, state)
+                    self._found = _acted(event, state)
             case ev.Paused() if state.playhead is None:
                 self._pausing = False
             case Playhead(paused=True):
@@ -187,17 +187,17 @@ class SlowMotion:
             return
         if self._waiting and self._came:
             self._waiting = self._came = False
-            self.staged, self._found = self._found, None
-            if self.staged is not None:
+            self.acted, self._found = self._found, None
+            if self.acted is not None:
                 self._schedule()
             elif not self._more_in_sight(view):
                 self._ended()
         if _over(view):
-            if self.staged is None:
+            if self.acted is None:
                 self._singles, self._waiting = 0, False
         elif not view.paused:
             self._hold()
-        elif self.moving and self.staged is None and not self._waiting:
+        elif self.moving and self.acted is None and not self._waiting:
             self._ask()
 
     def seen(self, view: RunView) -> RunView:
@@ -233,14 +233,14 @@ class SlowMotion:
         self._later(BEAT_S, lambda: self._next_beat(timer))
 
     def _next_beat(self, timer: int) -> None:
-        staged = self.staged
-        if timer != self._timer or staged is None or not self.moving:
+        acted = self.acted
+        if timer != self._timer or acted is None or not self.moving:
             return
-        if staged.place + 1 < len(staged.beats):
-            staged.place += 1
+        if acted.place + 1 < len(acted.beats):
+            acted.place += 1
             self._schedule()
         else:
-            self.staged = None
+            self.acted = None
             self._ended()
         self._redraw()
 
@@ -248,7 +248,7 @@ class SlowMotion:
         self._singles = max(0, self._singles - 1)
 
     def _reset(self, keep_singles: bool = False) -> None:
-        self.staged = self._found = None
+        self.acted = self._found = None
         self._waiting = self._came = self._pausing = False
         self._timer += 1
         if not keep_singles:
@@ -266,7 +266,7 @@ def _over(view: RunView) -> bool:
     return view.round is None or view.round_over or view.fault is not None or at_end
 
 
-def _staged(step: Step, state: RunState) -> Staged | None:
+def _acted(step: Step, state: RunState) -> ActedStep | None:
     request = state.lanes[step.lane].round.requests.get(step.slot)
     past: PastStep | None = request.history.at(step.index) if request else None
-    return Staged(step.lane, past.logged, step, beats(step)) if past is not None else None
+    return ActedStep(step.lane, past.logged, step, beats(step)) if past is not None else None

@@ -15,7 +15,7 @@ from spectui.ui.screens.lines import hints
 from spectui.ui.screens.live import LiveScreen
 from spectui.ui.screens.scrolling import ReaderScreen
 from spectui.ui.talk.caption_line import CaptionLine
-from spectui.ui.talk.performance import TalkStage
+from spectui.ui.talk.performance import TalkPerformance
 from spectui.ui.talk.player import TalkPlayer
 from spectui.ui.talk.script import Talk
 
@@ -28,8 +28,8 @@ class Talking:
 
     def __init__(self, app: SpecTUIApp, talk: Talk, controls: Controls, say: Callable[[str], None]) -> None:
         self._app = app
-        stage = TalkStage(app, controls, say)
-        self.player = TalkPlayer(talk, stage, app.now, app.call_after, app.redraw_all)
+        performance = TalkPerformance(app, controls, say)
+        self.player = TalkPlayer(talk, performance, app.now, app.call_after, app.redraw_all)
 
     def see(self, event: Event) -> None:
         self.player.see(event)

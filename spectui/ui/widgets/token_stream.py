@@ -12,7 +12,7 @@ from spectui.core.views import StreamView
 from spectui.ui.paint.rows import Row, Span, fit
 from spectui.ui.paint.shifting_canvas import ShiftingCanvas
 from spectui.ui.paint.wrapping import wrapped
-from spectui.ui.widgets.staged_text import staged_log
+from spectui.ui.widgets.acted_text import acted_log
 from spectui.ui.widgets.stream_layout import Rejected, StreamLayout
 
 RELAYOUT_TOKENS = 20_000
@@ -33,7 +33,7 @@ class TokenStream(ShiftingCanvas):
         self._row_cache: dict[int, Row] = {}
         self._top: int | None = None
         self._rejected: Rejected = "first"
-        self._staged: tuple[int, tuple[Token, ...]] | None = None
+        self._acted: tuple[int, tuple[Token, ...]] | None = None
 
     def show(self, view: StreamView | None, message: tuple[Span, ...] = ()) -> bool:
         """Show a request, or the paragraphs of ``message`` in its place; True when there is something to paint.
@@ -47,12 +47,12 @@ class TokenStream(ShiftingCanvas):
         self._message = message
         return self.redraw()
 
-    def stage(self, before: int, tokens: tuple[Token, ...] | None) -> bool:
+    def act(self, before: int, tokens: tuple[Token, ...] | None) -> bool:
         """Show the first ``before`` tokens of the request and ``tokens`` behind them; None shows it as it is.
 
         True when there is something to paint.
         """
-        self._staged = None if tokens is None else (before, tokens)
+        self._acted = None if tokens is None else (before, tokens)
         return self.redraw()
 
     @property
@@ -104,9 +104,9 @@ class TokenStream(ShiftingCanvas):
     def rows(self, width: int, height: int) -> list[Row]:
         if self._message or self._view is None:
             return wrapped(self._message, width)[:height]
-        if self._staged is not None:
-            before, tokens = self._staged
-            log = staged_log(self._view.log, before, tokens, width * height, self._rejected == "none")
+        if self._acted is not None:
+            before, tokens = self._acted
+            log = acted_log(self._view.log, before, tokens, width * height, self._rejected == "none")
             return stream_rows(log, width, "all", self._signs)[-height:]
         self._lay_out(width)
         total = self._total()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from spectui.core.tokens import Role, Token, TokenLog
 
 
-def staged_log(log: TokenLog, before: int, tokens: Iterable[Token], cells: int, hide_rejected: bool) -> TokenLog:
+def acted_log(log: TokenLog, before: int, tokens: Iterable[Token], cells: int, hide_rejected: bool) -> TokenLog:
     """The last of the first ``before`` tokens of ``log``, enough to fill ``cells``, and then ``tokens``.
 
     It begins at the beginning of a line, so that lines break where they break in the whole text. Of the text refused
@@ -17,11 +17,11 @@ def staged_log(log: TokenLog, before: int, tokens: Iterable[Token], cells: int, 
     while first and (room > 0 or not log[first - 1][0].endswith("\n")):
         first -= 1
         room -= len(log[first][0])
-    staged = TokenLog()
+    acted = TokenLog()
     for place in range(first, before):
         text, role = log[place]
         if role is not Role.REJECTED or not hide_rejected:
-            staged.append(text, role)
+            acted.append(text, role)
     for text, role in tokens:
-        staged.append(text, role)
-    return staged
+        acted.append(text, role)
+    return acted

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectui.core.captions import finished_sentence, staged_sentence, step_sentence
-from spectui.core.staging import HELD, beats, kept
+from spectui.core.beats import HELD, beats, kept
+from spectui.core.captions import beat_sentence, finished_sentence, step_sentence
 from spectui.core.tokens import Role, step_tokens
 from spectui.protocol.events import Own, Step
 
@@ -120,14 +120,14 @@ def test_accepted_tokens_are_spelled_as_in_the_text() -> None:
 )
 def test_a_step_in_one_sentence(one: Step, sentence: str) -> None:
     assert step_sentence(one) == sentence
-    assert staged_sentence(one, "result") == sentence
+    assert beat_sentence(one, "result") == sentence
 
 
 def test_what_goes_on_in_one_sentence() -> None:
-    assert staged_sentence(step(7, 5), "draft") == "the drafter guesses 7 tokens ahead"
-    assert staged_sentence(step(1, 1), "draft") == "the drafter guesses one token ahead"
-    assert staged_sentence(step(7, 5), "verdict") == "one look at the model checks all 7 guesses at once"
-    assert staged_sentence(step(1, 1), "verdict") == "one look at the model checks the guess"
+    assert beat_sentence(step(7, 5), "draft") == "the drafter guesses 7 tokens ahead"
+    assert beat_sentence(step(1, 1), "draft") == "the drafter guesses one token ahead"
+    assert beat_sentence(step(7, 5), "verdict") == "one look at the model checks all 7 guesses at once"
+    assert beat_sentence(step(1, 1), "verdict") == "one look at the model checks the guess"
 
 
 def test_a_round_in_one_sentence() -> None:
