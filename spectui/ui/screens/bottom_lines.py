@@ -12,10 +12,10 @@ from spectui.ui.widgets.telemetry_strip import TelemetryStrip
 from spectui.ui.widgets.timeline_bar import TimelineBar
 
 
-class Below(Vertical):
+class BottomLines(Vertical):
     """Shows the lines that there is room and reason for."""
 
-    DEFAULT_CSS = "Below { height: auto; }"
+    DEFAULT_CSS = "BottomLines { height: auto; }"
 
     def __init__(self) -> None:
         super().__init__()

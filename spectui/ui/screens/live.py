@@ -14,7 +14,7 @@ from spectui.ui.controls import LIVE_ONLY, REPLAY_ONLY, Controls
 from spectui.ui.paint.canvas import paint
 from spectui.ui.paint.rows import EMPTY, Row
 from spectui.ui.screens.arrangement import SIDE_CELLS, arrange_above
-from spectui.ui.screens.bottom_lines import Below
+from spectui.ui.screens.bottom_lines import BottomLines
 from spectui.ui.screens.charts import Charts
 from spectui.ui.screens.lines import KeysLine, MessageLine, asking_hints, hints
 from spectui.ui.screens.message import message
@@ -39,8 +39,8 @@ class LiveScreen(RaceKeys):
 
     DEFAULT_CSS = f"""
     LiveScreen {{ background: $background; layout: vertical; overflow: hidden; }}
-    LiveScreen StatusLine, LiveScreen LaneStrip, LiveScreen Below {{ margin: 0 1; }}
-    LiveScreen.airy Below {{ margin: 1 1 0 1; }}
+    LiveScreen StatusLine, LiveScreen LaneStrip, LiveScreen BottomLines {{ margin: 0 1; }}
+    LiveScreen.airy BottomLines {{ margin: 1 1 0 1; }}
     LiveScreen.airy CaptionLine {{ margin: 1 1 0 1; }}
     LiveScreen.airy StatusLine {{ margin: 0 1 1 1; }}
     LiveScreen LaneStrip {{ display: none; margin: 0 1 1 1; }}
@@ -67,7 +67,7 @@ class LiveScreen(RaceKeys):
         self._status = StatusLine()
         self._strip = LaneStrip()
         self._charts = Charts()
-        self._below = Below()
+        self._bottom_lines = BottomLines()
         self._caption = CaptionLine()
         self._message = MessageLine()
         self._keys = KeysLine(lambda action: self.doing(action)(), actions)
@@ -81,7 +81,7 @@ class LiveScreen(RaceKeys):
         with Container(id="body"):
             yield self._panes
             yield self._charts
-        yield self._below
+        yield self._bottom_lines
         yield self._caption
         yield self._message
         yield self._keys
@@ -99,7 +99,7 @@ class LiveScreen(RaceKeys):
         dirty |= self._panes.show(view)
         if slow:
             dirty |= self._charts.show(view.lanes, choices.focus, choices.windowed)
-        dirty |= self._below.show(view, slow)
+        dirty |= self._bottom_lines.show(view, slow)
         talking = self._app.talking
         if talking is not None:
             dirty |= talking.show(self._caption, self.size.width)
@@ -167,7 +167,7 @@ class LiveScreen(RaceKeys):
         self.set_class(found.tight, "tight")
         self._panes.fit_to(found, len(view.lanes))
         self._charts.fit_to(found, len(view.lanes))
-        self._below.fit_to(found, replay)
+        self._bottom_lines.fit_to(found, replay)
         if self.choosing is not None:
             self.choosing.styles.height = list_rows
 
