@@ -13,7 +13,7 @@ from textual.widget import Widget
 from spectui.core.tokens import Token
 from spectui.core.views import LaneView
 from spectui.ui.screens.arrangement import Arrangement
-from spectui.ui.widgets.lane_sentence import Sentence
+from spectui.ui.widgets.lane_sentence import LaneSentence
 from spectui.ui.widgets.ledger import Ledger
 from spectui.ui.widgets.pane_head import PaneHead, PaneState, lane_message
 from spectui.ui.widgets.token_stream import TokenStream
@@ -53,7 +53,7 @@ class LanePane(Vertical):
         self.head = PaneHead()
         self.stream = TokenStream()
         self.ledger = Ledger()
-        self.sentence = Sentence()
+        self.sentence = LaneSentence()
         self._shown: tuple[LaneView, PaneState] | None = None
         self._narration = NO_NARRATION
 

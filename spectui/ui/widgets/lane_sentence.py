@@ -10,7 +10,7 @@ from spectui.ui.paint.rows import Row
 from spectui.ui.paint.wrapping import shortened
 
 
-class Sentence(Canvas):
+class LaneSentence(Canvas):
     """As many rows as it is given."""
 
     def __init__(self, **options: Any) -> None:
