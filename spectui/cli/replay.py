@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from spectui.cli.headless import describe, table
 from spectui.cli.run import check_theme
-from spectui.cli.talk_file import talk_of
+from spectui.cli.script_file import script_of
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.core.summary import summary_of
@@ -28,7 +28,7 @@ from spectui.trace.reader import Trace, TraceError
 
 if TYPE_CHECKING:
     from spectui.sources.replay import Start
-    from spectui.ui.talk.script import Talk
+    from spectui.ui.talk.script import Script
 
 STOP_S = 1.0
 _NEVER = 1_000_000
@@ -62,7 +62,7 @@ def command(options: argparse.Namespace) -> int:
     if in_browser():
         finish(_page(trace, start, options))
     on_screen = all(os.isatty(fd) for fd in (0, 1, 2)) and not (options.headless or options.json)
-    talk = talk_of(options.script, on_screen)
+    talk = script_of(options.script, on_screen)
     if on_screen:
         path = logs.log_file()
         with owned_terminal(path) as terminal:
@@ -170,7 +170,7 @@ def _screen(
     start: Start | None,
     options: argparse.Namespace,
     terminal: Terminal,
-    talk: Talk | None,
+    talk: Script | None,
 ) -> int:
     from spectui.cli.outcome import report
     from spectui.sources.replay import Replay

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spectui.cli.talk_file import talk_of
+from spectui.cli.script_file import script_of
 from spectui.errors import FAILED, PIPE_CLOSED, UsageError
 from spectui.runtime import logs
 from spectui.runtime.scratch import temporary_folder
@@ -22,7 +22,7 @@ from spectui.standstill import watch_stops
 
 if TYPE_CHECKING:
     from spectui.sources.recording import Recorded
-    from spectui.ui.talk.script import Talk
+    from spectui.ui.talk.script import Script
 
 STOP_S = 2.0
 """How long the engine thread may take to finish its step and free the engines when the user quits."""
@@ -80,7 +80,7 @@ def command(options: argparse.Namespace) -> int:
     source = Recorded(with_telemetry(EngineHost(config)), record, trace_name)
     # Textual draws on descriptor 2, so that one must be the terminal too.
     headless = options.headless or options.json or not all(os.isatty(fd) for fd in (0, 1, 2))
-    talk = talk_of(options.script, on_screen=not headless)
+    talk = script_of(options.script, on_screen=not headless)
     log_path = logs.log_file()
     with temporary_folder(), owned_terminal(log_path) as terminal:
         logs.configure(log_path)
@@ -116,7 +116,7 @@ def _headless(source: Recorded, options: argparse.Namespace, terminal: Terminal)
     return report(state, terminal, expected=True, recording=source.fault)
 
 
-def _screen(source: Recorded, options: argparse.Namespace, terminal: Terminal, talk: Talk | None) -> int:
+def _screen(source: Recorded, options: argparse.Namespace, terminal: Terminal, talk: Script | None) -> int:
     from spectui.cli.outcome import report
     from spectui.ui.app import SpecTUIApp
 

@@ -33,7 +33,7 @@ from spectui.ui.screens.live import LiveScreen
 from spectui.ui.screens.message import NOTICE_S
 from spectui.ui.screens.panes import Panes
 from spectui.ui.suspension import Suspension
-from spectui.ui.talk.script import Talk
+from spectui.ui.talk.script import Script
 from spectui.ui.talk.slow_motion import SlowMotion
 from spectui.ui.talk.talking import Talking
 from spectui.ui.theme.themed_app import ThemedApp
@@ -88,7 +88,7 @@ class SpecTUIApp(ThemedApp):
         mailbox: Mailbox | None = None,
         figures: FrameFigures | None = None,
         scheduler: Callable[[], Scheduler] = LoopScheduler,
-        talk: Talk | None = None,
+        talk: Script | None = None,
         own_keys: Keymap | None = None,
     ) -> None:
         super().__init__(theme)

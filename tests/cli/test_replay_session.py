@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spectui.cli.talk_file import talk_of
+from spectui.cli.script_file import script_of
 from spectui.protocol import commands as cmd
 from spectui.protocol.events import Inspected, Likely, Notice, RoundFinished, Step, TokenVerdict
 from spectui.protocol.playback import Playhead, StateReplaced
@@ -51,7 +51,7 @@ def test_a_trace_plays_in_a_terminal_without_an_engine(tmp_path: Path) -> None:
 
 
 async def test_a_talk_from_a_trace_waits_for_the_rounds_that_it_began() -> None:
-    given = talk_of(str(DEMOS / "talk.toml"), on_screen=True)
+    given = script_of(str(DEMOS / "talk.toml"), on_screen=True)
     assert given is not None
     clocks: list[HandClock] = []
     trace = Trace.open(DEMOS / "traces" / "coding.jsonl")

@@ -12,7 +12,7 @@ from spectui.cli.main import COMMANDS, build_parser
 from spectui.setup.options import add_engine_options
 from spectui.sources.vllm.lane_spec import TITLES
 from spectui.ui.actions import keys_table
-from spectui.ui.talk.script import parse_talk
+from spectui.ui.talk.script import parse_script
 from spectui.ui.theme.files import shipped_themes
 from tests.docs.pages import PAGES, ROOT, anchors, blocks, section
 
@@ -114,7 +114,7 @@ def test_the_talk_that_it_shows_can_be_given() -> None:
     shown = blocks("docs/presenting.md", "toml")
     assert shown
     for text in shown:
-        assert parse_talk(text, "the page's").scenes
+        assert parse_script(text, "the page's").scenes
 
 
 def test_the_keys_of_a_scene_are_all_named() -> None:

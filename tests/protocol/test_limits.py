@@ -41,7 +41,7 @@ from spectui.sources.cursor import SPEEDS
 from spectui.sources.vllm.lane_spec import LaneSpecError, parse_lane_spec
 from spectui.trace.codec import decode, encode
 from spectui.trace.records import LineError
-from spectui.ui.talk.script import TalkError, parse_talk
+from spectui.ui.talk.script import ScriptError, parse_script
 
 
 def read(**sampling: Any) -> None:
@@ -71,7 +71,7 @@ def run_with(concurrency: int) -> None:
 
 
 def talk(line: str) -> None:
-    parse_talk(f"[[scene]]\n{line}", "talk.toml")
+    parse_script(f"[[scene]]\n{line}", "talk.toml")
 
 
 MOST: list[tuple[float, float, list[Callable[[Any], object]]]] = [
@@ -116,7 +116,7 @@ MOST: list[tuple[float, float, list[Callable[[Any], object]]]] = [
         ],
     ),
 ]
-REFUSED = (argparse.ArgumentTypeError, UsageError, TalkError, LaneSpecError, LineError)
+REFUSED = (argparse.ArgumentTypeError, UsageError, ScriptError, LaneSpecError, LineError)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from spectui.sources.synthetic.source import Pace, SyntheticSource
 from spectui.ui.app import SpecTUIApp
 from spectui.ui.offscreen import HandClock
 from spectui.ui.paint.frames import FRAME_S
-from spectui.ui.talk.script import Talk
+from spectui.ui.talk.script import Script
 
 FAILSAFE_S = 30.0
 SIZES = [(80, 24), (120, 36), (200, 50)]
@@ -114,7 +114,7 @@ async def running(
     theme: str | None = None,
     wait: bool = True,
     driver: type[Driver] | None = None,
-    talk: Talk | None = None,
+    talk: Script | None = None,
     **source_options: Any,
 ) -> AsyncIterator[Stage]:
     """The app at ``size``, its race standing still before the first step unless told otherwise.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spectui.cli.talk_file import talk_of
+from spectui.cli.script_file import script_of
 from spectui.core.state import RunState
 from spectui.core.views import RunView, Viewer
 from spectui.errors import UsageError
@@ -20,7 +20,7 @@ from spectui.ui.screens.live import LiveScreen
 from spectui.ui.screens.machine import MachineScreen
 from spectui.ui.talk.caption_line import MOST_ROWS, CaptionLine, caption_rows
 from spectui.ui.talk.player import TalkPlayer
-from spectui.ui.talk.script import Do, TalkError, Wait, parse_talk
+from spectui.ui.talk.script import Do, ScriptError, Wait, parse_script
 from tests.support.stage import SIZES, Stage, running
 from tests.ui.test_app import check_screen
 
@@ -29,11 +29,11 @@ KEYS, THEMES = ("x", "g", "tab", "plus"), ("midnight", "stage")
 
 
 def talk(text: str) -> object:
-    return parse_talk(text, "t.toml", KEYS, THEMES)
+    return parse_script(text, "t.toml", KEYS, THEMES)
 
 
 def test_a_talk_is_done_in_the_order_in_which_it_is_written() -> None:
-    found = parse_talk(
+    found = parse_script(
         """
         [[scene]]
         caption = "one  and\\n more"
@@ -55,7 +55,7 @@ def test_a_talk_is_done_in_the_order_in_which_it_is_written() -> None:
     assert first.caption == "one and more"
     assert first.acts == (Do("present", True), Do("k", ("mtp", 2)), Wait(2.0), Do("press", ("x", "tab")))
     assert second.acts == (Do("restart", True), Wait("round"), Do("speed", 2.0), Do("screen", "costs"))
-    assert parse_talk("[[scene]]\ncaption = 'x'", "t.toml").scenes[0].acts == (Wait("key"),)
+    assert parse_script("[[scene]]\ncaption = 'x'", "t.toml").scenes[0].acts == (Wait("key"),)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_talk_is_done_in_the_order_in_which_it_is_written() -> None:
         ("scene = [", "t.toml: not valid TOML: "),
         ("", "t.toml: it has no scenes: each one begins with [[scene]]"),
         ("scene = 3", "t.toml: it has no scenes"),
-        ("[[scenes]]\n", "t.toml: a talk has no 'scenes': did you mean 'scene'?"),
+        ("[[scenes]]\n", "t.toml: a script has no 'scenes': did you mean 'scene'?"),
         ("[[scene]]\nwait=1\n[[scene]]\nrestrat = true", "t.toml, scene 2: a scene has no 'restrat': did you"),
         ("[[scene]]\nxyzzy = 1", "t.toml, scene 1: a scene has no 'xyzzy', there are caption, live, present"),
         ("[[scene]]\ncaption = 3", 't.toml, scene 1: caption = 3 is not valid: give words in quotes, such as "so'),
@@ -100,7 +100,7 @@ def test_a_talk_is_done_in_the_order_in_which_it_is_written() -> None:
     ],
 )
 def test_a_wrong_talk_is_named_in_one_sentence(text: str, said: str) -> None:
-    with pytest.raises(TalkError) as caught:
+    with pytest.raises(ScriptError) as caught:
         talk(text)
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
@@ -110,7 +110,7 @@ def test_a_wrong_talk_is_named_in_one_sentence(text: str, said: str) -> None:
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_talk_from_any_editor_is_read(tmp_path: Path, encoding: str, end: str) -> None:
     (tmp_path / "talk.toml").write_bytes(end.join(DEMO.read_text().splitlines()).encode(encoding))
-    assert talk_of(str(tmp_path / "talk.toml"), on_screen=True) == talk_of(str(DEMO), on_screen=True)
+    assert script_of(str(tmp_path / "talk.toml"), on_screen=True) == script_of(str(DEMO), on_screen=True)
 
 
 def test_a_file_that_is_no_talk_is_wrong_usage(tmp_path: Path) -> None:
@@ -123,10 +123,10 @@ def test_a_file_that_is_no_talk_is_wrong_usage(tmp_path: Path) -> None:
         ("bad.toml", "--script: bad.toml, scene 1: theme = 'midnigt' is not known: did you mean 'midnight'?"),
     ):
         with pytest.raises(UsageError, match=said.replace("?", r"\?")):
-            talk_of(str(tmp_path / name), on_screen=True)
+            script_of(str(tmp_path / name), on_screen=True)
     with pytest.raises(UsageError, match="--script needs the screen"):
-        talk_of(str(DEMO), on_screen=False)
-    assert talk_of(None, on_screen=False) is None
+        script_of(str(DEMO), on_screen=False)
+    assert script_of(None, on_screen=False) is None
 
 
 @pytest.mark.parametrize("width", [40, 80, 120, 200])
@@ -184,7 +184,7 @@ class Clock:
 
 def player(text: str) -> tuple[TalkPlayer, Hand, Clock]:
     hand, clock = Hand(), Clock()
-    found = TalkPlayer(parse_talk(text, "t.toml"), hand, clock.now, clock.later, lambda: None)
+    found = TalkPlayer(parse_script(text, "t.toml"), hand, clock.now, clock.later, lambda: None)
     return found, hand, clock
 
 
@@ -307,7 +307,7 @@ async def through(stage: Stage) -> list[str]:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_the_demo_s_talk_from_beginning_to_end(size: tuple[int, int]) -> None:
-    given = talk_of(str(DEMO), on_screen=True)
+    given = script_of(str(DEMO), on_screen=True)
     assert given is not None
     async with running(size, talk=given, pace=Pace(tokens_s=2_000.0), paused=False) as stage:
         assert await through(stage) == [scene.caption for scene in given.scenes]
@@ -351,7 +351,7 @@ async def test_a_talk_plays_by_itself() -> None:
     press = ["x"]
     wait = 2
     """
-    given = parse_talk(script, "t.toml")
+    given = parse_script(script, "t.toml")
     async with running((120, 36), talk=given, paused=False) as stage:
         talking = stage.app.talking
         assert talking is not None
@@ -379,7 +379,7 @@ async def test_a_talk_plays_by_itself() -> None:
 
 @pytest.mark.slow
 async def test_space_holds_talk_and_race_and_escape_gives_the_keys_back() -> None:
-    given = parse_talk("[[scene]]\ncaption='look'\nwait=5\n[[scene]]\ncaption='never'", "t.toml")
+    given = parse_script("[[scene]]\ncaption='look'\nwait=5\n[[scene]]\ncaption='never'", "t.toml")
     endless = ev.Sampling(max_tokens=10**9, ignore_eos=True)
     async with running(
         (120, 36), talk=given, pace=Pace(tokens_s=2_000.0), paused=False, sampling=endless, wait=False
@@ -401,7 +401,7 @@ async def test_space_holds_talk_and_race_and_escape_gives_the_keys_back() -> Non
 
 @pytest.mark.parametrize("key", ["enter", "right"])
 async def test_a_key_begins_the_next_scene(key: str) -> None:
-    given = parse_talk("[[scene]]\ncaption='the first'\n[[scene]]\ncaption='the second'", "t.toml")
+    given = parse_script("[[scene]]\ncaption='the first'\n[[scene]]\ncaption='the second'", "t.toml")
     async with running((120, 36), talk=given) as stage:
         await stage.settle(lambda: "the first" in stage.text)
         await stage.press(key)
@@ -422,7 +422,7 @@ def test_a_scene_of_a_live_talk_is_left_out_in_a_replay() -> None:
 
 
 async def test_the_talk_s_keys_are_the_prompt_line_s_while_that_is_open() -> None:
-    given = parse_talk("[[scene]]\ncaption='look'", "t.toml")
+    given = parse_script("[[scene]]\ncaption='look'", "t.toml")
     async with running((120, 36), talk=given) as stage:
         talking = stage.app.talking
         assert talking is not None
@@ -433,7 +433,7 @@ async def test_the_talk_s_keys_are_the_prompt_line_s_while_that_is_open() -> Non
 
 
 async def test_lanes_and_categories_that_are_not_there_are_said() -> None:
-    given = parse_talk("[[scene]]\nfocus='mpt'\nwait='key'\n[[scene]]\ncategory='mahts'\nwait='key'", "t.toml")
+    given = parse_script("[[scene]]\nfocus='mpt'\nwait='key'\n[[scene]]\ncategory='mahts'\nwait='key'", "t.toml")
     async with running((120, 36), talk=given) as stage:
         await stage.settle(lambda: "the talk wants a lane 'mpt': did you mean 'mtp'?" in stage.text)
         await stage.pilot.press("enter")
@@ -441,7 +441,7 @@ async def test_lanes_and_categories_that_are_not_there_are_said() -> None:
 
 
 async def test_a_replay_leaves_out_what_needs_an_engine() -> None:
-    given = parse_talk(
+    given = parse_script(
         "[[scene]]\nwait='key'\n[[scene]]\nprompt='x'\ncategory='math'\nk={lane='mtp',k=1}\nspeed=5\nnext=true",
         "t.toml",
     )

@@ -12,7 +12,7 @@ from spectui.core.views import RunView
 from spectui.protocol import events as ev
 from spectui.protocol.events import Event
 from spectui.protocol.playback import Playhead, StateReplaced
-from spectui.ui.talk.script import Do, Scene, Talk, Wait
+from spectui.ui.talk.script import Do, Scene, Script, Wait
 
 
 class Performance(Protocol):
@@ -43,7 +43,7 @@ class TalkPlayer:
 
     def __init__(
         self,
-        talk: Talk,
+        talk: Script,
         performance: Performance,
         now: Callable[[], float],
         later: Callable[[float, Callable[[], None]], None],

@@ -1,4 +1,4 @@
-"""A talk: scenes with a caption and what happens in them, read from the text of a TOML file.
+"""The script of a talk: scenes with a caption and what happens in them, read from the text of a TOML file.
 
 A file is a list of ``[[scene]]``. What stands in a scene is done in the order in which it is written. A scene without
 a ``wait`` waits for a key at its end.
@@ -48,12 +48,12 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class Script:
     scenes: tuple[Scene, ...]
 
 
-class TalkError(ValueError):
-    """A talk that cannot be given; the message is one sentence."""
+class ScriptError(ValueError):
+    """A script that no talk can follow; the message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +63,19 @@ class _ScriptLocation:
     name: str
     scene: int = 0
 
-    def error(self, what: str) -> TalkError:
-        return TalkError(f"{self.name}{f', scene {self.scene}' if self.scene else ''}: {what}")
+    def error(self, what: str) -> ScriptError:
+        return ScriptError(f"{self.name}{f', scene {self.scene}' if self.scene else ''}: {what}")
 
-    def wrong(self, key: str, value: object, wanted: str) -> TalkError:
+    def wrong(self, key: str, value: object, wanted: str) -> ScriptError:
         return self.error(f"{key} = {_shown(value)} is not valid: give {wanted}")
 
-    def unknown(self, key: str, value: object, choices: Collection[str]) -> TalkError:
+    def unknown(self, key: str, value: object, choices: Collection[str]) -> ScriptError:
         near = did_you_mean(value, choices) if isinstance(value, str) else ""
         return self.error(f"{key} = {_shown(value)} is not known{near or ', there are ' + ', '.join(choices)}")
 
 
-def parse_talk(text: str, name: str, keys: Collection[str] = (), themes: Collection[str] = ()) -> Talk:
-    """The talk that ``text`` describes.
+def parse_script(text: str, name: str, keys: Collection[str] = (), themes: Collection[str] = ()) -> Script:
+    """The script that ``text`` is.
 
     Args:
         text: The file's text.
@@ -84,7 +84,7 @@ def parse_talk(text: str, name: str, keys: Collection[str] = (), themes: Collect
         themes: Names of the themes that there are.
 
     Raises:
-        TalkError: Something is wrong with it.
+        ScriptError: Something is wrong with it.
     """
     place = _ScriptLocation(name)
     try:
@@ -93,12 +93,12 @@ def parse_talk(text: str, name: str, keys: Collection[str] = (), themes: Collect
         raise place.error(f"not valid TOML: {error}") from error
     for key in data:
         if key != "scene":
-            raise place.error(f"a talk has no '{key}'{did_you_mean(key, ['scene']) or ', only [[scene]]'}")
+            raise place.error(f"a script has no '{key}'{did_you_mean(key, ['scene']) or ', only [[scene]]'}")
     scenes = data.get("scene", [])
     if not isinstance(scenes, list) or not scenes or not all(isinstance(scene, dict) for scene in scenes):
         raise place.error("it has no scenes: each one begins with [[scene]]")
     known = _readers(keys, themes)
-    return Talk(
+    return Script(
         tuple(_scene(_ScriptLocation(name, number), scene, known) for number, scene in enumerate(scenes, start=1))
     )
 

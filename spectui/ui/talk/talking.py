@@ -17,7 +17,7 @@ from spectui.ui.screens.scrolling import ReaderScreen
 from spectui.ui.talk.caption_line import CaptionLine
 from spectui.ui.talk.performance import TalkPerformance
 from spectui.ui.talk.player import TalkPlayer
-from spectui.ui.talk.script import Talk
+from spectui.ui.talk.script import Script
 
 if TYPE_CHECKING:
     from spectui.ui.app import SpecTUIApp
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Talking:
     """The talk that the app was started with."""
 
-    def __init__(self, app: SpecTUIApp, talk: Talk, controls: Controls, say: Callable[[str], None]) -> None:
+    def __init__(self, app: SpecTUIApp, talk: Script, controls: Controls, say: Callable[[str], None]) -> None:
         self._app = app
         performance = TalkPerformance(app, controls, say)
         self.player = TalkPlayer(talk, performance, app.now, app.call_after, app.redraw_all)
