@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 
 from spectui.sources.hardware import cpu_dtype
 
-SCREENS = ("spectui.ui", "textual", "tests.support.stage", "tests.support.terminal", "tests.support.browser")
+SCREENS = ("spectui.ui", "textual", "tests.support.rig", "tests.support.terminal", "tests.support.browser")
 """Whoever imports of these draws on a screen."""
 
 # How long an example takes is the machine's affair: nothing here is a timed test.

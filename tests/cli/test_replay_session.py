@@ -19,7 +19,7 @@ from spectui.ui.app import SpecTUIApp
 from spectui.ui.offscreen import HandClock
 from spectui.ui.widgets.timeline_bar import TimelineBar
 from tests.sources.test_replay import FAILSAFE_S, playing
-from tests.support.stage import Stage, running
+from tests.support.rig import Rig, running
 from tests.support.terminal import PtySession
 from tests.test_rooms import HEAVY
 from tests.trace.making import file_of, folded, made_run
@@ -63,17 +63,17 @@ async def test_a_talk_from_a_trace_waits_for_the_rounds_that_it_began() -> None:
 
     app = SpecTUIApp(source, scheduler=scheduler, talk=given)
     async with app.run_test(size=(120, 36)) as pilot:
-        stage = Stage(app, source, pilot, clocks[0])  # type: ignore[arg-type]
+        rig = Rig(app, source, pilot, clocks[0])  # type: ignore[arg-type]
         assert app.talking is not None
         player, seen = app.talking.player, dict[str, tuple[int | None, bool]]()
         scenes = [scene.caption for scene in given.scenes if not scene.live]
         while player.caption != scenes[-1]:
-            await stage.until(lambda: player.caption not in ("", *seen))
-            seen[player.caption] = (stage.view.round, stage.view.round_over)
+            await rig.until(lambda: player.caption not in ("", *seen))
+            seen[player.caption] = (rig.view.round, rig.view.round_over)
         assert list(seen) == scenes
         assert seen[scenes[4]] == (0, True), "the round that was raced again is over, and is the one that was begun"
         await pilot.press("enter")
-        await stage.settle(lambda: player.over)
+        await rig.settle(lambda: player.over)
     assert source.stop(FAILSAFE_S)
 
 
@@ -97,41 +97,41 @@ def test_what_was_looked_at_while_it_was_recorded_can_be_looked_at_again(tmp_pat
 
 
 async def test_dragging_along_the_timeline_goes_along() -> None:
-    async with running((120, 36)) as stage:
-        stage.app.reduce(Playhead(number=5, total=10, lane_ns=5, total_ns=10, known=1.0, speed=1.0))
-        stage.app.redraw_all()
-        await stage.settle()
-        bar = stage.app.screen.query_one(TimelineBar)
-        await stage.pilot.mouse_down(bar, offset=(20, 0))
+    async with running((120, 36)) as rig:
+        rig.app.reduce(Playhead(number=5, total=10, lane_ns=5, total_ns=10, known=1.0, speed=1.0))
+        rig.app.redraw_all()
+        await rig.settle()
+        bar = rig.app.screen.query_one(TimelineBar)
+        await rig.pilot.mouse_down(bar, offset=(20, 0))
         for x in (30, 30, 40):
-            await stage.pilot.hover(bar, offset=(x, 0))
-        await stage.pilot.mouse_up(bar, offset=(40, 0))
-        await stage.pilot.hover(bar, offset=(50, 0))
-        await stage.settle()
-        shares = [command.share for command in stage.source.commands if isinstance(command, cmd.SeekTo)]
+            await rig.pilot.hover(bar, offset=(x, 0))
+        await rig.pilot.mouse_up(bar, offset=(40, 0))
+        await rig.pilot.hover(bar, offset=(50, 0))
+        await rig.settle()
+        shares = [command.share for command in rig.source.commands if isinstance(command, cmd.SeekTo)]
         assert len(shares) == 3
         assert shares == sorted(shares)
 
 
 async def test_a_request_that_the_new_round_does_not_have_is_left() -> None:
-    async with running((120, 36), concurrency=3) as stage:
-        stage.app.choices.slot = 2
-        stage.app.reduce(StateReplaced(folded(made_run(3, rounds=1, slots=1))))
-        assert stage.app.choices.slot == 0
+    async with running((120, 36), concurrency=3) as rig:
+        rig.app.choices.slot = 2
+        rig.app.reduce(StateReplaced(folded(made_run(3, rounds=1, slots=1))))
+        assert rig.app.choices.slot == 0
 
 
 @pytest.mark.parametrize("key", ["home", "end"])
 async def test_home_and_end_are_those_of_the_trace(key: str) -> None:
-    async with running((120, 36)) as stage:
-        stage.app.reduce(Playhead(number=5, total=10, lane_ns=5, total_ns=10, known=1.0, speed=1.0))
-        await stage.press(key)
-        assert stage.source.commands[-1] == cmd.SeekTo(key == "end")
+    async with running((120, 36)) as rig:
+        rig.app.reduce(Playhead(number=5, total=10, lane_ns=5, total_ns=10, known=1.0, speed=1.0))
+        await rig.press(key)
+        assert rig.source.commands[-1] == cmd.SeekTo(key == "end")
 
 
 async def test_a_run_that_died_can_be_looked_through_all_the_same() -> None:
-    async with running((120, 36)) as stage:
-        stage.app.reduce(Playhead(number=5, total=10, lane_ns=5, total_ns=10, known=1.0, speed=1.0, paused=True))
-        stage.app.reduce(Notice("the engine thread died: out of memory", level="error"))
-        before = len(stage.source.commands)
-        await stage.press("space", "full_stop", "comma", "n")
-        assert stage.source.commands[before:] == [cmd.Resume(), cmd.StepOnce(), cmd.StepBack(), cmd.NextPrompt(1)]
+    async with running((120, 36)) as rig:
+        rig.app.reduce(Playhead(number=5, total=10, lane_ns=5, total_ns=10, known=1.0, speed=1.0, paused=True))
+        rig.app.reduce(Notice("the engine thread died: out of memory", level="error"))
+        before = len(rig.source.commands)
+        await rig.press("space", "full_stop", "comma", "n")
+        assert rig.source.commands[before:] == [cmd.Resume(), cmd.StepOnce(), cmd.StepBack(), cmd.NextPrompt(1)]

@@ -15,7 +15,7 @@ import pytest
 
 from spectui.cli import raster
 from spectui.cli.main import main
-from tests.support.stage import SIZES
+from tests.support.rig import SIZES
 from tests.test_rooms import HEAVY
 from tests.trace.making import file_of, made_run
 

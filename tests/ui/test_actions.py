@@ -20,16 +20,16 @@ from spectui.ui.screens.log import LogScreen
 from spectui.ui.screens.machine import MachineScreen
 from spectui.ui.screens.prompt import PromptLine
 from spectui.ui.widgets.token_stream import TokenStream
-from tests.support.stage import FakeLog, Stage, running
+from tests.support.rig import FakeLog, Rig, running
 
-Check = Callable[[Stage, str], Awaitable[None]]
+Check = Callable[[Rig, str], Awaitable[None]]
 
 
 def sends(*commands: cmd.Command) -> Check:
-    async def check(stage: Stage, key: str) -> None:
-        before = len(stage.source.commands)
-        await stage.press(key)
-        assert stage.source.commands[before:] == list(commands)
+    async def check(rig: Rig, key: str) -> None:
+        before = len(rig.source.commands)
+        await rig.press(key)
+        assert rig.source.commands[before:] == list(commands)
 
     return check
 
@@ -37,29 +37,29 @@ def sends(*commands: cmd.Command) -> Check:
 def sends_in_a_replay(command: cmd.Command) -> Check:
     """And does nothing in a live race."""
 
-    async def check(stage: Stage, key: str) -> None:
-        await sends()(stage, key)
-        stage.app.reduce(Playhead(number=5, total=10, lane_ns=5, total_ns=10, known=1.0, speed=1.0))
-        await sends(command)(stage, key)
+    async def check(rig: Rig, key: str) -> None:
+        await sends()(rig, key)
+        rig.app.reduce(Playhead(number=5, total=10, lane_ns=5, total_ns=10, known=1.0, speed=1.0))
+        await sends(command)(rig, key)
 
     return check
 
 
 def shows(kind: type) -> Check:
-    async def check(stage: Stage, key: str) -> None:
-        await stage.press(key)
-        assert isinstance(stage.app.screen, kind)
-        await stage.press("escape")
-        assert not isinstance(stage.app.screen, kind)
+    async def check(rig: Rig, key: str) -> None:
+        await rig.press(key)
+        assert isinstance(rig.app.screen, kind)
+        await rig.press("escape")
+        assert not isinstance(rig.app.screen, kind)
 
     return check
 
 
 def focuses(by_key: Callable[[int], int]) -> Check:
-    async def check(stage: Stage, key: str) -> None:
-        before = stage.app.choices.focus
-        await stage.press(key)
-        assert stage.app.choices.focus == by_key(before)
+    async def check(rig: Rig, key: str) -> None:
+        before = rig.app.choices.focus
+        await rig.press(key)
+        assert rig.app.choices.focus == by_key(before)
 
     return check
 
@@ -68,101 +68,101 @@ def focuses_lane(place: int) -> Check:
     return focuses(lambda _: place)
 
 
-async def opens_the_prompt(stage: Stage, key: str) -> None:
-    await stage.press(key)
-    line = stage.app.screen.query_one(PromptLine)
+async def opens_the_prompt(rig: Rig, key: str) -> None:
+    await rig.press(key)
+    line = rig.app.screen.query_one(PromptLine)
     assert line.is_open
-    await stage.press("escape")
+    await rig.press("escape")
     assert not line.is_open
 
 
-async def inspects(stage: Stage, key: str) -> None:
-    await stage.press(key)
-    await stage.settle(lambda: "a synthetic race has no target to ask" in stage.text)
-    assert isinstance(stage.app.screen, InspectScreen)
+async def inspects(rig: Rig, key: str) -> None:
+    await rig.press(key)
+    await rig.settle(lambda: "a synthetic race has no target to ask" in rig.text)
+    assert isinstance(rig.app.screen, InspectScreen)
 
 
-async def shows_of_the_rejected(stage: Stage, key: str) -> None:
-    await stage.pilot.resize_terminal(200, 50)
-    stream = stage.app.screen.query(TokenStream).first()
+async def shows_of_the_rejected(rig: Rig, key: str) -> None:
+    await rig.pilot.resize_terminal(200, 50)
+    stream = rig.app.screen.query(TokenStream).first()
     assert stream.rejected == "first"
     for shown, offered in (("all", "hide rejected"), ("none", "first rejected"), ("first", "all rejected")):
-        await stage.press(key)
+        await rig.press(key)
         assert stream.rejected == shown
-        assert f"{key} {offered}" in stage.text
+        assert f"{key} {offered}" in rig.text
 
 
-async def stops(stage: Stage, key: str) -> None:
+async def stops(rig: Rig, key: str) -> None:
     """What a terminal does then is the matter of its own tests."""
     stopped: list[bool] = []
     driver = SimpleNamespace(can_suspend=True, stand_still=lambda *, group: stopped.append(group))
-    stage.app._suspension._driver = driver  # type: ignore[assignment]
-    await stage.pilot.press(key)
-    await stage.settle(lambda: stopped == [True])
+    rig.app._suspension._driver = driver  # type: ignore[assignment]
+    await rig.pilot.press(key)
+    await rig.settle(lambda: stopped == [True])
 
 
-async def presents(stage: Stage, key: str) -> None:
-    await stage.pilot.resize_terminal(120, 36)
-    await stage.settle()
-    assert "accepted per step" in stage.text
-    await stage.press(key)
-    assert "accepted per step" not in stage.text
-    await stage.press(key)
-    assert "accepted per step" in stage.text
+async def presents(rig: Rig, key: str) -> None:
+    await rig.pilot.resize_terminal(120, 36)
+    await rig.settle()
+    assert "accepted per step" in rig.text
+    await rig.press(key)
+    assert "accepted per step" not in rig.text
+    await rig.press(key)
+    assert "accepted per step" in rig.text
 
 
-async def slows_down(stage: Stage, key: str) -> None:
-    await stage.press(key)
-    assert not stage.app.slow.on, "slow motion is a part of presenting"
-    await stage.press("p", key)
-    assert stage.app.slow.on
-    assert "slow motion" in stage.text
-    await stage.press(key)
-    assert not stage.app.slow.on
+async def slows_down(rig: Rig, key: str) -> None:
+    await rig.press(key)
+    assert not rig.app.slow.on, "slow motion is a part of presenting"
+    await rig.press("p", key)
+    assert rig.app.slow.on
+    assert "slow motion" in rig.text
+    await rig.press(key)
+    assert not rig.app.slow.on
 
 
-async def changes_the_window(stage: Stage, key: str) -> None:
-    await stage.pilot.resize_terminal(120, 36)
-    await stage.settle()
-    assert "window " in stage.text
-    before = stage.text
-    await stage.press(key)
-    assert not stage.app.choices.windowed
-    assert "all " in stage.text
-    assert stage.text != before
+async def changes_the_window(rig: Rig, key: str) -> None:
+    await rig.pilot.resize_terminal(120, 36)
+    await rig.settle()
+    assert "window " in rig.text
+    before = rig.text
+    await rig.press(key)
+    assert not rig.app.choices.windowed
+    assert "all " in rig.text
+    assert rig.text != before
 
 
-async def offers_themes(stage: Stage, key: str) -> None:
-    before = stage.app.theme
-    await stage.press(key)
-    assert all(name in stage.text for name in stage.app.themes.by_name)
-    await stage.press("down")
-    assert stage.app.theme != before
-    await stage.press("escape")
-    assert stage.app.theme == before
+async def offers_themes(rig: Rig, key: str) -> None:
+    before = rig.app.theme
+    await rig.press(key)
+    assert all(name in rig.text for name in rig.app.themes.by_name)
+    await rig.press("down")
+    assert rig.app.theme != before
+    await rig.press("escape")
+    assert rig.app.theme == before
 
 
-async def scrolls(stage: Stage, key: str) -> None:
+async def scrolls(rig: Rig, key: str) -> None:
     """Up from the end, or down from the beginning, changes what is in sight."""
     down = key in ("down", "pagedown", "end")
-    await stage.press("home" if down else "end")
-    before = stage.text
-    await stage.press(key)
-    assert stage.text != before
+    await rig.press("home" if down else "end")
+    before = rig.text
+    await rig.press(key)
+    assert rig.text != before
 
 
-async def saves_a_picture(stage: Stage, key: str) -> None:
-    await stage.press(key)
+async def saves_a_picture(rig: Rig, key: str) -> None:
+    await rig.press(key)
     [picture] = Path.cwd().glob("*.svg")
     assert "Fibonacci" in picture.read_text()
-    assert stage.view.notice == f"saved {picture}"
+    assert rig.view.notice == f"saved {picture}"
 
 
-async def quits(stage: Stage, key: str) -> None:
-    await stage.pilot.press(key)
-    await stage.pilot.pause()
-    assert stage.app._exit
-    assert stage.source.commands[-1] == cmd.Shutdown()
+async def quits(rig: Rig, key: str) -> None:
+    await rig.pilot.press(key)
+    await rig.pilot.pause()
+    assert rig.app._exit
+    assert rig.source.commands[-1] == cmd.Shutdown()
 
 
 CHECKS: dict[str, Check] = {
@@ -199,8 +199,8 @@ CHECKS: dict[str, Check] = {
     "view.costs": shows(CostsScreen),
     "view.rejected": shows_of_the_rejected,
     "view.window": changes_the_window,
-    "view.request_next": lambda stage, key: shows_request(stage, key),
-    "view.request_previous": lambda stage, key: shows_request(stage, key),
+    "view.request_next": lambda rig, key: shows_request(rig, key),
+    "view.request_previous": lambda rig, key: shows_request(rig, key),
     "view.up": scrolls,
     "view.down": scrolls,
     "view.page_up": scrolls,
@@ -218,12 +218,12 @@ CHECKS: dict[str, Check] = {
 }
 
 
-async def shows_request(stage: Stage, key: str) -> None:
-    log = stage.lane("mtp").stream
-    await stage.press(key)
-    assert stage.app.choices.slot == 1
-    assert "request 2 of 2" in stage.text or stage.lane("mtp").slot == 1
-    other = stage.lane("mtp").stream
+async def shows_request(rig: Rig, key: str) -> None:
+    log = rig.lane("mtp").stream
+    await rig.press(key)
+    assert rig.app.choices.slot == 1
+    assert "request 2 of 2" in rig.text or rig.lane("mtp").slot == 1
+    other = rig.lane("mtp").stream
     assert log is not None
     assert other is not None
     assert other.log is not log.log
@@ -237,11 +237,11 @@ async def test_every_key_does_what_the_registry_says(
     action: Action, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    async with running((120, 20), log=FakeLog("a line"), concurrency=2) as stage:
-        stage.source.send(cmd.SetK("mtp", 1))
-        await stage.steps(120)
-        assert stage.lane("mtp").k == 1
-        await CHECKS[action.id](stage, key)
+    async with running((120, 20), log=FakeLog("a line"), concurrency=2) as rig:
+        rig.source.send(cmd.SetK("mtp", 1))
+        await rig.steps(120)
+        assert rig.lane("mtp").k == 1
+        await CHECKS[action.id](rig, key)
 
 
 @pytest.mark.parametrize("key", ["question_mark", "i", "s", "g", "l"])
@@ -249,14 +249,14 @@ async def test_every_screen_can_be_saved_as_a_picture(
     key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    async with running((120, 36), log=FakeLog("a line")) as stage:
-        await stage.steps(60)
-        await stage.press(key, "S")
+    async with running((120, 36), log=FakeLog("a line")) as rig:
+        await rig.steps(60)
+        await rig.press(key, "S")
         [picture] = tmp_path.glob("*.svg")
-        title = stage.text.split("\n")[0].split()[0]
+        title = rig.text.split("\n")[0].split()[0]
         assert f">{title}" in picture.read_text()
-        await stage.press("escape")
-        assert f"saved {picture}" in stage.text
+        await rig.press("escape")
+        assert f"saved {picture}" in rig.text
 
 
 def test_ids_and_keys_are_unique_and_every_action_is_checked() -> None:
@@ -289,45 +289,45 @@ def test_help_and_readme_list_every_action() -> None:
 
 
 async def test_what_cannot_be_done_is_dimmed_and_does_nothing() -> None:
-    async with running(lanes=demo_lanes()[:1]) as stage:
-        screen = stage.app.screen
+    async with running(lanes=demo_lanes()[:1]) as rig:
+        screen = rig.app.screen
         assert screen.check_action("move_focus", (1,)) is None
         assert screen.check_action("change_k", (1,)) is None
         assert screen.check_action("request", (1,)) is None
         assert screen.check_action("concurrency", (-1,)) is None
         assert screen.check_action("pause", ()) is True
-        before = list(stage.source.commands)
-        await stage.press("plus", "minus", "left_square_bracket", "greater_than_sign", "tab", "2")
-        assert stage.source.commands == before
-        assert stage.app.choices.focus == 0
-        await stage.press("space")
-        await stage.settle(lambda: stage.view.round_over)
-        await stage.press("space")
-        assert stage.source.commands[-1] == cmd.Resume()
+        before = list(rig.source.commands)
+        await rig.press("plus", "minus", "left_square_bracket", "greater_than_sign", "tab", "2")
+        assert rig.source.commands == before
+        assert rig.app.choices.focus == 0
+        await rig.press("space")
+        await rig.settle(lambda: rig.view.round_over)
+        await rig.press("space")
+        assert rig.source.commands[-1] == cmd.Resume()
         assert screen.check_action("step", ()) is None
 
 
 async def test_k_counts_every_press_even_before_the_source_answers() -> None:
-    async with running() as stage:
-        await stage.press("3")
-        await stage.press("minus", "minus", "minus", "plus")
-        assert stage.lane("dflash").k == 3
-        asked = [command.k for command in stage.source.commands if isinstance(command, cmd.SetK)]
+    async with running() as rig:
+        await rig.press("3")
+        await rig.press("minus", "minus", "minus", "plus")
+        assert rig.lane("dflash").k == 3
+        asked = [command.k for command in rig.source.commands if isinstance(command, cmd.SetK)]
         assert asked == [4, 3, 2, 3]
 
 
 async def test_the_palette_offers_what_can_be_done() -> None:
-    async with running() as stage:
-        offered = {command.title for command in stage.app.get_system_commands(stage.app.screen)}
+    async with running() as rig:
+        offered = {command.title for command in rig.app.get_system_commands(rig.app.screen)}
         assert {"step", "restart", "theme", "help"} <= offered
         assert "next request" not in offered
 
 
 async def test_a_footer_key_can_be_clicked() -> None:
-    async with running((120, 36)) as stage:
-        row = stage.text.splitlines()[-1]
-        await stage.pilot.click(offset=(row.index("restart"), 35))
-        await stage.settle(lambda: cmd.Restart() in stage.source.commands)
+    async with running((120, 36)) as rig:
+        row = rig.text.splitlines()[-1]
+        await rig.pilot.click(offset=(row.index("restart"), 35))
+        await rig.settle(lambda: cmd.Restart() in rig.source.commands)
 
 
 def test_the_source_protocol_is_kept() -> None:
@@ -340,7 +340,7 @@ def test_the_source_protocol_is_kept() -> None:
 async def test_a_folder_that_is_gone_takes_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
-    async with running((120, 36)) as stage:
+    async with running((120, 36)) as rig:
         (tmp_path / "gone").rmdir()
-        await stage.press("S")
-        assert "no picture can be saved in the current folder, which is gone" in stage.text
+        await rig.press("S")
+        assert "no picture can be saved in the current folder, which is gone" in rig.text

@@ -23,25 +23,25 @@ from spectui.ui.screens.pane import LanePane
 from spectui.ui.screens.prompt import PromptLine
 from spectui.ui.theme.files import shipped_themes
 from spectui.ui.widgets.token_stream import TokenStream
-from tests.support.stage import SIZES, FakeLog, Stage, running
+from tests.support.rig import SIZES, FakeLog, Rig, running
 
 AR, MTP, DFLASH = demo_lanes()
 MANY = (*demo_lanes(), *(SyntheticLane(ev.LaneInfo(f"n{i}", "ngram", f"n-gram {i}", 5, ""), (0.5,)) for i in range(4)))
 
 
-def panes(stage: Stage) -> list[LanePane]:
-    return [pane for pane in stage.app.screen.query(LanePane) if pane.display]
+def panes(rig: Rig) -> list[LanePane]:
+    return [pane for pane in rig.app.screen.query(LanePane) if pane.display]
 
 
-def check_screen(stage: Stage) -> None:
+def check_screen(rig: Rig) -> None:
     """Nothing overlaps, nothing sticks out, and every canvas shows what it would draw now."""
-    width, height = stage.app.size
-    lines = stage.text.splitlines()
+    width, height = rig.app.size
+    lines = rig.text.splitlines()
     assert len(lines) == height
     taken: set[tuple[int, int]] = set()
-    for canvas in stage.app.screen.query(Canvas):
+    for canvas in rig.app.screen.query(Canvas):
         region = canvas.region
-        if not canvas.display or not region or canvas not in stage.app.screen._compositor.visible_widgets:
+        if not canvas.display or not region or canvas not in rig.app.screen._compositor.visible_widgets:
             continue
         assert region.right <= width
         assert region.bottom <= height
@@ -55,231 +55,231 @@ def check_screen(stage: Stage) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_a_race_from_loading_to_the_end(size: tuple[int, int]) -> None:
-    async with running(size) as stage:
-        assert "synthetic" in stage.text
-        assert "paused" in stage.text
-        await stage.steps(40)
-        check_screen(stage)
-        assert len(panes(stage)) == (1 if size[0] == 80 else 3)
+    async with running(size) as rig:
+        assert "synthetic" in rig.text
+        assert "paused" in rig.text
+        await rig.steps(40)
+        check_screen(rig)
+        assert len(panes(rig)) == (1 if size[0] == 80 else 3)
         for title in ("AR", "MTP", "DFlash"):
-            assert title in stage.text
-        await stage.press("space")
-        await stage.settle(lambda: stage.view.round_over)
-        check_screen(stage)
-        assert "finished: n next prompt, r restart" in stage.text
-        assert "done, length" in stage.text
-        await stage.press("n")
-        await stage.settle(lambda: stage.view.round == 1 and stage.view.round_over)
-        assert "2/6" in stage.text or size[0] == 80
-        check_screen(stage)
+            assert title in rig.text
+        await rig.press("space")
+        await rig.settle(lambda: rig.view.round_over)
+        check_screen(rig)
+        assert "finished: n next prompt, r restart" in rig.text
+        assert "done, length" in rig.text
+        await rig.press("n")
+        await rig.settle(lambda: rig.view.round == 1 and rig.view.round_over)
+        assert "2/6" in rig.text or size[0] == 80
+        check_screen(rig)
 
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_the_text_on_the_screen_is_the_lane_s_text(size: tuple[int, int]) -> None:
-    async with running(size) as stage:
-        await stage.steps(30)
-        await stage.press("x", "x")
-        stream = panes(stage)[0].stream
-        lane = stage.view.lanes[stage.app.choices.focus if size[0] == 80 else 0]
+    async with running(size) as rig:
+        await rig.steps(30)
+        await rig.press("x", "x")
+        stream = panes(rig)[0].stream
+        lane = rig.view.lanes[rig.app.choices.focus if size[0] == 80 else 0]
         assert lane.stream is not None
         shown = "".join(stream.render_line(y).text.strip() for y in range(stream.size.height)).replace(" ", "")
         assert shown == lane.stream.log.output().replace(" ", "").replace("\n", "")
 
 
 async def test_one_step_of_a_paused_race_shows_up_in_one_lane() -> None:
-    async with running() as stage:
-        await stage.steps(9)
-        before = [lane.steps for lane in stage.view.lanes]
-        await stage.press("full_stop")
-        after = [lane.steps for lane in stage.view.lanes]
+    async with running() as rig:
+        await rig.steps(9)
+        before = [lane.steps for lane in rig.view.lanes]
+        await rig.press("full_stop")
+        after = [lane.steps for lane in rig.view.lanes]
         assert sum(after) == sum(before) + 1
-        assert "paused: . takes one step" in stage.text
-        check_screen(stage)
+        assert "paused: . takes one step" in rig.text
+        check_screen(rig)
 
 
 async def test_pausing_a_running_race_holds_it_and_space_goes_on() -> None:
     endless = ev.Sampling(max_tokens=10**9, ignore_eos=True)
-    async with running(pace=Pace(tokens_s=2_000.0), paused=False, sampling=endless, wait=False) as stage:
-        await stage.until(lambda: stage.view.lane_time_s > 1.0)
-        await stage.pilot.press("space")
-        await stage.settle(lambda: stage.view.paused)
-        steps = sum(lane.steps for lane in stage.view.lanes)
-        stage.clock.run_for(5.0)
-        await stage.settle()
-        assert sum(lane.steps for lane in stage.view.lanes) == steps
-        check_screen(stage)
-        await stage.pilot.press("space")
-        await stage.until(lambda: sum(lane.steps for lane in stage.view.lanes) > steps)
+    async with running(pace=Pace(tokens_s=2_000.0), paused=False, sampling=endless, wait=False) as rig:
+        await rig.until(lambda: rig.view.lane_time_s > 1.0)
+        await rig.pilot.press("space")
+        await rig.settle(lambda: rig.view.paused)
+        steps = sum(lane.steps for lane in rig.view.lanes)
+        rig.clock.run_for(5.0)
+        await rig.settle()
+        assert sum(lane.steps for lane in rig.view.lanes) == steps
+        check_screen(rig)
+        await rig.pilot.press("space")
+        await rig.until(lambda: sum(lane.steps for lane in rig.view.lanes) > steps)
 
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_loading_says_what_happens_and_for_how_long(size: tuple[int, int]) -> None:
-    async with running(size, pace=Pace(load_s=3_000.0), wait=False) as stage:
-        await stage.settle(lambda: bool(stage.view.lanes) and stage.view.lanes[0].stage.stage == "importing")
-        stage.clock.run_for(7.6)
-        await stage.settle()
-        assert "starting: 0 of 3 lanes ready" in stage.text
-        assert "importing" in stage.text
+    async with running(size, pace=Pace(load_s=3_000.0), wait=False) as rig:
+        await rig.settle(lambda: bool(rig.view.lanes) and rig.view.lanes[0].stage.stage == "importing")
+        rig.clock.run_for(7.6)
+        await rig.settle()
+        assert "starting: 0 of 3 lanes ready" in rig.text
+        assert "importing" in rig.text
         if size[0] > 80:
-            assert "7 s" in stage.text or "8 s" in stage.text
-            assert "waiting" in stage.text
-        check_screen(stage)
-        assert stage.app.screen.check_action("pause", ()) is None
+            assert "7 s" in rig.text or "8 s" in rig.text
+            assert "waiting" in rig.text
+        check_screen(rig)
+        assert rig.app.screen.check_action("pause", ()) is None
 
 
 async def test_the_first_frame_does_not_wait_for_the_source() -> None:
-    async with running(lanes=(), wait=False) as stage:
-        await stage.settle()
-        assert "SpecTUI" in stage.text
-        assert "quit" in stage.text
+    async with running(lanes=(), wait=False) as rig:
+        await rig.settle()
+        assert "SpecTUI" in rig.text
+        assert "quit" in rig.text
 
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_a_lane_that_fails_says_why_and_the_others_go_on(size: tuple[int, int]) -> None:
     lanes = (AR, SyntheticLane(MTP.info, fails_at="loading"), SyntheticLane(DFLASH.info, (0.6,), fails_after=5))
-    async with running(size, lanes=lanes, paused=False) as stage:
-        await stage.settle(lambda: stage.view.round_over)
+    async with running(size, lanes=lanes, paused=False) as rig:
+        await rig.settle(lambda: rig.view.round_over)
         for key, sentence in (("2", "MTP does not fit this target"), ("3", "DFlash stopped after 5 steps")):
-            await stage.press(key)
-            assert sentence in stage.text
-        assert stage.lane("ar").finished == "length"
-        check_screen(stage)
+            await rig.press(key)
+            assert sentence in rig.text
+        assert rig.lane("ar").finished == "length"
+        check_screen(rig)
 
 
 async def test_when_every_lane_failed_it_is_said_and_only_looking_and_leaving_remain() -> None:
     lanes = tuple(SyntheticLane(lane.info, fails_at="importing") for lane in demo_lanes())
-    async with running(lanes=lanes, log=FakeLog("the reason")) as stage:
-        assert "No lane is left." in stage.text
+    async with running(lanes=lanes, log=FakeLog("the reason")) as rig:
+        assert "No lane is left." in rig.text
         for action in ("pause", "step", "restart", "next_category"):
-            assert stage.app.screen.check_action(action, ()) is None
-        await stage.press("l")
-        await stage.settle(lambda: "the reason" in stage.text)
+            assert rig.app.screen.check_action(action, ()) is None
+        await rig.press("l")
+        await rig.settle(lambda: "the reason" in rig.text)
 
 
 async def test_a_source_that_dies_says_so() -> None:
-    async with running(dies_after=4, paused=False) as stage:
-        await stage.settle(lambda: stage.view.fault is not None)
-        assert "the synthetic source ended: it was told to fail here" in stage.text
-        await stage.settle(lambda: "stopped" in stage.text)
-        assert stage.app.screen.check_action("restart", ()) is None
-        assert stage.app.screen.check_action("help", ()) is True
+    async with running(dies_after=4, paused=False) as rig:
+        await rig.settle(lambda: rig.view.fault is not None)
+        assert "the synthetic source ended: it was told to fail here" in rig.text
+        await rig.settle(lambda: "stopped" in rig.text)
+        assert rig.app.screen.check_action("restart", ()) is None
+        assert rig.app.screen.check_action("help", ()) is True
 
 
 @pytest.mark.slow
 async def test_a_resize_storm_leaves_a_right_screen() -> None:
     rng = random.Random(5)
-    async with running((120, 36), lanes=MANY) as stage:
+    async with running((120, 36), lanes=MANY) as rig:
         for turn in range(25):
-            stage.source.send(cmd.StepOnce())
-            await stage.pilot.resize_terminal(rng.randint(20, 220), rng.randint(5, 60))
+            rig.source.send(cmd.StepOnce())
+            await rig.pilot.resize_terminal(rng.randint(20, 220), rng.randint(5, 60))
             if turn % 5 == 4:
-                await stage.answered()
-                check_screen(stage)
+                await rig.answered()
+                check_screen(rig)
         for size in SIZES:
-            await stage.pilot.resize_terminal(*size)
-            await stage.settle()
-            check_screen(stage)
+            await rig.pilot.resize_terminal(*size)
+            await rig.settle()
+            check_screen(rig)
 
 
 async def test_a_terminal_too_small_says_what_it_needs() -> None:
-    async with running((80, 24)) as stage:
-        await stage.pilot.resize_terminal(30, 8)
-        await stage.settle()
-        assert "needs more room" in stage.text
-        await stage.pilot.resize_terminal(80, 24)
-        await stage.settle()
-        assert "needs more room" not in stage.text
-        check_screen(stage)
+    async with running((80, 24)) as rig:
+        await rig.pilot.resize_terminal(30, 8)
+        await rig.settle()
+        assert "needs more room" in rig.text
+        await rig.pilot.resize_terminal(80, 24)
+        await rig.settle()
+        assert "needs more room" not in rig.text
+        check_screen(rig)
 
 
 async def test_more_lanes_than_panes_are_named_and_reached() -> None:
-    async with running((120, 36), lanes=MANY) as stage:
-        await stage.steps(14)
-        assert len(panes(stage)) == 3
+    async with running((120, 36), lanes=MANY) as rig:
+        await rig.steps(14)
+        assert len(panes(rig)) == 3
         for number in range(1, len(MANY) + 1):
-            await stage.press(str(number))
-            assert any(f"{number} {MANY[number - 1].info.title}" in line for line in stage.text.splitlines()[3:])
-            check_screen(stage)
-        assert len(panes(stage)) == 3
-        await stage.press("tab")
-        assert stage.app.choices.focus == 0
+            await rig.press(str(number))
+            assert any(f"{number} {MANY[number - 1].info.title}" in line for line in rig.text.splitlines()[3:])
+            check_screen(rig)
+        assert len(panes(rig)) == 3
+        await rig.press("tab")
+        assert rig.app.choices.focus == 0
 
 
 async def test_a_click_focuses_a_pane_or_a_lane_of_the_strip() -> None:
-    async with running((120, 36)) as stage:
-        await stage.pilot.click(offset=(100, 15))
-        await stage.settle(lambda: stage.app.choices.focus == 2)
-        await stage.pilot.resize_terminal(80, 24)
-        await stage.settle()
-        await stage.pilot.click(offset=(stage.text.splitlines()[1].index("AR"), 1))
-        await stage.settle(lambda: stage.app.choices.focus == 0)
+    async with running((120, 36)) as rig:
+        await rig.pilot.click(offset=(100, 15))
+        await rig.settle(lambda: rig.app.choices.focus == 2)
+        await rig.pilot.resize_terminal(80, 24)
+        await rig.settle()
+        await rig.pilot.click(offset=(rig.text.splitlines()[1].index("AR"), 1))
+        await rig.settle(lambda: rig.app.choices.focus == 0)
 
 
 async def test_a_prompt_of_one_s_own_is_raced_and_remembered() -> None:
-    async with running() as stage:
-        await stage.press("slash", *"q?[x] ", "ü", "enter")
-        assert stage.source.commands[-1] == cmd.SetPrompt("q?[x] ü")
-        await stage.settle(lambda: stage.view.round_over)
-        assert stage.view.prompts[0].text == "q?[x] ü"
-        await stage.press("slash", *"two")
-        line = stage.app.screen.query_one(PromptLine)
-        await stage.press("up")
+    async with running() as rig:
+        await rig.press("slash", *"q?[x] ", "ü", "enter")
+        assert rig.source.commands[-1] == cmd.SetPrompt("q?[x] ü")
+        await rig.settle(lambda: rig.view.round_over)
+        assert rig.view.prompts[0].text == "q?[x] ü"
+        await rig.press("slash", *"two")
+        line = rig.app.screen.query_one(PromptLine)
+        await rig.press("up")
         assert line.value == "q?[x] ü"
-        await stage.press("up", "down")
+        await rig.press("up", "down")
         assert line.value == "two"
-        assert "Enter race it" in stage.text
-        await stage.press("escape")
+        assert "Enter race it" in rig.text
+        await rig.press("escape")
         assert not line.is_open
-        sent = len(stage.source.commands)
-        await stage.press("slash", "space", "enter", "n")
-        assert stage.source.commands[sent:] == [cmd.NextPrompt(1)]
+        sent = len(rig.source.commands)
+        await rig.press("slash", "space", "enter", "n")
+        assert rig.source.commands[sent:] == [cmd.NextPrompt(1)]
 
 
 async def test_keys_typed_at_once_reach_the_prompt_line_and_then_the_race() -> None:
-    async with running() as stage:
+    async with running() as rig:
         for _ in range(2):
             keys = ("slash", *"Count n", "left", "left", "backspace", "!", "enter", "n")
             for key in keys:
-                stage.app.post_message(events.Key(key, "/" if key == "slash" else key if len(key) == 1 else None))
-            sent = len(stage.source.commands) + 2
-            await stage.settle(lambda: len(stage.source.commands) >= sent)  # noqa: B023 - awaited here
-            assert stage.source.commands[-2:] == [cmd.SetPrompt("Coun! n"), cmd.NextPrompt(1)]
+                rig.app.post_message(events.Key(key, "/" if key == "slash" else key if len(key) == 1 else None))
+            sent = len(rig.source.commands) + 2
+            await rig.settle(lambda: len(rig.source.commands) >= sent)  # noqa: B023 - awaited here
+            assert rig.source.commands[-2:] == [cmd.SetPrompt("Coun! n"), cmd.NextPrompt(1)]
 
 
 async def test_a_paste_right_behind_the_slash_reaches_the_prompt_line() -> None:
-    async with running() as stage:
-        stage.app.post_message(events.Key("slash", "/"))
-        stage.app.post_message(events.Paste("one line\nanother"))
-        stage.app.post_message(events.Key("!", "!"))
-        stage.app.post_message(events.Key("enter", None))
-        await stage.settle(lambda: stage.source.commands == [cmd.SetPrompt("one line\nanother!")])
+    async with running() as rig:
+        rig.app.post_message(events.Key("slash", "/"))
+        rig.app.post_message(events.Paste("one line\nanother"))
+        rig.app.post_message(events.Key("!", "!"))
+        rig.app.post_message(events.Key("enter", None))
+        await rig.settle(lambda: rig.source.commands == [cmd.SetPrompt("one line\nanother!")])
 
 
 async def test_a_paste_keeps_its_lines_and_is_shown_on_one() -> None:
-    async with running() as stage:
-        await stage.press("slash")
-        stage.app.post_message(events.Paste("def f():\r\n\treturn 漢\r\x1b[31m\u202ex\n"))
-        await stage.settle()
-        line = stage.app.screen.query_one(PromptLine)
+    async with running() as rig:
+        await rig.press("slash")
+        rig.app.post_message(events.Paste("def f():\r\n\treturn 漢\r\x1b[31m\u202ex\n"))
+        await rig.settle()
+        line = rig.app.screen.query_one(PromptLine)
         assert "def f():↵⇥return 漢↵␛[31m\N{REPLACEMENT CHARACTER}x↵" in line.render_line(0).text
-        assert stage.source.commands == []
+        assert rig.source.commands == []
         assert line.is_open
-        await stage.press("left", "left", "backspace", "!")
-        await stage.pilot.click(line, offset=(1 + len("def f():↵⇥return ") + 2, 0))
+        await rig.press("left", "left", "backspace", "!")
+        await rig.pilot.click(line, offset=(1 + len("def f():↵⇥return ") + 2, 0))
         assert line.value[line.cursor_position :].startswith("\n\x1b"), "a click goes to the cell that is shown"
-        await stage.press("enter")
-        assert stage.source.commands == [cmd.SetPrompt("def f():\n\treturn 漢\n\x1b[31m!x")]
-        await stage.press("slash", "up")
+        await rig.press("enter")
+        assert rig.source.commands == [cmd.SetPrompt("def f():\n\treturn 漢\n\x1b[31m!x")]
+        await rig.press("slash", "up")
         assert line.value.count("\n") == 2
 
 
 async def test_the_log_wraps_wide_characters_by_their_cells() -> None:
     lines = ["漢字" * 60, "👍" * 90, "a" * 118 + "漢", "short"]
-    async with running((120, 36), log=FakeLog(*lines)) as stage:
-        await stage.press("l")
-        await stage.settle(lambda: "short" in stage.text)
-        width = stage.app.screen.query_one(LogReader).size.width
-        rows = [row.strip() for row in stage.text.splitlines()]
+    async with running((120, 36), log=FakeLog(*lines)) as rig:
+        await rig.press("l")
+        await rig.settle(lambda: "short" in rig.text)
+        width = rig.app.screen.query_one(LogReader).size.width
+        rows = [row.strip() for row in rig.text.splitlines()]
         assert all(cell_len(row) <= width for row in rows)
         shown = "".join(row for row in rows if not row.startswith(("engine", "Esc")))
         assert shown == "".join(lines)
@@ -295,9 +295,9 @@ async def test_the_log_wraps_wide_characters_by_their_cells() -> None:
     ],
 )
 async def test_figures_can_be_typed(keys: tuple[str, ...], sent: cmd.Command) -> None:
-    async with running() as stage:
-        await stage.press(*keys, *([] if sent == cmd.NextCategory() else ["enter"]))
-        assert stage.source.commands == [sent]
+    async with running() as rig:
+        await rig.press(*keys, *([] if sent == cmd.NextCategory() else ["enter"]))
+        assert rig.source.commands == [sent]
 
 
 @pytest.mark.parametrize(
@@ -311,113 +311,113 @@ async def test_figures_can_be_typed(keys: tuple[str, ...], sent: cmd.Command) ->
     ],
 )
 async def test_what_cannot_be_meant_is_said_to_the_user_alone(keys: tuple[str, ...], said: str) -> None:
-    async with running() as stage:
-        await stage.press(*keys, "enter")
-        await stage.settle(lambda: said in stage.text)
-        assert stage.source.commands == []
+    async with running() as rig:
+        await rig.press(*keys, "enter")
+        await rig.settle(lambda: said in rig.text)
+        assert rig.source.commands == []
 
 
 async def test_while_typing_no_other_key_acts_but_ctrl_c_quits() -> None:
-    async with running() as stage:
-        await stage.press("slash", "n", "tab", "space", "q")
-        assert stage.app.screen.query_one(PromptLine).value == "n q"
-        assert stage.source.commands == []
-        await stage.pilot.press("ctrl+c")
-        await stage.pilot.pause()
-        assert stage.source.commands == [cmd.Shutdown()]
+    async with running() as rig:
+        await rig.press("slash", "n", "tab", "space", "q")
+        assert rig.app.screen.query_one(PromptLine).value == "n q"
+        assert rig.source.commands == []
+        await rig.pilot.press("ctrl+c")
+        await rig.pilot.pause()
+        assert rig.source.commands == [cmd.Shutdown()]
 
 
 async def test_the_log_is_never_taken_for_markup_and_follows_its_end() -> None:
     log = FakeLog("INFO [red]no[/markup] \x1b[31m", "WARNING " + "w" * 300, *(f"line {n}" for n in range(200)))
-    async with running((80, 24), log=log) as stage:
-        await stage.press("l")
-        await stage.settle(lambda: "line 199" in stage.text)
+    async with running((80, 24), log=log) as rig:
+        await rig.press("l")
+        await rig.settle(lambda: "line 199" in rig.text)
         log.lines.append("and more")
-        await stage.settle(lambda: "and more" in stage.text)
-        await stage.press("home")
-        assert "[red]no[/markup] ␛[31m" in stage.text
+        await rig.settle(lambda: "and more" in rig.text)
+        await rig.press("home")
+        assert "[red]no[/markup] ␛[31m" in rig.text
         log.lines.append("unseen")
-        await stage.settle(lambda: not log.lines)
-        assert "unseen" not in stage.text
-        await stage.press("end")
-        assert "unseen" in stage.text
-        await stage.pilot.resize_terminal(50, 20)
-        await stage.settle()
-        assert all(len(line) <= 50 for line in stage.text.splitlines())
-        await stage.press("escape", "l")
-        assert "unseen" in stage.text
+        await rig.settle(lambda: not log.lines)
+        assert "unseen" not in rig.text
+        await rig.press("end")
+        assert "unseen" in rig.text
+        await rig.pilot.resize_terminal(50, 20)
+        await rig.settle()
+        assert all(len(line) <= 50 for line in rig.text.splitlines())
+        await rig.press("escape", "l")
+        assert "unseen" in rig.text
 
 
 async def test_help_can_be_read_to_its_end_at_80x24() -> None:
-    async with running((80, 24)) as stage:
-        await stage.press("question_mark")
-        seen = stage.text
+    async with running((80, 24)) as rig:
+        await rig.press("question_mark")
+        seen = rig.text
         for _ in range(12):
-            await stage.press("pagedown")
-            seen += stage.text
+            await rig.press("pagedown")
+            seen += rig.text
         for word in ("Colours", "recovered", "Figures", "acceptance", "Shift+Tab", "PgDn", "End the program"):
             assert word.lower() in seen.lower()
-        await stage.press("question_mark")
-        assert "AR" in stage.text
+        await rig.press("question_mark")
+        assert "AR" in rig.text
 
 
 async def test_the_race_goes_on_behind_help() -> None:
-    async with running() as stage:
-        await stage.press("question_mark")
-        stage.source.send(cmd.Resume())
-        await stage.settle(lambda: stage.view.round_over)
-        await stage.press("escape")
-        assert "finished" in stage.text
-        check_screen(stage)
+    async with running() as rig:
+        await rig.press("question_mark")
+        rig.source.send(cmd.Resume())
+        await rig.settle(lambda: rig.view.round_over)
+        await rig.press("escape")
+        assert "finished" in rig.text
+        check_screen(rig)
 
 
 async def test_scrolling_back_stays_while_the_text_grows() -> None:
-    async with running((80, 24), sampling=ev.Sampling(max_tokens=400, ignore_eos=True)) as stage:
-        await stage.steps(250)
-        await stage.press("home")
-        stream = panes(stage)[0].stream
+    async with running((80, 24), sampling=ev.Sampling(max_tokens=400, ignore_eos=True)) as rig:
+        await rig.steps(250)
+        await rig.press("home")
+        stream = panes(rig)[0].stream
         first = stream.render_line(0).text
-        await stage.steps(20)
+        await rig.steps(20)
         assert stream.render_line(0).text == first
         assert not stream.following
-        await stage.press("end")
+        await rig.press("end")
         assert stream.following
 
 
 async def test_rejected_drafts_can_be_hidden_everywhere() -> None:
-    async with running() as stage:
-        await stage.steps(40)
-        lane = stage.lane("dflash")
+    async with running() as rig:
+        await rig.steps(40)
+        lane = rig.lane("dflash")
         assert lane.stream is not None
         roles = {lane.stream.log[index][1] for index in range(lane.stream.length)}
         assert Role.REJECTED in roles
-        await stage.press("x")
-        assert all(stream.rejected == "all" for stream in stage.app.screen.query(TokenStream))
+        await rig.press("x")
+        assert all(stream.rejected == "all" for stream in rig.app.screen.query(TokenStream))
 
 
 @pytest.mark.parametrize("theme", shipped_themes())
 async def test_every_theme_draws_the_same_words(theme: str) -> None:
-    async with running(theme=theme) as stage:
-        await stage.steps(30)
-        check_screen(stage)
-        assert "identical to AR so far" in stage.text
+    async with running(theme=theme) as rig:
+        await rig.steps(30)
+        check_screen(rig)
+        assert "identical to AR so far" in rig.text
 
 
 async def test_a_notice_is_shown_for_a_while() -> None:
-    async with running() as stage:
-        stage.source.send(cmd.SetConcurrency(99))
-        await stage.answered()
-        assert "requests in flight must be 1 to 16" in stage.text
-        stage.clock.run_for(NOTICE_S + 1.0)
-        await stage.settle()
-        assert "requests in flight" not in stage.text
+    async with running() as rig:
+        rig.source.send(cmd.SetConcurrency(99))
+        await rig.answered()
+        assert "requests in flight must be 1 to 16" in rig.text
+        rig.clock.run_for(NOTICE_S + 1.0)
+        await rig.settle()
+        assert "requests in flight" not in rig.text
 
 
 async def test_lost_events_are_said() -> None:
-    async with running() as stage:
-        stage.app._mailbox.emit(ev.Gap(7))
-        await stage.settle(lambda: stage.view.lost == 7)
-        assert "7 events lost" in stage.text
+    async with running() as rig:
+        rig.app._mailbox.emit(ev.Gap(7))
+        await rig.settle(lambda: rig.view.lost == 7)
+        assert "7 events lost" in rig.text
 
 
 async def test_a_frame_that_fails_ends_the_program_with_its_traceback() -> None:
@@ -425,11 +425,11 @@ async def test_a_frame_that_fails_ends_the_program_with_its_traceback() -> None:
         raise ValueError("a widget failed")
 
     async def fail() -> None:
-        async with running() as stage:
-            stage.app.screen.query_one("StatusLine").show = broken  # type: ignore[attr-defined]
-            stage.app.frames.poke()
-            await stage.pilot.pause()
-            await stage.pilot.pause()
+        async with running() as rig:
+            rig.app.screen.query_one("StatusLine").show = broken  # type: ignore[attr-defined]
+            rig.app.frames.poke()
+            await rig.pilot.pause()
+            await rig.pilot.pause()
 
     with pytest.raises(ValueError, match="a widget failed"):
         await fail()
@@ -437,17 +437,17 @@ async def test_a_frame_that_fails_ends_the_program_with_its_traceback() -> None:
 
 @pytest.mark.slow
 async def test_no_frame_is_drawn_while_the_engine_steps() -> None:
-    async with running() as stage:
-        slot = stage.source.slot
+    async with running() as rig:
+        slot = rig.source.slot
         slot.stepping(True)
-        figures = stage.app.frames.figures
+        figures = rig.app.frames.figures
         drawn = figures.frames
-        stage.app._mailbox.emit(ev.Notice("news"))
-        stage.clock.run_for(5 * FRAME_S)
-        await stage.pilot.press("1")
+        rig.app._mailbox.emit(ev.Notice("news"))
+        rig.clock.run_for(5 * FRAME_S)
+        await rig.pilot.press("1")
         assert figures.frames == drawn
         slot.stepping(False)
-        await stage.settle(lambda: figures.frames > drawn)
+        await rig.settle(lambda: figures.frames > drawn)
 
 
 @pytest.mark.parametrize("lanes", range(1, 10))

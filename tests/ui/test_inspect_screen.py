@@ -18,7 +18,7 @@ from spectui.ui.screens.inspect import InspectScreen
 from spectui.ui.screens.live import LiveScreen
 from spectui.ui.talk.slow_motion import SlowMotion
 from spectui.ui.widgets.inspect_rows import inspect_rows
-from tests.support.stage import Stage, running
+from tests.support.rig import Rig, running
 
 STEP = Step(
     lane="mtp",
@@ -120,46 +120,46 @@ def test_the_ways_through_a_history(accepted: list[int], limit: int) -> None:
         assert history.next_longest(index) == (longest[0] if most else None)
 
 
-async def opened(stage: Stage) -> InspectScreen:
-    await stage.steps(60)
-    await stage.press("i")
-    assert isinstance(stage.app.screen, InspectScreen)
-    return stage.app.screen
+async def opened(rig: Rig) -> InspectScreen:
+    await rig.steps(60)
+    await rig.press("i")
+    assert isinstance(rig.app.screen, InspectScreen)
+    return rig.app.screen
 
 
-def place(stage: Stage) -> str:
+def place(rig: Rig) -> str:
     """What the title says about where one is."""
-    return next(line for line in stage.text.splitlines() if " of " in line and "K = " in line)
+    return next(line for line in rig.text.splitlines() if " of " in line and "K = " in line)
 
 
 async def test_keys_move_between_steps_and_lanes() -> None:
-    async with running((120, 36)) as stage:
-        await opened(stage)
-        newest = place(stage)
-        await stage.press("left")
-        assert place(stage) != newest
-        await stage.press("right")
-        assert place(stage) == newest
-        await stage.press("right")
-        assert place(stage) == newest
+    async with running((120, 36)) as rig:
+        await opened(rig)
+        newest = place(rig)
+        await rig.press("left")
+        assert place(rig) != newest
+        await rig.press("right")
+        assert place(rig) == newest
+        await rig.press("right")
+        assert place(rig) == newest
         for key in ("r", "m"):
-            before = place(stage)
-            await stage.press(key)
-            assert place(stage) != before
-        title = place(stage).split()[0]
-        await stage.press("tab")
-        assert place(stage).split()[0] != title
-        asked = [command for command in stage.source.commands if isinstance(command, cmd.Inspect)]
+            before = place(rig)
+            await rig.press(key)
+            assert place(rig) != before
+        title = place(rig).split()[0]
+        await rig.press("tab")
+        assert place(rig).split()[0] != title
+        asked = [command for command in rig.source.commands if isinstance(command, cmd.Inspect)]
         assert len({(one.lane, one.index) for one in asked}) == len(asked) > 3
-        await stage.press(".")
-        assert isinstance(stage.source.commands[-2], cmd.StepOnce)
-        await stage.press("escape")
-        assert isinstance(stage.app.screen, LiveScreen)
+        await rig.press(".")
+        assert isinstance(rig.source.commands[-2], cmd.StepOnce)
+        await rig.press("escape")
+        assert isinstance(rig.app.screen, LiveScreen)
 
 
 async def test_a_running_race_stands_still_while_one_looks() -> None:
-    async with running((120, 36)) as stage:
-        view = stage.view
+    async with running((120, 36)) as rig:
+        view = rig.view
     sent: list[cmd.Command] = []
     slow = SlowMotion(sent.append, lambda seconds, call: None, lambda: None)
     controls = Controls(Choices(), slow, print)

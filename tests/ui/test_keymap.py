@@ -11,7 +11,7 @@ from spectui.places import CONFIG_VARIABLE
 from spectui.protocol import commands as cmd
 from spectui.ui.actions import ACTIONS
 from spectui.ui.keymap import FILE, Keymap, read_keymap, textual_key, with_keys
-from tests.support.stage import running
+from tests.support.rig import running
 
 
 def keymap(folder: Path, text: str) -> Keymap:
@@ -92,15 +92,15 @@ async def test_the_key_works_and_is_shown_and_the_old_one_is_free(
 ) -> None:
     (tmp_path / FILE).write_text('race.restart = "f5"\nrace.step = "no key"')
     monkeypatch.setenv(CONFIG_VARIABLE, str(tmp_path))
-    async with running((120, 36)) as stage:
-        await stage.settle(lambda: "race.step = 'no key' is not a key" in stage.text)
-        assert "F5 restart" in stage.text.splitlines()[-1]
-        before = len(stage.source.commands)
-        await stage.press("r")
-        assert len(stage.source.commands) == before
-        await stage.press("f5")
-        assert stage.source.commands[-1] == cmd.Restart()
-        await stage.press("question_mark")
-        await stage.pilot.press("end")
-        await stage.pilot.press("pageup")
-        assert "F5" in "\n".join(str(row) for row in stage.app.screen.query_one("HelpReader").content(110))  # type: ignore[attr-defined]
+    async with running((120, 36)) as rig:
+        await rig.settle(lambda: "race.step = 'no key' is not a key" in rig.text)
+        assert "F5 restart" in rig.text.splitlines()[-1]
+        before = len(rig.source.commands)
+        await rig.press("r")
+        assert len(rig.source.commands) == before
+        await rig.press("f5")
+        assert rig.source.commands[-1] == cmd.Restart()
+        await rig.press("question_mark")
+        await rig.pilot.press("end")
+        await rig.pilot.press("pageup")
+        assert "F5" in "\n".join(str(row) for row in rig.app.screen.query_one("HelpReader").content(110))  # type: ignore[attr-defined]

@@ -31,7 +31,7 @@ from tests.support.making_machines import (
     demo_race,
     sample,
 )
-from tests.support.stage import SIZES, Stage, running
+from tests.support.rig import SIZES, Rig, running
 from tests.ui.test_app import check_screen
 
 NO_NVML = Missing("GPU", "libnvidia-ml.so.1 was not found: install the NVIDIA driver, or start the container with it")
@@ -330,85 +330,85 @@ def test_a_pause_is_a_gap_in_the_bandwidth() -> None:
 # The screen
 
 
-def tell(stage: Stage, *events: ev.Event | LaneMemory) -> None:
+def tell(rig: Rig, *events: ev.Event | LaneMemory) -> None:
     for event in events:
-        stage.app._mailbox.emit(event)
+        rig.app._mailbox.emit(event)
 
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_g_shows_the_machine_and_moves_on_with_it(size: tuple[int, int]) -> None:
-    async with running(size) as stage:
-        await stage.steps(12)
-        tell(stage, *MEMORIES, PROBE, sample(host=replace(HOST, resident=1_500_000_000)))
-        await stage.settle(lambda: "memory 1.50 GB" in stage.text)
-        check_screen(stage)
-        await stage.press("g")
-        assert isinstance(stage.app.screen, MachineScreen)
-        assert "memory and bandwidth" in stage.text
-        assert "this process 1.50 GB" in stage.text
-        check_screen(stage)
-        tell(stage, sample(at_s=1, host=replace(HOST, resident=1_700_000_000)))
-        await stage.settle(lambda: "this process 1.70 GB" in stage.text)
-        check_screen(stage)
-        await stage.press("end")
-        assert "machines" in stage.text
-        await stage.press("home")
-        assert "this process" in stage.text
+    async with running(size) as rig:
+        await rig.steps(12)
+        tell(rig, *MEMORIES, PROBE, sample(host=replace(HOST, resident=1_500_000_000)))
+        await rig.settle(lambda: "memory 1.50 GB" in rig.text)
+        check_screen(rig)
+        await rig.press("g")
+        assert isinstance(rig.app.screen, MachineScreen)
+        assert "memory and bandwidth" in rig.text
+        assert "this process 1.50 GB" in rig.text
+        check_screen(rig)
+        tell(rig, sample(at_s=1, host=replace(HOST, resident=1_700_000_000)))
+        await rig.settle(lambda: "this process 1.70 GB" in rig.text)
+        check_screen(rig)
+        await rig.press("end")
+        assert "machines" in rig.text
+        await rig.press("home")
+        assert "this process" in rig.text
 
 
 @pytest.mark.parametrize("key", ["g", "escape", "q"])
 async def test_the_panel_is_left_by_the_key_that_opened_it_and_by_those_that_leave(key: str) -> None:
-    async with running() as stage:
-        await stage.steps(12)
-        tell(stage, *MEMORIES, PROBE, sample())
-        await stage.settle(lambda: "memory 1.90 GB" in stage.text)
-        before = stage.text
-        await stage.press("g", key)
-        assert isinstance(stage.app.screen, LiveScreen)
-        assert stage.text == before
-        assert cmd.Shutdown() not in stage.source.commands
-        await stage.steps(1)
-        check_screen(stage)
+    async with running() as rig:
+        await rig.steps(12)
+        tell(rig, *MEMORIES, PROBE, sample())
+        await rig.settle(lambda: "memory 1.90 GB" in rig.text)
+        before = rig.text
+        await rig.press("g", key)
+        assert isinstance(rig.app.screen, LiveScreen)
+        assert rig.text == before
+        assert cmd.Shutdown() not in rig.source.commands
+        await rig.steps(1)
+        check_screen(rig)
 
 
 async def test_what_came_meanwhile_is_on_the_live_screen_afterwards() -> None:
-    async with running() as stage:
-        tell(stage, PROBE, sample())
-        await stage.press("g")
-        tell(stage, sample(host=replace(HOST, resident=1_234_000_000)))
-        await stage.settle(lambda: "this process 1.23 GB" in stage.text)
-        await stage.press("g")
-        await stage.settle(lambda: "memory 1.23 GB" in stage.text)
-        check_screen(stage)
+    async with running() as rig:
+        tell(rig, PROBE, sample())
+        await rig.press("g")
+        tell(rig, sample(host=replace(HOST, resident=1_234_000_000)))
+        await rig.settle(lambda: "this process 1.23 GB" in rig.text)
+        await rig.press("g")
+        await rig.settle(lambda: "memory 1.23 GB" in rig.text)
+        check_screen(rig)
 
 
 async def test_without_any_telemetry_the_panel_says_so() -> None:
-    async with running() as stage:
-        await stage.press("g")
-        assert "no sample yet" in stage.text
-        check_screen(stage)
-        tell(stage, sample())
-        await stage.settle(lambda: "this process 1.90 GB" in stage.text)
-        assert "no sample yet" not in stage.text
+    async with running() as rig:
+        await rig.press("g")
+        assert "no sample yet" in rig.text
+        check_screen(rig)
+        tell(rig, sample())
+        await rig.settle(lambda: "this process 1.90 GB" in rig.text)
+        assert "no sample yet" not in rig.text
 
 
 async def test_a_lost_gpu_is_told_while_the_race_goes_on() -> None:
-    async with running((80, 24)) as stage:
-        tell(stage, BUS, sample(H100))
-        await stage.settle(lambda: "H100 80GB HBM3 12.9 GB of 85.9 GB" in stage.text)
-        tell(stage, sample(GpuSample(0, H100.name, lost=True)))
-        await stage.settle(lambda: "GPU 0 was lost, the race goes on" in stage.text)
-        before = sum(lane.steps for lane in stage.view.lanes)
-        await stage.steps(3)
-        assert sum(lane.steps for lane in stage.view.lanes) == before + 3
-        check_screen(stage)
+    async with running((80, 24)) as rig:
+        tell(rig, BUS, sample(H100))
+        await rig.settle(lambda: "H100 80GB HBM3 12.9 GB of 85.9 GB" in rig.text)
+        tell(rig, sample(GpuSample(0, H100.name, lost=True)))
+        await rig.settle(lambda: "GPU 0 was lost, the race goes on" in rig.text)
+        before = sum(lane.steps for lane in rig.view.lanes)
+        await rig.steps(3)
+        assert sum(lane.steps for lane in rig.view.lanes) == before + 3
+        check_screen(rig)
 
 
 async def test_a_low_terminal_has_no_row_to_spare() -> None:
-    async with running((80, 23)) as stage:
-        tell(stage, PROBE, sample())
-        await stage.settle()
-        assert "memory 1.90 GB" not in stage.text
-        await stage.pilot.resize_terminal(80, 24)
-        await stage.settle(lambda: "memory 1.90 GB" in stage.text)
-        check_screen(stage)
+    async with running((80, 23)) as rig:
+        tell(rig, PROBE, sample())
+        await rig.settle()
+        assert "memory 1.90 GB" not in rig.text
+        await rig.pilot.resize_terminal(80, 24)
+        await rig.settle(lambda: "memory 1.90 GB" in rig.text)
+        check_screen(rig)

@@ -12,7 +12,7 @@ from spectui.protocol import commands as cmd
 from spectui.sources.synthetic.race import SyntheticLane, demo_lanes
 from spectui.ui.paint.canvas import Canvas
 from tests.support.emulator import Emulator
-from tests.support.stage import SIZES, Stage, running
+from tests.support.rig import SIZES, Rig, running
 
 pytestmark = pytest.mark.slow
 
@@ -34,15 +34,15 @@ class TerminalDriver(HeadlessDriver):
 
 
 class Terminal:
-    """The emulator behind the app of a stage, fed with what was written so far."""
+    """The emulator behind the app of a rig, fed with what was written so far."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
         self._size = (0, 0)
 
     def check(self) -> None:
         """The terminal shows what a full repaint would show."""
-        size = (self._stage.app.size.width, self._stage.app.size.height)
+        size = (self._rig.app.size.width, self._rig.app.size.height)
         if size != self._size:
             # A terminal that is resized keeps its cells in ways that differ; the app repaints all of it anyway.
             self._size = size
@@ -57,7 +57,7 @@ class Terminal:
         assert cells(self._shown) == cells(expected)
 
     def _full(self) -> str:
-        app = self._stage.app
+        app = self._rig.app
         update = app.screen._compositor.render_full_update()
         return update.render_segments(app.console)
 
@@ -73,16 +73,16 @@ def cells(emulator: Emulator) -> list[list[Any]]:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_painted_lines_equal_a_full_repaint(size: tuple[int, int]) -> None:
-    async with running(size, driver=TerminalDriver) as stage:
-        terminal = Terminal(stage)
+    async with running(size, driver=TerminalDriver) as rig:
+        terminal = Terminal(rig)
         for _ in range(12):
-            await stage.steps(3)
+            await rig.steps(3)
             terminal.check()
         keys = ("tab", "x", "home", "w", "plus", "minus", "3", "end", "question_mark", "escape", "t", "down", "down")
         for key in (*keys, "t", "enter", "slash", "a"):
-            await stage.press(key)
-            stage.source.send(cmd.StepOnce())
-            await stage.answered()
+            await rig.press(key)
+            rig.source.send(cmd.StepOnce())
+            await rig.answered()
             terminal.check()
 
 
@@ -90,23 +90,23 @@ async def test_after_a_resize_and_a_failing_lane_too() -> None:
     ar, mtp, dflash = demo_lanes()
     lanes = (ar, SyntheticLane(mtp.info, mtp.accept, fails_after=8), dflash)
     rng = random.Random(3)
-    async with running((120, 36), driver=TerminalDriver, lanes=lanes) as stage:
-        terminal = Terminal(stage)
+    async with running((120, 36), driver=TerminalDriver, lanes=lanes) as rig:
+        terminal = Terminal(rig)
         for _ in range(12):
-            await stage.pilot.resize_terminal(rng.randint(40, 200), rng.randint(10, 55))
-            await stage.steps(3)
+            await rig.pilot.resize_terminal(rng.randint(40, 200), rng.randint(10, 55))
+            await rig.steps(3)
             terminal.check()
-            await stage.steps(3)
+            await rig.steps(3)
             terminal.check()
 
 
 async def test_a_frame_sends_the_changed_lines_only() -> None:
-    async with running((200, 50), driver=TerminalDriver) as stage:
-        await stage.steps(30)
+    async with running((200, 50), driver=TerminalDriver) as rig:
+        await rig.steps(30)
         TerminalDriver.written.clear()
-        stage.app.screen.query_one("KeysLine", Canvas).redraw()
-        stage.app.frames.poke()
-        await stage.settle()
+        rig.app.screen.query_one("KeysLine", Canvas).redraw()
+        rig.app.frames.poke()
+        await rig.settle()
         assert len(TerminalDriver.written) < 400
-        await stage.steps(1)
+        await rig.steps(1)
         assert 0 < len(TerminalDriver.written) < 20_000

@@ -20,7 +20,7 @@ from spectui.ui.widgets.machine_rows import machine_rows
 from spectui.ui.widgets.pane_head import PaneState, pane_head_rows
 from spectui.ui.widgets.token_stream import stream_rows
 from tests.support.making_machines import H100, HOST, MEMORIES
-from tests.support.stage import FakeLog, Stage, running
+from tests.support.rig import FakeLog, Rig, running
 
 WIDTHS = range(1, 131)
 SIZES = [(1, 1), (26, 24), (12, 40), (130, 5), (39, 11), (5, 2), (130, 40), (30, 8), (40, 12), (2, 30)]
@@ -40,30 +40,30 @@ SCREENS = {
 MOVES = ("up", "pageup", "down", "pagedown", "home", "end", "left", "right", "tab")
 
 
-async def with_figures(stage: Stage) -> None:
+async def with_figures(rig: Rig) -> None:
     """Let every screen have something to show."""
-    app = stage.app
+    app = rig.app
     app.reduce(TelemetryStarted((20e9,), "probe", ()))
-    for memory, lane in zip(MEMORIES, stage.view.lanes, strict=True):
+    for memory, lane in zip(MEMORIES, rig.view.lanes, strict=True):
         app.reduce(replace(memory, lane=lane.info.name))
     for turn in range(5):
         app.reduce(TelemetrySample(turn * 200_000_000, HOST, (H100,)))
-    await stage.steps(30)
+    await rig.steps(30)
 
 
 @pytest.mark.parametrize("screen", SCREENS)
 async def test_no_size_ends_the_program(screen: str) -> None:
-    async with running((120, 36), log=FakeLog(*["ERROR: a line of the log " * 4] * 30)) as stage:
-        await with_figures(stage)
-        await stage.press(*SCREENS[screen])
+    async with running((120, 36), log=FakeLog(*["ERROR: a line of the log " * 4] * 30)) as rig:
+        await with_figures(rig)
+        await rig.press(*SCREENS[screen])
         for size in SIZES:
-            await stage.pilot.resize_terminal(*size)
-            stage.app.redraw_all()
-            await stage.settle()
-            await stage.pilot.press(*MOVES)
-        await stage.pilot.resize_terminal(120, 36)
-        await stage.settle()
-        assert stage.app.is_running
+            await rig.pilot.resize_terminal(*size)
+            rig.app.redraw_all()
+            await rig.settle()
+            await rig.pilot.press(*MOVES)
+        await rig.pilot.resize_terminal(120, 36)
+        await rig.settle()
+        assert rig.app.is_running
 
 
 @pytest.mark.parametrize(
@@ -72,18 +72,18 @@ async def test_no_size_ends_the_program(screen: str) -> None:
     + [((1, 1), key) for key in ("end", "t", "ctrl+p")],
 )
 async def test_a_key_does_no_harm_before_there_ever_was_room(size: tuple[int, int], key: str) -> None:
-    async with running(size) as stage:
-        await stage.pilot.press(key, *MOVES[:2])
-        await stage.pilot.resize_terminal(120, 36)
-        await stage.settle()
-        assert stage.app.is_running
-        assert len(stage.app.query(LanePane)) in (0, 3)
+    async with running(size) as rig:
+        await rig.pilot.press(key, *MOVES[:2])
+        await rig.pilot.resize_terminal(120, 36)
+        await rig.settle()
+        assert rig.app.is_running
+        assert len(rig.app.query(LanePane)) in (0, 3)
 
 
 async def test_rows_of_every_width_can_be_made() -> None:
-    async with running((120, 36)) as stage:
-        await with_figures(stage)
-        view = stage.view
+    async with running((120, 36)) as rig:
+        await with_figures(rig)
+        view = rig.view
         keys = KeysLine(lambda action: None)
     for width in WIDTHS:
         for rows in rows_of(view, width):

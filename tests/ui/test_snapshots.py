@@ -16,7 +16,7 @@ from spectui.cli.shot import indexed
 from spectui.sources.manual_replay import ManualReplay
 from spectui.ui.offscreen import offscreen
 from spectui.ui.paint.picture import svg
-from tests.support.stage import running
+from tests.support.rig import running
 
 FOLDER = Path(__file__).parent / "snapshots"
 TRACES = Path(__file__).parents[2] / "demos" / "traces"
@@ -38,11 +38,11 @@ UPDATE = os.environ.get("SPECTUI_SNAPSHOTS") == "update"
     ],
 )
 async def test_the_screen_looks_as_before(name: str, size: tuple[int, int], theme: str, keys: tuple[str, ...]) -> None:
-    async with running(size, theme=theme) as stage:
-        await stage.steps(60)
+    async with running(size, theme=theme) as rig:
+        await rig.steps(60)
         for key in keys:
-            await stage.press(key)
-        compare(name, svg(stage.app))
+            await rig.press(key)
+        compare(name, svg(rig.app))
 
 
 @pytest.mark.parametrize(

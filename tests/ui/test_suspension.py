@@ -16,7 +16,7 @@ import pytest
 from spectui.protocol import commands as cmd
 from spectui.sources.synthetic.source import Pace
 from spectui.standstill import awake, stood_still
-from tests.support.stage import running
+from tests.support.rig import running
 from tests.support.terminal import CTRL_C, ESCAPE, PtySession
 
 ROOT = Path(__file__).parents[2]
@@ -162,20 +162,20 @@ def test_without_a_shell_nothing_stops(tmp_path: Path) -> None:
 
 
 async def test_a_running_engine_is_paused_meanwhile() -> None:
-    async with running((120, 36), pace=Pace(real_time=1.0), paused=False) as stage:
-        suspension = stage.app._suspension
+    async with running((120, 36), pace=Pace(real_time=1.0), paused=False) as rig:
+        suspension = rig.app._suspension
         done: list[str] = []
 
         def stand_still(*, group: bool) -> None:
-            done.append(f"stopped {group} {stage.app.view.paused} {stage.source.slot.busy}")
+            done.append(f"stopped {group} {rig.app.view.paused} {rig.source.slot.busy}")
 
         suspension._driver = SimpleNamespace(can_suspend=True, stand_still=stand_still)  # type: ignore[assignment]
-        stage.app.action_suspend()
-        await stage.until(lambda: bool(done))
+        rig.app.action_suspend()
+        await rig.until(lambda: bool(done))
         assert done == ["stopped True True False"]
         suspension._returned()
-        await stage.settle(lambda: not stage.app.view.paused)
-        assert stage.source.commands[-2:] == [cmd.Pause(), cmd.Resume()]
+        await rig.settle(lambda: not rig.app.view.paused)
+        assert rig.source.commands[-2:] == [cmd.Pause(), cmd.Resume()]
 
 
 def test_the_clock_does_not_count_what_was_stopped() -> None:

@@ -21,7 +21,7 @@ from spectui.ui.screens.machine import MachineScreen
 from spectui.ui.talk.caption_line import MOST_ROWS, CaptionLine, caption_rows
 from spectui.ui.talk.player import TalkPlayer
 from spectui.ui.talk.script import Do, ScriptError, Wait, parse_script
-from tests.support.stage import SIZES, Stage, running
+from tests.support.rig import SIZES, Rig, running
 from tests.ui.test_app import check_screen
 
 DEMO = Path(__file__).parents[2] / "demos" / "talk.toml"
@@ -139,7 +139,7 @@ def test_a_caption_fits(width: int) -> None:
 
 
 class Hand:
-    """A stage that only remembers."""
+    """A performance that only remembers."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -288,20 +288,20 @@ def test_an_ended_talk_does_nothing_more_and_lets_go() -> None:
     assert not given.running
 
 
-async def through(stage: Stage) -> list[str]:
+async def through(rig: Rig) -> list[str]:
     """Hold every scene, look at it, and go on to the next one; their captions."""
-    talking = stage.app.talking
+    talking = rig.app.talking
     assert talking is not None
     given, seen = talking.player, list[str]()
     while not given.over:
-        await stage.until(lambda: given.over or given.caption not in ("", *seen))
+        await rig.until(lambda: given.over or given.caption not in ("", *seen))
         if not given.over:
             seen.append(given.caption)
-            await stage.pilot.press("space")
-            await stage.settle()
-            assert given.caption.split()[0] in stage.text
-            check_screen(stage)
-            await stage.pilot.press("enter")
+            await rig.pilot.press("space")
+            await rig.settle()
+            assert given.caption.split()[0] in rig.text
+            check_screen(rig)
+            await rig.pilot.press("enter")
     return seen
 
 
@@ -309,20 +309,20 @@ async def through(stage: Stage) -> list[str]:
 async def test_the_demo_s_talk_from_beginning_to_end(size: tuple[int, int]) -> None:
     given = script_of(str(DEMO), on_screen=True)
     assert given is not None
-    async with running(size, talk=given, pace=Pace(tokens_s=2_000.0), paused=False) as stage:
-        assert await through(stage) == [scene.caption for scene in given.scenes]
-        await stage.settle(lambda: stage.view.round_over)
-        talking = stage.app.talking
+    async with running(size, talk=given, pace=Pace(tokens_s=2_000.0), paused=False) as rig:
+        assert await through(rig) == [scene.caption for scene in given.scenes]
+        await rig.settle(lambda: rig.view.round_over)
+        talking = rig.app.talking
         assert talking is not None
         assert talking.player.over
-        assert stage.app.choices.presenting
-        assert not stage.app.slow.on
-        assert isinstance(stage.app.screen, LiveScreen)
-        assert not stage.app.screen.query_one(CaptionLine).display
-        assert stage.view.notice == ""
-        assert cmd.SetK("dflash", 5) in stage.source.commands
-        await stage.press("space", "p")
-        check_screen(stage)
+        assert rig.app.choices.presenting
+        assert not rig.app.slow.on
+        assert isinstance(rig.app.screen, LiveScreen)
+        assert not rig.app.screen.query_one(CaptionLine).display
+        assert rig.view.notice == ""
+        assert cmd.SetK("dflash", 5) in rig.source.commands
+        await rig.press("space", "p")
+        check_screen(rig)
 
 
 async def test_a_talk_plays_by_itself() -> None:
@@ -352,29 +352,29 @@ async def test_a_talk_plays_by_itself() -> None:
     wait = 2
     """
     given = parse_script(script, "t.toml")
-    async with running((120, 36), talk=given, paused=False) as stage:
-        talking = stage.app.talking
+    async with running((120, 36), talk=given, paused=False) as rig:
+        talking = rig.app.talking
         assert talking is not None
         player = talking.player
-        await stage.until(lambda: stage.app.slow.acted is not None)
-        assert stage.app.shown_theme.name == "stage"
-        assert stage.view.prompts[0].category == "reasoning"
-        await stage.until(lambda: player.caption == "at true speed")
-        assert "▌ at true speed" in stage.text or stage.view.round_over
-        await stage.until(lambda: player.caption == "the memory")
-        await stage.settle(lambda: "the memory" in stage.text)
-        assert stage.view.prompts[0].text == "mine"
-        assert isinstance(stage.app.screen, MachineScreen)
-        await stage.until(lambda: player.caption == "the last")
-        await stage.settle()
-        assert isinstance(stage.app.screen, LiveScreen)
-        assert stage.app.choices.focus == 2
-        await stage.settle(lambda: stage.app.choices.rejected == "all")
-        assert "Enter next scene" in stage.text
-        await stage.until(lambda: player.over)
-        await stage.settle()
-        assert "Enter next scene" not in stage.text
-        check_screen(stage)
+        await rig.until(lambda: rig.app.slow.acted is not None)
+        assert rig.app.shown_theme.name == "stage"
+        assert rig.view.prompts[0].category == "reasoning"
+        await rig.until(lambda: player.caption == "at true speed")
+        assert "▌ at true speed" in rig.text or rig.view.round_over
+        await rig.until(lambda: player.caption == "the memory")
+        await rig.settle(lambda: "the memory" in rig.text)
+        assert rig.view.prompts[0].text == "mine"
+        assert isinstance(rig.app.screen, MachineScreen)
+        await rig.until(lambda: player.caption == "the last")
+        await rig.settle()
+        assert isinstance(rig.app.screen, LiveScreen)
+        assert rig.app.choices.focus == 2
+        await rig.settle(lambda: rig.app.choices.rejected == "all")
+        assert "Enter next scene" in rig.text
+        await rig.until(lambda: player.over)
+        await rig.settle()
+        assert "Enter next scene" not in rig.text
+        check_screen(rig)
 
 
 @pytest.mark.slow
@@ -383,29 +383,29 @@ async def test_space_holds_talk_and_race_and_escape_gives_the_keys_back() -> Non
     endless = ev.Sampling(max_tokens=10**9, ignore_eos=True)
     async with running(
         (120, 36), talk=given, pace=Pace(tokens_s=2_000.0), paused=False, sampling=endless, wait=False
-    ) as stage:
-        talking = stage.app.talking
+    ) as rig:
+        talking = rig.app.talking
         assert talking is not None
-        await stage.until(lambda: talking.player.running)
-        await stage.pilot.press("space")
-        await stage.settle(lambda: stage.view.paused)
-        assert "held  1/2" in stage.text
-        stage.clock.run_for(60.0)
-        await stage.settle()
+        await rig.until(lambda: talking.player.running)
+        await rig.pilot.press("space")
+        await rig.settle(lambda: rig.view.paused)
+        assert "held  1/2" in rig.text
+        rig.clock.run_for(60.0)
+        await rig.settle()
         assert talking.player.caption == "look"
-        await stage.pilot.press("escape", "space")
-        await stage.until(lambda: not stage.view.paused)
+        await rig.pilot.press("escape", "space")
+        await rig.until(lambda: not rig.view.paused)
         assert talking.player.over
-        assert "look" not in stage.text
+        assert "look" not in rig.text
 
 
 @pytest.mark.parametrize("key", ["enter", "right"])
 async def test_a_key_begins_the_next_scene(key: str) -> None:
     given = parse_script("[[scene]]\ncaption='the first'\n[[scene]]\ncaption='the second'", "t.toml")
-    async with running((120, 36), talk=given) as stage:
-        await stage.settle(lambda: "the first" in stage.text)
-        await stage.press(key)
-        assert "the second" in stage.text
+    async with running((120, 36), talk=given) as rig:
+        await rig.settle(lambda: "the first" in rig.text)
+        await rig.press(key)
+        assert "the second" in rig.text
 
 
 def test_a_scene_of_a_live_talk_is_left_out_in_a_replay() -> None:
@@ -423,21 +423,21 @@ def test_a_scene_of_a_live_talk_is_left_out_in_a_replay() -> None:
 
 async def test_the_talk_s_keys_are_the_prompt_line_s_while_that_is_open() -> None:
     given = parse_script("[[scene]]\ncaption='look'", "t.toml")
-    async with running((120, 36), talk=given) as stage:
-        talking = stage.app.talking
+    async with running((120, 36), talk=given) as rig:
+        talking = rig.app.talking
         assert talking is not None
-        await stage.until(lambda: talking.player.running)
-        await stage.press("slash", *"a b", "enter")
-        assert stage.source.commands == [cmd.SetPrompt("a b")]
+        await rig.until(lambda: talking.player.running)
+        await rig.press("slash", *"a b", "enter")
+        assert rig.source.commands == [cmd.SetPrompt("a b")]
         assert talking.player.running
 
 
 async def test_lanes_and_categories_that_are_not_there_are_said() -> None:
     given = parse_script("[[scene]]\nfocus='mpt'\nwait='key'\n[[scene]]\ncategory='mahts'\nwait='key'", "t.toml")
-    async with running((120, 36), talk=given) as stage:
-        await stage.settle(lambda: "the talk wants a lane 'mpt': did you mean 'mtp'?" in stage.text)
-        await stage.pilot.press("enter")
-        await stage.settle(lambda: "the talk wants prompts of 'mahts': did you mean 'math'?" in stage.text)
+    async with running((120, 36), talk=given) as rig:
+        await rig.settle(lambda: "the talk wants a lane 'mpt': did you mean 'mtp'?" in rig.text)
+        await rig.pilot.press("enter")
+        await rig.settle(lambda: "the talk wants prompts of 'mahts': did you mean 'math'?" in rig.text)
 
 
 async def test_a_replay_leaves_out_what_needs_an_engine() -> None:
@@ -445,8 +445,8 @@ async def test_a_replay_leaves_out_what_needs_an_engine() -> None:
         "[[scene]]\nwait='key'\n[[scene]]\nprompt='x'\ncategory='math'\nk={lane='mtp',k=1}\nspeed=5\nnext=true",
         "t.toml",
     )
-    async with running((120, 36), talk=given) as stage:
-        stage.app.reduce(Playhead(number=5, total=10, lane_ns=5, total_ns=10, known=1.0, speed=1.0))
-        await stage.settle()
-        await stage.press("enter")
-        assert stage.source.commands == [cmd.SetSpeed(5.0), cmd.NextPrompt(1), cmd.Resume()]
+    async with running((120, 36), talk=given) as rig:
+        rig.app.reduce(Playhead(number=5, total=10, lane_ns=5, total_ns=10, known=1.0, speed=1.0))
+        await rig.settle()
+        await rig.press("enter")
+        assert rig.source.commands == [cmd.SetSpeed(5.0), cmd.NextPrompt(1), cmd.Resume()]

@@ -21,7 +21,7 @@ from spectui.ui.theme.files import shipped_folders, shipped_themes
 from spectui.ui.theme.palette import BrokenThemeError, ThemeError
 from spectui.ui.theme.theme_list import ThemeList, theme_rows
 from spectui.ui.theme.themes import Themes, find
-from tests.support.stage import SIZES, Stage, running
+from tests.support.rig import SIZES, Rig, running
 from tests.ui.test_app import check_screen, panes
 
 MIDNIGHT = (Path(__file__).parents[2] / "themes" / "midnight.toml").read_text(encoding="utf-8")
@@ -153,234 +153,234 @@ async def test_without_colours_the_default_is_signs(
     monkeypatch: pytest.MonkeyPatch, no_colour: str, theme: str
 ) -> None:
     monkeypatch.setenv("NO_COLOR", no_colour)
-    async with running() as stage:
-        await stage.steps(40)
-        assert stage.app.theme == theme
-        assert ("⁺" in stage.text) == (theme == "mono")
-        check_screen(stage)
-    async with running(theme="stage") as stage:
-        assert stage.app.theme == "stage"
+    async with running() as rig:
+        await rig.steps(40)
+        assert rig.app.theme == theme
+        assert ("⁺" in rig.text) == (theme == "mono")
+        check_screen(rig)
+    async with running(theme="stage") as rig:
+        assert rig.app.theme == "stage"
 
 
-def grounds(stage: Stage) -> set[str]:
+def grounds(rig: Rig) -> set[str]:
     """Every background on the screen, as it would be drawn anew."""
-    strips = stage.app.screen._compositor.render_strips()
+    strips = rig.app.screen._compositor.render_strips()
     styles = [segment.style for strip in strips for segment in strip]
     return {style.bgcolor.get_truecolor().hex for style in styles if style and style.bgcolor}
 
 
-async def second(stage: Stage) -> None:
+async def second(rig: Rig) -> None:
     """Let the time between two looks at the files pass."""
-    stage.clock.run_for(THEMES_S)
-    await stage.settle()
+    rig.clock.run_for(THEMES_S)
+    await rig.settle()
 
 
 async def test_a_changed_file_is_on_the_screen_within_a_second(mine: Folder) -> None:
     mine.put("midnight", "#101112")
-    async with running() as stage:
-        await stage.steps(20)
-        text = stage.text
-        assert grounds(stage) == {"#101112"}
+    async with running() as rig:
+        await rig.steps(20)
+        text = rig.text
+        assert grounds(rig) == {"#101112"}
         mine.put("midnight", "#131415")
-        await second(stage)
-        assert grounds(stage) == {"#131415"}
-        assert stage.text == text
-        check_screen(stage)
+        await second(rig)
+        assert grounds(rig) == {"#131415"}
+        assert rig.text == text
+        check_screen(rig)
         (mine.path / "midnight.toml").unlink()
-        await second(stage)
-        assert grounds(stage) == {"#0d1117"}
+        await second(rig)
+        assert grounds(rig) == {"#0d1117"}
 
 
 async def test_a_theme_that_is_taken_away_stays_on_the_screen(mine: Folder) -> None:
     path = mine.put("aurora", "#101112")
-    async with running(theme="aurora") as stage:
+    async with running(theme="aurora") as rig:
         path.unlink()
-        await second(stage)
-        assert grounds(stage) == {"#101112"}
+        await second(rig)
+        assert grounds(rig) == {"#101112"}
 
 
 async def test_another_theme_s_file_changes_nothing_on_the_screen(mine: Folder) -> None:
-    async with running() as stage:
-        parsed = stage.app._css_update_count
+    async with running() as rig:
+        parsed = rig.app._css_update_count
         mine.put("aurora")
-        await second(stage)
-        assert "aurora" in stage.app.themes.by_name
-        assert stage.app._css_update_count == parsed
-        assert grounds(stage) == {"#0d1117"}
+        await second(rig)
+        assert "aurora" in rig.app.themes.by_name
+        assert rig.app._css_update_count == parsed
+        assert grounds(rig) == {"#0d1117"}
 
 
 async def test_a_file_that_breaks_is_named_once_and_the_screen_stays(mine: Folder) -> None:
     mine.put("midnight", "#101112")
-    async with running((80, 24)) as stage:
+    async with running((80, 24)) as rig:
         mine.put("midnight", "#1011")
-        await second(stage)
-        assert "theme skipped: midnight.toml needs a colour like '#rrggbb' as" in stage.text
-        assert grounds(stage) == {"#101112"}
+        await second(rig)
+        assert "theme skipped: midnight.toml needs a colour like '#rrggbb' as" in rig.text
+        assert grounds(rig) == {"#101112"}
         for _ in range(7):
-            await second(stage)
-        assert "theme skipped" not in stage.text
+            await second(rig)
+        assert "theme skipped" not in rig.text
         mine.put("midnight", "#131415")
-        await second(stage)
-        assert grounds(stage) == {"#131415"}
+        await second(rig)
+        assert grounds(rig) == {"#131415"}
 
 
 async def test_files_that_are_broken_from_the_start_are_all_named(mine: Folder) -> None:
     mine.put("midnight", text="")
     mine.put("aurora", text="dark = true")
-    async with running((80, 24)) as stage:
-        assert "themes skipped: aurora.toml, midnight.toml; aurora.toml needs a table" in stage.text
-        assert grounds(stage) == {"#0d1117"}
+    async with running((80, 24)) as rig:
+        assert "themes skipped: aurora.toml, midnight.toml; aurora.toml needs a table" in rig.text
+        assert grounds(rig) == {"#0d1117"}
 
 
 async def test_no_look_is_taken_after_the_end(mine: Folder) -> None:
-    async with running() as stage:
-        await stage.pilot.press("q")
-        await stage.pilot.pause()
+    async with running() as rig:
+        await rig.pilot.press("q")
+        await rig.pilot.pause()
         mine.put("aurora")
-        stage.clock.run_for(3 * THEMES_S)
-        assert "aurora" not in stage.app.themes.by_name
+        rig.clock.run_for(3 * THEMES_S)
+        assert "aurora" not in rig.app.themes.by_name
 
 
 @pytest.mark.parametrize("size", [*SIZES, (60, 12), (40, 10)])
 async def test_moving_shows_a_theme_at_once_and_esc_goes_back(size: tuple[int, int]) -> None:
-    async with running(size) as stage:
-        await stage.steps(30)
-        before, text = grounds(stage), stage.text
-        await stage.press("t")
-        check_screen(stage)
-        assert "▸ midnight" in stage.text
-        assert "Enter keep" in stage.text
+    async with running(size) as rig:
+        await rig.steps(30)
+        before, text = grounds(rig), rig.text
+        await rig.press("t")
+        check_screen(rig)
+        assert "▸ midnight" in rig.text
+        assert "Enter keep" in rig.text
         for name in ("mono", "paper", "stage", "tritanopia", "deuteranopia", "midnight", "mono", "paper"):
-            await stage.press("down")
-            assert stage.app.theme == name
-            assert f"▸ {name}" in stage.text
-            check_screen(stage)
-        assert "#fbf9f4" in grounds(stage)
-        await stage.press("escape")
-        assert stage.app.theme == "midnight"
-        assert grounds(stage) == before
-        assert stage.text == text
+            await rig.press("down")
+            assert rig.app.theme == name
+            assert f"▸ {name}" in rig.text
+            check_screen(rig)
+        assert "#fbf9f4" in grounds(rig)
+        await rig.press("escape")
+        assert rig.app.theme == "midnight"
+        assert grounds(rig) == before
+        assert rig.text == text
 
 
 async def test_enter_keeps_a_theme_and_the_list_opens_there_again() -> None:
-    async with running() as stage:
-        await stage.press("t", "end", "up", "enter")
-        assert stage.app.theme == "stage"
-        assert "Enter keep" not in stage.text
-        assert grounds(stage) == {"#000000"}
-        await stage.press("t")
-        assert "▸ stage" in stage.text
-        assert "back to stage" in stage.text
-        await stage.press("t", "home", "q")
-        assert stage.app.theme == "stage"
+    async with running() as rig:
+        await rig.press("t", "end", "up", "enter")
+        assert rig.app.theme == "stage"
+        assert "Enter keep" not in rig.text
+        assert grounds(rig) == {"#000000"}
+        await rig.press("t")
+        assert "▸ stage" in rig.text
+        assert "back to stage" in rig.text
+        await rig.press("t", "home", "q")
+        assert rig.app.theme == "stage"
 
 
 async def test_keys_typed_at_once_reach_the_list_and_then_the_race() -> None:
-    async with running() as stage:
+    async with running() as rig:
         for key, character in (("t", "t"), ("down", None), ("down", None), ("enter", None), ("n", "n")):
-            stage.app.post_message(events.Key(key, character))
-        await stage.settle(lambda: cmd.NextPrompt(1) in stage.source.commands)
-        assert stage.app.theme == "paper"
+            rig.app.post_message(events.Key(key, character))
+        await rig.settle(lambda: cmd.NextPrompt(1) in rig.source.commands)
+        assert rig.app.theme == "paper"
 
 
 async def test_while_choosing_no_other_key_acts_but_ctrl_c_quits() -> None:
-    async with running() as stage:
-        await stage.press("t", "n", "space", "tab", "slash", "question_mark", "2", "x")
-        assert stage.source.commands == []
-        assert stage.app.choices.focus == 1
-        assert stage.app.screen.query_one(ThemeList).is_open
-        await stage.pilot.press("ctrl+c")
-        await stage.pilot.pause()
-        assert stage.source.commands == [cmd.Shutdown()]
+    async with running() as rig:
+        await rig.press("t", "n", "space", "tab", "slash", "question_mark", "2", "x")
+        assert rig.source.commands == []
+        assert rig.app.choices.focus == 1
+        assert rig.app.screen.query_one(ThemeList).is_open
+        await rig.pilot.press("ctrl+c")
+        await rig.pilot.pause()
+        assert rig.source.commands == [cmd.Shutdown()]
 
 
 async def test_the_race_goes_on_in_sight_while_themes_are_chosen() -> None:
     endless = Sampling(max_tokens=10**9, ignore_eos=True)
-    async with running(pace=Pace(tokens_s=2_000.0), paused=False, sampling=endless, wait=False) as stage:
-        await stage.until(lambda: stage.view.lane_time_s > 0.5)
-        await stage.pilot.press("t")
+    async with running(pace=Pace(tokens_s=2_000.0), paused=False, sampling=endless, wait=False) as rig:
+        await rig.until(lambda: rig.view.lane_time_s > 0.5)
+        await rig.pilot.press("t")
         for _ in range(4):
-            seen, steps = stage.text, sum(lane.steps for lane in stage.view.lanes)
-            await stage.pilot.press("down")
-            await stage.until(lambda: sum(lane.steps for lane in stage.view.lanes) > steps + 20)  # noqa: B023
-            assert stage.text != seen
-        assert [pane.region.height > 5 for pane in panes(stage)] == [True] * 3
-        await stage.pilot.press("enter")
-        await stage.pilot.press("space")
-        await stage.settle(lambda: stage.view.paused)
-        check_screen(stage)
+            seen, steps = rig.text, sum(lane.steps for lane in rig.view.lanes)
+            await rig.pilot.press("down")
+            await rig.until(lambda: sum(lane.steps for lane in rig.view.lanes) > steps + 20)  # noqa: B023
+            assert rig.text != seen
+        assert [pane.region.height > 5 for pane in panes(rig)] == [True] * 3
+        await rig.pilot.press("enter")
+        await rig.pilot.press("space")
+        await rig.settle(lambda: rig.view.paused)
+        check_screen(rig)
 
 
 @pytest.mark.parametrize("size", SIZES[1:])
 async def test_the_panes_stay_where_they_are_while_themes_are_chosen(size: tuple[int, int]) -> None:
-    async with running(size) as stage:
-        before = [pane.region.width for pane in panes(stage)]
-        await stage.press("t")
-        assert [pane.region.width for pane in panes(stage)] == before
+    async with running(size) as rig:
+        before = [pane.region.width for pane in panes(rig)]
+        await rig.press("t")
+        assert [pane.region.width for pane in panes(rig)] == before
 
 
 async def test_a_screen_too_small_for_the_list_gives_it_back() -> None:
-    async with running((80, 24)) as stage:
-        await stage.press("t", "down")
-        await stage.pilot.resize_terminal(30, 8)
-        await stage.settle()
-        assert "needs more room" in stage.text
-        await stage.pilot.resize_terminal(120, 36)
-        await stage.settle()
-        await stage.press("down")
-        assert "▸ paper" in stage.text
-        await stage.press("escape")
-        assert stage.app.theme == "midnight"
-        check_screen(stage)
+    async with running((80, 24)) as rig:
+        await rig.press("t", "down")
+        await rig.pilot.resize_terminal(30, 8)
+        await rig.settle()
+        assert "needs more room" in rig.text
+        await rig.pilot.resize_terminal(120, 36)
+        await rig.settle()
+        await rig.press("down")
+        assert "▸ paper" in rig.text
+        await rig.press("escape")
+        assert rig.app.theme == "midnight"
+        check_screen(rig)
 
 
 async def test_a_click_shows_a_theme() -> None:
-    async with running((80, 24)) as stage:
-        await stage.press("t")
-        row = next(y for y, line in enumerate(stage.text.splitlines()) if "tritanopia" in line)
-        await stage.pilot.click(offset=(4, row))
-        await stage.settle(lambda: stage.app.theme == "tritanopia")
+    async with running((80, 24)) as rig:
+        await rig.press("t")
+        row = next(y for y, line in enumerate(rig.text.splitlines()) if "tritanopia" in line)
+        await rig.pilot.click(offset=(4, row))
+        await rig.settle(lambda: rig.app.theme == "tritanopia")
 
 
 async def test_more_themes_than_rows_scroll(mine: Folder) -> None:
     for number in range(30):
         mine.put(f"own-{number:02}")
-    async with running((80, 24)) as stage:
-        await stage.press("t")
+    async with running((80, 24)) as rig:
+        await rig.press("t")
         for key, name in (("end", "tritanopia"), ("home", "deuteranopia"), ("up", "tritanopia"), ("down", SHIPPED[0])):
-            await stage.press(key)
-            assert f"▸ {name}" in stage.text
-            check_screen(stage)
+            await rig.press(key)
+            assert f"▸ {name}" in rig.text
+            check_screen(rig)
         for _ in range(20):
-            await stage.press("down")
-            assert f"▸ {stage.app.theme}" in stage.text
-        assert stage.app.theme == "own-17"
+            await rig.press("down")
+            assert f"▸ {rig.app.theme}" in rig.text
+        assert rig.app.theme == "own-17"
 
 
 @pytest.mark.slow
 async def test_the_open_list_follows_the_files(mine: Folder) -> None:
-    async with running() as stage:
-        await stage.press("t", "down")
+    async with running() as rig:
+        await rig.press("t", "down")
         mine.put("zenith", "#101112")
         mine.put("midnight", "#131415")
-        await second(stage)
-        assert "  zenith" in stage.text
-        check_screen(stage)
-        await stage.press("end")
-        assert grounds(stage) >= {"#101112"}
+        await second(rig)
+        assert "  zenith" in rig.text
+        check_screen(rig)
+        await rig.press("end")
+        assert grounds(rig) >= {"#101112"}
         (mine.path / "zenith.toml").unlink()
-        await second(stage)
-        assert "zenith" not in stage.text
-        await stage.press("escape")
-        assert grounds(stage) == {"#131415"}
+        await second(rig)
+        assert "zenith" not in rig.text
+        await rig.press("escape")
+        assert grounds(rig) == {"#131415"}
 
 
 async def test_a_whole_screen_is_drawn_in_the_theme_at_once() -> None:
-    async with running() as stage:
-        await stage.steps(30)
-        await stage.press("t", "end", "enter")
-        fitting = set(map(id, stage.app.palette.values()))
-        for canvas in stage.app.screen.query(Canvas):
+    async with running() as rig:
+        await rig.steps(30)
+        await rig.press("t", "end", "enter")
+        fitting = set(map(id, rig.app.palette.values()))
+        for canvas in rig.app.screen.query(Canvas):
             if canvas.display and canvas.size.area:
                 lines = [canvas.render_line(y) for y in range(canvas.size.height)]
                 assert all(id(segment.style) in fitting for line in lines for segment in line), canvas

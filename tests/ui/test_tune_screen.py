@@ -12,7 +12,7 @@ from spectui.ui.paint.rows import plain, row_width
 from spectui.ui.screens.live import LiveScreen
 from spectui.ui.screens.tune import TuneScreen
 from spectui.ui.widgets.tune_rows import tune_rows
-from tests.support.stage import running
+from tests.support.rig import running
 
 
 def figure(k: int, tok_s: float | None, *, running: bool = True, timed: bool = True) -> KFigure:
@@ -82,28 +82,28 @@ def test_a_search_that_measured_nothing_claims_nothing() -> None:
 
 
 async def test_escape_stops_a_search_and_then_leaves() -> None:
-    async with running((120, 36)) as stage:
-        stage.app._mailbox.emit(replace(TURN, turn=0))
-        await stage.settle(lambda: "still in the running" in stage.text)
-        assert isinstance(stage.app.screen, TuneScreen)
-        stage.app._mailbox.emit(TURN)
-        await stage.settle(lambda: "turn 4" in stage.text)
-        assert "stop and keep what is known" in stage.text
-        await stage.press("escape")
-        assert stage.source.commands[-1] == cmd.StopTuning()
-        stage.app._mailbox.emit(ENDED)
-        await stage.settle(lambda: "best K = 2" in stage.text)
-        await stage.press("y")
-        assert stage.app.clipboard == ENDED.serve
-        await stage.settle(lambda: "copied" in stage.text)
-        assert "back to the race" in stage.text
-        await stage.press("escape")
-        assert isinstance(stage.app.screen, LiveScreen)
+    async with running((120, 36)) as rig:
+        rig.app._mailbox.emit(replace(TURN, turn=0))
+        await rig.settle(lambda: "still in the running" in rig.text)
+        assert isinstance(rig.app.screen, TuneScreen)
+        rig.app._mailbox.emit(TURN)
+        await rig.settle(lambda: "turn 4" in rig.text)
+        assert "stop and keep what is known" in rig.text
+        await rig.press("escape")
+        assert rig.source.commands[-1] == cmd.StopTuning()
+        rig.app._mailbox.emit(ENDED)
+        await rig.settle(lambda: "best K = 2" in rig.text)
+        await rig.press("y")
+        assert rig.app.clipboard == ENDED.serve
+        await rig.settle(lambda: "copied" in rig.text)
+        assert "back to the race" in rig.text
+        await rig.press("escape")
+        assert isinstance(rig.app.screen, LiveScreen)
 
 
 async def test_a_synthetic_race_cannot_be_tuned() -> None:
-    async with running((120, 36)) as stage:
-        await stage.press("2", "a")
-        assert "nothing to tune" in stage.text
-        await stage.press("1")
-        assert stage.app.screen.check_action("tune", ()) is None
+    async with running((120, 36)) as rig:
+        await rig.press("2", "a")
+        assert "nothing to tune" in rig.text
+        await rig.press("1")
+        assert rig.app.screen.check_action("tune", ()) is None

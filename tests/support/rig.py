@@ -52,8 +52,8 @@ class FakeLog:
         return lines
 
 
-class Stage:
-    """What a test holds on to."""
+class Rig:
+    """What a test holds on to: the app that it runs, and what the app runs on."""
 
     def __init__(self, app: SpecTUIApp, source: RecordingSource, pilot: Pilot[None], clock: HandClock) -> None:
         self.app = app
@@ -116,7 +116,7 @@ async def running(
     driver: type[Driver] | None = None,
     talk: Script | None = None,
     **source_options: Any,
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[Rig]:
     """The app at ``size``, its race standing still before the first step unless told otherwise.
 
     ``wait`` until the first round has begun; ``driver`` draws somewhere; ``talk`` is given.
@@ -134,9 +134,9 @@ async def running(
         if driver is not None:
             app.driver_class = driver
         async with app.run_test(size=size, headless=driver is None) as pilot:
-            stage = Stage(app, source, pilot, clocks[0])
+            rig = Rig(app, source, pilot, clocks[0])
             if wait:
-                await stage.settle(lambda: app.view.round is not None)
-            yield stage
+                await rig.settle(lambda: app.view.round is not None)
+            yield rig
     finally:
         assert source.stop(FAILSAFE_S)
