@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from spectui import __version__, places
-from spectui.doctor import display, folders, hardware, rendering, settings, software
-from spectui.doctor.check import Check, Rows, attempted
+from spectui.doctor import machine, software, surroundings
+from spectui.doctor.check import Check, Rows, attempted, document, text
 from spectui.doctor.facts import Facts
-from spectui.doctor.trial import TORCH, VLLM, Imported, Trial
+from spectui.doctor.software import TORCH, VLLM, Imported, Trial
 from spectui.errors import DONE, FAILED
 from spectui.runtime.output import as_json
 from spectui.sources.hardware import DEMO_DTYPE, fastest_dtype, machine_name, software_versions
@@ -29,7 +29,7 @@ def doctor(options: argparse.Namespace) -> int:
     """Check everything and print it; the exit code says whether something is a problem."""
     checks = examine(Facts(), full=options.full)
     if options.json:
-        print(as_json(rendering.document(checks, machine_name(), dict(software_versions()))))
+        print(as_json(document(checks, machine_name(), dict(software_versions()))))
     else:
         print(_text(checks))
     return FAILED if any(check.status == "problem" for check in checks) else DONE
@@ -78,46 +78,48 @@ def _software(facts: Facts) -> Rows:
 
 def _hardware(facts: Facts) -> Rows:
     return [
-        *attempted("device", lambda: hardware.device_checks(facts.gpus, facts.cores)),
+        *attempted("device", lambda: machine.device_checks(facts.gpus, facts.cores)),
         *attempted("NVML", lambda: _nvml(facts)),
-        *attempted("memory", lambda: hardware.memory_checks(*facts.memory)),
-        *attempted("sensors", lambda: hardware.sensor_checks(facts.temperatures)),
+        *attempted("memory", lambda: machine.memory_checks(*facts.memory)),
+        *attempted("sensors", lambda: machine.sensor_checks(facts.temperatures)),
     ]
 
 
 def _nvml(facts: Facts) -> Iterable[Check]:
-    return hardware.nvml_checks(facts.gpus, facts.device_files, on_the_bus=facts.gpu_on_the_bus)
+    return machine.nvml_checks(facts.gpus, facts.device_files, on_the_bus=facts.gpu_on_the_bus)
 
 
 def _settings(facts: Facts) -> Rows:
     def preload() -> Iterable[Check]:
         if not facts.engine.vllm_found:
             return [Check("preload", "—", "there is no engine to preload libraries for")]
-        return settings.preload_checks(facts.environment, os.environ, facts.absent_libraries)
+        return machine.preload_checks(facts.environment, os.environ, facts.absent_libraries)
 
     return [
         *attempted("preload", preload),
-        *attempted("settings", lambda: settings.setting_checks(facts.environment, facts.cores)),
-        *attempted("format", lambda: settings.format_checks(os.environ.get(DEMO_DTYPE, ""), fastest_dtype())),
+        *attempted("settings", lambda: machine.setting_checks(facts.environment, facts.cores)),
+        *attempted("format", lambda: machine.format_checks(os.environ.get(DEMO_DTYPE, ""), fastest_dtype())),
     ]
 
 
 def _folders(facts: Facts) -> Rows:
     def log() -> Iterable[Check]:
         folder, chosen = facts.log_folder
-        return folders.log_checks(folder, places.writable(folder), chosen=chosen, fallback=places.spare_log_folder())
+        return surroundings.log_checks(
+            folder, places.writable(folder), chosen=chosen, fallback=places.spare_log_folder()
+        )
 
     return [
-        *attempted("demo model", lambda: folders.demo_model_checks(facts.cache)),
-        *attempted("drafters", lambda: folders.drafter_checks(facts.drafters)),
+        *attempted("demo model", lambda: surroundings.demo_model_checks(facts.cache)),
+        *attempted("drafters", lambda: surroundings.drafter_checks(facts.drafters)),
         *attempted("log", log),
     ]
 
 
 def _display(facts: Facts) -> Rows:
     return [
-        *attempted("terminal", lambda: display.terminal_checks(facts.display, os.environ)),
-        *attempted("unicode", lambda: display.character_checks(facts.display)),
+        *attempted("terminal", lambda: surroundings.terminal_checks(facts.display, os.environ)),
+        *attempted("unicode", lambda: surroundings.character_checks(facts.display)),
     ]
 
 
@@ -125,7 +127,7 @@ def _text(checks: Rows) -> str:
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     width = min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)
     home = os.environ.get("HOME", "").rstrip("/")
-    return rendering.text(checks, width, colour=colour, home=home)
+    return text(checks, width, colour=colour, home=home)
 
 
 @contextmanager

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from spectui import places
-from spectui.doctor.display import Display
-from spectui.doctor.folders import Cache
-from spectui.doctor.hardware import DeviceFile, Gpus, memory_left
+from spectui.doctor.machine import DeviceFile, Gpus, memory_left
 from spectui.doctor.software import DISTRIBUTIONS, Engine
+from spectui.doctor.surroundings import Cache, Display
 from spectui.places import existing, writable
 from spectui.runtime import threads
 from spectui.sources.demo_model import DemoModelError, demo_drafter, demo_model_ready, prepare, wheel

