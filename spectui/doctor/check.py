@@ -35,7 +35,22 @@ class Check:
 
 Rows: TypeAlias = list[Check]
 
-_ORDERS = ("ask", "correct", "free", "install", "let", "load", "look", "make", "pip", "restart", "see", "set", "start")
+_ORDERS = (
+    "ask",
+    "check",
+    "correct",
+    "free",
+    "install",
+    "let",
+    "load",
+    "look",
+    "make",
+    "pip",
+    "restart",
+    "see",
+    "set",
+    "start",
+)
 
 
 def attempted(area: str, check: Callable[[], Iterable[Check]]) -> Rows:
@@ -44,7 +59,7 @@ def attempted(area: str, check: Callable[[], Iterable[Check]]) -> Rows:
         return list(check())
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        fix = "repeat the command, and report it with the output of `spectui doctor --json` if it stays so"
+        fix = "run the command again; if it fails again, report it with the output of `spectui doctor --json`"
         return [Check(area, "warning", f"could not be checked: {reason}", fix)]
 
 
@@ -108,7 +123,7 @@ def summary(checks: Sequence[Check]) -> str:
     problems, warnings = (_counted(checks, status) for status in ("problem", "warning"))
     if problems:
         first = "it" if not warnings and problems.startswith("1 ") else "the " + problems.partition(" ")[2]
-        return f"{problems}{f' and {warnings}' if warnings else ''}: solve {first} first"
+        return f"{problems}{f' and {warnings}' if warnings else ''}: fix {first} first"
     return f"{warnings or 'no warnings'}, nothing that stops the demo"
 
 

@@ -58,8 +58,8 @@ def device_checks(gpus: Gpus, cores: int) -> Iterator[Check]:
         else:
             yield Check("device", "ok", f"GPU {gpu.index}, {gpu.name}{_room(gpu)}{_speed(peak)}")
     if not gpus.samples:
-        what = "one core, which engine and screen share" if cores == 1 else f"{cores} cores to use"
-        yield Check("device", "ok", f"the processor, with {what}; no NVIDIA GPU answers")
+        what = "one core, which engine and screen share" if cores == 1 else f"{cores} usable cores"
+        yield Check("device", "ok", f"the processor, {what}; no NVIDIA GPU responds")
 
 
 def _room(gpu: GpuSample) -> str:
@@ -84,25 +84,25 @@ def nvml_checks(gpus: Gpus, files: tuple[DeviceFile, ...], *, on_the_bus: bool) 
     """
     refused = [file.path for file in files if not file.usable]
     if refused:
-        what = f"this user may not use {', '.join(refused)}"
+        what = f"this user has no access to {', '.join(refused)}"
         fix = "ask for the group that `ls -l /dev/nvidia*` names, or start the container with `--gpus all`"
         yield Check("permissions", "problem", what, fix)
     elif files:
-        yield Check("permissions", "ok", "this user may use the GPUs' device files")
+        yield Check("permissions", "ok", "this user has access to the GPUs' device files")
     if gpus.unavailable is not None:
         reason, fix = split_fix(gpus.unavailable)
         if files or on_the_bus:
             yield Check(
-                "NVML", "warning", reason, fix or "see whether `nvidia-smi` answers, and restart the machine if not"
+                "NVML", "warning", reason, fix or "check whether `nvidia-smi` works, and restart the machine if not"
             )
         else:
             yield Check("driver", "—", "there is no NVIDIA GPU in this machine")
             yield Check("NVML", "—", reason)
-            yield Check("GPM", "—", "there is no GPU whose memory traffic could be counted")
+            yield Check("GPM", "—", "no GPU whose memory traffic could be counted")
         return
     yield Check("driver", "ok", f"NVIDIA {gpus.driver or 'of an unknown version'}")
     count = len(gpus.samples)
-    yield Check("NVML", "ok", f"it answers for {count} {'device' if count == 1 else 'devices'}")
+    yield Check("NVML", "ok", f"it reports {count} {'device' if count == 1 else 'devices'}")
     yield from _missing_checks(gpus)
 
 
@@ -125,9 +125,9 @@ def memory_checks(available: int, total: int) -> Iterator[Check]:
     """Free memory against what the demo needs, in bytes."""
     what = f"{amount(available)} of {amount(total)} free; the demo takes about {amount(DEMO_MEMORY)}"
     if available < LEAST_MEMORY:
-        yield Check("memory", "problem", what, "end other programs first: not even one lane fits")
+        yield Check("memory", "problem", what, "close other programs: not even one lane fits")
     elif available < DEMO_MEMORY:
-        fix = "end other programs, or race fewer lanes, as in `spectui --lane ar --lane mtp:k=2`"
+        fix = "close other programs, or race fewer lanes, as in `spectui --lane ar --lane mtp:k=2`"
         yield Check("memory", "warning", what, fix)
     else:
         yield Check("memory", "ok", what)
@@ -164,13 +164,13 @@ def preload_checks(
         yield Check("preload", "—", "nothing to preload: engines run on the GPU")
     elif openmp is not None:
         yours = openmp in environ.get("LD_PRELOAD", "")
-        how = "preloaded by you" if yours else "found, and preloaded whenever engines start"
+        how = "preloaded by you" if yours else "found, and preloaded when engines start"
         yield Check("preload", "ok", f"{OPENMP_LIBRARY} is {how}: {openmp}")
     elif environment.missing is not None:
         reason, fix = split_fix(environment.missing)
         yield Check("preload", "warning", f"{reason}, and drafting lanes are slower without it", fix)
     elif environ.get(NO_PRELOAD, "0") not in ("", "0"):
-        what = f"{OPENMP_LIBRARY} is left out, as {NO_PRELOAD} says: engines are some 6 % slower"
+        what = f"{OPENMP_LIBRARY} is not preloaded because {NO_PRELOAD} is set: engines are about 6 % slower"
         yield Check("preload", "warning", what, f"unset {NO_PRELOAD}")
     elif not absent:
         others = ", ".join(Path(library).name for library in environment.preload)
@@ -181,7 +181,7 @@ def preload_checks(
         what = f"LD_PRELOAD names {library}, which is not there"
         yield Check("preload", "warning", what, "correct the path in LD_PRELOAD, or unset the variable")
     given = any("tcmalloc" in library for library in environment.preload)
-    about = "preloaded by you" if given else "not preloaded, and not missed"
+    about = "preloaded by you" if given else "not preloaded (not needed)"
     yield Check("preload", "ok" if given else "—", f"tcmalloc is {about}: it made nothing faster when measured")
 
 
@@ -207,14 +207,14 @@ def _setting_check(setting: Setting, cores: int) -> Check:
 def _wrong_threads(value: str, cores: int) -> str | None:
     if not value.isdecimal() or int(value) < 1:
         return "not a number of threads"
-    return f"more threads than the {cores} that have a core" if int(value) > cores else None
+    return f"more threads than the {cores} usable cores" if int(value) > cores else None
 
 
 def format_checks(asked: str, fastest: str) -> Iterator[Check]:
     """The number format of the demo target: what the user asked for, if anything, and the fastest on this processor."""
     if asked and asked not in NUMBER_FORMATS:
         fix = f"set it to {' or '.join(NUMBER_FORMATS)}, or unset it"
-        yield Check("format", "problem", f"{DEMO_DTYPE}={asked} is no number format", fix)
+        yield Check("format", "problem", f"{DEMO_DTYPE}={asked} is not a valid number format", fix)
     elif asked and asked != fastest:
         what = f"the demo model runs in {asked}, as {DEMO_DTYPE} says; {fastest} is faster on this processor"
         yield Check("format", "warning", what, f"unset {DEMO_DTYPE}")

