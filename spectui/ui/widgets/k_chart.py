@@ -42,7 +42,7 @@ def k_rows(curves: Sequence[KCurve], ar_tok_s: float | None, ar_style: str, widt
     values = [v for curve in telling for f in curve.figures for v in (f.tok_s, f.estimate_tok_s) if v is not None]
     values += [] if ar_tok_s is None else [ar_tok_s]
     top = nice_ceiling(max(values), _LEAST_TOP)
-    low = top / 2 if min(values) > top / 2 else 0.0
+    low = top / 2 if min(values) >= top / 2 else 0.0
     most = max(figure.k for curve in telling for figure in curve.figures)
     high = most + max(0.25, most / 20)
     drawn, labels = list[Curve](), list[Label]()
