@@ -38,6 +38,7 @@ _OURS = {
     "scheduler_cls": "the tap is the scheduler",
     "async_scheduling": "the tap needs it off",
     "per_request_spec_decode_metrics": "the tap needs it on",
+    "worker_extension_cls": "the tap needs its own",
 }
 """Engine arguments that cannot be the user's, with the reason."""
 

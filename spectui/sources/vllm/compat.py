@@ -15,6 +15,9 @@ from spectui.standstill import awake_ns
 
 logger = logging.getLogger(__name__)
 
+WORKER_EXTENSION = "spectui.sources.vllm.worker.TappedWorker"
+"""What every worker of an engine can do beside vLLM's own."""
+
 _alive: set[int] = set()
 """Engines that were built and not closed, by identity."""
 
@@ -106,8 +109,10 @@ def build_engine(**engine_args: Any) -> Any:
     inspect_models_here()
     # vLLM collects several times while it builds an engine; what is frozen costs it nothing.
     gc.freeze()
+    engine_args = {**engine_args, "worker_extension_cls": WORKER_EXTENSION}
     engine = LLMEngine.from_engine_args(EngineArgs(**engine_args))
     _alive.add(id(engine))
+    engine.collective_rpc("show_drafts")
     return engine
 
 

@@ -1,13 +1,13 @@
 """The tap: a scheduler that sees what was drafted and what the target made of it.
 
 vLLM's ``scheduler_cls`` is the supported hook. ``update_from_output`` gets the drafted ids of every request and the
-ids that verification left, on every platform and for every drafter, as long as scheduling is synchronous (with
-asynchronous scheduling the drafts are placeholders there).
+ids that verification left, for every drafter, as long as scheduling is synchronous and the model runner hands them
+over: V1 does, V2 has to be made to (`spectui.sources.vllm.worker`). Otherwise ``-1`` stands in their place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -16,6 +16,10 @@ from vllm.v1.core.sched.request_queue import create_request_queue
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.outputs import DraftTokenIds, ModelRunnerOutput
 from vllm.v1.request import Request
+
+
+class HiddenDraftsError(RuntimeError):
+    """vLLM keeps the ids of the drafted tokens from the scheduler; the message is a sentence."""
 
 
 class Verified(NamedTuple):
@@ -88,7 +92,7 @@ class TapScheduler(Scheduler):
                 # The base class shortens these very lists where a request ends: read them first.
                 ids = sampled[index_of[request_id]]
                 if ids and request is not None and not request.is_finished():
-                    drafted = tuple(i for i in drafts.get(request_id, ()) if i >= 0)
+                    drafted = _shown(drafts.get(request_id, ()))
                     self._verified.append(Verified(request_id, self._k_of_drafts, drafted, tuple(ids)))
         self._k_of_drafts = scheduler_output.num_spec_tokens_to_schedule
         return super().update_from_output(scheduler_output, model_runner_output)
@@ -104,3 +108,18 @@ class TapScheduler(Scheduler):
     def _preempt_request(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super()._preempt_request(request, *args, **kwargs)
         self._preempted.append(request.request_id)
+
+
+def _shown(drafted: Iterable[int]) -> tuple[int, ...]:
+    """The drafted ids; ``-1`` is no draft's, and taking it for "no draft" would make an accepted one look like AR.
+
+    Raises:
+        HiddenDraftsError: There are none to see.
+    """
+    ids = tuple(drafted)
+    if any(i < 0 for i in ids):
+        raise HiddenDraftsError(
+            "vLLM keeps the drafted tokens from its scheduler, so there is nothing to show of them: please report this "
+            "with the output of `spectui doctor`"
+        )
+    return ids
