@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from spectui.protocol.events import Sampling
-from spectui.standstill import awake_ns
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +115,25 @@ def build_engine(**engine_args: Any) -> Any:
     return engine
 
 
+def waiting(engine: Any) -> Callable[[], None]:
+    """Waits until the engine's GPU has done what it was given; on a CPU there is nothing to wait for.
+
+    Model runner V2 starts the copy of the sampled ids before the drafter runs, and a step of vLLM's waits for that
+    copy alone (``vllm/v1/worker/gpu/model_runner.py``, ``sample_tokens``).
+    """
+    device = getattr(model_runner_of(engine), "device", None)
+    if getattr(device, "type", "cpu") != "cuda":
+        return lambda: None
+    torch: Any = importlib.import_module("torch")
+
+    def wait() -> None:
+        # To ask costs a microsecond; to wait for all of a device, of which nothing is left to do, a hundred.
+        if not (stream := torch.cuda.current_stream(device)).query():
+            stream.synchronize()
+
+    return wait
+
+
 def close_engine(engine: Any) -> None:
     """End an engine, also one that died; the last one takes the process groups with it. Closing twice does nothing.
 
@@ -192,47 +210,6 @@ def unknown_template_arguments(
     unknown = [name for name in arguments if name not in taken]
     known = sorted(hf._cached_resolve_chat_template_kwargs(template)) if unknown else ()
     return dict.fromkeys(unknown, known)
-
-
-class StepTimers:
-    """Wall time that a step spends in the target's forward pass and in the drafter.
-
-    Wraps two methods of the V1 model runner (``vllm/v1/worker/gpu_model_runner.py``). On a device that works behind
-    the caller's back wall time says nothing, so there the parts stay None.
-    """
-
-    def __init__(self, engine: Any) -> None:
-        self.draft_ns: int | None = None
-        self.verify_ns: int | None = None
-        self._runner = model_runner_of(engine)
-        on_cpu = str(getattr(self._runner, "device", "")) == "cpu"
-        self._works = on_cpu and hasattr(self._runner, "_model_forward")
-        self.attach()
-
-    def _timed(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            start = awake_ns()
-            result = call(*args, **kwargs)
-            setattr(self, part, (getattr(self, part) or 0) + awake_ns() - start)
-            return result
-
-        return timed
-
-    def attach(self) -> None:
-        """Begin to measure."""
-        if self._works:
-            runner = self._runner
-            runner._model_forward = self._timed(runner._model_forward, "verify_ns")
-            if hasattr(runner, "drafter"):
-                runner.propose_draft_token_ids = self._timed(runner.propose_draft_token_ids, "draft_ns")
-
-    def detach(self) -> None:
-        """Leave the runner as vLLM made it."""
-        for name in ("_model_forward", "propose_draft_token_ids"):
-            self._runner.__dict__.pop(name, None)
-
-    def reset(self) -> None:
-        self.draft_ns = self.verify_ns = None
 
 
 def probing_params(likeliest: int, *, prompt: bool = False) -> Any:

@@ -29,6 +29,7 @@ from spectui.sources.vllm import compat
 from spectui.sources.vllm.footprint import lane_memory
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.pieces import PieceDecoder, TokenTable
+from spectui.sources.vllm.step_timers import StepTimers
 from spectui.sources.vllm.waiting import CoreWaits
 from spectui.standstill import awake_ns
 
@@ -125,7 +126,8 @@ class Lane:
         self._tap = compat.scheduler_of(self._engine)
         if self.info.k_max:
             self._tap.k = self.info.k_first
-        self._timers = compat.StepTimers(self._engine)
+        self._timers = StepTimers(self._engine)
+        self._wait = compat.waiting(self._engine)
         self.tokenizer = self._engine.get_tokenizer()
         self.max_model_len = int(self._engine.vllm_config.model_config.max_model_len)
         self._table = TokenTable(self.tokenizer)
@@ -180,9 +182,12 @@ class Lane:
         """
         entered = awake_ns()
         self._timers.reset()
+        # What another lane left for the GPU to do is not this lane's time, and all of its own is.
+        self._wait()
         self.waits.begin()
         start = awake_ns()
         outputs = self._engine.step()
+        self._wait()
         end = awake_ns()
         self.clock_ns += end - start
         self._disturbed = self.disturbs(end - start)

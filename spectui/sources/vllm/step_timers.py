@@ -1,0 +1,127 @@
+"""Where the time of an engine step goes: the target's forward pass and the drafter. Written for vLLM 0.32."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from spectui.sources.vllm import compat
+from spectui.standstill import awake_ns
+
+
+class WallMarks:
+    """Moments of a processor that computes while its caller waits."""
+
+    @staticmethod
+    def mark() -> int:
+        return awake_ns()
+
+    @staticmethod
+    def between(start: int, end: int) -> int:
+        return end - start
+
+
+class DeviceMarks:
+    """Moments in what a GPU was given to do; the time between two can be read once it has come past them."""
+
+    @staticmethod
+    def mark() -> Any:
+        event = importlib.import_module("torch").cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    @staticmethod
+    def between(start: Any, end: Any) -> int:
+        return round(float(start.elapsed_time(end)) * 1e6)  # Milliseconds.
+
+
+Wrapped = tuple[Any, str, Callable[..., Any]]
+"""An object of vLLM's, the name of one of its methods, and what stands in for it."""
+
+
+class StepTimers:
+    """Time that a step spends in the target's forward pass and in the drafter, in nanoseconds; None for what did not
+    run, and for what this vLLM does elsewhere.
+
+    Wraps methods of the model runner: V1's (``vllm/v1/worker/gpu_model_runner.py``) hands its model and its drafter to
+    one method each; V2 (``vllm/v1/worker/gpu/model_runner.py``) announces the forward pass, replayed graph or not, to
+    its own ``step_timing``, samples next, and drafts with its ``speculator``.
+    """
+
+    def __init__(self, engine: Any) -> None:
+        self._runner = compat.model_runner_of(engine)
+        device = str(getattr(self._runner, "device", "cpu")).partition(":")[0]
+        self._marks: Any = {"cpu": WallMarks, "cuda": DeviceMarks}.get(device)
+        self._parts: dict[str, list[tuple[Any, Any]]] = {}
+        self._forward: Any = None
+        self._wrapped: list[Wrapped] = []
+        self.attach()
+
+    @property
+    def draft_ns(self) -> int | None:
+        return self._sum("draft")
+
+    @property
+    def verify_ns(self) -> int | None:
+        return self._sum("verify")
+
+    def _sum(self, part: str) -> int | None:
+        marks = self._parts.get(part)
+        return None if marks is None else sum(self._marks.between(start, end) for start, end in marks)
+
+    def attach(self) -> None:
+        """Begin to measure."""
+        self._wrapped = list(self._methods()) if self._marks is not None else []
+        for owner, name, method in self._wrapped:
+            setattr(owner, name, method)
+
+    def detach(self) -> None:
+        """Leave the runner as vLLM made it."""
+        while self._wrapped:
+            owner, name, _ = self._wrapped.pop()
+            owner.__dict__.pop(name, None)
+
+    def reset(self) -> None:
+        """A step begins."""
+        self._parts = {}
+        self._forward = None
+
+    def _methods(self) -> Iterator[Wrapped]:
+        runner = self._runner
+        if hasattr(runner, "_model_forward"):
+            yield self._timed(runner, "_model_forward", "verify")
+            if hasattr(runner, "drafter"):
+                yield self._timed(runner, "propose_draft_token_ids", "draft")
+        elif hasattr(runner, "step_timing"):
+            yield runner.step_timing, "forward_start", self._before(runner.step_timing.forward_start, self._begin)
+            yield runner, "sample", self._before(runner.sample, self._end)
+            if runner.speculator is not None:
+                yield self._timed(runner.speculator, "propose", "draft")
+
+    def _timed(self, owner: Any, name: str, part: str) -> Wrapped:
+        call = getattr(owner, name)
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            start = self._marks.mark()
+            result = call(*args, **kwargs)
+            self._parts.setdefault(part, []).append((start, self._marks.mark()))
+            return result
+
+        return owner, name, timed
+
+    @staticmethod
+    def _before(call: Callable[..., Any], first: Callable[[], None]) -> Callable[..., Any]:
+        def both(*args: Any, **kwargs: Any) -> Any:
+            first()
+            return call(*args, **kwargs)
+
+        return both
+
+    def _begin(self) -> None:
+        self._forward = self._marks.mark()
+
+    def _end(self) -> None:
+        if self._forward is not None:
+            self._parts.setdefault("verify", []).append((self._forward, self._marks.mark()))
+            self._forward = None
