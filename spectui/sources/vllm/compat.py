@@ -76,7 +76,7 @@ def inspect_models_here() -> None:
     vLLM looks into a class that it has not seen before in another process, so that CUDA stays untouched in this one
     (``vllm/model_executor/models/registry.py``); a CPU engine needs the class here anyway.
     """
-    if importlib.import_module("vllm.platforms").current_platform.is_cpu():
+    if _on_cpu():
         registry: Any = importlib.import_module("vllm.model_executor.models.registry")
         registry._run_in_subprocess = lambda inspect: inspect()
 
@@ -113,6 +113,21 @@ def build_engine(**engine_args: Any) -> Any:
     _alive.add(id(engine))
     engine.collective_rpc("show_drafts")
     return engine
+
+
+GRAPH_ARGUMENTS = frozenset(
+    {"compilation_config", "cudagraph_capture_sizes", "max_cudagraph_capture_size", "performance_mode"}
+)
+
+
+def graphs(engine_args: Mapping[str, Any], sizes: Sequence[int]) -> Mapping[str, Any]:
+    """Have whole steps of ``sizes`` tokens captured as CUDA graphs, unless the user says what is; a CPU has none."""
+    theirs = engine_args.get("enforce_eager") or GRAPH_ARGUMENTS & engine_args.keys()
+    return {} if theirs or _on_cpu() else {"cudagraph_capture_sizes": list(sizes)}
+
+
+def _on_cpu() -> bool:
+    return bool(importlib.import_module("vllm.platforms").current_platform.is_cpu())
 
 
 def waiting(engine: Any) -> Callable[[], None]:

@@ -95,15 +95,17 @@ class Lane:
         self.info = info
         self.spec = spec
         seats = int(engine_args["max_num_seqs"])
-        speculative = spec.speculative_config(target, seats + 1)
+        # One more seat than requests may take: for a probe beside them. And one for every K: see `LaneSpec`.
+        places = max(seats + 1, spec.k_max + 1)
+        speculative = spec.speculative_config(target, places)
         metered = {"speculative_config": speculative, "per_request_spec_decode_metrics": "detailed"}
         self._engine = compat.build_engine(
             model=target,
             scheduler_cls=TapScheduler,
             async_scheduling=False,
             **(metered if speculative else {}),
-            # One more seat than requests may take: for a probe beside them.
-            **{"max_num_active_seqs": seats, **engine_args, "max_num_seqs": seats + 1},
+            **(compat.graphs(engine_args, spec.graph_sizes(seats)) if speculative else {}),
+            **{"max_num_active_seqs": seats, **engine_args, "max_num_seqs": places},
             **spec.target_arguments(engine_args.get("hf_overrides")),
         )
         self.waits = CoreWaits()

@@ -39,6 +39,9 @@ _NGRAM_KEYS = {"max": "prompt_lookup_max", "min": "prompt_lookup_min"}
 START = "start"
 """The K that a lane begins with, where it is not all that it is built for. None of vLLM's options."""
 
+MOST_GRAPHS = 256
+"""About as many whole CUDA graphs are captured for a lane's target at most; 20 of a small model take a second."""
+
 TEACHING_NOTE = "a perfect drafter that costs as much as the target"
 
 
@@ -73,12 +76,29 @@ class LaneSpec:
     def speculative_config(self, target: str, max_num_seqs: int) -> dict[str, Any] | None:
         """vLLM's ``speculative_config``, None for AR.
 
-        The per-batch-size table is what makes K live: the tap rewrites its lookup between steps.
+        The per-batch-size table is what makes K live: the tap rewrites its lookup between steps. It names every K, one
+        for each number of requests, since on a GPU vLLM captures whole graphs for the K in it alone
+        (``vllm/v1/worker/gpu/cudagraph_utils.py``): with others a step would take longer than with ``vllm serve``.
+
+        Args:
+            target: Path or id of the target.
+            max_num_seqs: The engine's, at least ``k_max + 1``.
         """
         if self.method == "ar":
             return None
-        table = [(1, max_num_seqs, self.k_max)]
+        rows = self.k_max + 1
+        table = [(row, row if row < rows else max_num_seqs, rows - row) for row in range(1, rows + 1)]
         return {"num_speculative_tokens_per_batch_size": table, **self.drafting(target)}
+
+    def graph_sizes(self, requests: int) -> list[int]:
+        """Tokens of the steps to capture whole graphs for: of up to ``requests`` requests that are all at the same K.
+
+        With several K in its table vLLM takes a graph for its very size only, and none for one in between
+        (``CudaGraphManager._init_candidates``, the candidates' ranges): three requests at K = 4 make 15 tokens, and the
+        next size of vLLM's own choice is 16.
+        """
+        requests = max(1, min(requests, MOST_GRAPHS // (self.k_max + 1)))
+        return sorted({each * of for each in range(1, self.k_max + 2) for of in range(1, requests + 1)})
 
     def drafting(self, target: str) -> dict[str, Any]:
         """The ``speculative_config`` of a fixed K. ``model=target`` names the target itself."""
