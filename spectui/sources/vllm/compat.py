@@ -14,6 +14,9 @@ from spectui.protocol.events import Sampling
 
 logger = logging.getLogger(__name__)
 
+LEAST_UTILIZATION = 0.01
+"""A share of a GPU that is free whenever anything is."""
+
 WORKER_EXTENSION = "spectui.sources.vllm.worker.TappedWorker"
 """What every worker of an engine can do beside vLLM's own."""
 
@@ -108,11 +111,19 @@ def build_engine(**engine_args: Any) -> Any:
     inspect_models_here()
     # vLLM collects several times while it builds an engine; what is frozen costs it nothing.
     gc.freeze()
-    engine_args = {**engine_args, "worker_extension_cls": WORKER_EXTENSION}
+    engine_args = {**_without_memory_check(engine_args), **engine_args, "worker_extension_cls": WORKER_EXTENSION}
     engine = LLMEngine.from_engine_args(EngineArgs(**engine_args))
     _alive.add(id(engine))
     engine.collective_rpc("show_drafts")
     return engine
+
+
+def _without_memory_check(engine_args: Mapping[str, Any]) -> Mapping[str, Any]:
+    """vLLM asks a GPU for ``gpu_memory_utilization`` of its whole memory, free, before it loads anything, also where
+    the size of the KV cache is given and nothing is derived from it (``vllm/v1/worker/utils.py``, `request_memory`):
+    beside other lanes it would start no third one."""
+    sized = engine_args.get("kv_cache_memory_bytes") is not None
+    return {"gpu_memory_utilization": LEAST_UTILIZATION} if sized and not _on_cpu() else {}
 
 
 GRAPH_ARGUMENTS = frozenset(
