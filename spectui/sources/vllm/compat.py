@@ -20,8 +20,8 @@ LEAST_UTILIZATION = 0.01
 WORKER_EXTENSION = "spectui.sources.vllm.worker.TappedWorker"
 """What every worker of an engine can do beside vLLM's own."""
 
-_alive: set[int] = set()
-"""Engines that were built and not closed, by identity."""
+_alive: dict[int, Any] = {}
+"""Engines that were built and not closed, by identity, each with its workspaces."""
 
 
 def keep_process_groups() -> None:
@@ -113,7 +113,7 @@ def build_engine(**engine_args: Any) -> Any:
     gc.freeze()
     engine_args = {**_without_memory_check(engine_args), **engine_args, "worker_extension_cls": WORKER_EXTENSION}
     engine = LLMEngine.from_engine_args(EngineArgs(**engine_args))
-    _alive.add(id(engine))
+    _alive[id(engine)] = _workspaces()._manager
     engine.collective_rpc("show_drafts")
     return engine
 
@@ -139,6 +139,19 @@ def graphs(engine_args: Mapping[str, Any], sizes: Sequence[int]) -> Mapping[str,
 
 def _on_cpu() -> bool:
     return bool(importlib.import_module("vllm.platforms").current_platform.is_cpu())
+
+
+def _workspaces() -> Any:
+    return importlib.import_module("vllm.v1.worker.workspace")
+
+
+def enter(engine: Any) -> None:
+    """Make an engine the one whose turn it is, before it does anything.
+
+    vLLM has one manager of scratch memory in a process, and a new engine replaces it, while the older engines' CUDA
+    graphs hold addresses in the one that they were built with (``vllm/v1/worker/workspace.py``).
+    """
+    _workspaces()._manager = _alive.get(id(engine))
 
 
 def waiting(engine: Any) -> Callable[[], None]:
@@ -167,7 +180,8 @@ def close_engine(engine: Any) -> None:
     """
     if id(engine) not in _alive:
         return
-    _alive.discard(id(engine))
+    enter(engine)
+    del _alive[id(engine)]
     try:
         engine.engine_core.shutdown()
     except Exception:
@@ -193,6 +207,12 @@ def scheduler_of(engine: Any) -> Any:
 
 def model_runner_of(engine: Any) -> Any:
     return engine.model_executor.driver_worker.worker.model_runner
+
+
+def proposer_of(engine: Any) -> Any:
+    """What drafts, None in an engine that does not: V1's runner calls it its drafter, V2's its speculator."""
+    runner = model_runner_of(engine)
+    return getattr(runner, "drafter", None) or getattr(runner, "speculator", None)
 
 
 def cache_layers_of(engine: Any) -> dict[str, tuple[Any, Any]]:

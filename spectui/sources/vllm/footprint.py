@@ -43,7 +43,7 @@ def lane_memory(lane: str, engine: Any, *, shared: bool = False) -> LaneMemory:
     runner, scheduler = compat.model_runner_of(engine), compat.scheduler_of(engine)
     target = _weights(runner.model, _tied(runner.model_config), known=set())
     experts, active = _experts(runner.model)
-    proposer = getattr(runner, "drafter", None)
+    proposer = compat.proposer_of(engine)
     drafter = getattr(proposer, "model", None)
     drafts, draft_output = _Weights(0, 0, 0, 0), 0
     draft_experts = draft_active = 0
@@ -83,7 +83,9 @@ def lane_memory(lane: str, engine: Any, *, shared: bool = False) -> LaneMemory:
 
 def _drafts_at_once(proposer: Any) -> bool:
     """Whether one pass drafts all tokens: a parallel drafter does, and Medusa's heads do."""
-    return bool(getattr(proposer, "parallel_drafting", False)) or type(proposer).__name__ == "MedusaProposer"
+    # V2's proposers say so by the id that stands where a token is to be drafted.
+    at_once = getattr(proposer, "parallel_drafting", hasattr(proposer, "parallel_drafting_token_id"))
+    return bool(at_once) or type(proposer).__name__ == "MedusaProposer"
 
 
 def _weights(model: Any, tied: bool, known: set[int]) -> _Weights:

@@ -169,6 +169,7 @@ class Lane:
 
     def abort(self) -> list[Event]:
         """End what is unfinished, and say so; the engine sends no last output for it."""
+        compat.enter(self._engine)
         requests = list(self._by_request.values())
         self._by_request.clear()
         self._by_engine_id.clear()
@@ -183,6 +184,7 @@ class Lane:
             TapMismatchError: The tap and the engine's output differ.
         """
         entered = awake_ns()
+        compat.enter(self._engine)
         self._timers.reset()
         # What another lane left for the GPU to do is not this lane's time, and all of its own is.
         self._wait()
@@ -325,6 +327,7 @@ class Lane:
 
         Alone it gets on with each step, or never: nobody else runs who could free cache blocks.
         """
+        compat.enter(self._engine)
         with self._tap.alone():
             probe = self._engine.add_request(PROBE, {"prompt_token_ids": list(ids)}, params)
             reached = -1
@@ -348,6 +351,7 @@ class Lane:
 
         Gives a function that takes one engine step and returns its outputs, None when the prompts are done.
         """
+        compat.enter(self._engine)
         self._timers.detach()
         tap_class, self._tap.__class__ = type(self._tap), type(self._tap).__base__
         engine = self._engine
