@@ -26,6 +26,7 @@ _CPU = (
         "vLLM's own binding keeps cores free for processes that do not exist here, and starves a small machine",
     ),
 )
+_GPU = (("CUDA_DEVICE_ORDER", "PCI_BUS_ID", "CUDA counts GPUs as their driver does, whose figures are shown"),)
 _INTEL_OPENMP = (
     ("KMP_BLOCKTIME", "5", "milliseconds that an idle OpenMP thread spins before it leaves its core to the screen"),
     ("KMP_TPAUSE", "0", "idle OpenMP threads must not put their core into a slow state, as vLLM sets it too"),
@@ -113,7 +114,7 @@ def engine_environment(
         *(setting(name, value, _SUBSTITUTES[name]) for name, value in (substitutes or {}).items()),
     )
     if gpu:
-        return EngineEnvironment(None, None, _libraries(environ), always)
+        return EngineEnvironment(None, None, _libraries(environ), (*always, *(setting(*row) for row in _GPU)))
     threads = setting("OMP_NUM_THREADS", str(omp_threads(cpu_count)), _WHY_OMP_THREADS)
     settings = [*always, *(setting(*row) for row in _CPU), threads]
     preload, missing = _preload(environ, openmp) if x86_64 else (environ.get("LD_PRELOAD"), None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ from spectui.telemetry.device import UNREADABLE, Code, Device, said, text
 from spectui.telemetry.gpm import LEAST_APART_NS, Counters
 from spectui.telemetry.mig import slices
 from spectui.telemetry.readings import PEAK, READINGS, peak
+from spectui.telemetry.visible import visible
 
 _NO_BINDING = "NVML's binding is not in this Python's environment: pip install nvidia-ml-py"
 _NO_GPU = "the NVIDIA driver reports no GPU: check `nvidia-smi -L`; a container must be given its GPUs"
@@ -45,7 +47,7 @@ class NvmlUnavailableError(Exception):
 
 
 class Nvml:
-    """The GPUs of this machine, or their MIG slices. One thread at a time.
+    """The GPUs of this machine that CUDA may use, or their MIG slices. One thread at a time.
 
     Attributes:
         peaks: Highest memory bandwidth of each, in bytes per second, derived from bus width and highest clock; None
@@ -142,6 +144,7 @@ class Nvml:
         for index in range(count):
             if (gpu := self._gpu(index)) is not None:
                 self._devices += slices(self._nv, gpu) or [gpu]
+        self._devices = visible(self._devices, os.environ.get("CUDA_VISIBLE_DEVICES"))
         if not self._devices:
             raise NvmlUnavailableError(next(iter(self._hidden), _NO_GPU))
         self._counters = [Counters(self._nv, device, self._now_ns) for device in self._devices]

@@ -229,6 +229,11 @@ int nvmlDeviceGetName(Device *device, char *name, unsigned int size) {
     return text(device, "name", name, size);
 }
 
+int nvmlDeviceGetUUID(Device *device, char *uuid, unsigned int size) {
+    BEGIN(device);
+    return text(device, "uuid", uuid, size);
+}
+
 /* --- memory --- */
 
 typedef struct { unsigned int version; unsigned long long total, reserved, free, used; } Memory;

@@ -626,3 +626,41 @@ def test_another_process_finds_the_stub_in_the_drivers_place(nvml_stub: NvmlStub
     environment = {"PATH": "", **nvml_stub.environment()}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["580.95.05", "0.625", "0"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "used"),
+    [
+        (None, [5, 12]),
+        ("1", [12]),
+        ("0,1", [5, 12]),
+        ("1,0", [12, 5]),
+        ("1, 7, 0", [12]),
+        ("GPU-b", [12]),
+        ("GPU-a,GPU-b", [5, 12]),
+        ("GPU-c", [5, 12]),
+        ("nonsense", [5, 12]),
+        ("", [5, 12]),
+    ],
+)
+def test_only_gpus_that_cuda_may_use_are_told_of(
+    nvml_stub: NvmlStub, opened: Opener, monkeypatch: pytest.MonkeyPatch, wish: str | None, used: list[int]
+) -> None:
+    machine = nvml_stub.machine("two")
+    for gpu, uuid, memory in ((0, "GPU-aa-11", 5), (1, "GPU-bb-22", 12)):
+        machine.set(gpu=gpu, uuid=uuid, memory_used=memory * GB)
+    if wish is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", wish)
+    assert [sample.memory_used for sample in opened().read()] == [gigabytes * GB for gigabytes in used]
+
+
+def test_of_a_divided_gpu_the_slice_that_cuda_may_use(
+    nvml_stub: NvmlStub, opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = nvml_stub.machine("mig")
+    for place in (0, 2):
+        machine.set(gpu=0, mig=place, uuid=f"MIG-{place}")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-2")
+    assert [sample.name for sample in opened().read()] == ["NVIDIA H100 80GB HBM3 MIG 3g.40gb"]

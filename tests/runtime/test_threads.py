@@ -32,9 +32,9 @@ def test_everything_is_set_on_an_untouched_x86_machine() -> None:
     assert all(setting.why for setting in environment.settings)
 
 
-def test_on_a_gpu_only_the_single_process_is_asked_for() -> None:
+def test_on_a_gpu_a_single_process_and_the_drivers_order_are_asked_for() -> None:
     environment = engine_environment(64, {"OMP_NUM_THREADS": "3"}, gpu=True, openmp=OPENMP)
-    assert environment.changes == {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    assert environment.changes == {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     assert (environment.omp_threads, environment.binding, environment.preload) == (None, None, ())
 
 
