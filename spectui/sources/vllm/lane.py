@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from spectui.protocol.events import (
     NOTHING,
-    CutReason,
     Event,
-    FinishReason,
     LaneInfo,
     Likely,
-    Own,
     Preempted,
     RequestFinished,
     Sampling,
-    Step,
     TokenVerdict,
 )
 from spectui.protocol.samples import LaneMemory
 from spectui.sources.hindrance import GPU_HINDERED
 from spectui.sources.vllm import compat
 from spectui.sources.vllm.footprint import lane_memory
+from spectui.sources.vllm.lane_request import EngineCounts, LaneRequest
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.pieces import PieceDecoder, TokenTable
 from spectui.sources.vllm.step_timers import StepTimers
 from spectui.sources.vllm.waiting import CoreWaits
 from spectui.standstill import awake_ns
-
-
-class TapMismatchError(RuntimeError):
-    """The tap and the engine's output disagree about what was emitted; the message says where."""
 
 
 class ProbeRefusedError(RuntimeError):
@@ -44,30 +35,6 @@ class ProbeRefusedError(RuntimeError):
 
 class ProbeDiedError(RuntimeError):
     """The engine died while it was asked about the target's choices; the message is the engine's own."""
-
-
-@dataclass(slots=True)
-class LaneRequest:
-    """A request in flight. ``ids`` are its emitted tokens, ``accepted`` and ``drafted`` our own totals."""
-
-    request: str
-    slot: int
-    prompt_ids: list[int]
-    pieces: PieceDecoder
-    ids: array[int] = field(default_factory=lambda: array("l"))
-    steps: int = 0
-    drafted: int = 0
-    accepted: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class EngineCounts:
-    """What vLLM itself counted for a finished request (``per_request_spec_decode_metrics``): steps with a draft,
-    drafted and accepted tokens, and how many of each the tap saw."""
-
-    request: str
-    engine: tuple[int, int, int]
-    tap: tuple[int, int, int]
 
 
 LIKELIEST = 6
@@ -121,7 +88,6 @@ class Lane:
         self.totals = NOTHING
         self.own_ns = 0
         self.disagreements: list[EngineCounts] = []
-        self.checked = 0
         self._disturbed = False
 
     def _look_into_engine(self) -> None:
@@ -215,74 +181,26 @@ class Lane:
             if request is None:
                 continue
             output = outputs.get(request.request)
-            events.append(self._step_event(request, record, output, len(verified), wall_ns))
+            step = request.step(
+                self.info,
+                record,
+                output,
+                batch=len(verified),
+                wall_ns=wall_ns,
+                clock_ns=self.clock_ns,
+                draft_ns=self._timers.draft_ns,
+                verify_ns=self._timers.verify_ns,
+                disturbed=self._disturbed,
+                before=self.totals,
+            )
+            self.totals = self.totals.plus(step.own_totals)
+            events.append(step)
             if output is not None and output.finished:
                 del self._by_request[request.request], self._by_engine_id[record.request]
-                events.append(self._finished_event(request, output))
+                events.append(request.finished(self.info, output))
+                if (counts := request.disagreement(output)) is not None:
+                    self.disagreements.append(counts)
         return events
-
-    def _step_event(self, request: LaneRequest, record: Any, output: Any, batch: int, wall_ns: int) -> Step:
-        _, k, drafted, sampled = record
-        emitted = tuple(output.outputs[0].token_ids) if output is not None else ()
-        if emitted != sampled[: len(emitted)]:
-            raise TapMismatchError(
-                f"{self.info.title}, request {request.request}, step {request.steps}: the tap saw {sampled}, "
-                f"the engine put out {emitted}"
-            )
-        accepted = len(sampled) - 1 if drafted else 0
-        own: Own | None = None
-        if len(emitted) == len(sampled):
-            own = "recovered" if accepted < len(drafted) else "bonus"
-        drafted_text = request.pieces.peek(drafted)
-        self.totals = self.totals.after(len(drafted), accepted, len(emitted), len(sampled) - len(emitted))
-        step = Step(
-            lane=self.info.name,
-            request=request.request,
-            slot=request.slot,
-            index=request.steps,
-            k=k if self.info.k_max else 0,
-            drafted=drafted,
-            accepted=accepted,
-            emitted=emitted,
-            cut=sampled[len(emitted) :],
-            own=own,
-            cut_reason=_cut_reason(output) if output is not None and output.finished else None,
-            text=request.pieces.feed(sampled),
-            drafted_text=drafted_text,
-            batch=batch,
-            wall_ns=wall_ns,
-            clock_ns=self.clock_ns,
-            draft_ns=self._timers.draft_ns,
-            verify_ns=self._timers.verify_ns,
-            disturbed=self._disturbed,
-            totals=self.totals,
-            before=len(request.ids),
-        )
-        request.ids.extend(emitted)
-        request.steps += 1
-        request.drafted += len(drafted)
-        request.accepted += accepted
-        return step
-
-    def _finished_event(self, request: LaneRequest, output: Any) -> RequestFinished:
-        metrics = getattr(output.outputs[0], "spec_decode_metrics", None)
-        if metrics is not None:
-            self._check(request, metrics)
-        return RequestFinished(self.info.name, request.request, request.slot, _finish_reason(output), len(request.ids))
-
-    def _check(self, request: LaneRequest, metrics: Any) -> None:
-        """Hold our totals of a finished request against the engine's."""
-        self.checked += 1
-        accepted = sum(metrics.per_step_accepted)
-        if (request.drafted, request.accepted) != (metrics.num_draft_tokens, accepted):
-            drafts = len(metrics.per_step_drafted)
-            self.disagreements.append(
-                EngineCounts(
-                    request.request,
-                    (drafts, metrics.num_draft_tokens, accepted),
-                    (request.steps, request.drafted, request.accepted),
-                )
-            )
 
     def top_two_margin(self, ids: Sequence[int]) -> float:
         """The target's margin, in nats, between its two likeliest tokens after ``ids``; off the lane clock.
@@ -372,7 +290,6 @@ class Lane:
                 self.step()
         self.clock_ns = self.own_ns = 0
         self.totals = NOTHING
-        self.checked = 0
 
     def memory(self) -> LaneMemory:
         """What the engine holds, and what a step has to read."""
@@ -382,14 +299,3 @@ class Lane:
         """End the engine; `compat.reclaim` gives its memory back once nothing refers to the lane."""
         self.waits.close()
         compat.close_engine(self._engine)
-
-
-def _cut_reason(output: Any) -> CutReason:
-    if output.outputs[0].finish_reason == "length":
-        return "length"
-    return "stop" if isinstance(output.outputs[0].stop_reason, str) else "eos"
-
-
-def _finish_reason(output: Any) -> FinishReason:
-    reason = output.outputs[0].finish_reason
-    return _cut_reason(output) if reason in ("stop", "length") else "abort" if reason == "abort" else "error"

@@ -1,0 +1,141 @@
+"""A request in flight in a lane: the event that each of its steps makes, and its counts beside vLLM's own."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from spectui.protocol.events import CutReason, FinishReason, LaneInfo, Own, RequestFinished, Step, Totals
+from spectui.sources.vllm.pieces import PieceDecoder
+
+if TYPE_CHECKING:
+    from spectui.sources.vllm.tap import Verified
+
+
+class TapMismatchError(RuntimeError):
+    """The tap and the engine's output disagree about what was emitted; the message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCounts:
+    """What vLLM itself counted for a finished request (``per_request_spec_decode_metrics``): steps with a draft,
+    drafted and accepted tokens, and how many of each the tap saw."""
+
+    request: str
+    engine: tuple[int, int, int]
+    tap: tuple[int, int, int]
+
+
+@dataclass(slots=True)
+class LaneRequest:
+    """A request in flight. ``ids`` are its emitted tokens, ``accepted`` and ``drafted`` our own totals."""
+
+    request: str
+    slot: int
+    prompt_ids: list[int]
+    pieces: PieceDecoder
+    ids: array[int] = field(default_factory=lambda: array("l"))
+    steps: int = 0
+    drafted: int = 0
+    accepted: int = 0
+
+    def step(
+        self,
+        info: LaneInfo,
+        record: Verified,
+        output: Any,
+        *,
+        batch: int,
+        wall_ns: int,
+        clock_ns: int,
+        draft_ns: int | None,
+        verify_ns: int | None,
+        disturbed: bool,
+        before: Totals,
+    ) -> Step:
+        """Count the request's share of an engine step, and make its event.
+
+        Args:
+            info: The lane.
+            record: What the tap saw.
+            output: What the engine put out for the request, None where that is nothing.
+            batch: Requests that share the engine step.
+            wall_ns: Time of the engine step.
+            clock_ns: The lane clock behind it.
+            draft_ns: Time of drafting in it, None where that is not known.
+            verify_ns: Time of verification in it, None where that is not known.
+            disturbed: Whether something held it up.
+            before: The lane's totals up to here.
+
+        Raises:
+            TapMismatchError: The tap and the engine's output differ.
+        """
+        _, k, drafted, sampled = record
+        emitted = tuple(output.outputs[0].token_ids) if output is not None else ()
+        if emitted != sampled[: len(emitted)]:
+            raise TapMismatchError(
+                f"{info.title}, request {self.request}, step {self.steps}: the tap saw {sampled}, "
+                f"the engine put out {emitted}"
+            )
+        accepted = len(sampled) - 1 if drafted else 0
+        own: Own | None = None
+        if len(emitted) == len(sampled):
+            own = "recovered" if accepted < len(drafted) else "bonus"
+        drafted_text = self.pieces.peek(drafted)
+        step = Step(
+            lane=info.name,
+            request=self.request,
+            slot=self.slot,
+            index=self.steps,
+            k=k if info.k_max else 0,
+            drafted=drafted,
+            accepted=accepted,
+            emitted=emitted,
+            cut=sampled[len(emitted) :],
+            own=own,
+            cut_reason=_cut_reason(output) if output is not None and output.finished else None,
+            text=self.pieces.feed(sampled),
+            drafted_text=drafted_text,
+            batch=batch,
+            wall_ns=wall_ns,
+            clock_ns=clock_ns,
+            draft_ns=draft_ns,
+            verify_ns=verify_ns,
+            disturbed=disturbed,
+            totals=before.after(len(drafted), accepted, len(emitted), len(sampled) - len(emitted)),
+            before=len(self.ids),
+        )
+        self.ids.extend(emitted)
+        self.steps += 1
+        self.drafted += len(drafted)
+        self.accepted += accepted
+        return step
+
+    def finished(self, info: LaneInfo, output: Any) -> RequestFinished:
+        """The event that the request's last output makes."""
+        return RequestFinished(info.name, self.request, self.slot, _finish_reason(output), len(self.ids))
+
+    def disagreement(self, output: Any) -> EngineCounts | None:
+        """Hold the totals of a finished request against the engine's; None where they agree, or it has none."""
+        metrics = getattr(output.outputs[0], "spec_decode_metrics", None)
+        if metrics is None:
+            return None
+        accepted = sum(metrics.per_step_accepted)
+        if (self.drafted, self.accepted) == (metrics.num_draft_tokens, accepted):
+            return None
+        drafts = len(metrics.per_step_drafted)
+        return EngineCounts(
+            self.request, (drafts, metrics.num_draft_tokens, accepted), (self.steps, self.drafted, self.accepted)
+        )
+
+
+def _cut_reason(output: Any) -> CutReason:
+    if output.outputs[0].finish_reason == "length":
+        return "length"
+    return "stop" if isinstance(output.outputs[0].stop_reason, str) else "eos"
+
+
+def _finish_reason(output: Any) -> FinishReason:
+    reason = output.outputs[0].finish_reason
+    return _cut_reason(output) if reason in ("stop", "length") else "abort" if reason == "abort" else "error"
