@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 
@@ -19,10 +18,9 @@ class Mailbox:
     incomplete.
     """
 
-    def __init__(self, capacity: int = 65_536, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
-        self._events: deque[tuple[int, Event]] = deque()
+    def __init__(self, capacity: int = 65_536) -> None:
+        self._events: deque[Event] = deque()
         self._capacity = capacity
-        self._now_ns = now_ns
         self._gap = threading.Lock()
         self._open_gap = 0
         self._last_lost: dict[str, Step] = {}
@@ -37,10 +35,9 @@ class Mailbox:
                 self._last_lost[event.lane] = event
             self.dropped += 1
             return
-        now_ns = self._now_ns()
         if self._open_gap:
-            self._close_gap(lambda gap: self._events.append((now_ns, gap)))
-        self._events.append((now_ns, event))
+            self._close_gap(self._events.append)
+        self._events.append(event)
 
     def _close_gap(self, put: Callable[[Gap], None]) -> None:
         """Put the gap where it belongs before it counts as closed: no other thread's event may come before it."""
@@ -52,18 +49,10 @@ class Mailbox:
     def __len__(self) -> int:
         return len(self._events)
 
-    @property
-    def lag_ns(self) -> int:
-        """How long the oldest waiting event has been waiting."""
-        try:
-            return self._now_ns() - self._events[0][0]
-        except IndexError:
-            return 0
-
     def drain(self, limit: int | None = None) -> list[Event]:
         """Take what is there, oldest first, at most ``limit``; called on the screen's thread."""
         count = len(self._events) if limit is None else min(limit, len(self._events))
-        events = [self._events.popleft()[1] for _ in range(count)]
+        events = [self._events.popleft() for _ in range(count)]
         if self._open_gap and not self._events:
             self._close_gap(events.append)
         return events

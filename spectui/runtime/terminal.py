@@ -52,8 +52,6 @@ class Terminal:
         """The file that descriptors 1 and 2 are while the terminal is owned."""
         self.exit_code: int | None = None
         """What the process must end with because of a signal; None while none came."""
-        self.interactive = all(os.isatty(fd) for fd in (0, 1, 2))
-        """Whether a full-screen program can run: a person reads and types at all three descriptors."""
         self._grace_s = grace_s
         self._pid = os.getpid()
         self._running = self._left = False
@@ -88,10 +86,6 @@ class Terminal:
                 the grace period runs from the signal on. None, or no running loop: `Terminated` is raised instead.
         """
         self._stopper = stop
-
-    def interrupt(self) -> None:
-        """Do what Ctrl-C does; for the key, which raw mode delivers as a key and not as a signal."""
-        signal.raise_signal(signal.SIGINT)
 
     def take(self) -> None:
         """Divert the signals and streams; raises `Terminated` when a signal came meanwhile."""

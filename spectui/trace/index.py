@@ -80,8 +80,6 @@ class Timeline:
         """Events that can be reached."""
         self.complete = False
         """Whether those are all."""
-        self.time_ns = 0
-        """Time of the last event that is known."""
         self.lane_ns = 0
         """Lane time at the last event that is known."""
         self.fault = ""
@@ -146,17 +144,6 @@ class Timeline:
         """The events behind that place, with their times."""
         with closing(self._reading(number)) as reading:
             yield from reading
-
-    def at_time(self, time_ns: int) -> int:
-        """The place where every event up to that time of the recording has happened."""
-        table = self._table
-        number = self._number(table, table.before(table.time_ns, time_ns))
-        with closing(self._reading(number)) as reading:
-            for at_ns, _ in reading:
-                if at_ns > time_ns or number == self.known:
-                    break
-                number += 1
-        return number
 
     def at_step(self, steps: int) -> int:
         """The place where ``steps`` verification steps of all lanes together have been taken."""
@@ -284,7 +271,7 @@ class Timeline:
     def _note(self, fold: Fold, counts: Sequence[int]) -> None:
         """Make the place known that has been reached."""
         place = fold.reading.place
-        self.time_ns, self._read = place.time_ns, place.offset
+        self._read = place.offset
         self.lane_ns = self.lane_time(place.number, fold.state)
         self._table.append(place, self.lane_ns, counts)
         if len(self._table.number) > MOST_ROWS:

@@ -24,8 +24,6 @@ LONGEST_LINE = 16 << 20
 """Bytes of a line that is still looked at; a run of a thousand lanes and prompts takes less."""
 
 _BUFFER = 1 << 18
-_LINE_BUFFER = 1 << 10
-"""For lines that stand apart: most are shorter."""
 
 _PEEKED_LINES = 8
 """Lines in which an event must be found when the first one is no header."""

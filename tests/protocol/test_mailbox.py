@@ -61,21 +61,6 @@ def test_what_says_where_the_run_stands_is_never_dropped() -> None:
     assert indices(box.drain()) == [0, "Gap", "RoundFinished", "RoundStarted"]
 
 
-def test_lag_is_the_age_of_the_oldest_waiting_event() -> None:
-    now = 0
-    box = Mailbox(now_ns=lambda: now)
-    assert box.lag_ns == 0
-    box.emit(step(0))
-    now = 10
-    box.emit(step(1))
-    now = 25
-    assert box.lag_ns == 25
-    box.drain(1)
-    assert box.lag_ns == 15
-    box.drain()
-    assert box.lag_ns == 0
-
-
 def test_nothing_is_lost_unseen_between_two_threads() -> None:
     box = Mailbox(capacity=64)
     total = 20_000
