@@ -12,7 +12,7 @@ def size_text(size: float | None) -> str:
         return DASH
     for unit, worth in _STEPS:
         if abs(size) >= worth:
-            return f"{_three_digits(size / worth)} {unit}"
+            return f"{three_digits(size / worth)} {unit}"
     return f"{size:.0f} B"
 
 
@@ -39,8 +39,16 @@ def number_text(value: float | None, unit: str = "", form: str = ".0f") -> str:
 
 
 def ratio_text(ratio: float | None) -> str:
-    """A speed-up: ``1.38x``."""
-    return DASH if ratio is None else f"{ratio:.2f}x"
+    """A speed-up: ``1.38x``, ``12.4x``."""
+    return DASH if ratio is None else f"{three_digits(ratio)}x"
+
+
+def share_text(share: float | None) -> str:
+    """``.61`` or ``1.00``."""
+    if share is None:
+        return DASH
+    text = f"{share:.2f}"
+    return text.removeprefix("0") if share < 1 else text
 
 
 def ms_text(seconds: float | None, form: str = ".1f") -> str:
@@ -53,5 +61,8 @@ def of_text(part: str, whole: str) -> str:
     return part if whole == DASH else f"{part} of {whole}"
 
 
-def _three_digits(value: float) -> str:
+def three_digits(value: float | None) -> str:
+    """Three significant digits: ``4.27``, ``42.7``, ``427``."""
+    if value is None:
+        return DASH
     return f"{value:.0f}" if abs(value) >= 99.95 else f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2f}"

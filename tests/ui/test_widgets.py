@@ -11,9 +11,10 @@ from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.core.tokens import Role
 from spectui.core.views import LaneView, RunView, Viewer
+from spectui.figures import share_text, three_digits
 from spectui.protocol import events as ev
-from spectui.ui.paint.bars import Bar, bar_rows, share_text
-from spectui.ui.paint.digits import block_digits, figure
+from spectui.ui.paint.bars import Bar, bar_rows
+from spectui.ui.paint.digits import block_digits
 from spectui.ui.paint.rows import Row, plain, row_width
 from spectui.ui.paint.wrapping import shortened, wrap, wrapped
 from spectui.ui.theme.palette import WRITTEN
@@ -506,7 +507,7 @@ def test_the_lesson_names_both_figures_at_any_width() -> None:
 
 
 def test_figures() -> None:
-    assert [figure(value) for value in (None, 0.0, 1.384, 9.996, 42.71, 99.96, 427.3)] == [
+    assert [three_digits(value) for value in (None, 0.0, 1.384, 9.996, 42.71, 99.96, 427.3)] == [
         "—", "0.00", "1.38", "10.0", "42.7", "100", "427",
     ]  # fmt: skip
     assert [share_text(share) for share in (None, 0.0, 0.614, 0.999, 1.0)] == ["—", ".00", ".61", "1.00", "1.00"]

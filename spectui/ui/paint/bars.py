@@ -26,14 +26,6 @@ class Bar:
     value: str
 
 
-def share_text(share: float | None) -> str:
-    """``.61`` or ``1.00``; an em dash when unknown."""
-    if share is None:
-        return "—"
-    text = f"{share:.2f}"
-    return text.removeprefix("0") if share < 1 else text
-
-
 def bar_rows(bars: Sequence[Bar], style: str, width: int, height: int) -> list[Row]:
     """The bars downwards, in as many columns as they need and the width allows; a last row counts those left out."""
     if height < 1 or not bars:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from spectui.figures import DASH
+
 DIGIT_ROWS = 3
 
 _GLYPHS = {
@@ -17,7 +19,7 @@ _GLYPHS = {
     "9": ("█▀█", "▀▀█", "▀▀▀"),
     ".": (" ", " ", "▀"),
     "x": ("   ", "▀▄▀", "▀ ▀"),
-    "—": ("   ", "▀▀▀", "   "),
+    DASH: ("   ", "▀▀▀", "   "),
 }
 
 
@@ -26,11 +28,3 @@ def block_digits(text: str) -> tuple[str, str, str]:
     glyphs = [_GLYPHS[char] for char in text]
     top, middle, bottom = (" ".join(glyph[row] for glyph in glyphs) for row in range(DIGIT_ROWS))
     return top, middle, bottom
-
-
-def figure(value: float | None) -> str:
-    """Three significant digits: ``4.27``, ``42.7``, ``427``; an em dash when unknown."""
-    if value is None:
-        return "—"
-    decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
-    return f"{value:.{decimals}f}"

@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from spectui.core.tokens import Role
+from spectui.figures import DASH
 from spectui.ui.actions import ACTIONS, Action, groups
 from spectui.ui.paint.rows import Row
 from spectui.ui.paint.wrapping import wrap
@@ -59,7 +60,7 @@ FIGURES: tuple[tuple[str, str], ...] = (
         "Steps were lost before the screen saw them. Figures of the whole round still include them (tok/s, "
         "speed-up, counts, length and rate of all steps); text, charts, windows and times do not.",
     ),
-    ("—", "Unknown or not measured. Never zero."),
+    (DASH, "Unknown or not measured. Never zero."),
 )
 
 

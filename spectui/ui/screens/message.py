@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spectui.core.views import LaneView, RunView
+from spectui.figures import ratio_text
 from spectui.ui.paint.rows import Row
 
 NOTICE_S = 6.0
@@ -59,4 +60,4 @@ def _winner(lanes: tuple[LaneView, ...]) -> Row:
         return ()
     best = max(measured, key=lambda lane: lane.speedup or 0.0)
     doubt = " (disturbed)" if best.disturbed else ""
-    return ((f"   fastest drafter: {best.info.title} {best.speedup:.2f}x{doubt}", "warn" if doubt else "muted"),)
+    return ((f"   fastest drafter: {best.info.title} {ratio_text(best.speedup)}{doubt}", "warn" if doubt else "muted"),)

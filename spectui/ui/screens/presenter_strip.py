@@ -6,9 +6,9 @@ from textual import events
 from textual.message import Message
 
 from spectui.core.views import LaneView
+from spectui.figures import ratio_text, three_digits
 from spectui.ui.paint.canvas import Canvas
 from spectui.ui.paint.cells import safe
-from spectui.ui.paint.digits import figure
 from spectui.ui.paint.rows import Row, row_width
 from spectui.ui.theme.palette import lane_style
 
@@ -64,6 +64,6 @@ def lane_item(lane: LaneView, index: int, focused: bool) -> Row:
         return (*item, (" failed", "bad"))
     if lane.stage.stage != "ready":
         return (*item, (f" {lane.stage.stage}", "muted"))
-    speedup = "—" if lane.speedup is None else f"{figure(lane.speedup)}x"
+    speedup = ratio_text(lane.speedup)
     style = "warn" if lane.disturbed else "muted"
-    return (*item, (f" {figure(lane.tok_s)}", "text" if focused else "muted"), (f" {speedup}", style))
+    return (*item, (f" {three_digits(lane.tok_s)}", "text" if focused else "muted"), (f" {speedup}", style))

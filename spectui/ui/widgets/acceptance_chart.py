@@ -7,7 +7,8 @@ from typing import Any
 
 from spectui.core.acceptance import Acceptance
 from spectui.core.views import LaneView
-from spectui.ui.paint.bars import Bar, bar_rows, share_text
+from spectui.figures import number_text, share_text
+from spectui.ui.paint.bars import Bar, bar_rows
 from spectui.ui.paint.canvas import Canvas
 from spectui.ui.paint.cells import safe
 from spectui.ui.paint.rows import EMPTY, Row, row_width, spread
@@ -87,7 +88,7 @@ def span_text(acceptance: Acceptance, windowed: bool) -> str:
 
 
 def _figures(acceptance: Acceptance, span: str, width: int) -> Row:
-    length = "—" if acceptance.length is None else f"{acceptance.length:.2f}"
+    length = number_text(acceptance.length, form=".2f")
     row: Row = (("length ", "muted"), (length, "text"))
     for name, value in (("   rate ", share_text(acceptance.rate)), ("   ", span)):
         longer = (*row, (name, "muted"), (value, "text" if name.strip() else "muted"))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from spectui.core.history import PastStep
 from spectui.core.tokens import Role, Token
+from spectui.figures import DASH
 from spectui.protocol.events import Inspected, Likely, Step, TokenVerdict
 from spectui.ui.paint.cells import NEWLINE_SIGN, clip, safe
 from spectui.ui.paint.rows import EMPTY, Row, Span, fit, row_width
@@ -13,7 +14,6 @@ from spectui.ui.paint.wrapping import wrap
 from spectui.ui.theme.palette import ROLE_STYLES
 from spectui.ui.widgets.time_bars import StepTimes, time_rows
 
-_DASH = "—"
 _SPACE = "␣"
 _TOKEN_CELLS = 16
 _CONTEXT_ROWS = 3
@@ -107,8 +107,8 @@ def _own_row(step: Step, place: TokenVerdict | None, width: int) -> Row:
 
 
 def _row(number: str, text: str, verdict: str, style: str, place: TokenVerdict | None, width: int) -> Row:
-    probability = _percent(place.probability) if place else _DASH
-    rank = str(place.rank) if place else _DASH
+    probability = _percent(place.probability) if place else DASH
+    rank = str(place.rank) if place else DASH
     spans: list[Span] = [
         (f"{number:>4}  ", "muted"),
         *fit(((clip(shown(text), _TOKEN_CELLS), style),), _TOKEN_CELLS),
@@ -137,10 +137,10 @@ def _what_is_missing(step: Step, inspected: Inspected | None, width: int) -> lis
     if inspected is None:
         return [(("asking the target ...", "muted"),)]
     if inspected.why:
-        return [((line, "warn"),) for line in wrap(f"{_DASH} not known: {safe(inspected.why)}", width)]
+        return [((line, "warn"),) for line in wrap(f"{DASH} not known: {safe(inspected.why)}", width)]
     said = "The target's probabilities are computed anew, off the clock, before temperature and top-p."
     if step.drafted:
-        said += f" The drafter's own: {_DASH}, vLLM does not hand them out."
+        said += f" The drafter's own: {DASH}, vLLM does not hand them out."
     return [((line, "faint"),) for line in wrap(said, width)]
 
 

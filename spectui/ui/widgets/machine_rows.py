@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from spectui.core.machine import Holding, MachineView, MemoryView
 from spectui.core.views import LaneView, RunView
-from spectui.figures import number_text, of_text, percent_text, rate_text, size_text
+from spectui.figures import DASH, number_text, of_text, percent_text, rate_text, size_text
 from spectui.protocol.samples import GpuSample, HostSample, Missing
 from spectui.ui.paint.bars import Bar, bar_rows
 from spectui.ui.paint.cells import clip, safe
@@ -206,7 +206,7 @@ def _gpu_rows(gpu: GpuSample, peak: float | None, width: int) -> list[Row]:
         ("PCIe in", rate_text(gpu.pcie_receive)),
         ("PCIe out", rate_text(gpu.pcie_send)),
     ]
-    held = "—" if gpu.throttle is None else ", ".join(gpu.throttle) or "nothing"
+    held = DASH if gpu.throttle is None else ", ".join(gpu.throttle) or "nothing"
     return [*_gauges(gauges, width), *(((line, "muted"),) for line in wrap(safe(f"clocks held down by {held}"), width))]
 
 

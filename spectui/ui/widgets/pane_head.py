@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from spectui.core.views import LaneView
-from spectui.ui.paint.bars import share_text
+from spectui.figures import DASH, ratio_text, share_text, three_digits
 from spectui.ui.paint.canvas import Canvas
 from spectui.ui.paint.cells import safe
-from spectui.ui.paint.digits import DIGIT_ROWS, block_digits, figure
+from spectui.ui.paint.digits import DIGIT_ROWS, block_digits
 from spectui.ui.paint.rows import EMPTY, Row, Span, cells_filled, row_width, spread
 from spectui.ui.paint.wrapping import shortened
 from spectui.ui.theme.palette import lane_style
@@ -163,7 +163,7 @@ def divergence_span(lane: LaneView, greedy: bool, over: bool = False) -> Span | 
         return f"went past AR's end at token {difference.position}", "bad"
     at = f"diverged at token {difference.position + 1}"
     if difference.margin is None:
-        return (f"{at}, margin —" if over else at), "muted"
+        return (f"{at}, margin {DASH}" if over else at), "muted"
     if difference.near_tie:
         return f"{at}, margin {difference.margin:.2f} (near tie)", "muted"
     return f"{at}, margin {difference.margin:.2f}: engine fault", "bad"
@@ -183,16 +183,12 @@ def lane_message(lane: LaneView, state: PaneState) -> tuple[Span, ...]:
 
 
 def _small(lane: LaneView, state: PaneState, width: int) -> Row:
-    left: Row = ((figure(lane.tok_s), lane_style(state.number - 1, title=True)), (" tok/s", "muted"))
-    speedup = _speedup(lane)
+    left: Row = ((three_digits(lane.tok_s), lane_style(state.number - 1, title=True)), (" tok/s", "muted"))
+    speedup = ratio_text(lane.speedup)
     disturbed = f"{speedup} {DISTURBED}"
     if lane.disturbed and row_width(left) + len(disturbed) + 1 <= width:
         speedup = disturbed
     return spread(left, ((speedup, _speedup_style(lane)),), width)
-
-
-def _speedup(lane: LaneView) -> str:
-    return "—" if lane.speedup is None else f"{figure(lane.speedup)}x"
 
 
 def _speedup_style(lane: LaneView) -> str:
@@ -203,7 +199,7 @@ def _speedup_style(lane: LaneView) -> str:
 
 
 def _large(lane: LaneView, state: PaneState, width: int) -> list[Row]:
-    rate, ratio = block_digits(figure(lane.tok_s)), block_digits(_speedup(lane))
+    rate, ratio = block_digits(three_digits(lane.tok_s)), block_digits(ratio_text(lane.speedup))
     if len(rate[0]) + len(ratio[0]) + 2 > width:
         return [_small(lane, state, width)]
     style, other = lane_style(state.number - 1), _speedup_style(lane)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from spectui.core.views import RunView
+from spectui.figures import number_text
 from spectui.ui.paint.canvas import Canvas
 from spectui.ui.paint.cells import clip, safe
 from spectui.ui.paint.rows import EMPTY, Row, Span, row_width, spread
@@ -96,7 +97,7 @@ def _right(run: RunView, width: int, lag_ms: float | None, dropped: int) -> list
         items.append((1, ("REC", "bad")))
     items.append((4, (f"lane time {run.lane_time_s:.2f} s", "text")))
     if run.playhead is None or lag_ms is not None:
-        items.append((9, (f"lag {'—' if lag_ms is None else f'{lag_ms:.1f}'} ms", "muted")))
+        items.append((9, (f"lag {number_text(lag_ms, form='.1f')} ms", "muted")))
     return items
 
 

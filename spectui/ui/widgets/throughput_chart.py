@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from spectui.core.views import LaneView
+from spectui.figures import three_digits
 from spectui.ui.paint.canvas import Canvas
 from spectui.ui.paint.cells import safe
-from spectui.ui.paint.digits import figure
 from spectui.ui.paint.plot import LEAST_ROWS, Axis, Curve, Label, Plot, Points, nice_ceiling, plot_rows
 from spectui.ui.paint.rows import EMPTY, Row, fit, row_width
 from spectui.ui.theme.palette import lane_style
@@ -71,7 +71,7 @@ def lesson_row(lane: LaneView, width: int) -> Row:
     """
     if lane.naive_tok_s is None or lane.tok_s is None:
         return EMPTY
-    naive, true = figure(lane.naive_tok_s), figure(lane.tok_s)
+    naive, true = three_digits(lane.naive_tok_s), three_digits(lane.tok_s)
     for before, between, unit in (
         ("a meter that counts stream chunks says ", " tok/s, true is ", " tok/s"),
         ("stream chunks ", "/s, tokens ", "/s"),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from spectui.core.disturbance import DOUBTFUL
 from spectui.core.estimate_notes import estimate_notes
 from spectui.core.tuner import disturbed_part, verdict
+from spectui.figures import DASH, number_text
 from spectui.protocol.events import KFigure, TuneEnded, TuneTurn
 from spectui.ui.paint.cells import safe
 from spectui.ui.paint.rows import EMPTY, Row, cells_filled, fit, row_width, spread
@@ -14,7 +15,6 @@ from spectui.ui.paint.wrapping import wrap
 from spectui.ui.widgets.k_chart import KCurve, k_rows
 from spectui.ui.widgets.time_bars import StepTimes, time_rows
 
-_DASH = "—"
 _ESTIMATE = "┃"
 _CELLS = {"over K=0": 8, "95 %": 16, "over AR": 7, "length": 6, "est.": 7}
 COLUMNS = tuple(_CELLS)
@@ -89,7 +89,7 @@ def throughput_rows(
         named = "strong" if figure.k == best else "text" if figure.running else "faint"
         row: Row = ((f"{figure.k:>2}{'▸' if figure.k == best else ' '} ", named),)
         row += _bar(figure, style if figure.running else "faint", bar, top)
-        row += ((f"{_number(figure.tok_s, '.1f'):>8}", named),)
+        row += ((f"{number_text(figure.tok_s, form='.1f'):>8}", named),)
         texts = _texts(figure)
         rows.append(row + tuple((f"  {texts[name]:>{cells}}", "muted") for name, cells in columns))
     return rows
@@ -118,13 +118,13 @@ def _bar(figure: KFigure, style: str, cells: int, top: float) -> Row:
 
 
 def _texts(figure: KFigure) -> dict[str, str]:
-    interval = _DASH if figure.low is None or figure.high is None else f"{figure.low:.1f} to {figure.high:.1f}"
+    interval = DASH if figure.low is None or figure.high is None else f"{figure.low:.1f} to {figure.high:.1f}"
     return {
         "95 %": interval,
-        "over AR": _number(figure.over_ar, ".2f"),
-        "over K=0": _number(figure.speed_up, ".2f"),
-        "length": _number(figure.length, ".2f"),
-        "est.": _number(figure.estimate_tok_s, ".1f"),
+        "over AR": number_text(figure.over_ar, form=".2f"),
+        "over K=0": number_text(figure.speed_up, form=".2f"),
+        "length": number_text(figure.length, form=".2f"),
+        "est.": number_text(figure.estimate_tok_s, form=".1f"),
     }
 
 
@@ -137,7 +137,3 @@ def _result(ended: TuneEnded, width: int) -> list[Row]:
         rows = [((line, "good"),) for line in wrap(f"{said}{how}", width)]
     pasted = (line for part in ended.serve.splitlines() for line in wrap(safe(part), width))
     return [*rows, EMPTY, *(((line, "text"),) for line in pasted)]
-
-
-def _number(value: float | None, form: str) -> str:
-    return _DASH if value is None else f"{value:{form}}"
