@@ -17,7 +17,6 @@ from spectui.protocol import playback, samples
 
 def reduce(state: RunState, event: ev.TraceEvent | playback.Played) -> None:
     """Fold one event into ``state``. An event about an unknown lane is ignored: a trace may begin in the middle."""
-    state.events += 1
     _HANDLERS[type(event)](state, event)
 
 

@@ -177,7 +177,6 @@ class RunState:
     recording: str | None = None
     lost: int = 0
     divergences: int = 0
-    events: int = 0
     revision: int = 0
 
     @property

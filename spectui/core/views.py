@@ -122,7 +122,6 @@ class RunView:
     live run; ``recording`` is the file that the run is recorded to; ``disturbance`` is None when all is well.
     """
 
-    revision: int
     target: str
     machine: str
     synthetic: bool
@@ -178,7 +177,6 @@ class Viewer:
         state = self._state
         lanes = tuple(self._lane(name, lane, reference) for name, lane in state.lanes.items())
         return RunView(
-            revision=state.events,
             target=state.started.target if state.started else "",
             machine=state.started.machine if state.started else "",
             synthetic=state.started.synthetic if state.started else False,

@@ -74,7 +74,7 @@ def playing(path: Path, **options: object) -> Iterator[tuple[Replay, Watcher]]:
 def known(state: RunState) -> object:
     """A state without what only a replay has in it."""
     state.playhead = state.marks = None
-    state.events = state.revision = 0
+    state.revision = 0
     return picture(Viewer(state).read())
 
 
