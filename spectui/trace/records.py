@@ -206,12 +206,19 @@ def plain(record: Any) -> dict[str, Any]:
     Raises:
         TypeError: It is no record.
     """
+    kind: type = type(record)
     data = {}
-    for field in fields(record):
-        value, default = getattr(record, field.name), field.default
+    for name, default in _defaults(kind):
+        value = getattr(record, name)
         if value is not default and (value != default or type(value) is not type(default)):
-            data[field.name] = short(value) if type(value) is Totals else value
+            data[name] = short(value) if type(value) is Totals else value
     return data
+
+
+@cache
+def _defaults(record: type) -> tuple[tuple[str, Any], ...]:
+    """The names of its fields with their defaults."""
+    return tuple((field.name, field.default) for field in fields(record))
 
 
 @cache

@@ -119,10 +119,7 @@ def measure(path: Path) -> TraceLoad:
     with closing(trace.read()) as reading:
         next(reading)
     first_event_s = time.perf_counter() - began
-    with closing(trace.read()) as reading:
-        sample = list(islice(reading, _SAMPLE))
-    lines = [encode(*stamped) for stamped in sample]
-    events = len(sample)
+    rates = _codec(trace)
 
     costs: list[tuple[int, float]] = []
     timeline = Timeline(trace, lambda: costs.append((timeline.known, time.thread_time())))
@@ -136,10 +133,7 @@ def measure(path: Path) -> TraceLoad:
     return TraceLoad(
         events=timeline.known,
         file_mb=trace.size / 1e6,
-        encode_s=events / _cpu_s(encode, sample),
-        decode_s=events / _cpu_s(decode, zip(lines)),
-        encode_any_s=events / _cpu_s(encode_any, sample),
-        decode_any_s=events / _cpu_s(decode_any, zip(lines)),
+        **rates,
         first_event_s=first_event_s,
         index_s=index_s,
         first_us=_cost_us(costs[: len(costs) // 10]),
@@ -151,6 +145,19 @@ def measure(path: Path) -> TraceLoad:
         seek_max=max(seeks),
         back_p50=percentile(backs, 0.5) or 0.0,
     )
+
+
+def _codec(trace: Trace) -> dict[str, float]:
+    """Rates of the codec, by their names in `TraceLoad`."""
+    with closing(trace.read()) as reading:
+        sample = list(islice(reading, _SAMPLE))
+    lines = [(encode(*stamped),) for stamped in sample]
+    return {
+        "encode_s": len(sample) / _cpu_s(encode, sample),
+        "decode_s": len(sample) / _cpu_s(decode, lines),
+        "encode_any_s": len(sample) / _cpu_s(encode_any, sample),
+        "decode_any_s": len(sample) / _cpu_s(decode_any, lines),
+    }
 
 
 def _cpu_s(do: Callable[..., object], each: Iterable[tuple[Any, ...]]) -> float:
