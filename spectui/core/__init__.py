@@ -1,4 +1,4 @@
-"""Pure numbers: acceptance, rates, losslessness, the reducer and the views it publishes.
+"""Pure figures: acceptance, rates, losslessness, the reducer and the views it publishes.
 
-Imports the standard library, numpy and `spectui.protocol.events` only: no engine, no screen, no clock, no file.
+This package imports only the standard library and `spectui.protocol`: no engine, no screen, no clock, no files.
 """

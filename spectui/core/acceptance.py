@@ -1,8 +1,7 @@
-"""How much of what was drafted the target accepted.
+"""How many of the drafted tokens the target accepted.
 
-Definitions follow vLLM (``vllm/v1/spec_decode/metrics.py``) and AIPerf: only steps that had a draft count, the
-acceptance length includes the target's own token, and acceptance at position *i* is unconditional unless it is called
-conditional.
+Definitions follow vLLM (``vllm/v1/spec_decode/metrics.py``) and AIPerf: only steps with a draft count, the acceptance
+length includes the target's own token, and acceptance at position *i* is unconditional unless it is called conditional.
 """
 
 from __future__ import annotations
@@ -17,20 +16,20 @@ from spectui.protocol.events import NOTHING, Totals
 class Acceptance:
     """A reading of an `AcceptanceCounter`. Shares are between 0 and 1; None means that nothing was drafted yet.
 
-    Steps that were lost on the way count in ``steps``, ``drafted`` and ``accepted`` where the lane's totals tell of
-    them; what is told by position is of the steps that were seen. Of 4 steps with 3 drafts each that accepted 3, 0, 1
-    and 2, the last one is lost: the length is 1 + 6 / 4 = 2.5 and the rate 6 / 12, as with all four; acceptance at
-    position 1 is 2 of 3 steps, where it was 3 of 4, and the reading is partial.
+    Steps that were lost on the way count in ``steps``, ``drafted`` and ``accepted`` where the lane's totals include
+    them; the figures by position cover only the steps that were seen. For example, of 4 steps with 3 drafts each that
+    accepted 3, 0, 1 and 2, the last one is lost: the length is 1 + 6 / 4 = 2.5 and the rate 6 / 12, as with all four;
+    acceptance at position 1 is 2 of 3 steps instead of 3 of 4, and the reading is partial.
 
     Attributes:
         steps: Steps that had a draft.
-        drafted: Tokens proposed in them.
-        accepted: Tokens of them that the target kept.
+        drafted: Tokens that these steps proposed.
+        accepted: Proposed tokens that the target kept.
         reached: ``reached[i - 1]`` steps drafted at least ``i`` tokens.
-        kept: In ``kept[i - 1]`` of those all of the first ``i`` were accepted.
-        complete: ``complete[i - 1]`` steps drafted exactly ``i`` tokens and all of them were accepted.
+        kept: In ``kept[i - 1]`` of those steps, all of the first ``i`` tokens were accepted.
+        complete: ``complete[i - 1]`` steps drafted exactly ``i`` tokens, all of which were accepted.
         histogram: ``histogram[n]`` steps accepted exactly ``n`` tokens.
-        partial: Whether steps are missing in what is told by position, and, over a window, in all of it.
+        partial: Whether steps are missing from the figures by position or, in a window, from all of them.
     """
 
     steps: int
@@ -49,7 +48,7 @@ class Acceptance:
 
     @property
     def length(self) -> float | None:
-        """Acceptance length: tokens per drafted step, the target's own included, from 1 to K+1."""
+        """Acceptance length: tokens per step with a draft, the target's own included, from 1 to K+1."""
         return 1 + self.accepted / self.steps if self.steps else None
 
     @property
@@ -73,7 +72,7 @@ class Acceptance:
 
 
 class AcceptanceCounter:
-    """Counts steps as they come, over all of them or over the last ``window`` that had a draft."""
+    """Counts steps as they come: all of them, or the last ``window`` that had a draft."""
 
     def __init__(self, window: int | None = None) -> None:
         self._window = window
@@ -83,7 +82,8 @@ class AcceptanceCounter:
         self._whole_in = 0
 
     def add(self, drafted: int, accepted: int) -> None:
-        """Count one step that proposed ``drafted`` tokens of which ``accepted`` were kept; none drafted, no count."""
+        """Count one step that proposed ``drafted`` tokens and kept ``accepted`` of them; a step without a draft does
+        not count."""
         if not drafted:
             return
         pair = (drafted, accepted)
@@ -99,18 +99,19 @@ class AcceptanceCounter:
                 del self._pairs[oldest]
 
     def include(self, other: AcceptanceCounter) -> None:
-        """Count what another one has counted; neither has a window."""
+        """Add the counts of ``other``; neither may have a window."""
         for pair, count in other._pairs.items():
             self._pairs[pair] = self._pairs.get(pair, 0) + count
 
     def miss(self, missing: Totals) -> None:
-        """``missing`` was not seen. A window leaves it out, and is partial until it is filled anew."""
+        """Note that ``missing`` steps were not seen. A window leaves them out, and is partial until it has filled up
+        again."""
         if self._window is None:
             self._missed = self._missed.plus(missing)
         self._whole_in = self._window or 1
 
     def read(self) -> Acceptance:
-        """The counts as they stand. Costs O(distinct (drafted, accepted) pairs), not O(steps)."""
+        """The current counts. Costs O(distinct (drafted, accepted) pairs), not O(steps)."""
         longest = max((drafted for drafted, _ in self._pairs), default=0)
         drafting = [0] * (longest + 1)
         accepting = [0] * (longest + 1)

@@ -1,10 +1,10 @@
 """Up to how many requests in flight speculation pays: step time as a straight line over the requests.
 
-Both throughputs are ``requests * tokens / (base + slope * requests)``, measured at two numbers of requests or more.
+Both throughputs are ``requests * tokens / (base + slope * requests)``, measured at two or more numbers of requests.
 
-Worked example: K = 3 gives 1.5 tokens a step of 12 ms with one request and of 24 ms with four, so ``8 + 4 n`` ms; AR
-takes 10 and 13 ms, so ``9 + n`` ms. They are equally fast where ``1.5 (9 + n) = 8 + 4 n``: at 2.2 requests. Measured
-at 1 to 4, the lines carry to 7.
+Worked example: K = 3 gives 1.5 tokens per step, and a step takes 12 ms with one request and 24 ms with four, so
+``8 + 4 n`` ms; AR takes 10 and 13 ms, so ``9 + n`` ms. They are equally fast where ``1.5 (9 + n) = 8 + 4 n``: at 2.2
+requests. Measured at 1 to 4 requests, the lines are valid up to 7.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from spectui.core.cost import Line
 
 @dataclass(frozen=True, slots=True)
 class BatchCost:
-    """Step time of one K as a straight line over the requests in flight, and the tokens of a request's step."""
+    """Step time of one K as a straight line over the requests in flight, and the tokens of one request's step."""
 
     line: Line
     tokens: float
 
     @classmethod
     def of(cls, seconds: Sequence[tuple[int, float]], tokens: float) -> Self:
-        """From (requests, seconds of a step), at one number of requests or more."""
+        """Fit the line to pairs of (requests, seconds per step), for at least one number of requests."""
         return cls(Line.through([(requests, s, 1) for requests, s in seconds]), tokens)
 
     @property
     def carried(self) -> tuple[int, int]:
-        """The fewest and the most requests that the measured numbers carry an estimate for: no further from them than
-        they are from each other, and not where the line comes down to nothing."""
+        """The fewest and the most requests that can be estimated: no further outside the measured range than that range
+        is wide, and only where the line stays above zero."""
         reach = self.line.high - self.line.low
         least, most = max(1, math.ceil(self.line.low - reach)), math.floor(self.line.high + reach)
         if self.line.slope:
@@ -44,7 +44,7 @@ class BatchCost:
         return least, most
 
     def throughput(self, requests: int) -> float | None:
-        """Estimated tokens per second of all requests together; None where the measured numbers do not carry it."""
+        """Estimated tokens per second of all requests together; None beyond the `carried` range."""
         least, most = self.carried
         time = self.line.at(requests)
         return requests * self.tokens / time if least <= requests <= most and time > 0 else None
@@ -52,10 +52,14 @@ class BatchCost:
 
 @dataclass(frozen=True, slots=True)
 class Pays:
-    """Who is ahead with ``least`` to ``most`` requests in flight, which is as far as what was measured carries.
+    """Which side is faster with ``least`` to ``most`` requests in flight, the range that can be estimated.
 
-    ``first`` is whether speculation is ahead at ``least``; ``crossing`` are the requests from which on it is the other
-    way round, None where it stays so up to ``most``.
+    Attributes:
+        least: The fewest requests in the range.
+        most: The most requests in the range.
+        first: Whether speculation is faster at ``least``.
+        crossing: The number of requests from which the other side is faster; None if that does not happen up to
+            ``most``.
     """
 
     least: int
@@ -65,7 +69,7 @@ class Pays:
 
 
 def pays(speculating: BatchCost, plain: BatchCost) -> Pays | None:
-    """Compare the two wherever both can be estimated; None where that is nowhere, or at one number only.
+    """Compare the two wherever both can be estimated; None if there is no such range, or it is a single number.
 
     The crossing solves ``tokens_s / (base_s + slope_s n) = tokens_p / (base_p + slope_p n)`` for n.
     """

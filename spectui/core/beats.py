@@ -1,7 +1,7 @@
-"""A verification step in slow motion: what of it is to be seen at each beat.
+"""Shows a verification step in slow motion: which tokens are visible at each beat.
 
-First the draft comes token by token, then the verdict goes over it from the left, what was refused falls away, and the
-target's own token takes its place. The last beat is what the text keeps of the step.
+First the draft appears token by token, then the verdict passes over it from the left, the rejected tokens disappear,
+and the target's own token takes their place. The last beat shows what the text keeps of the step.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from spectui.protocol.events import Step
 
 BEAT_S = 0.12
 HELD = 3
-"""Beats for which a refusal, and the end of a step, stay to be read."""
+"""Beats for which a rejection, and the end of a step, stay on screen so that they can be read."""
 
 Phase: TypeAlias = Literal["draft", "verdict", "result"]
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What stands behind the earlier text for `BEAT_S` seconds."""
+    """What follows the earlier text for `BEAT_S` seconds."""
 
     phase: Phase
     tokens: tuple[Token, ...]
 
 
 def beats(step: Step) -> tuple[Beat, ...]:
-    """The whole of a step, beat by beat."""
+    """All beats of a step."""
     return tuple(_beats(step))
 
 
 def kept(step: Step) -> tuple[Token, ...]:
-    """What the text keeps of the step where refused drafts are not shown."""
+    """The tokens of a step that stay in the text when rejected drafts are hidden."""
     return tuple(token for token in step_tokens(step) if token[1] is not Role.REJECTED)
 
 
@@ -49,13 +49,13 @@ def _beats(step: Step) -> Iterator[Beat]:
         yield Beat("verdict", judged[: place + 1] + pending[place + 1 :])
     if step.accepted < len(judged):
         yield from [Beat("verdict", judged)] * HELD
-    # Also the first beat of a step without a draft: nothing is there before the target spoke.
+    # This is also the first beat of a step without a draft: nothing is shown before the target has spoken.
     yield Beat("verdict" if judged else "result", judged[: step.accepted])
     yield from [Beat("result", kept(step))] * HELD
 
 
 def _judged(step: Step) -> tuple[Token, ...]:
-    """The draft with the verdict on it, spelled as in the text where it was kept."""
+    """The draft with its verdict; kept tokens are spelled as they are in the text."""
     texts = step.text[: step.accepted] + step.drafted_text[len(step.text[: step.accepted]) :]
     roles = (Role.ACCEPTED if place < step.accepted else Role.REJECTED for place in range(len(step.drafted)))
     return tuple(zip(texts, roles, strict=False))

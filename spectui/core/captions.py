@@ -1,4 +1,4 @@
-"""One sentence about a lane for people who never heard of speculative decoding."""
+"""Describes a lane in one sentence for people who have never heard of speculative decoding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LOOK = "for one look at the model"
 
 
 def lane_sentence(lane: LaneView) -> str:
-    """About the last step of the shown request, or about the whole round when the lane is done; empty before."""
+    """Describe the shown request's last step, or the whole round once the lane is done; empty before the first step."""
     if lane.requests and not lane.active:
         faster = finished_sentence(lane.emitted, lane.round_s, lane.speedup if lane.info.k_max else None)
         return f"{faster}; the race was disturbed" if lane.disturbed else faster
@@ -19,7 +19,7 @@ def lane_sentence(lane: LaneView) -> str:
 
 
 def step_sentence(step: Step) -> str:
-    """What came of a step."""
+    """Describe the result of a step."""
     tokens = _count(len(step.emitted), "token")
     ended = ", then the answer ended" if step.cut else ""
     if not step.drafted:
@@ -44,7 +44,7 @@ def beat_sentence(step: Step, phase: Phase) -> str:
 
 
 def finished_sentence(tokens: int, seconds: float, speedup: float | None) -> str:
-    """What the round took; ``speedup`` over AR is None for AR itself, and where AR was not raced."""
+    """Describe the round's result; ``speedup`` over AR is None for AR itself, and where AR was not raced."""
     faster = "" if speedup is None else f", {speedup:.2f} times as fast as AR"
     return f"{_count(tokens, 'token')} in {seconds:.2f} s{faster}"
 

@@ -1,15 +1,15 @@
-"""What each K should yield: expected tokens of a step over the expected time of a step.
+"""Estimates the throughput of each K: expected tokens per step over the expected time of a step.
 
-``tokens(K) / t(K)``, the improvement of Leviathan et al. 2023 ("Fast inference from transformers via speculative
-decoding", section 3) with what was measured in place of one acceptance rate for all and a ratio of two models' costs.
-It is an estimate, and every screen that shows it says so.
+``tokens(K) / t(K)`` is the improvement of Leviathan et al. 2023 ("Fast inference from transformers via speculative
+decoding", section 3), with measurements in place of a single acceptance rate and of a ratio of two models' costs. It is
+an estimate, and every screen that shows it says so.
 
 Definitions:
-    ``c_i``: the share of all steps, with a draft or without, in which the first i drafted tokens were accepted. Where
-    every step drafts K tokens this is the acceptance at position i; where a share s of them does, s times that.
-    ``tokens(K) = 1 + c_1 + ... + c_K``: the target's own token, and the drafted ones that it keeps.
-    ``t(K) = s d(K) + (1 - s) b``: s is the share of engine steps that had a draft, d(K) the time of those, a straight
-    line over K, and b the mean time of the others.
+    ``c_i``: the share of all steps, with or without a draft, in which the first i drafted tokens were accepted. If
+        every step drafts K tokens, this is the acceptance at position i; if only a share s does, it is s times that.
+    ``tokens(K) = 1 + c_1 + ... + c_K``: the target's own token, and the drafted tokens that it keeps.
+    ``t(K) = s d(K) + (1 - s) b``: s is the share of engine steps with a draft, d(K) their time, a straight line over K,
+    and b the mean time of the other steps.
 
 Worked example: an n-gram lane finds a draft in one step of five. At K = 5 four of five drafted tokens are accepted:
 ``c = (0.2, 0.2, 0.2, 0.2, 0)`` and ``tokens = 1.8``. A step with a draft takes 14 ms, one without 9 ms:
@@ -25,7 +25,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class StepTime:
-    """Mean time of a step in seconds, in parts. A lane whose parts are not measured has all of it in ``rest``."""
+    """Mean time of a step in seconds, split into parts. If a lane's parts are not measured, ``rest`` is the whole."""
 
     draft: float
     verify: float
@@ -36,7 +36,7 @@ class StepTime:
         return self.draft + self.verify + self.rest
 
     def mixed(self, other: StepTime, share: float) -> StepTime:
-        """The mean of steps of which ``share`` are like this one and the rest like ``other``."""
+        """The mean of steps of which ``share`` take this time and the rest take ``other``."""
         return StepTime(
             share * self.draft + (1 - share) * other.draft,
             share * self.verify + (1 - share) * other.verify,
@@ -55,7 +55,7 @@ class Observed:
         k: Drafted tokens that were allowed.
         steps: Steps that had a draft; at K = 0 all of them.
         time: Their mean time.
-        bare_steps: Steps that had none though they might.
+        bare_steps: Steps that had no draft although one was allowed.
         bare: Their mean time.
     """
 
@@ -73,11 +73,11 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Drafts:
-    """What drafting came to at ``k``.
+    """The results of drafting at ``k``.
 
     Attributes:
         k: Drafted tokens that were allowed.
-        share: Share of the steps of a request that had a draft.
+        share: Share of a request's steps that had a draft.
         kept: ``kept[i - 1]`` is the share of all its steps in which the first i drafted tokens were accepted.
     """
 
@@ -88,9 +88,12 @@ class Drafts:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Tokens per second of one request; None where the measurements support none, and ``why`` not.
+    """Estimated tokens per second of one request.
 
-    ``accepted_at`` is the K at which the acceptance behind it was measured, None where none is needed.
+    Attributes:
+        tok_s: None if the measurements do not support an estimate.
+        why: The reason, if there is no estimate.
+        accepted_at: The K at which the acceptance behind it was measured, None if none is needed.
     """
 
     tok_s: float | None
@@ -100,7 +103,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """``base + slope * x``, through what was measured from ``low`` to ``high``."""
+    """``base + slope * x``, fitted to measurements from ``low`` to ``high``."""
 
     base: float
     slope: float
@@ -109,7 +112,7 @@ class Line:
 
     @classmethod
     def through(cls, points: Sequence[tuple[float, float, int]]) -> Self:
-        """Weighted least squares through (x, y, weight), one at least; flat through points of one x."""
+        """Fit by weighted least squares to at least one (x, y, weight); flat if all points have the same x."""
         weight = sum(w for *_, w in points)
         mean_x = sum(w * x for x, _, w in points) / weight
         mean = sum(w * y for _, y, w in points) / weight
@@ -122,14 +125,14 @@ class Line:
         return self.base + self.slope * x
 
     def carries(self, x: float) -> bool:
-        """Whether ``x`` is among what was measured, or no further from it than its ends are from each other."""
+        """Whether ``x`` is within the measured range, or no further outside it than the range is wide."""
         reach = self.high - self.low
         return self.low - reach <= x <= self.high + reach
 
 
 FIRST_PASS = 0.5
-"""Where K = 0 was never measured: the part of the draft line's beginning that is taken for the drafter's first pass,
-which vLLM makes at K = 0 too, without an output matrix. Measured on the demo model: a third to two thirds."""
+"""The part of the draft line's value at 0 that is taken for the drafter's first pass if K = 0 was never measured; vLLM
+makes that pass at K = 0 too, without the output matrix. Measured on the demo model: a third to two thirds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,23 +147,23 @@ class _Lines:
         return self.verify.carries(k)
 
     def at(self, k: int) -> StepTime:
-        # Noise may take a small part below 0; for the whole step see `CostModel._sound`.
+        # Noise may push a small part below 0; `CostModel._sound` checks the whole step.
         draft = self.draft.at(k) if k else FIRST_PASS * self.draft.at(0)
         return StepTime(max(0.0, draft), max(0.0, self.verify.at(k)), max(0.0, self.rest.at(k)))
 
 
 class CostModel:
-    """Step time as a function of K: a straight line for each part from K = 1 on, and K = 0 apart.
+    """Step time as a function of K: a straight line for each part from K = 1 on, with K = 0 apart.
 
-    At K = 0 vLLM runs the drafter's first pass only, and the target's forward pass has one row, for which engines have
-    kernels of their own; so K = 0 is on the line of no part. It is taken from it when it was never measured, and it
-    gives the line a second point where only one K from 1 on was measured, or only K that are too large. Nothing is
-    estimated further from the measured K than these are from each other, nor where the line leaves no time for the
-    target's forward pass.
+    At K = 0 vLLM runs only the drafter's first pass, and the target's forward pass has one row, for which engines have
+    special kernels; so K = 0 lies on none of the lines. If K = 0 was never measured, it is taken from the lines. If it
+    was, it gives the lines a second point where only one K from 1 on was measured, or only K that are too large.
+    Nothing is estimated further from the measured K than these are from each other, nor where the line leaves no time
+    for the target's forward pass.
     """
 
     def __init__(self, observed: Sequence[Observed]) -> None:
-        """Fit to what was measured, each K weighted by its steps.
+        """Fit the lines to the measurements, each K weighted by its steps.
 
         Raises:
             ValueError: Nothing was measured.
@@ -175,7 +178,7 @@ class CostModel:
         self._up_from_plain = self._chord()
 
     def _chord(self) -> _Lines | None:
-        """From K = 0, where no drafted token costs anything, to the smallest K that drafted."""
+        """The lines from K = 0, where no drafted token costs anything, to the smallest K that drafted."""
         if self._plain is None or self._lines is None:
             return None
         low = min(o.k for o in self._drafting)
@@ -183,7 +186,7 @@ class CostModel:
         return _lines([(k, 1, time) for k, time in ends])
 
     def _carrying(self, k: int) -> _Lines | None:
-        """The lines that carry as far as ``k``."""
+        """The lines that are valid at ``k``."""
         if self._lines is None or self._lines.carries(k):
             return self._lines
         chord, ks = self._up_from_plain, [o.k for o in self._drafting]
@@ -195,7 +198,7 @@ class CostModel:
         return found if found is not None and found.total > 0 else None
 
     def _mixed(self, k: int) -> StepTime | None:
-        """The time of steps with a draft and of those without, as often as they come."""
+        """The mean time of steps with and without a draft, weighted by how often each occurs."""
         nearest = _nearest(k, [o.k for o in self._observed if o.k])
         share = next((o.share for o in self._observed if o.k == nearest), 1.0)
         if not share:
@@ -212,7 +215,7 @@ class CostModel:
         return (time.verify if verified else time.total) > 0
 
     def doubt(self, k: int) -> str:
-        """Why the time of a step at ``k`` cannot be estimated, an empty string where it can."""
+        """Why the time of a step at ``k`` cannot be estimated; an empty string if it can."""
         if self.time(k) is not None:
             return ""
         ks = sorted(o.k for o in self._drafting or self._observed)
@@ -227,9 +230,9 @@ class CostModel:
 
         Args:
             k: Drafted tokens that are allowed.
-            drafts: What drafting came to at each K that was measured. The acceptance at a position may depend on K, as
-                that of a drafter does which proposes all positions at once (DFlash). So the acceptance at ``k`` itself
-                is taken; where there is none that of the next larger K, which has every position; else the largest's.
+            drafts: The drafting results at each K that was measured. The acceptance at a position may depend on K, as
+                with a drafter that proposes all positions at once (DFlash). So the acceptance at ``k`` itself is used
+                if there is one, else that of the next larger K, which has every position, else that of the largest.
         """
         if why := self.doubt(k):
             return Estimate(None, why)
@@ -245,7 +248,7 @@ class CostModel:
 
 
 def _lines(points: Sequence[tuple[int, int, StepTime]]) -> _Lines | None:
-    """Through the parts of (K, steps, time); None without any."""
+    """Fit a line to each part of (K, steps, time); None without points."""
     if not points:
         return None
     return _Lines(
@@ -256,7 +259,7 @@ def _lines(points: Sequence[tuple[int, int, StepTime]]) -> _Lines | None:
 
 
 def _mean(times: Sequence[tuple[int, StepTime]]) -> StepTime | None:
-    """The mean time of all steps of (steps, their mean time); None without a step."""
+    """The mean time over all (steps, their mean time); None without steps."""
     mean, steps = _NO_TIME, 0
     for count, time in times:
         if count:
@@ -266,7 +269,7 @@ def _mean(times: Sequence[tuple[int, StepTime]]) -> StepTime | None:
 
 
 def _nearest(k: int, ks: Iterable[int]) -> int | None:
-    """The smallest of ``ks`` from ``k`` on, else the largest; None of none."""
+    """The smallest of ``ks`` that is at least ``k``, else the largest; None if there are none."""
     ordered = sorted(ks)
     return next((one for one in ordered if one >= k), ordered[-1] if ordered else None)
 
@@ -280,8 +283,8 @@ def tokens_per_step(k: int, kept: Sequence[float], share: float = 1.0) -> float:
 
     Args:
         k: Drafted tokens that are allowed.
-        kept: Share of all steps in which the first 1, 2, ... drafted tokens were accepted; beyond the last, each
-            position is reached as often after the one before it as the last known one was.
+        kept: Share of all steps in which the first 1, 2, ... drafted tokens were accepted. Beyond the last one, each
+            position is reached after the one before it as often as the last known one was.
         share: Share of the steps that have a draft at all.
     """
     reached = [min(max(one, 0.0), 1.0) for one in (share, *kept[:k])]
@@ -294,10 +297,10 @@ def tokens_per_step(k: int, kept: Sequence[float], share: float = 1.0) -> float:
 
 
 def held_out(observed: Sequence[Observed], drafts: Sequence[Drafts]) -> dict[int, float]:
-    """What the model says of each K when that K's own steps are left out, those of its acceptance included.
+    """Estimate each K without using its own steps and acceptance.
 
     Returns:
-        Estimated tokens per second of one request for every K that two others or more carry an estimate of.
+        Estimated tokens per second of one request for every K that can be estimated from two or more others.
     """
     estimates: dict[int, float] = {}
     for one in observed:

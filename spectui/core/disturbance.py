@@ -1,8 +1,8 @@
-"""How much of a run other programs held up, and who.
+"""How much of a run was disturbed by other programs, and by which.
 
-A step says itself whether it was disturbed; here the steps are counted. Disturbed figures do not describe
-the model: with another program on one of two cores AR's step was seen to take twice to five times as long, and MTP's
-twice, so that the speed-up is another one.
+A step itself says whether it was disturbed; here those steps are counted. Disturbed figures do not describe the model:
+with another program on one of two cores, AR's step was seen to take two to five times as long and MTP's twice as long,
+which changes the speed-up.
 """
 
 from __future__ import annotations
@@ -15,40 +15,40 @@ from itertools import islice
 from spectui.protocol.samples import GpuSample, TelemetrySample
 
 RECENT_STEPS = 64
-"""Engine steps, of all lanes together, that the share which is shown is taken over."""
+"""Engine steps, of all lanes together, over which the shown share is taken."""
 
 LEAST_STEPS = 8
 """Engine steps before anything is said."""
 
 TOLD = 0.1
-"""A share of disturbed steps from which on the user is told."""
+"""Share of disturbed steps from which the user is told."""
 
 DOUBTFUL = 0.05
-"""A share of a lane's time from which on its throughput is not that of the machine alone."""
+"""Share of a lane's time from which its throughput is not that of the machine alone."""
 
 _FOREIGN_SHARE = 0.1
 _FOREIGN_CORES = 0.1
 _CORES_SAMPLES = 5
-"""Samples that the use of cores is averaged over: a second, since the system counts in hundredths of it."""
+"""Samples over which the use of cores is averaged: a second, because the system counts in hundredths of a second."""
 
 _SLOWED = frozenset({"hardware slowdown", "thermal", "hardware thermal", "power brake"})
 """Reasons for lower clocks that come from outside; a power cap belongs to the card."""
 
 
 FOREIGN_CORES = 0.25
-"""Cores that other programs use on average in a disturbed round, where steps that the program itself disturbs must not
-be left out: they are what is measured."""
+"""Cores that other programs use on average in a disturbed round. Steps that the program itself disturbs must not be
+left out: they are what is measured."""
 
 
 def foreign(samples: Iterable[TelemetrySample]) -> bool:
-    """Whether other programs used the cores meanwhile."""
+    """Whether other programs used the cores while these samples were taken."""
     cores = [sample.host.foreign_cores for sample in samples if sample.host.foreign_cores is not None]
     return sum(cores) > FOREIGN_CORES * len(cores)
 
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """``share`` of the last steps was disturbed (0 to 1); ``cause`` says by whom, empty where that is not known."""
+    """``share`` of the last steps was disturbed (0 to 1); ``cause`` says by what, empty if that is not known."""
 
     share: float
     cause: str
@@ -56,19 +56,19 @@ class Disturbance:
 
 @dataclass(slots=True)
 class DisturbanceMeter:
-    """Of the last engine steps of all lanes. ``samples`` counts the telemetry's up to the last of them: what other
-    programs do in a pause disturbs nothing."""
+    """Counts disturbed steps among the last engine steps of all lanes. ``samples`` is the number of telemetry samples
+    up to the last step: what other programs do in a pause disturbs nothing."""
 
     recent: deque[bool] = field(default_factory=lambda: deque(maxlen=RECENT_STEPS))
     samples: int = 0
 
     def add(self, disturbed: bool, samples: int) -> None:
-        """Count an engine step, behind so many of the telemetry's samples."""
+        """Count an engine step that came after ``samples`` telemetry samples."""
         self.recent.append(disturbed)
         self.samples = samples
 
     def read(self, samples: Iterable[TelemetrySample]) -> Disturbance | None:
-        """What to tell, None when all is well; ``samples`` are those before the last step, the newest first."""
+        """What to tell the user, None if all is well; ``samples`` are those before the last step, newest first."""
         share = sum(self.recent) / max(1, len(self.recent))
         if len(self.recent) < LEAST_STEPS or share < TOLD:
             return None
@@ -76,7 +76,7 @@ class DisturbanceMeter:
 
 
 def gpu_hindrance(gpu: GpuSample) -> str:
-    """What holds a GPU back, empty when nothing does."""
+    """What slows a GPU down; empty if nothing does."""
     if gpu.foreign_share is not None and gpu.foreign_share >= _FOREIGN_SHARE:
         return f"other programs keep GPU {gpu.index} busy for {gpu.foreign_share * 100:.0f} % of the time"
     if slowed := sorted(_SLOWED & set(gpu.throttle or ())):
@@ -90,4 +90,4 @@ def _cause(samples: list[TelemetrySample]) -> str:
             return hindrance
     cores = [sample.host.foreign_cores for sample in samples if sample.host.foreign_cores is not None]
     used = sum(cores) / len(cores) if cores else 0.0
-    return f"others use {used:.1f} cores" if used >= _FOREIGN_CORES else ""
+    return f"other programs use {used:.1f} cores" if used >= _FOREIGN_CORES else ""

@@ -1,4 +1,4 @@
-"""What the cost model's estimates rest on, in sentences for people."""
+"""Explains in sentences for the user what the cost model's estimates are based on."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from spectui.protocol.events import KFigure
 
 ALWAYS = 0.95
-"""Share of the steps with a draft from which on nothing is said of it."""
+"""From this share of steps with a draft on, drafting is too regular to mention."""
 
 
 def estimate_notes(figures: Sequence[KFigure]) -> list[str]:
-    """At which K the acceptance behind each estimate was measured, why others have none, and how often drafts come."""
+    """At which K the acceptance behind each estimate was measured, why some K have no estimate, and how often drafts
+    come."""
     estimated = [figure for figure in figures if figure.accepted_at is not None]
     own = [figure.k for figure in estimated if figure.accepted_at == figure.k]
     notes = []
@@ -34,7 +35,7 @@ def estimate_notes(figures: Sequence[KFigure]) -> list[str]:
 
 
 def _span(ks: Sequence[int]) -> str:
-    """``K = 0, 1, 3 to 5``."""
+    """Formats a list of K, such as ``K = 0, 1, 3 to 5``."""
     runs: list[list[int]] = []
     for k in ks:
         if runs and k == runs[-1][-1] + 1:

@@ -1,4 +1,4 @@
-"""The steps of one request, for whoever looks at a single one of them."""
+"""The recent steps of one request, for looking at a single one of them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from spectui.protocol.events import Step
 
 HISTORY_STEPS = 2000
-"""Steps that are kept of each request."""
+"""Steps kept for each request."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastStep:
-    """A step.
+    """A step and where it stands in its request.
 
     Attributes:
-        before: Tokens that its request had emitted before it.
-        logged: Tokens that the request's log held before it, the refused ones included.
+        before: Tokens that the request had emitted before this step.
+        logged: Tokens that the request's log held before this step, rejected ones included.
     """
 
     step: Step
@@ -28,8 +28,8 @@ class PastStep:
 
     @property
     def asked(self) -> tuple[int, ...]:
-        """The ids whose likelihood explains the step: the drafted ones, and the target's own token where it stands
-        behind all of them."""
+        """The ids whose likelihood explains the step: the drafted ones, and the target's own token where it comes after
+        all of them."""
         step = self.step
         verified = (*step.emitted, *step.cut)
         return step.drafted + verified[step.accepted :] if step.accepted == len(step.drafted) else step.drafted
@@ -40,7 +40,7 @@ def _index(past: PastStep) -> int:
 
 
 class History:
-    """Append-only, read while it grows; the oldest steps make room."""
+    """An append-only list of steps, read while it grows; the oldest steps are dropped."""
 
     def __init__(self, limit: int = HISTORY_STEPS) -> None:
         self._steps: deque[PastStep] = deque(maxlen=limit)
@@ -53,7 +53,7 @@ class History:
 
     @property
     def first(self) -> int:
-        """Index of the oldest step that is kept."""
+        """Index of the oldest step kept."""
         return self._steps[0].step.index if self._steps else 0
 
     @property
@@ -62,25 +62,25 @@ class History:
         return self._steps[-1].step.index if self._steps else 0
 
     def at(self, index: int) -> PastStep | None:
-        """The step of that index, None when it is not kept or has not been."""
-        # Where steps were lost the places of those behind them are not their indices.
+        """The step with that index; None if it is not kept or has not happened."""
+        # Where steps were lost, the list positions of later steps differ from their indices.
         place = min(index - self.first, len(self._steps) - 1)
         if place >= 0 and self._steps[place].step.index != index:
             place = bisect_left(self._steps, index, hi=place, key=_index)
         return self._steps[place] if place >= 0 and _index(self._steps[place]) == index else None
 
     def beside(self, index: int, by: int) -> int | None:
-        """Index of the kept step that is ``by`` steps behind that of ``index``, before it when negative."""
+        """Index of the kept step that comes ``by`` steps after ``index``, or before it if ``by`` is negative."""
         found = [past.step.index for past in self._steps]
         place = bisect_left(found, index) + by
         return found[place] if 0 <= place < len(found) else None
 
     def next_rejection(self, index: int) -> int | None:
-        """The next step behind ``index`` that refused a draft; from the end on from the beginning again."""
+        """Index of the next step after ``index`` that rejected a draft, wrapping around at the end."""
         return self._next(index, lambda step: step.accepted < len(step.drafted))
 
     def next_longest(self, index: int) -> int | None:
-        """The next step behind ``index`` that accepted as many drafts as any did; likewise from the beginning again."""
+        """Index of the next step after ``index`` that accepted the most drafts of all, wrapping around at the end."""
         most = max((past.step.accepted for past in self._steps), default=0)
         return self._next(index, lambda step: step.accepted == most) if most else None
 

@@ -1,4 +1,4 @@
-"""What the steps at one K added up to: their time, their tokens, what was drafted."""
+"""Adds up the steps at one K: their time, their tokens and their drafts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spectui.protocol.events import Step
 
 @dataclass(slots=True)
 class _Times:
-    """Times of engine steps, in nanoseconds."""
+    """Total times of engine steps, in nanoseconds."""
 
     steps: int = 0
     wall: int = 0
@@ -31,13 +31,13 @@ class _Times:
 
 @dataclass(slots=True)
 class KSums:
-    """Sums of the steps at one K.
+    """Sums over the steps at one K.
 
     Attributes:
-        requests: Steps of single requests; those that share an engine step count each.
-        tokens: What these emitted.
-        timed: Whether the parts of every step are known.
-        acceptance: Of the drafts among them.
+        requests: Steps of single requests; requests that share an engine step count once each.
+        tokens: Tokens that these steps emitted.
+        timed: Whether the draft and verify times of every step are known.
+        acceptance: Acceptance of the drafts among them.
     """
 
     requests: int = 0
@@ -55,7 +55,7 @@ class KSums:
 
         Args:
             step: The share.
-            time_ns: The engine step's time; None when it was counted with an earlier share of the same step.
+            time_ns: Duration of the engine step; None if an earlier share of the same step already counted it.
         """
         self.requests += 1
         self._later += step.index > 0
@@ -67,13 +67,13 @@ class KSums:
             self._last_bare = not step.drafted
             (self._bare if self._last_bare else self._drafting).add(self._last)
         elif self._last_bare and step.drafted:
-            # One request with a draft makes it a step with a draft.
+            # A single request with a draft makes the whole engine step a step with a draft.
             self._bare.add(self._last, -1)
             self._drafting.add(self._last)
             self._last_bare = False
 
     def include(self, other: KSums) -> None:
-        """Count what another one has counted."""
+        """Add the sums of ``other``."""
         self.requests += other.requests
         self.tokens += other.tokens
         self.timed &= other.timed
@@ -84,12 +84,12 @@ class KSums:
 
     @property
     def steps(self) -> int:
-        """Engine steps."""
+        """Number of engine steps."""
         return self._drafting.steps + self._bare.steps
 
     @property
     def time(self) -> StepTime:
-        """Mean time of an engine step; of none, 0."""
+        """Mean time of an engine step; 0 if there are none."""
         both = _Times()
         both.add(self._drafting)
         both.add(self._bare)
@@ -97,22 +97,23 @@ class KSums:
 
     @property
     def tok_s(self) -> float:
-        """Emitted tokens over the time of the steps."""
+        """Emitted tokens divided by the time of the steps."""
         return self.tokens / (self._drafting.wall + self._bare.wall) * 1e9
 
     @property
     def drafting(self) -> float | None:
-        """Share of the requests' steps that had a draft, first steps left out, which never do; None without others."""
+        """Share of the requests' steps that had a draft, without first steps, which never have one; None if there are
+        no others."""
         return min(1.0, self.acceptance.read().steps / self._later) if self._later else None
 
     def observed(self, k: int) -> Observed:
-        """The times, for the cost model."""
+        """The step times, in the form that the cost model takes."""
         if not k:
             return Observed(0, self.steps, self.time)
         drafting, bare = self._drafting, self._bare
         return Observed(k, drafting.steps, drafting.mean(self.timed), bare.steps, bare.mean(self.timed))
 
     def drafts(self, k: int) -> Drafts:
-        """What drafting came to, for the cost model."""
+        """The drafting results, in the form that the cost model takes."""
         found, requests = self.acceptance.read(), max(1, self.requests)
         return Drafts(k, found.steps / requests, tuple(kept / requests for kept in found.kept))

@@ -1,10 +1,10 @@
-"""What requests keep in the cache, and how much of it a forward pass goes through.
+"""What requests keep in the cache, and how much of it a forward pass reads.
 
-Attention with a sliding window of W reaches the newest W tokens of its own request only, so what a pass reads is a sum
+Attention with a sliding window of W reaches only the newest W tokens of its own request, so what a pass reads is a sum
 over requests of min(context, W), never a minimum of sums. Layers with a state instead of keys and values (Mamba, gated
-delta net) read one state of each request and, so that refused drafts can be undone, write one behind every token
+delta net) read one state per request and, so that rejected drafts can be undone, write one after every token
 (``IS_SPEC_DECODING`` in ``vllm/model_executor/layers/mamba/ops/mamba_ssm.py``). A block goes back to the pool when
-attention reaches none of its tokens any more (``get_num_skipped_tokens`` in
+attention no longer reaches any of its tokens (``get_num_skipped_tokens`` in
 ``vllm/v1/core/single_type_kv_cache_manager.py``).
 """
 
@@ -16,17 +16,17 @@ from spectui.protocol.samples import CacheGroup, CacheLayers, LaneMemory
 
 
 def cache_traffic(memory: LaneMemory, contexts: Sequence[int], rows: int, *, drafter: bool) -> int | None:
-    """Bytes of the cache that one forward pass of the target, or of the drafter, moves; None where it is not known.
+    """Bytes of the cache that one forward pass of the target, or of the drafter, moves; None if that is not known.
 
-    For example 10 layers that reach everything and 50 with a window of 1,024 tokens, each with 2,048 bytes a token,
-    at a context of 32,768 tokens: 10 x 32,768 x 2,048 + 50 x 1,024 x 2,048 = 0.78 GB (all 60 at full length would be
-    4.03 GB).
+    For example, 10 full-attention layers and 50 with a window of 1,024 tokens, each with 2,048 bytes per token, at a
+    context of 32,768 tokens: 10 x 32,768 x 2,048 + 50 x 1,024 x 2,048 = 0.78 GB (all 60 at full length would be 4.03
+    GB).
 
     Args:
         memory: What the lane's engine holds.
         contexts: Tokens that each request of the step has in the cache.
         rows: Tokens that the pass computes for all of them.
-        drafter: Whether it is a pass of the drafter, which goes through the drafter's layers alone.
+        drafter: Whether it is a pass of the drafter, which uses only the drafter's layers.
     """
     if memory.kv_token_bytes is None:
         return None
@@ -48,10 +48,10 @@ def _newest(context: int, window: int | None, *, chunked: bool) -> int:
 
 
 def cache_in_use(memory: LaneMemory, contexts: Sequence[int]) -> int | None:
-    """Bytes of the blocks that running requests with ``contexts`` tokens occupy; None where it is not known.
+    """Bytes of the blocks that running requests with ``contexts`` tokens occupy; None if that is not known.
 
-    For example a request of 100 tokens in blocks of 16: layers that keep all hold 7 blocks; those that keep a window of
-    32, of which the next token is one, hold tokens 69 to 99, which lie in 3 blocks.
+    For example, a request of 100 tokens in blocks of 16: layers that keep everything hold 7 blocks; those with a window
+    of 32, which includes the next token, hold tokens 69 to 99, which lie in 3 blocks.
     """
     if memory.groups and memory.block_bytes is not None:
         return memory.block_bytes * sum(_blocks(group, tokens) for group in memory.groups for tokens in contexts)

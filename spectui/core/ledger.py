@@ -1,4 +1,4 @@
-"""The ledger: one row a verification step."""
+"""The ledger: one row for each verification step."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class LedgerRow:
     """One step as the ledger shows it.
 
     Attributes:
-        number: The lane's steps of the round before this one.
+        number: How many steps of the round the lane had done before this one.
         slot: The request's place in its round.
         k: Drafted tokens that were allowed; ``drafted`` were proposed, ``accepted`` of them kept.
-        own: The kind of the target's own token, None when it was cut.
-        cut: Verified tokens behind the end of the request.
+        own: The kind of the target's own token, None if it was cut.
+        cut: Verified tokens beyond the end of the request.
         wall_ms: Wall time of the engine step in milliseconds; ``draft_ms`` and ``verify_ms`` are parts of it, None
             where they are not measured.
         tokens: The step's tokens in reading order.
@@ -38,7 +38,7 @@ class LedgerRow:
 
 
 def ledger_row(number: int, step: Step) -> LedgerRow:
-    """The row of ``step``, the lane's ``number``-th of the round."""
+    """Build the row of ``step``, before which the lane had done ``number`` steps of the round."""
     return LedgerRow(
         number=number,
         slot=step.slot,

@@ -1,4 +1,4 @@
-"""Where a greedy lane leaves AR's path."""
+"""Finds where a greedy lane leaves AR's path."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ from typing import Literal, TypeAlias
 from spectui.protocol.events import FinishReason
 
 NEAR_TIE_MARGIN = 0.25
-"""Largest top-2 margin, in nats, at which bf16 reduction order was seen to flip the target's choice."""
+"""The largest top-2 margin, in nats, at which bf16 reduction order was seen to flip the target's choice."""
 
 
 How: TypeAlias = Literal["token", "early", "late"]
-"""How a lane left AR's path: by another token, by ending where AR went on, by going on where AR had ended."""
+"""How a lane left AR's path: with a different token, by ending where AR went on, or by going on where AR had ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """``position`` counts output tokens from 0: that of the first other token, or of the first one that only one of the
-    two has. ``margin`` is the target's top-2 margin there, None until measured, and where the lane said the same tokens
-    and only its end is another one: an end follows from the tokens and the limits, so no near tie explains it."""
+    """The first place where a lane's output differs from AR's.
+
+    Attributes:
+        position: Output position, counted from 0, of the first different token, or of the first one that only one of
+            the two outputs has.
+        margin: The target's top-2 margin there. None until it is measured, and None where only the end differs: an end
+            follows from the tokens and the limits, so no near tie explains it.
+        how: How the lane left AR's path.
+    """
 
     position: int
     margin: float | None = None
@@ -28,25 +34,25 @@ class Divergence:
 
     @property
     def near_tie(self) -> bool | None:
-        """Whether rounding explains it; None while the margin is unknown."""
+        """Whether rounding explains the difference; None while the margin is unknown."""
         if self.how != "token":
             return False
         return None if self.margin is None else self.margin <= NEAR_TIE_MARGIN
 
 
 def whole(finished: FinishReason | None) -> bool:
-    """Whether an answer came to an end of its own: not one that goes on, was aborted or failed."""
+    """Whether an answer came to its own end, rather than being unfinished, aborted or failed."""
     return finished in ("eos", "stop", "length")
 
 
 class Comparison:
-    """Compares the output ids of one request in two lanes as both grow; finds the first difference.
+    """Compares the output ids of one request in two lanes as both grow, and finds the first difference.
 
-    An answer that came to its end is different from one that goes on behind it. Where both have ended, as at
-    ``max_tokens``, they are equal when they are equally long. Each id is looked at once, however the two interleave.
+    An answer that has ended differs from one that goes on after that point. Two ended answers, as at ``max_tokens``,
+    are equal if they have the same length. Each id is compared once, however the two interleave.
 
-    Worked example: AR says 5, 6, 7 and its end. A lane that says 5, 6 and goes on is equal so far; when it ends there,
-    it has left AR's path at position 2, early; when it says 5, 6, 7, 8, it has left it at position 3, late.
+    Worked example: AR says 5, 6, 7 and ends. A lane that says 5, 6 and goes on is equal so far. If it ends there, it
+    has left AR's path at position 2, early; if it says 5, 6, 7, 8, it has left it at position 3, late.
     """
 
     def __init__(self, reference: array[int], candidate: array[int]) -> None:
@@ -59,11 +65,11 @@ class Comparison:
         self.how: How = "token"
 
     def update(self, reference_ended: bool = False, candidate_ended: bool = False) -> int | None:
-        """Look at what has come since the last call; returns `position`.
+        """Compare what has arrived since the last call; returns `position`.
 
         Args:
             reference_ended: Whether the reference is `whole`.
-            candidate_ended: Whether the candidate is.
+            candidate_ended: Whether the candidate is `whole`.
         """
         if self.position is not None:
             return self.position

@@ -1,4 +1,5 @@
-"""What the telemetry has said: the newest sample, what it is held against, and a bounded past for the charts."""
+"""What the telemetry has reported: the newest sample, the peaks to compare it with, and a limited history for the
+charts."""
 
 from __future__ import annotations
 
@@ -10,13 +11,13 @@ from spectui.core.kv_cache import cache_in_use
 from spectui.protocol.samples import GpuSample, LaneMemory, Missing, TelemetrySample, TelemetryStarted
 
 PAST_SAMPLES = 600
-"""Samples that are kept: two minutes at five a second."""
+"""Samples that are kept: two minutes at five per second."""
 
 
 @dataclass(slots=True)
 class MachineState:
-    """Folded from `TelemetryStarted` and `TelemetrySample`. ``bandwidth`` has, for every sample that is kept, the
-    memory traffic in bytes per second: measured by a GPU's counters, else the estimate of the lanes' own steps."""
+    """Folded from `TelemetryStarted` and `TelemetrySample`. For every sample kept, ``bandwidth`` holds the memory
+    traffic in bytes per second: measured by a GPU's counters, or else estimated from the lanes' own steps."""
 
     started: TelemetryStarted | None = None
     past: deque[TelemetrySample] = field(default_factory=lambda: deque(maxlen=PAST_SAMPLES))
@@ -29,11 +30,11 @@ class MachineView:
     """The telemetry for the screen.
 
     Attributes:
-        sample: The newest.
-        past: Those before it, the newest last.
+        sample: The newest sample.
+        past: The samples before it, newest last.
         bandwidth: Memory traffic at each of ``past``, in bytes per second; see ``measured``.
-        peaks: Highest memory bandwidth of each device in bytes per second.
-        derived: Whether the peaks come from a data sheet's figures, and were not measured.
+        peaks: Peak memory bandwidth of each device in bytes per second.
+        derived: Whether the peaks come from data-sheet figures instead of a measurement.
         measured: Whether the traffic comes from a GPU's counters; otherwise it is an estimate.
         missing: What is not sampled here, and why.
         samples: How many samples there have been.
@@ -50,7 +51,7 @@ class MachineView:
 
     @property
     def peak(self) -> float | None:
-        """Of the device that the lanes run on."""
+        """Peak memory bandwidth of the device that the lanes run on."""
         return _lanes_peak(self.sample, self.peaks)
 
     @property
@@ -60,7 +61,7 @@ class MachineView:
 
 
 def _lanes_place(sample: TelemetrySample) -> int:
-    """The first device on which this process has memory; the first of all while no driver tells."""
+    """The first device on which this process has memory; the first device if no driver reports that."""
     return next((place for place, gpu in enumerate(sample.gpus) if gpu.process_memory), 0)
 
 
@@ -75,15 +76,15 @@ def lanes_gpu(sample: TelemetrySample) -> GpuSample | None:
 
 
 def measured_bandwidth(sample: TelemetrySample, peaks: Sequence[float | None]) -> float | None:
-    """Bytes per second of the lanes' GPU from its counters; None where they, or its peak, are not known."""
+    """Measured memory traffic of the lanes' GPU in bytes per second; None if its counters or its peak are not known."""
     gpu, peak = lanes_gpu(sample), _lanes_peak(sample, peaks)
     return None if gpu is None or peak is None or gpu.bandwidth_share is None else gpu.bandwidth_share * peak
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A part of the memory. ``bytes`` is None where it is not known; ``used`` is the part of a cache that is in use,
-    None for what is always in use."""
+    """A part of the memory. ``bytes`` is None if it is not known; ``used`` is the part of a cache that is in use, None
+    for memory that is always in use."""
 
     owner: str
     what: str
@@ -96,10 +97,10 @@ class MemoryView:
     """Memory by owner.
 
     Attributes:
-        holdings: What the lanes hold, in the lanes' order; weights that lanes share are there once.
-        total: What the device, or the host's operating system, reports for this process; for all processes of a device
-            that does not tell them apart.
-        other: ``total`` without the holdings; below zero where reserved memory was not touched yet.
+        holdings: What the lanes hold, in the lanes' order; weights that lanes share are listed once.
+        total: What the device, or the host's operating system, reports for this process, or for all processes if the
+            device does not tell them apart.
+        other: ``total`` minus the holdings; negative if reserved memory has not been touched yet.
     """
 
     holdings: tuple[Holding, ...]
@@ -107,11 +108,11 @@ class MemoryView:
     other: int | None
 
     def of(self, what: str) -> list[int | None]:
-        """Bytes of each holding of a kind."""
+        """Bytes of each holding of one kind."""
         return [holding.bytes for holding in self.holdings if holding.what == what]
 
     def sum_of(self, what: str) -> int | None:
-        """Bytes of all holdings of a kind, None where one of them is not known."""
+        """Bytes of all holdings of one kind; None if one of them is not known."""
         sizes = [size for size in self.of(what) if size is not None]
         return sum(sizes) if len(sizes) == len(self.of(what)) else None
 
@@ -119,16 +120,16 @@ class MemoryView:
 NOTHING_HELD = MemoryView((), None, None)
 
 WEIGHTS, DRAFTER, CACHE = "target", "drafter", "KV cache"
-"""What a lane's engine holds."""
+"""The kinds of memory that a lane's engine holds."""
 
 
 def memory_by_owner(
     lanes: Sequence[tuple[str, LaneMemory, Sequence[int] | None]], sample: TelemetrySample | None
 ) -> MemoryView:
-    """Memory by owner.
+    """Work out who holds which part of the memory.
 
     Args:
-        lanes: Title, memory, and the tokens that each running request has in the cache, None where not known.
+        lanes: Title, memory, and the cache tokens of each running request (None if not known).
         sample: The newest sample, for the total.
     """
     holdings: list[Holding] = []

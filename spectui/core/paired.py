@@ -1,17 +1,18 @@
-"""Throughput of a prompt set from some of its prompts, and how sure that is.
+"""Estimates the throughput of a prompt set from some of its prompts, and how certain that estimate is.
 
-Throughput is total tokens over total time, as a server's user sees it: a slow kind of prompt counts by the time that it
+Throughput is total tokens over total time, as a server's user sees it: a slow kind of prompt counts by the time it
 takes. Prompts are drawn without replacement and evenly over their categories, so the set's totals are estimated by
 stratified sampling (Cochran 1977, "Sampling Techniques", sections 5.4 and 5.9): each category's mean stands for all of
 its prompts. The logarithm of a ratio of such totals is nearly linear in them, which gives its variance (section 6.13).
 
-What varies from prompt to prompt stops being uncertain once every prompt was measured; what varies from measurement to
-measurement does not. The two are told apart by the number of steps, which is the prompt's own: the time that a prompt
-took beyond its steps times the mean time of a step is noise. Prompts of a turn share theirs, so noise counts by turns.
+Variation between prompts stops being uncertain once every prompt was measured; variation between measurements does not.
+The two are told apart by the number of steps, which belongs to the prompt alone: the time that a prompt took beyond its
+steps times the mean time of a step is noise. Prompts of the same turn share their noise, so it is counted by turns.
 
-Worked example: of four prompts of one category two were measured, 30 tokens in 1.5 s and 10 in 0.5 s; both prompts of
-another one gave 40 tokens in 4 s. Each of the first two stands for two prompts: 2 x (30 + 10) + 40 + 40 = 160 tokens in
-2 x (1.5 + 0.5) + 4 + 4 = 12 s, 13.3 tok/s. The mean of the prompts' own rates, 15, is nobody's throughput.
+Worked example: two of the four prompts in one category were measured, 30 tokens in 1.5 s and 10 in 0.5 s; both prompts
+of another category gave 40 tokens in 4 s. Each of the first two stands for two prompts: 2 x (30 + 10) + 40 + 40 = 160
+tokens in 2 x (1.5 + 0.5) + 4 + 4 = 12 s, or 13.3 tok/s. The mean of the prompts' own rates, 15, is a throughput that no
+user ever sees.
 """
 
 from __future__ import annotations
@@ -23,18 +24,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 SHOWN, DROPPED = 1.959964, 2.575829
-"""Normal quantiles of the 95 % intervals that are shown, and of the 99 % ones that decide, being looked at often."""
+"""Normal quantiles of the 95 % intervals that are shown, and of the 99 % ones that decide, because decisions look
+often."""
 
 LEAST_FREEDOM = 2.999
 """Degrees of freedom below which no interval is worth showing: fewer than four prompts."""
 
 MOST_STRATA = 16
-"""Categories that are covered one by one; prompts of a set with more are drawn as if they had none."""
+"""The most categories that are sampled one by one; a set with more is drawn as if it had none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure with its interval, of 95 % where nothing else is said; the ends are None where that is not known."""
+    """A figure with its interval, 95 % unless stated otherwise; the ends are None where they are not known."""
 
     mean: float | None
     low: float | None
@@ -42,16 +44,16 @@ class Interval:
 
 
 UNKNOWN = Interval(None, None, None)
-"""Of what was not measured."""
+"""The interval of a figure that was not measured."""
 
 
 class PromptSet:
     """The prompts of a measurement by number, and the order in which they are drawn.
 
     Attributes:
-        strata: The category of each prompt as a number.
+        strata: The category of each prompt, as a number.
         sizes: How many prompts each category has.
-        order: Every prompt once: one of each category in turn, at random within it.
+        order: Every prompt once: one from each category in turn, at random within a category.
     """
 
     def __init__(self, categories: Sequence[str], seed: int = 0) -> None:
@@ -80,8 +82,14 @@ class PromptSet:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What one prompt's generation came to: completion tokens, its share of the engine's time in seconds, and its
-    steps. Visits of the same ``turn`` were measured together, and what disturbed one disturbed them all."""
+    """The result of generating one prompt.
+
+    Attributes:
+        turn: Visits of the same turn were measured together; whatever disturbed one disturbed them all.
+        tokens: Completion tokens.
+        time: Its share of the engine's time, in seconds.
+        steps: Steps that it took.
+    """
 
     turn: int
     tokens: float
@@ -91,17 +99,17 @@ class Visit:
 
 @dataclass(slots=True)
 class Arm:
-    """One way to generate: its measurements by prompt."""
+    """The measurements of one way to generate, by prompt."""
 
     by_prompt: dict[int, list[Visit]] = field(default_factory=dict)
 
     def add(self, prompt: int, visit: Visit) -> None:
-        """Take one prompt's generation."""
+        """Add the generation of one prompt."""
         self.by_prompt.setdefault(prompt, []).append(visit)
 
 
 class Estimate:
-    """Totals of the whole set for one arm, or two arms on the prompts that both have."""
+    """Totals of the whole set for one arm, or for two arms on the prompts that both have."""
 
     def __init__(self, prompts: PromptSet, arm: Arm, other: Arm | None = None) -> None:
         self._prompts = prompts
@@ -113,7 +121,7 @@ class Estimate:
 
     @cached_property
     def _totals(self) -> list[tuple[float, float, float]]:
-        """Of each arm: tokens, time and steps of the whole set, as far as its categories were seen."""
+        """Tokens, time and steps of the whole set for each arm, as far as its categories were seen."""
         return [self._total(arm.by_prompt) for arm in self._arms]
 
     def _total(self, by_prompt: Mapping[int, Sequence[Visit]]) -> tuple[float, float, float]:
@@ -133,7 +141,7 @@ class Estimate:
 
     @property
     def log_rate(self) -> float | None:
-        """Logarithm of the arm's throughput in tokens per second, or of its ratio to the other's."""
+        """Logarithm of the arm's throughput in tokens per second, or of its ratio to the other arm's."""
         logs = [math.log(tokens / time) for tokens, time, _ in self._totals if tokens > 0 and time > 0]
         if len(logs) < len(self._arms):
             return None
@@ -141,12 +149,12 @@ class Estimate:
 
     @property
     def count(self) -> int:
-        """Prompts that both arms have."""
+        """Number of prompts that both arms have."""
         return len(self._shared)
 
     @property
     def each(self) -> list[float]:
-        """Of each prompt, the logarithm of the arm's throughput, or of its ratio to the other's."""
+        """Logarithm of the throughput on each prompt, or of its ratio to the other arm's."""
         return [
             sum(
                 sign * math.log(sum(v.tokens for v in arm.by_prompt[i]) / sum(v.time for v in arm.by_prompt[i]))
@@ -162,7 +170,7 @@ class Estimate:
 
     @property
     def certain(self) -> bool:
-        """Whether enough is known of every category for an interval: two of its prompts, or all of them."""
+        """Whether every category was seen often enough for an interval: two of its prompts, or all of them."""
         seen = (self._counts.get(stratum, 0) for stratum in range(len(self._prompts.sizes)))
         return all(n >= min(2, size) for n, size in zip(seen, self._prompts.sizes, strict=True))
 
@@ -185,8 +193,8 @@ class Estimate:
         return (total, freedom) if freedom >= LEAST_FREEDOM else None
 
     def cautious(self, z: float = DROPPED) -> Interval:
-        """The same as if the prompts had been drawn from many more, without regard to categories: never too narrow, and
-        known early."""
+        """The interval as if the prompts had been drawn from a much larger set, regardless of category: never too
+        narrow, and available early."""
         if (log_rate := self.log_rate) is None:
             return UNKNOWN
         content, _, by_turn = self._deviations()
@@ -198,7 +206,7 @@ class Estimate:
         return Interval(math.exp(log_rate), math.exp(log_rate - reach), math.exp(log_rate + reach))
 
     def _deviations(self) -> tuple[dict[int, float], dict[int, float], dict[int, float]]:
-        """By how much each prompt moves the logarithm, how much of that is noise, and the noise of each turn."""
+        """How much each prompt moves the logarithm, how much of that is noise, and the noise of each turn."""
         content = dict.fromkeys(self._shared, 0.0)
         noise = dict.fromkeys(self._shared, 0.0)
         by_turn: dict[int, float] = {}
@@ -225,7 +233,7 @@ class Estimate:
 
 
 def _clustered(by_turn: Mapping[int, float]) -> tuple[float, int]:
-    """Variance of the sum of what each turn adds, and its degrees of freedom."""
+    """Variance of the sum of all turns' noise, and its degrees of freedom."""
     turns = len(by_turn)
     if turns < 2:
         return math.inf, 1
@@ -238,9 +246,10 @@ def _variance(values: Sequence[float]) -> float:
 
 
 def student_t(freedom: float, z: float = SHOWN) -> float:
-    """The quantile of Student's t distribution where the normal one is ``z``, from 3 degrees of freedom on.
+    """The quantile of Student's t distribution that corresponds to the normal quantile ``z``, for 3 degrees of freedom
+    or more.
 
-    The Cornish-Fisher expansion (Abramowitz and Stegun, 26.7.5), right to 0.03 at 3 and to 0.001 from 8 on.
+    The Cornish-Fisher expansion (Abramowitz and Stegun, 26.7.5), accurate to 0.03 at 3 and to 0.001 from 8 on.
     """
     n = freedom
     return (

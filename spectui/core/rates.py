@@ -1,4 +1,4 @@
-"""Throughput from lane clocks, and the meter that gets speculative decoding wrong."""
+"""Throughput from lane clocks, and the naive meter that misjudges speculative decoding."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ def per_second(count: int, clock_ns: int) -> float | None:
 
 
 class RateSeries:
-    """Throughput over lane time in equal buckets, bounded: when full, neighbours merge and the bucket doubles.
+    """Throughput over lane time in equal buckets. The number of buckets is limited: when it is reached, neighbours are
+    merged and the bucket length doubles.
 
-    Tokens of a bucket / its length: requests that share an engine step add their tokens, and no time.
+    A bucket's value is its tokens divided by its length: requests that share an engine step add tokens, but no time.
     """
 
     def __init__(self, bucket_ns: int = 250_000_000, limit: int = 240) -> None:
@@ -23,7 +24,7 @@ class RateSeries:
 
     def add(self, tokens: float, clock_ns: int) -> None:
         """Count ``tokens`` emitted by a step that ended at ``clock_ns`` of the round."""
-        # In a damaged trace a step may lie before its round.
+        # In a damaged trace a step may come before its round.
         clock_ns = max(0, clock_ns)
         while clock_ns // self._bucket_ns >= self._limit:
             self._merge()
@@ -32,10 +33,10 @@ class RateSeries:
         self._tokens[bucket] += tokens
 
     def spread(self, tokens: int, first_ns: int, last_ns: int) -> None:
-        """Count ``tokens`` of which only the stretch of lane time is known, evenly over it."""
+        """Spread ``tokens`` evenly over the stretch of lane time in which they are known to have come."""
         first_ns, stretch_ns = max(0, first_ns), last_ns - max(0, first_ns)
         self.add(0, last_ns)
-        # Behind the last bucket's end nothing moves any more.
+        # A bucket that has ended does not change any more.
         bucket_ns, left = self._bucket_ns, float(tokens)
         if stretch_ns > 0:
             for bucket in range(first_ns // bucket_ns, last_ns // bucket_ns):
@@ -50,7 +51,8 @@ class RateSeries:
         self._bucket_ns *= 2
 
     def read(self) -> tuple[tuple[float, float], ...]:
-        """(seconds of lane time at the middle of a bucket, tok/s in it), without the bucket that is still filling."""
+        """Pairs of (lane time at the middle of a bucket in seconds, tok/s in it), without the bucket that is still
+        filling."""
         seconds = self._bucket_ns / 1e9
         return tuple(((i + 0.5) * seconds, tokens / seconds) for i, tokens in enumerate(self._tokens[:-1]))
 

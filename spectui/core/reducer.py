@@ -109,7 +109,7 @@ def _request_finished(state: RunState, event: ev.RequestFinished) -> None:
     if lane and request:
         request.finished = event.reason
         lane.revision += 1
-        # There are tokens of which no step tells: the last ones are missing, without a gap that says so.
+        # More tokens were emitted than the steps account for: the last steps are missing, without a gap that says so.
         request.emitted = max(request.emitted, event.emitted)
         requests = lane.round.requests.values()
         if sum(one.emitted for one in requests) > lane.round.totals.emitted:
@@ -156,7 +156,7 @@ def _inspected(state: RunState, event: ev.Inspected) -> None:
 def _tuning(state: RunState, event: ev.TuneTurn | ev.TuneEnded) -> None:
     state.tuning = event
     state.revision += 1
-    # In older traces the change of K before it does not say that it came from the search.
+    # In older traces the preceding change of K does not say that it came from the search.
     if isinstance(event, ev.TuneEnded) and event.last.turn and (lane := state.lanes.get(event.lane)):
         lane.k_source = "tuned"
         lane.revision += 1
@@ -184,7 +184,7 @@ def _telemetry(state: RunState, event: samples.TelemetrySample) -> None:
 
 
 def _estimated_bandwidth(state: RunState) -> float | None:
-    """Recent traffic of the lanes that run; they take turns on one device, so it is their mean, not their sum."""
+    """Recent traffic of the running lanes. They take turns on one device, so this is their mean, not their sum."""
     if state.paused or state.fault is not None:
         return None
     running = [lane.round.traffic.read() for lane in state.lanes.values() if lane.running]
@@ -213,7 +213,7 @@ def _notice(state: RunState, event: ev.Notice) -> None:
     if event.level == "error" and event.lane is None:
         state.fault = event.text
     if event.refused and state.round is not None:
-        # The next turn does not begin, so that the last one was the end.
+        # The next turn does not begin, so the last one was the end.
         state.round_over = not any(lane.running for lane in state.lanes.values())
     state.revision += 1
 

@@ -1,4 +1,4 @@
-"""The result of tuning as something to paste: the ``vllm serve`` line."""
+"""Turns the result of tuning into a ``vllm serve`` command to paste."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 LARGEST_BATCH = 1024
-"""Where the last range of a table ends: beyond what servers run at once."""
+"""Upper end of a table's last range: more requests than servers run at once."""
 
 
 def serve_line(
@@ -19,16 +19,18 @@ def serve_line(
     engine_args: Mapping[str, Any] | None = None,
     measured: Sequence[str] = (),
 ) -> str:
-    """The command that serves ``model`` at the best K, as the search had it; perhaps with a comment line before it.
+    """The command that serves ``model`` at the best K under the conditions of the search, if necessary after a comment
+    line.
 
     Args:
         model: Path or id of the target.
         drafting: vLLM's ``speculative_config``, whose K is replaced.
-        best: Requests in flight -> best K, for each concurrency that was measured. With several, K follows the batch
-            size (``num_speculative_tokens_per_batch_size``): each range ends where the next measured one begins.
-        template_arguments: What the chat template was told, since acceptance was measured so.
-        engine_args: vLLM's engine arguments that the user set, and what the target needs to take the drafter.
-        measured: What the search had that the line does not ask for, such as ``in float32``.
+        best: The best K for each number of requests in flight that was measured. If there are several, K follows the
+            batch size (``num_speculative_tokens_per_batch_size``): each range ends where the next measured number
+            begins.
+        template_arguments: The chat template's arguments, because acceptance was measured with them.
+        engine_args: vLLM's engine arguments that the user set, and those that the target needs to accept the drafter.
+        measured: Conditions of the search that the command does not reproduce, such as ``in float32``.
     """
     words = [
         "vllm",
@@ -49,9 +51,10 @@ def serve_line(
 
 
 def flag(name: str, value: Any) -> list[str]:
-    """An engine argument as vLLM's command line takes it: ``tensor_parallel_size=2`` is ``--tensor-parallel-size 2``.
+    """An engine argument in the form of vLLM's command line: ``tensor_parallel_size=2`` is
+    ``--tensor-parallel-size 2``.
 
-    Truth is a flag, untruth one with ``no-`` before it, what has parts is JSON, and what is None is left out.
+    True becomes a flag, False a flag with ``no-`` in front, lists and mappings become JSON, and None is left out.
     """
     option = f"--{name.replace('_', '-')}"
     match value:
@@ -64,12 +67,12 @@ def flag(name: str, value: Any) -> list[str]:
         case list() | dict():
             return [option, json.dumps(value)]
     text = str(value)
-    # Behind an option of its own a value with a hyphen would be one.
+    # As a separate word, a value that begins with a hyphen would be taken for an option.
     return [f"{option}={text}"] if text.startswith("-") else [option, text]
 
 
 def _table(best: Mapping[int, int]) -> list[list[int]]:
-    """Inclusive ranges of batch sizes with their K; neighbours with the same K are one range."""
+    """Inclusive ranges of batch sizes with their K; neighbours with the same K are merged."""
     table: list[list[int]] = []
     for requests, k in sorted(best.items()):
         if table and table[-1][2] == k:

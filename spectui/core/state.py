@@ -47,9 +47,15 @@ K_CHANGES = 8
 
 @dataclass(slots=True)
 class RequestState:
-    """One request of one lane. ``ids`` are its output as far as it was seen, ``emitted`` counts all of it; ``as_ar`` is
-    whether it began where AR's did; ``comparison`` is None where it did not, for the reference lane itself, where
-    sampling is random, and where steps were lost."""
+    """One request of one lane.
+
+    Attributes:
+        as_ar: Whether it began with the same context as AR's request.
+        ids: Its output ids, as far as they were seen.
+        emitted: Number of output tokens, seen or not.
+        comparison: None if the request did not begin as AR's did, belongs to the reference lane itself, is sampled at
+            random, or has lost steps.
+    """
 
     request: str
     slot: int
@@ -66,7 +72,7 @@ class RequestState:
 
     @property
     def context(self) -> int:
-        """Tokens that the cache holds."""
+        """Tokens in the cache."""
         return self.prompt_tokens + self.emitted
 
 
@@ -90,7 +96,7 @@ class LaneRound(Sums):
 
     @property
     def contexts(self) -> list[int] | None:
-        """Tokens in the cache of each request that runs, None while it is not known which of them came further."""
+        """Tokens in the cache of each running request; None while it is not known which of them advanced."""
         requests = self.requests.values()
         if self.unsure or sum(request.emitted for request in requests) != self.totals.emitted:
             return None
@@ -139,22 +145,27 @@ class LaneState:
 
     @property
     def running(self) -> bool:
-        """Whether the lane lives and a request of the round is unfinished."""
+        """Whether the lane is alive and a request of the round is unfinished."""
         return self.failed is None and any(request.finished is None for request in self.round.requests.values())
 
 
 @dataclass(slots=True)
 class RunState:
-    """The whole run. ``revision`` moves with what concerns no single lane.
+    """The whole run.
 
-    ``absent`` are the slots that sit the round out;
-    ``notices`` counts them, so that the same sentence said twice is news twice; ``fault`` is why the source as a whole
-    gave up, None while it lives; ``tuning`` is where the last search for a best K stands, or how it ended;
-    ``inspected`` is the step that was looked at last; ``machine`` is what the telemetry says;
-    ``disturbance`` is how much of the last steps other programs held up;
-    ``paused`` is the run's own pause, also in a replay, whose pause is the playhead's;
-    ``playhead`` and ``marks`` are a replay's, None of a live run;
-    ``recording`` is the file that the run is recorded to.
+    Attributes:
+        absent: The slots that sit the round out.
+        paused: The run's own pause, also in a replay, where the playhead has a pause of its own.
+        notices: Number of notices so far, so that the same sentence said twice is news twice.
+        fault: Why the source as a whole gave up, None while it is alive.
+        tuning: Progress of the last search for the best K, or how it ended.
+        inspected: The step that was looked at last.
+        machine: What the telemetry reports.
+        disturbance: How much of the last steps was disturbed by other programs.
+        playhead: Where a replay is; None in a live run.
+        marks: A replay's timeline; None in a live run.
+        recording: The file that the run is recorded to.
+        revision: Grows with every change that does not belong to a single lane.
     """
 
     started: RunStarted | None = None
@@ -192,5 +203,5 @@ class RunState:
 
     @property
     def reference(self) -> LaneState | None:
-        """The first plain autoregressive lane: speed-ups and divergences are measured against it."""
+        """The first plain autoregressive lane, the baseline for speed-ups and divergences."""
         return next((lane for lane in self.lanes.values() if lane.info.method == "ar"), None)

@@ -1,4 +1,4 @@
-"""What a lane's steps cost at each K and each number of requests in flight, summed up as the run goes."""
+"""What a lane's steps cost at each K and each number of requests in flight, added up during the run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from spectui.protocol.events import KFigure, Step
 
 
 class StepCosts:
-    """Of one lane. A request's first step is left out: it is its prompt's, not a verification."""
+    """The step costs of one lane. A request's first step is left out: it processes the prompt and verifies nothing."""
 
     def __init__(self) -> None:
         self._sums: dict[tuple[int, int], KSums] = {}
@@ -27,7 +27,8 @@ class StepCosts:
         return k_figures(range(k_max + 1), {k: sums for (k, of), sums in self._sums.items() if of == batch}, batch)
 
     def batch_cost(self, k: int) -> BatchCost | None:
-        """Step time over the requests in flight at ``k``; None with fewer than two concurrencies measured."""
+        """Step time as a function of the requests in flight at ``k``; None if fewer than two concurrencies were
+        measured."""
         found = {batch: sums for (of, batch), sums in self._sums.items() if of == k and sums.steps}
         if len(found) < 2:
             return None
@@ -36,11 +37,11 @@ class StepCosts:
 
 
 def pays_at(drafting: StepCosts, k: int, plain: StepCosts) -> tuple[bool, Pays | None]:
-    """With how many requests in flight a lane at ``k`` is estimated to be ahead of a plain one.
+    """Estimate at how many requests in flight a lane at ``k`` is faster than a plain one.
 
     Returns:
-        Whether both were measured at two numbers of requests or more, and what that carries, None where they share too
-        little.
+        Whether both lanes were measured at two or more numbers of requests, and the comparison, or None where the two
+        measurements overlap too little.
     """
     speculating, ordinary = drafting.batch_cost(k), plain.batch_cost(0)
     if speculating is None or ordinary is None:

@@ -9,28 +9,29 @@ from spectui.protocol.events import Step
 
 
 class Role(IntEnum):
-    """What a token is on the screen; each has a colour and a second sign that needs none."""
+    """What a token is on the screen. Each role has a colour, and a second sign that does not rely on colour."""
 
     PLAIN = 0
-    """The target's own token of a step without a draft."""
+    """The target's own token in a step without a draft."""
     ACCEPTED = 1
     REJECTED = 2
     RECOVERED = 3
     BONUS = 4
     PENDING = 5
-    """Drafted and not verified yet."""
+    """Drafted, not yet verified."""
     CUT = 6
-    """Verified, but behind the end of the request."""
+    """Verified, but beyond the end of the request."""
 
 
 _ROLES = tuple(Role)
-"""Roles by value: a lookup that the enum itself makes dear, for what is drawn a hundred times a second."""
+"""Roles by value. The enum's own lookup is too slow for something drawn a hundred times a second."""
 
 Token = tuple[str, Role]
 
 
 def step_tokens(step: Step) -> Iterator[Token]:
-    """The tokens of a step in reading order: accepted drafts, refused drafts, the target's own token, what was cut."""
+    """Yields the tokens of a step in reading order: accepted drafts, rejected drafts, the target's own token, cut
+    tokens."""
     verified = len(step.emitted) + len(step.cut)
     for position in range(min(step.accepted, len(step.emitted))):
         yield step.text[position], Role.ACCEPTED
@@ -49,7 +50,7 @@ def _own_role(step: Step) -> Role:
 
 
 class TokenLog:
-    """Append-only list of tokens, read by index while it grows. ``len(log)`` is the number of tokens."""
+    """An append-only list of tokens, read by index while it grows. ``len(log)`` is the number of tokens."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
@@ -69,6 +70,6 @@ class TokenLog:
         return _ROLES[self._roles[index]]
 
     def output(self) -> str:
-        """What the user gets: the text of all tokens that were neither rejected nor cut."""
+        """The text that the user gets: all tokens that were neither rejected nor cut."""
         hidden = (Role.REJECTED, Role.CUT, Role.PENDING)
         return "".join(text for text, role in zip(self._texts, self._roles, strict=True) if role not in hidden)

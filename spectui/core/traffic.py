@@ -1,10 +1,10 @@
-"""How many bytes a lane's steps must read at least, and how near that comes to what the memory can give.
+"""How many bytes a lane's steps must read at least, and how close that comes to the memory's peak.
 
-Speculative decoding is a bet on memory bandwidth: a forward pass of the target reads every weight once, for one token
-or for K + 1. The estimate counts weights and what attention reaches of the cache (`spectui.core.kv_cache`), each read
-once a pass; activations, and caches that the processor keeps, are left out. Model bandwidth utilisation (MBU) is that
-rate over the device's peak (Databricks, "LLM inference performance engineering", 2023). Without counters it is an
-estimate, and the screen says so.
+Speculative decoding is a bet on memory bandwidth: a forward pass of the target reads every weight once, whether for one
+token or for K + 1. The estimate counts the weights and the part of the cache that attention reaches
+(`spectui.core.kv_cache`), each read once per pass; it leaves out activations, and reads that the processor's own caches
+serve. Model bandwidth utilisation (MBU) is that rate divided by the device's peak (Databricks, "LLM inference
+performance engineering", 2023). Without hardware counters it is an estimate, and the screen says so.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from spectui.protocol.events import Step
 from spectui.protocol.samples import LaneMemory
 
 RECENT_STEPS = 40
-"""Engine steps that the recent rate is taken over: about a second on a laptop."""
+"""Engine steps that the recent rate covers: about a second on a laptop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What a lane's steps of a round have to read.
+    """What a lane's steps in one round have to read.
 
     Attributes:
         step_bytes: Bytes that an engine step reads, on average.
-        per_second: Those bytes over the lane time of the steps.
+        per_second: Those bytes divided by the lane time of the steps.
         recent: The same over the last `RECENT_STEPS` engine steps.
-        tokens_per_step: Emitted tokens of an engine step, on average.
+        tokens_per_step: Tokens that an engine step emits, on average.
     """
 
     step_bytes: float
@@ -39,47 +39,48 @@ class Traffic:
     tokens_per_step: float
 
     def utilisation(self, peak: float | None) -> float | None:
-        """MBU: the share of ``peak`` (bytes per second) that the estimate comes to; None without a peak."""
+        """MBU: the estimate as a share of ``peak`` (bytes per second); None without a peak."""
         return self.per_second / peak if peak else None
 
     def ceiling(self, peak: float | None) -> float | None:
-        """Tokens per second if nothing but ``peak`` held the lane back: peak / bytes per step x tokens per step."""
+        """Tokens per second if only ``peak`` limited the lane: peak / bytes per step x tokens per step."""
         return peak / self.step_bytes * self.tokens_per_step if peak and self.step_bytes else None
 
 
 def experts_read(experts: int, active: int, tokens: int) -> float:
-    """Expected share of a layer's experts that ``tokens`` tokens go through, each through ``active`` of ``experts``.
+    """Expected share of a layer's experts that ``tokens`` tokens use, each passing through ``active`` of ``experts``.
 
-    With independent and even routing a given expert is left out by a token with probability 1 - active / experts, so
-    that 1 - (1 - active / experts) ** tokens of them are read; real routers are less even and read fewer.
+    With independent, even routing a token skips a given expert with probability 1 - active / experts, so the share is 1
+    - (1 - active / experts) ** tokens. Real routers are less even and read fewer.
     """
     return 1.0 - (1.0 - active / experts) ** tokens if experts else 0.0
 
 
 def step_bytes(memory: LaneMemory, contexts: Sequence[int], rows: int, k: int) -> float | None:
-    """Bytes that one engine step reads: a pass of the target, then the drafter's for the drafts of the next step.
+    """Bytes that one engine step reads: a pass of the target, then the drafter's passes for the next step's drafts.
 
     ::
 
         target   weights + experts(rows) + cache of the target's layers
         drafter  passes x (weights + cache of the drafter's layers) + experts(rows) + (passes - 1) x experts(requests)
 
-    A drafter that takes a pass for each token takes ``k`` of them: the first goes over what the target has just
-    computed, the others over one token of each request. One that drafts in parallel takes a single pass, over k + 1
-    tokens of each request. At K = 0 vLLM runs the first pass all the same, to keep the drafter's cache going, and ends
-    before the output matrix (``SpecDecodeBaseProposer.propose`` in ``vllm/v1/spec_decode/llm_base_proposer.py``).
+    A drafter that takes one pass per token takes ``k`` passes: the first covers what the target has just computed, the
+    others one token of each request. A drafter that drafts in parallel takes a single pass over k + 1 tokens of each
+    request. Even at K = 0 vLLM runs the first pass, to keep the drafter's cache up to date, and stops before the output
+    matrix (``SpecDecodeBaseProposer.propose`` in ``vllm/v1/spec_decode/llm_base_proposer.py``).
 
-    For example a target of 900 bytes, 2 bytes of cache a token, and a drafter of 50 bytes, 30 of them its output
-    matrix, for one request with 10 tokens: K = 3 reads 900 + 20 + 3 x 50 = 1,070, K = 0 reads 900 + 20 + 20 = 940.
+    For example, take a target of 900 bytes with 2 bytes of cache per token, a drafter of 50 bytes, 30 of them its
+    output matrix, and one request with 10 tokens: K = 3 reads 900 + 20 + 3 x 50 = 1,070; K = 0 reads 900 + 20 + 20 =
+    940.
 
     Args:
         memory: What the lane's engine holds.
         contexts: Tokens that each request of the step has in the cache.
-        rows: Tokens that the target's pass computes: drafted ones and one more for each request.
+        rows: Tokens that the target's pass computes: the drafted ones and one more for each request.
         k: Tokens that may be drafted.
 
     Returns:
-        None where the lane's weights, or how its layers go through the cache, are not known.
+        None if the size of the lane's weights, or how its layers use the cache, is not known.
     """
     if memory.target_read is None:
         return None
@@ -111,9 +112,9 @@ def _draft_experts(memory: LaneMemory, tokens: int) -> float:
 
 
 class TrafficMeter:
-    """Adds up what the engine steps of one lane and one round have read.
+    """Adds up what the engine steps of one lane in one round have read.
 
-    The requests of an engine step come one by one; it counts once the next engine step begins.
+    The requests of an engine step arrive one by one; the step counts once the next one begins.
     """
 
     def __init__(self) -> None:
@@ -126,7 +127,8 @@ class TrafficMeter:
         self._recent: deque[tuple[float, int]] = deque(maxlen=RECENT_STEPS)
 
     def add(self, step: Step, context: int, memory: LaneMemory) -> None:
-        """Count one request's share of an engine step; ``context`` is what its cache held before the step."""
+        """Count one request's share of an engine step; ``context`` is the number of tokens in its cache before the
+        step."""
         if step.clock_ns != self._clock_ns:
             self._close(memory)
             self._clock_ns, self._wall_ns = step.clock_ns, step.wall_ns
@@ -150,7 +152,7 @@ class TrafficMeter:
         self._recent.append((read, self._wall_ns))
 
     def read(self) -> Traffic | None:
-        """None before the second engine step of the round."""
+        """The traffic so far; None before the round's second engine step."""
         overall = per_second(1, self._time_ns)
         recent_ns = sum(ns for _, ns in self._recent)
         if overall is None or not recent_ns:

@@ -1,9 +1,10 @@
 """Finds the fastest K with as few measurements as prompts and noise allow: successive elimination on shared prompts.
 
-Every turn gives the same prompts to each K that is still in the running. K are ranked by total tokens over total time,
-and compared on the prompts that both had, so that neither the prompts nor a drift of the machine counts. A K leaves
-when its interval against the leader lies below it (Even-Dar et al. 2006, "Action elimination and stopping conditions",
-with Student's t in place of a bound that knows the noise). There is no verdict before every category was seen.
+Every turn gives the same prompts to each K that is still in the running. The K are ranked by total tokens over total
+time and compared on the prompts that both ran, so that neither the choice of prompts nor a drift of the machine
+matters. A K is dropped when its interval against the leader lies below it (Even-Dar et al. 2006, "Action elimination
+and stopping conditions", with Student's t in place of a bound that knows the noise). No verdict is given before every
+category was seen.
 """
 
 from __future__ import annotations
@@ -17,29 +18,29 @@ from spectui.core.paired import DROPPED, SHOWN, UNKNOWN, Arm, Estimate, Interval
 from spectui.protocol.events import KFigure, TuneTurn, TuneWhy
 
 PLAIN = -1
-"""Stands for AR, which is measured beside every K: what a speed-up is over."""
+"""Stands for AR, which is measured beside every K as the baseline of the speed-ups."""
 
 HOPELESS_PROMPTS = 3
 HOPELESS = 0.75
-"""A K that is slower than this share of the leader on each of the first prompts gets no more."""
+"""A K that is slower than this share of the leader on each of its first `HOPELESS_PROMPTS` prompts is dropped."""
 
 SAME = 1.01
-"""K whose throughputs surely differ by less than this factor are the same for anybody."""
+"""Two K whose throughputs certainly differ by less than this factor count as equally fast."""
 
 Why = Literal["separated", "outrun", "same", "alone"]
 ENDED: Mapping[TuneWhy, str] = {
     "separated": "the others are slower",
     "outrun": "the others were far slower on every prompt they ran",
     "same": "those left are equally fast",
-    "alone": "there was one K only",
-    "budget": "the time was up; it is the best so far",
-    "cancelled": "stopped; it is the best so far",
+    "alone": "there was only one K",
+    "budget": "time ran out; this is the best K so far",
+    "cancelled": "stopped; this is the best K so far",
 }
-"""For people: why the search ended with this K."""
+"""Why the search ended with this K, in words for the user."""
 
 
 def verdict(why: TuneWhy, turn: TuneTurn) -> tuple[str, str]:
-    """What a search that ended with ``turn`` came to, and how sure that is, for people."""
+    """The result of a search that ended with ``turn``, and how certain it is, in words for the user."""
     best = turn.best
     if not turn.turn:
         return f"stopped before anything was measured: K stays {best}", ""
@@ -56,7 +57,7 @@ def verdict(why: TuneWhy, turn: TuneTurn) -> tuple[str, str]:
 
 
 def disturbed_part(turn: TuneTurn) -> str:
-    """How much of a search other programs held up, for people."""
+    """How much of a search was disturbed by other programs, in words for the user."""
     return f"{turn.disturbed * 100:.0f} % of the measurement was disturbed"
 
 
@@ -66,12 +67,12 @@ def _gain(figure: KFigure) -> str:
         interval = f" ({figure.over_ar_low:.2f} to {figure.over_ar_high:.2f})" if sure else ""
         return f", {figure.over_ar:.2f} times AR{interval}"
     if figure.speed_up is not None and figure.k:
-        return f", {figure.speed_up:.2f} times K = 0 (no AR lane to hold it against)"
+        return f", {figure.speed_up:.2f} times K = 0 (no AR lane to compare with)"
     return ""
 
 
 def _several(ks: Sequence[int]) -> str:
-    """K in words: a range where they are neighbours."""
+    """A list of K in words; consecutive ones become a range."""
     if len(ks) > 2 and ks[-1] - ks[0] == len(ks) - 1:
         return f"{ks[0]} to {ks[-1]}"
     return ", ".join(map(str, ks[:-1])) + f" and {ks[-1]}"
@@ -82,24 +83,24 @@ Generation = tuple[float, float, float]
 
 
 class Search:
-    """The search, fed turn by turn.
+    """The search, which is fed turn by turn.
 
     Attributes:
         arms: Every K, ascending.
         running: The K that are still measured.
-        turns: Turns so far.
+        turns: Number of turns so far.
     """
 
     def __init__(self, arms: Sequence[int], prompts: PromptSet, *, keep_all: bool = False) -> None:
-        """Search among ``arms``; with ``keep_all`` none of them is ever dropped and nothing is decided early.
+        """Search among ``arms``; with ``keep_all`` no K is ever dropped and nothing is decided early.
 
         Raises:
-            ValueError: There is none, or there are no prompts.
+            ValueError: ``arms`` or ``prompts`` is empty.
         """
         if not arms:
-            raise ValueError("there is no K to choose from")
+            raise ValueError("no K to choose from")
         if not len(prompts):
-            raise ValueError("there are no prompts to choose on")
+            raise ValueError("no prompts to measure on")
         self.arms = tuple(sorted(set(arms)))
         self.running = self.arms
         self.turns = 0
@@ -110,20 +111,20 @@ class Search:
         self._measured: dict[int, Arm] = {k: Arm() for k in (PLAIN, *self.arms)}
 
     def draw(self, count: int) -> tuple[int, ...]:
-        """The numbers of the next prompts; from the beginning again when all were drawn."""
+        """The numbers of the next prompts; starts over when all have been drawn."""
         order = self._prompts.order
         drawn = tuple(order[(self._drawn + place) % len(order)] for place in range(count))
         self._drawn += count
         return drawn
 
     def add(self, k: int, generations: Iterable[tuple[int, Generation]]) -> None:
-        """Take what the prompts of a turn, by number, came to at ``k``, or at `PLAIN`."""
+        """Add what the prompts of a turn, by number, gave at ``k``, or at `PLAIN`."""
         for prompt, (tokens, seconds, steps) in generations:
             if tokens and seconds and steps:
                 self._measured[k].add(prompt, Visit(self.turns, tokens, seconds, steps))
 
     def end_turn(self) -> None:
-        """Drop the K that have lost."""
+        """Drop every K that has lost."""
         self.turns += 1
         leader = self.best
         if leader is not None and not self._keep_all:
@@ -131,7 +132,8 @@ class Search:
 
     @property
     def best(self) -> int | None:
-        """The K with the highest throughput of those in the running, of equals the smallest; None before a turn."""
+        """The K with the highest throughput among those in the running, the smallest if several are equal; None before
+        the first turn."""
         rates = {k: Estimate(self._prompts, self._measured[k]).log_rate for k in self.running}
         known = {k: rate for k, rate in rates.items() if rate is not None}
         return max(known, key=lambda k: (known[k], -k)) if known and self.turns else None
@@ -152,7 +154,7 @@ class Search:
 
     @property
     def out_of_time(self) -> TuneWhy:
-        """Why a search that may go on no longer ended."""
+        """Why a search ended whose time is up."""
         leader = self.best
         alone = leader is not None and self.running == (leader,) and len(self.arms) > 1
         covered = leader is not None and Estimate(self._prompts, self._measured[leader]).covers
@@ -160,19 +162,19 @@ class Search:
 
     @property
     def _ahead(self) -> Literal["separated", "outrun"]:
-        """In which way the leader has beaten the others: only intervals can claim to tell them apart."""
+        """How the leader beat the others: only intervals justify the claim that they differ."""
         return "outrun" if self._outrun else "separated"
 
     @property
     def doubtful(self) -> tuple[int, ...]:
-        """The K that cannot be told from the best one, itself included; empty where it stands alone."""
+        """The K that cannot be told apart from the best one, which is included; empty if the best one stands alone."""
         return self.running if len(self.running) > 1 else ()
 
     def throughput(self, k: int) -> Interval:
-        """Tokens per second of the whole set of prompts at ``k``, with its 95 % interval.
+        """Tokens per second of the whole prompt set at ``k``, with its 95 % interval.
 
-        A K that was dropped had other prompts than the rest, and its own figure could not be held against theirs. So it
-        gets the leader's, times its ratio to the leader on the prompts that both had (a ratio estimate, Cochran 1977,
+        A dropped K ran other prompts than the rest, so its own figure cannot be compared with theirs. Instead it gets
+        the leader's figure times its ratio to the leader on the prompts that both ran (a ratio estimate, Cochran 1977,
         section 6.2), without an interval: with the leader at 32 tok/s and a ratio of 0.4 that is 12.8.
         """
         leader = self.best
@@ -182,7 +184,7 @@ class Search:
         return Interval(None if whole is None or ratio is None else whole * ratio, None, None)
 
     def ratio(self, k: int, other: int) -> Interval:
-        """Throughput at ``k`` over that at ``other``, on the prompts that both had."""
+        """Throughput at ``k`` divided by that at ``other``, on the prompts that both ran."""
         estimate = Estimate(self._prompts, self._measured[k], self._measured[other])
         return estimate.interval(SHOWN) if self._measured[other].by_prompt else UNKNOWN
 

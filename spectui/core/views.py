@@ -1,7 +1,7 @@
-"""Frozen pictures of a `RunState` for the screen, the headless report and snapshots.
+"""Frozen views of a `RunState` for the screen, the headless report and snapshots.
 
-A view is built only when its revision moved. Token logs are shared by reference with their length at the time, so a
-view costs the same however much was generated.
+A view is built only when its revision has changed. Token logs are shared by reference, with their length at the time,
+so a view costs the same however much was generated.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from spectui.protocol.samples import TelemetrySample
 
 @dataclass(frozen=True, slots=True)
 class StreamView:
-    """The first ``length`` tokens of ``log``; a different ``log`` object is a different request."""
+    """The first ``length`` tokens of ``log``; a different ``log`` object means a different request."""
 
     log: TokenLog
     length: int
@@ -64,15 +64,15 @@ class LaneView:
         lost_before: Whether steps of any round were lost: then ``costs`` are partial.
         disturbed: Whether the lane, or AR beside it, was disturbed in this round, so that ``speedup`` is not that of
             the machine alone.
-        acceptance: Over everything the lane has done; ``window`` over its last steps.
+        acceptance: Acceptance over everything the lane has done; ``window`` covers its last steps.
         costs: What its steps took at each K; grows.
         stream: Tokens of the shown request, None before it starts; ``history`` has its steps, and grows.
-        divergence: First difference from AR in the shown request, None when equal so far or not compared.
-        equal: Output tokens of the shown request that were found equal to AR's; None when not compared.
-        series: (seconds of lane time, tok/s); ``k_changes`` are (seconds of lane time, K from then on).
-        traffic: Bytes that the round's steps had to read, an estimate; None before its second step, and where the
-            engine's weights are not known.
-        active: Requests of the round that are unfinished, ``requests`` all of them.
+        divergence: First difference from AR in the shown request; None if equal so far, or not compared.
+        equal: Output tokens of the shown request that were found equal to AR's; None if not compared.
+        series: Pairs of (seconds of lane time, tok/s); ``k_changes`` are (seconds of lane time, K from then on).
+        traffic: Bytes that the round's steps had to read, an estimate; None before its second step, and if the size of
+            the engine's weights is not known.
+        active: Unfinished requests of the round; ``requests`` counts all of them.
     """
 
     info: LaneInfo
@@ -111,15 +111,22 @@ class LaneView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """The whole screen. ``lane_time_s`` is the furthest lane clock of the round.
+    """The whole screen.
 
-    ``goes_on`` is whether a conversation of the round has another turn, which begins by itself: the round is not over
-    before the last one is.
-    ``notices`` counts the notices so far, of which ``notice`` is the last; ``fault`` is why the source as a whole gave
-    up, None while it lives; ``tuning`` is where the last search for a best K stands, or how it ended;
-    ``inspected`` is the step that was looked at last; ``telemetry`` is what the machine says, None before its
-    first sample; ``memory`` is who holds what; ``playhead`` and ``marks`` are a replay's, None of a
-    live run; ``recording`` is the file that the run is recorded to; ``disturbance`` is None when all is well.
+    Attributes:
+        lane_time_s: The furthest lane clock of the round.
+        notices: Number of notices so far; ``notice`` is the last one.
+        fault: Why the source as a whole gave up, None while it is alive.
+        tuning: Progress of the last search for the best K, or how it ended.
+        inspected: The step that was looked at last.
+        telemetry: What the machine reports, None before the first sample.
+        memory: Who holds which part of the memory.
+        playhead: Where a replay is; None in a live run.
+        marks: A replay's timeline; None in a live run.
+        recording: The file that the run is recorded to.
+        goes_on: Whether a conversation of the round has another turn, which begins by itself; the round is over only
+            after the last turn.
+        disturbance: None if all is well.
     """
 
     target: str
@@ -163,7 +170,7 @@ class Viewer:
         self.slot = 0
 
     def read(self) -> RunView:
-        """The current view: the same object while nothing has moved."""
+        """The current view: the same object as long as nothing has changed."""
         state = self._state
         reference = state.reference
         baseline = reference.revision if reference else 0
@@ -256,7 +263,7 @@ def _divergence(request: RequestState | None) -> Divergence | None:
 
 
 def _before_last_step(state: RunState) -> Iterator[TelemetrySample]:
-    """The samples that were taken before the last engine step, the newest first."""
+    """The samples taken before the last engine step, newest first."""
     later = state.machine.samples - state.disturbance.samples
     return islice(reversed(state.machine.past), later, None)
 

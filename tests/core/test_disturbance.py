@@ -77,8 +77,8 @@ def test_an_engine_step_counts_once_whatever_is_in_flight() -> None:
         ([], ""),
         (sampled(QUIET, QUIET), ""),
         (sampled(HostSample()), ""),
-        (sampled(QUIET, *[BUSY] * 5), "others use 0.9 cores"),
-        (sampled(BUSY, HostSample(foreign_cores=1.1)), "others use 1.0 cores"),
+        (sampled(QUIET, *[BUSY] * 5), "other programs use 0.9 cores"),
+        (sampled(BUSY, HostSample(foreign_cores=1.1)), "other programs use 1.0 cores"),
         (
             sampled(QUIET, gpus=(GpuSample(1, "a", foreign_share=0.42),)),
             "other programs keep GPU 1 busy for 42 % of the time",
@@ -143,7 +143,7 @@ def test_a_narrow_pane_keeps_the_figure() -> None:
 @pytest.mark.parametrize(
     ("width", "told"),
     [
-        (120, ("disturbed: 52 % of steps", "others use 0.9 cores")),
+        (120, ("disturbed: 52 % of steps", "other programs use 0.9 cores")),
         (60, ("disturbed 52 %",)),
         (26, ()),
     ],

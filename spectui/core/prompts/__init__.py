@@ -1,4 +1,4 @@
-"""Reads prompt files: from bytes to prompts, or one sentence that names the file and the line."""
+"""Reads prompt files: turns bytes into prompts, or reports in one sentence which file and line are wrong."""
 
 from spectui.core.prompts.reading import Found, read_prompts
 from spectui.core.prompts.rows import PromptError, printable, prompt_of, with_system

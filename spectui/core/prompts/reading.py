@@ -1,6 +1,6 @@
-"""What the bytes of a prompt file are: plain lines, or JSON values with the line that each begins in.
+"""Cuts the bytes of a prompt file into rows: plain lines, or JSON values with the line on which each begins.
 
-Owns how a file is cut into rows. Must not know what a row means.
+Does not know what a row means.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from spectui.protocol.events import Prompt
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 
 _BLANK = " \t\r\n\ufeff"
-"""What may stand between JSON values, and around plain lines. A byte-order mark is left wherever files were joined."""
+"""What may stand between JSON values and around plain lines. A byte-order mark remains wherever files were joined."""
 
 _SPACE = re.compile(f"[{_BLANK}]*")
 _LIKE_ROWS = re.compile(rf'[\[\s]*\{{\s*"(?:[^\n]{{0,2000}}")?(?:{"|".join(ROW_KEYS)})"\s*:')
-"""How a JSON file of rows begins, broken or not."""
+"""How a JSON file of rows begins, valid or not."""
 
 _REST_OF_LINE = re.compile("[ \t\r]*(?:\n|$)")
 _FOREIGN = (
@@ -36,19 +36,19 @@ _value = json.JSONDecoder().raw_decode
 
 
 class Found(NamedTuple):
-    """What a file has: its prompts in order, and a sentence for each conversation in which nobody asks anything."""
+    """What a file holds: its prompts in order, and one sentence for each conversation without a question."""
 
     prompts: list[Prompt]
     left_out: list[str]
 
 
 def read_prompts(data: bytes, name: str) -> Found:
-    """The prompts of a file; ``name`` is what sentences call it.
+    """Read the prompts of a file; ``name`` is what messages call it.
 
-    A file is one of two kinds. In a JSON file every value is a row, or an array of rows, one a line or over many lines.
-    In a plain file every line that is not blank is a prompt. It is JSON when it is called so (``.json``, ``.jsonl``,
-    ``.ndjson``) or when its first line is, or begins, a JSON object or array; a plain prompt may well begin with a
-    bracket. The ShareGPT files that people have hold conversations without a question, which are left out.
+    There are two kinds of files. In a JSON file every value is a row or an array of rows, on one line or several. In a
+    plain file every line that is not blank is a prompt. A file is JSON if its name says so (``.json``, ``.jsonl``,
+    ``.ndjson``), or if its first line is, or begins, a JSON object or array; a plain prompt may well begin with a
+    bracket. The common ShareGPT files hold conversations without a question, which are skipped and reported.
 
     Raises:
         PromptError: A row cannot be raced, or the file cannot be read.
@@ -96,13 +96,13 @@ def _is_json(text: str, name: str) -> bool:
     except RecursionError:
         return True
     except ValueError:
-        # Perhaps a prompt such as "{name} is ..." or "[INST] ...", perhaps the one broken row of a JSON file.
+        # This may be a prompt such as "{name} is ..." or "[INST] ...", or the one broken row of a JSON file.
         return any(_is_row(line) for line in text.split("\n"))
     return isinstance(value, dict | list) and _REST_OF_LINE.match(text, end) is not None
 
 
 def _is_row(line: str) -> bool:
-    """Whether the line can only be meant as a row of a JSON file."""
+    """Whether the line can only be a row of a JSON file."""
     line = line.strip(_BLANK)
     if not (line.startswith("{") and line.endswith("}")):
         return False
@@ -151,7 +151,7 @@ def _array(text: str, at: int, place: _LineCounter) -> Generator[tuple[Any, str]
 
 
 def _is_conversation(text: str, at: int) -> bool:
-    """Whether the array at ``at`` is no array of rows but one conversation: its items are messages."""
+    """Whether the array at ``at`` is one conversation instead of an array of rows: its items are messages."""
     at = _after_space(text, at + 1)
     if text[at : at + 1] != "{":
         return False
@@ -195,7 +195,7 @@ class _LineCounter:
         self._at, self._line = 0, 1
 
     def at(self, at: int) -> str:
-        """``at`` as people count; it never goes back."""
+        """Name the line of ``at``, counted from 1; ``at`` must never go back."""
         self._line += self._text.count("\n", self._at, at)
         self._at = at
         return f"{self._name}, line {self._line}"

@@ -1,7 +1,7 @@
-"""From a row of a prompt file, which is any JSON value, to a prompt.
+"""Turns a row of a prompt file, which may be any JSON value, into a prompt.
 
-Owns which spellings of a conversation are known, and says in one sentence what cannot be raced. Nothing is dropped but
-what an answer of the file's own is: the lanes give theirs.
+Knows the spellings of a conversation, and says in one sentence what cannot be raced. Only the answers that the file
+itself contains are dropped: the lanes give their own.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from spectui.protocol.events import Message, Prompt, Role
 
 
 class PromptError(ValueError):
-    """No prompts could be had; the message is one sentence with what to do."""
+    """The prompts could not be read; the message is one sentence that says what to do."""
 
 
 class NothingAskedError(PromptError):
-    """A conversation in which nobody asks anything."""
+    """A conversation without a question."""
 
 
 ROW_KEYS = frozenset({"prompt", "messages", "turns", "conversations", "conversation", "body"})
-"""By one of these a row is known; where several have a value, the first of `_READERS` counts."""
+"""A row is recognised by one of these keys; if several have a value, the first of `_READERS` counts."""
 
 PLACEHOLDER = "FULL BENCHMARK DATA SHOULD BE FETCHED FROM THE SOURCE"
 """How the texts of SPEED-Bench begin before its script has fetched them."""
@@ -42,10 +42,10 @@ _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def prompt_of(row: Any, where: str) -> Prompt:
-    """The prompt that a row is; ``where`` begins the sentence when it is none.
+    """Turn a row into a prompt; ``where`` begins the sentence if that fails.
 
     Raises:
-        PromptError: It cannot be raced.
+        PromptError: The row cannot be raced.
     """
     if isinstance(row, str):
         return _made([Message("user", _said(row, "the prompt", where))], "prompt", where)
@@ -66,7 +66,7 @@ def prompt_of(row: Any, where: str) -> Prompt:
 
 
 def _text_or_turns(value: Any, category: str, where: str) -> Prompt:
-    """``prompt``: a text, or the turns or messages of a conversation."""
+    """Read ``prompt``: a text, or the turns or messages of a conversation."""
     if isinstance(value, list):
         return _messages_or_turns(value, category, where) if _of_messages(value) else _turns(value, category, where)
     return _made([Message("user", _said(value, '"prompt"', where))], category, where)
@@ -84,7 +84,7 @@ def _turns(value: Any, category: str, where: str) -> Prompt:
 
 
 def _messages_or_turns(value: Any, category: str, where: str) -> Prompt:
-    """``messages``; user messages without any answer between them are turns, as in a prepared SPEED-Bench."""
+    """Read ``messages``; user messages without answers between them are turns, as in a prepared SPEED-Bench."""
     messages = _messages(value, where)
     system = [message for message in messages if message.role == "system" and message.text.strip()]
     asked = [message.text for message in messages if message.role == "user"]
@@ -103,7 +103,8 @@ def _conversation(value: Any, category: str, where: str) -> Prompt:
 
 
 def _body(value: Any, category: str, where: str) -> Prompt:
-    """A line of an OpenAI batch: what is sent; its settings of sampling are the command line's business."""
+    """Read a line of an OpenAI batch: the messages that it sends. Its sampling settings are ignored; the command line
+    has its own."""
     if not isinstance(value, dict):
         raise PromptError(f'{where} has {_kind(value)} for "body": it needs "messages"')
     _refuse_tools(value, where)
@@ -162,7 +163,7 @@ def _part(part: Any, which: str, where: str) -> str:
 
 
 def _said(value: Any, which: str, where: str) -> str:
-    """A text that is answered."""
+    """Check a text that is to be answered."""
     text = _checked(value, which, where)
     if not text.strip():
         raise PromptError(f"{where}: {which} is empty")
@@ -187,7 +188,7 @@ def _checked(value: Any, which: str, where: str) -> str:
 
 
 def _made(messages: list[Message], category: str, where: str) -> Prompt:
-    """The last user message is answered; the file's own answers to it, behind it, are not needed."""
+    """Build the prompt: the last user message is answered, and the file's own answers after it are dropped."""
     last = max((place for place, message in enumerate(messages) if message.role == "user"), default=None)
     if last is None:
         raise PromptError(f"{where} cannot be raced: it has no user message")
@@ -198,7 +199,7 @@ def _made(messages: list[Message], category: str, where: str) -> Prompt:
 
 
 def _with_system(prompt: Prompt, row: dict[str, Any], where: str) -> Prompt:
-    """Some files have the system message beside the conversation."""
+    """Add the system message of files that keep it beside the conversation."""
     system = row.get("system")
     if system is None or (isinstance(system, str) and not system.strip()):
         return prompt
@@ -206,7 +207,7 @@ def _with_system(prompt: Prompt, row: dict[str, Any], where: str) -> Prompt:
 
 
 def with_system(prompt: Prompt, text: str) -> Prompt:
-    """The prompt with a system message, where it has none."""
+    """Add a system message to the prompt, unless it has one."""
     if any(message.role == "system" for message in prompt.before):
         return prompt
     return replace(prompt, before=(Message("system", text), *prompt.before))
@@ -226,7 +227,7 @@ def _refuse_tools(row: dict[str, Any], where: str) -> None:
 
 
 def printable(word: str) -> str:
-    """A word of the file's for a sentence: short, and nothing that a terminal would obey."""
+    """Make a word from the file safe for a sentence: short, and without anything that a terminal would obey."""
     return "".join(char if char.isprintable() else "?" for char in word[:40])
 
 
