@@ -33,8 +33,8 @@ ENDED: Mapping[TuneWhy, str] = {
     "outrun": "the others were far slower on every prompt they ran",
     "same": "those left are equally fast",
     "alone": "there was only one K",
-    "budget": "time ran out; this is the best K so far",
-    "cancelled": "stopped; this is the best K so far",
+    "budget": "the best so far when time ran out",
+    "cancelled": "the best so far when stopped",
 }
 """Why the search ended with this K, in words for the user."""
 

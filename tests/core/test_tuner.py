@@ -185,12 +185,12 @@ def turn(best: int, running: tuple[int, ...], over_ar: float | None, low: float 
         (
             turn(3, (2, 3, 4), 1.2),
             "budget",
-            "best K = 3, 1.20 times AR; time ran out; this is the best K so far; K = 2 to 4 cannot be told apart so far",
+            "best K = 3, 1.20 times AR; the best so far when time ran out; K = 2 to 4 cannot be told apart so far",
         ),
         (
             turn(3, (1, 3), 1.2),
             "cancelled",
-            "best K = 3, 1.20 times AR; stopped; this is the best K so far; K = 1 and 3 cannot be told apart so far",
+            "best K = 3, 1.20 times AR; the best so far when stopped; K = 1 and 3 cannot be told apart so far",
         ),
         (
             turn(1, (1,), 0.9, 0.85),
