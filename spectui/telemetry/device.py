@@ -1,6 +1,6 @@
-"""One GPU as NVML answers for it: asks, remembers what is refused and why, and notices when the GPU is lost.
+"""One GPU, as NVML reports it: asks, remembers what is refused and why, and notices when the GPU is lost.
 
-Which metrics there are is the business of `spectui.telemetry.readings` and `spectui.telemetry.gpm`.
+The metrics themselves are defined in `spectui.telemetry.readings` and `spectui.telemetry.gpm`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Call: TypeAlias = Callable[[Any, Any], T]
-"""Asks one thing, given the binding (`pynvml`) and the device's handle."""
+"""Asks for one thing, given the binding (`pynvml`) and the device's handle."""
 
 
 class Code(IntEnum):
-    """NVML's return codes that are told apart here; the numbers are part of NVML's binary interface."""
+    """The NVML return codes that are distinguished here; the numbers are part of NVML's binary interface."""
 
     SUCCESS = 0
     INVALID_ARGUMENT = 2
@@ -37,26 +37,26 @@ class Code(IntEnum):
 
 
 UNREADABLE = -1
-"""Stands among NVML's codes for an answer that the binding could make nothing of."""
+"""An extra code for an answer that the binding could not read."""
 
 UNSUPPORTED = frozenset({Code.INVALID_ARGUMENT, Code.NOT_SUPPORTED, Code.DEPRECATED})
 OLD_DRIVER = frozenset({Code.FUNCTION_NOT_FOUND, Code.ARGUMENT_VERSION_MISMATCH})
 FINAL = UNSUPPORTED | OLD_DRIVER | {Code.NO_PERMISSION}
-"""Answers that stay the same however often one asks; any other refusal may pass, and is asked about again."""
+"""Answers that never change; any other refusal may be temporary, and the metric is asked for again."""
 
-_FORBIDDEN = "this user may not ask for it: ask the administrator for the right to"
+_FORBIDDEN = "this user may not read it: ask the administrator for permission"
 _OLD_DRIVER = "the driver does not know it yet: install a newer NVIDIA driver"
 _RESET = "the GPU has to be reset first: let the administrator run nvidia-smi --gpu-reset, or restart the machine"
 
 
 def text(call: Callable[..., Any], *arguments: Any) -> str:
-    """What a function of the binding says in words, whatever their encoding; the binding itself takes only UTF-8."""
+    """Call a function of the binding that returns text, in any encoding; the binding itself accepts only UTF-8."""
     answer = getattr(call, "__wrapped__", call)(*arguments)
     return answer.decode("utf-8", "replace") if isinstance(answer, bytes) else str(answer)
 
 
 def said(error: Exception) -> str:
-    """An error of NVML's in its own words, which the driver may have translated."""
+    """An NVML error in NVML's own words, which the driver may have translated."""
     try:
         return str(error)
     except UnicodeDecodeError:
@@ -65,12 +65,12 @@ def said(error: Exception) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """Something that can be refused.
+    """Something that a device can refuse to report.
 
     Attributes:
-        what: Its name for people.
-        unsupported: Why a device may not have it; a plain sentence when None.
-        forbidden: Why a user may not see it, and what to do.
+        what: Its name for the user.
+        unsupported: Why a device may not have it; None for a general sentence.
+        forbidden: Why a user may not read it, and what to do.
     """
 
     what: str
@@ -79,13 +79,13 @@ class Metric:
 
 
 class Device:
-    """A GPU; a MIG slice is one too (`spectui.telemetry.mig.Slice`).
+    """A GPU, or a MIG slice (`spectui.telemetry.mig.Slice`).
 
     Attributes:
         index: NVML's index of the GPU.
-        name: The product's name; a slice has its profile behind it.
-        handle: NVML's own name for the device.
-        lost: The driver says that the GPU is gone; it is not asked again.
+        name: The product's name; a slice's name ends with its profile.
+        handle: NVML's handle of the device.
+        lost: Whether the driver says that the GPU is gone; it is not asked again.
         refused: The return code of every metric that was refused last time.
     """
 
@@ -100,7 +100,7 @@ class Device:
         self._nv = nv
 
     def ask(self, metric: Metric | None, call: Call[T]) -> T | None:
-        """The answer, or None when there is none; without a metric nobody needs to know why."""
+        """The answer, or None if there is none; without a metric the reason is not recorded."""
         if not self.may_ask(metric):
             return None
         try:
@@ -109,7 +109,7 @@ class Device:
             self.note(metric, error.value)
             return None
         except Exception:
-            # An answer that the binding cannot read is this metric's trouble, and nothing else's.
+            # An answer that the binding cannot read affects only this metric.
             if metric is None or self.refused.get(metric) != UNREADABLE:
                 what = "an answer" if metric is None else metric.what
                 logger.exception("GPU %d: %s cannot be read", self.index, what)
@@ -119,11 +119,11 @@ class Device:
         return answer
 
     def may_ask(self, metric: Metric | None) -> bool:
-        """Whether an answer is possible at all."""
+        """Whether an answer is still possible."""
         return not self.lost and (metric is None or self.refused.get(metric) not in FINAL)
 
     def note(self, metric: Metric | None, code: int) -> None:
-        """Remember how NVML answered."""
+        """Record how NVML answered."""
         if code == Code.GPU_IS_LOST:
             self.lost = True
         elif metric is None:
@@ -153,5 +153,5 @@ class Device:
         return bool(self._nv.nvmlGpmQueryDeviceSupport(self.handle).isSupportedDevice)
 
     def take_gpm(self, sample: Any) -> None:
-        """Let the driver write those counters into ``sample``."""
+        """Have the driver write those counters into ``sample``."""
         self._nv.nvmlGpmSampleGet(self.handle, sample)

@@ -1,7 +1,7 @@
-"""GPM: what a GPU's own counters did between two samples, which is the only measure of bytes that NVML has.
+"""GPM: what a GPU's own counters did between two samples. It is the only way in which NVML measures bytes.
 
-GPUs have it from the Hopper generation on. Whether one does is asked once; about each metric its own return code
-decides.
+GPUs have it from the Hopper generation on. The driver is asked once whether a GPU has it; each metric is decided by its
+own return code.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from spectui.telemetry.device import Code, Device, Metric
 
 LEAST_APART_NS = 100_000_000
-"""The driver refreshes the counters no faster: what lies between two nearer samples means nothing."""
+"""The driver does not refresh the counters more often, so a difference between closer samples means nothing."""
 
 _FORBIDDEN = (
     "GPU performance counters are for administrators only: ask yours to allow them to all users "
@@ -32,7 +32,7 @@ COUNTERS = Metric(
 
 @dataclass(frozen=True, slots=True)
 class _Counter:
-    """A field of `GpuSample`, what people call it, the binding's name for it, and what to make of its value."""
+    """A field of `GpuSample`, its name for the user, the binding's name for it, and how to convert its value."""
 
     field: str
     metric: Metric
@@ -61,7 +61,7 @@ _COUNTERS = tuple(
 
 
 class Counters:
-    """The counters of one device: two samples that take turns."""
+    """The counters of one device, read with two samples that take turns."""
 
     def __init__(self, nv: Any, device: Device, now_ns: Callable[[], int]) -> None:
         self._nv = nv
@@ -74,11 +74,11 @@ class Counters:
 
     @property
     def begun(self) -> bool:
-        """Whether there is a sample that the next one can be held against."""
+        """Whether there is a sample to compare the next one with."""
         return self._taken_ns is not None
 
     def read(self) -> Mapping[str, float]:
-        """Fields of `GpuSample`; those of the read before when it was too short a time ago."""
+        """Fields of `GpuSample`; those of the previous read if it was too recent."""
         if self._taken_ns is not None and self._now_ns() - self._taken_ns < LEAST_APART_NS:
             return self._latest
         answer = self._device.ask(COUNTERS, lambda nv, handle: self._advance()) if self._wanted() else None
@@ -95,7 +95,7 @@ class Counters:
         return [counter for counter in _COUNTERS if self._device.may_ask(counter.metric)]
 
     def _advance(self) -> Mapping[str, float]:
-        """Take a sample, and say what happened since the one before; nothing when it is the first."""
+        """Take a sample and return what happened since the previous one; empty for the first."""
         if len(self._samples) < 2:
             self._allocate()
         earlier, later = self._samples

@@ -15,16 +15,21 @@ from spectui.protocol.source import ENGINE_THREAD
 from spectui.standstill import awake_ns
 
 SLOW_READS = 10
-"""Every so many reads also what hardly moves, or is dear to read: free memory, load, temperature."""
+"""Every this many reads, also read what hardly changes or is expensive to read: free memory, load, temperature."""
 
 NO_SENSOR = Missing("temperature of the processor", "no sensor can be read here, as in most virtual machines")
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What only grows: nanoseconds of processor time, of the process and of each thread but the engine's, and page
-    faults of the process; of the cores that the process may use, how long any program kept them busy, None where the
-    system does not tell."""
+    """Counters that only grow.
+
+    Attributes:
+        process_ns: Processor time of the process, in nanoseconds.
+        others_ns: Processor time of each thread except the engine's, in nanoseconds.
+        minor: Minor page faults of the process; ``major`` are the major ones.
+        busy_ns: How long any program kept this process's cores busy; None if the system does not report it.
+    """
 
     at_ns: int
     process_ns: int
@@ -35,14 +40,14 @@ class Counters:
 
 
 class Host:
-    """Reads the host. Figures of a span of time are None at the first read.
+    """Reads the host. Figures that cover a span of time are None at the first read.
 
     Attributes:
         missing: What cannot be read here.
     """
 
     def __init__(self, counters: Callable[[], Counters] | None = None) -> None:
-        """Look whether there is a sensor; ``counters`` says what was used so far, `count` when None."""
+        """Check whether there is a sensor; ``counters`` reads the counters, `count` if None."""
         self._counters = counters or count
         self._before: Counters | None = None
         self._reads = 0
@@ -54,7 +59,7 @@ class Host:
             self.missing = (NO_SENSOR,)
 
     def read(self) -> HostSample:
-        """The process and the host now; cheap enough for ten times a second."""
+        """Read the process and the host; cheap enough for ten times a second."""
         if self._reads % SLOW_READS == 0:
             self._slow = (*_memory(), os.getloadavg()[0], _temperature() if self._sensors else None)
         self._reads += 1
@@ -66,7 +71,7 @@ class Host:
         if before is not None and span > 0:
             others_ns = _spent_ns(before.others_ns, now.others_ns)
             other = others_ns / span
-            # Threads that the engine's libraries start are not Python's: what is left over is the engine's.
+            # Threads that the engine's libraries start are not Python threads: whatever is left over is the engine's.
             own_ns = now.process_ns - before.process_ns
             engine = max(0, own_ns - others_ns) / span
             if now.busy_ns is not None and before.busy_ns is not None:
@@ -89,36 +94,36 @@ class Host:
 
 
 def count() -> Counters:
-    """This process's counters now."""
+    """Read this process's counters."""
     others = {thread: _thread_ns(thread) for thread in threading.enumerate() if thread.name != ENGINE_THREAD}
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return Counters(awake_ns(), time.process_time_ns(), others, usage.ru_minflt, usage.ru_majflt, busy_ns())
 
 
 def busy_ns(statistics: Path = Path("/proc/stat")) -> int | None:
-    """Time that this process's cores were busy since the system began, for whomever (``proc_stat(5)``)."""
+    """How long this process's cores have been busy since the system started, for any program (``proc_stat(5)``)."""
     try:
         rows = [line.split() for line in statistics.read_text().splitlines() if line.startswith("cpu")]
         cores = {row[0]: list(map(int, row[1:])) for row in rows}
         ticks = [cores[f"cpu{core}"] for core in os.sched_getaffinity(0)]
     except (OSError, ValueError, KeyError):
         return None
-    # user, nice, system, (idle, iowait,) irq, softirq, steal; what guests use is a part of the first two.
+    # user, nice, system, (idle, iowait,) irq, softirq, steal; the guests' time is included in the first two.
     busy = sum(sum(row[:3]) + sum(row[5:8]) for row in ticks)
     return busy * 1_000_000_000 // os.sysconf("SC_CLK_TCK") or None
 
 
 def _spent_ns(before: Mapping[threading.Thread, int], now: Mapping[threading.Thread, int]) -> int:
-    """What the threads that still live have spent meanwhile; one that has ended takes its past with it."""
+    """Processor time that the living threads have used in between; a thread that has ended is not counted."""
     return sum(max(0, ns - before.get(thread, 0)) for thread, ns in now.items())
 
 
 def _thread_ns(thread: threading.Thread) -> int:
-    """Processor time of a thread; 0 for one that has just ended."""
+    """Processor time of a thread; 0 if it has just ended."""
     if thread.native_id is None:
         return 0
-    # The kernel's clock of a thread id (MAKE_THREAD_CPUCLOCK in its posix-timers.h); the C library's function for it
-    # reads the memory of a thread that may be gone.
+    # The kernel's clock of a thread id (MAKE_THREAD_CPUCLOCK in its posix-timers.h); the C library's function would
+    # read the memory of a thread that may be gone.
     clock = (~thread.native_id << 3) | 6
     try:
         return time.clock_gettime_ns(clock)
@@ -141,7 +146,7 @@ def _memory() -> tuple[int | None, int | None]:
 
         memory = psutil.virtual_memory()
     except Exception:
-        # Containers and odd kernels show files that psutil cannot read.
+        # Containers and unusual kernels have files that psutil cannot read.
         return None, None
     return int(memory.available), int(memory.total)
 
@@ -153,7 +158,7 @@ def _temperature() -> float | None:
 
         sensors = psutil.sensors_temperatures()
     except Exception:
-        # No psutil, none that knows sensors, or one that trips over a sensor's name.
+        # psutil is missing, does not know sensors, or fails on a sensor's name.
         return None
     readings = [
         one.current for name in ("coretemp", "k10temp", "zenpower", "cpu_thermal") for one in sensors.get(name, ())

@@ -8,11 +8,11 @@ from typing import Any
 from spectui.telemetry.device import Device, text
 
 EIGHTHS = 8
-"""A GPU's memory is divided into so many parts."""
+"""The number of parts into which a GPU's memory is divided."""
 
 
 class Slice(Device):
-    """A MIG slice; its counters are asked for by way of the GPU that it is a part of."""
+    """A MIG slice; its counters are read through the GPU that it belongs to."""
 
     is_slice = True
 
@@ -29,7 +29,7 @@ class Slice(Device):
         self._nv.nvmlGpmMigSampleGet(self._gpu.handle, self._instance, sample)
 
     def _named(self) -> str:
-        """The GPU's name with the profile behind it; some drivers name a slice so themselves."""
+        """The GPU's name followed by the profile; some drivers already name a slice that way."""
         name = self.ask(None, lambda nv, handle: text(nv.nvmlDeviceGetName, handle)) or ""
         if "MIG" in name:
             return name if name.startswith(self._gpu.name) else f"{self._gpu.name} {name}"
@@ -37,12 +37,12 @@ class Slice(Device):
         return f"{self._gpu.name} MIG {self._profile(parts)}" if parts else f"{self._gpu.name} MIG"
 
     def _profile(self, parts: Any) -> str:
-        """NVIDIA's name for a slice of such a size, such as ``1g.10gb``."""
+        """NVIDIA's name for a slice of this size, such as ``1g.10gb``."""
         compute, whole = parts.computeInstanceSliceCount, parts.gpuInstanceSliceCount
         memory = self._gpu.ask(None, lambda nv, handle: nv.nvmlDeviceGetMemoryInfo(handle, version=nv.nvmlMemory_v2))
         gigabytes = math.ceil(parts.memorySizeMB / 1024)
         if memory and memory.total:
-            # Names count whole eighths of the GPU's memory, of which a part is set aside.
+            # The names count whole eighths of the GPU's memory, part of which is reserved.
             eighths = math.ceil(EIGHTHS * (parts.memorySizeMB << 20) / memory.total)
             gigabytes = round(eighths / EIGHTHS * math.ceil(memory.total / (1 << 30)))
         prefix = f"{compute}c." if compute != whole else ""
@@ -50,7 +50,7 @@ class Slice(Device):
 
 
 def slices(nv: Any, gpu: Device) -> list[Slice]:
-    """The slices of a GPU; none when it is not divided, or into nothing yet."""
+    """The slices of a GPU; empty if it is not divided, or has no slices yet."""
     mode = gpu.ask(None, lambda nv, handle: nv.nvmlDeviceGetMigMode(handle)[0])
     if mode != nv.NVML_DEVICE_MIG_ENABLE:
         return []
@@ -60,5 +60,5 @@ def slices(nv: Any, gpu: Device) -> list[Slice]:
 
 
 def _handle(gpu: Device, place: int) -> Any:
-    """The slice at a place; places may be empty."""
+    """The slice with this index; None if there is none."""
     return gpu.ask(None, lambda nv, handle: nv.nvmlDeviceGetMigDeviceHandleByIndex(handle, place))

@@ -1,7 +1,7 @@
-"""NVML: which GPUs there are, what each can say, and their samples, by way of NVIDIA's own binding (`nvidia-ml-py`).
+"""NVML: which GPUs there are, what each can report, and their samples, through NVIDIA's own binding (`nvidia-ml-py`).
 
-What a GPU does not support is decided by the return code of the first call and not asked again; a refused metric or a
-lost GPU never touches the others. Must not know: threads, vLLM, Textual.
+Whether a GPU supports a metric is decided by the return code of the first call and not asked again; a refused metric or
+a lost GPU never affects the others. Must not know: threads, vLLM, Textual.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _UNAVAILABLE: dict[int, str] = {
         "(NVIDIA_DRIVER_CAPABILITIES=compute,utility)"
     ),
     Code.DRIVER_NOT_LOADED: (
-        "the NVIDIA driver is installed and its kernel module is not loaded: load it (modprobe nvidia), "
+        "the NVIDIA driver is installed but its kernel module is not loaded: load it (modprobe nvidia), "
         "or restart the machine"
     ),
     Code.LIB_RM_VERSION_MISMATCH: (
@@ -43,15 +43,15 @@ _UNAVAILABLE: dict[int, str] = {
 
 
 class NvmlUnavailableError(Exception):
-    """There is no NVML here; the message is one sentence that says why and what to do."""
+    """NVML is not available here; the message is one sentence that says why and what to do."""
 
 
 class Nvml:
     """The GPUs of this machine that CUDA may use, or their MIG slices. One thread at a time.
 
     Attributes:
-        peaks: Highest memory bandwidth of each, in bytes per second, derived from bus width and highest clock; None
-            where the driver does not report them, and for slices.
+        peaks: Peak memory bandwidth of each in bytes per second, derived from bus width and highest clock; None if the
+            driver does not report these, and for slices.
     """
 
     def __init__(self, nv: Any, now_ns: Callable[[], int]) -> None:
@@ -71,14 +71,14 @@ class Nvml:
         now_ns: Callable[[], int] = time.monotonic_ns,
         wait: Callable[[float], object] = time.sleep,
     ) -> Nvml:
-        """Start NVML and find out what it supports here: a tenth of a second where there is GPM.
+        """Start NVML and find out what it supports here; takes a tenth of a second where there is GPM.
 
         Args:
             now_ns: The clock.
-            wait: Waits so many seconds.
+            wait: Waits the given number of seconds.
 
         Raises:
-            NvmlUnavailableError: There is none, or no GPU that it can see.
+            NvmlUnavailableError: NVML is not available, or sees no GPU.
         """
         try:
             nv: Any = importlib.import_module("pynvml")
@@ -98,7 +98,7 @@ class Nvml:
 
     @property
     def missing(self) -> tuple[Missing, ...]:
-        """What is refused at present, each metric once; it names the GPU where not all of them refuse it alike."""
+        """What is currently refused, each metric once; names the GPUs unless all of them refuse it in the same way."""
         present = [device for device in self._devices if not device.lost]
         refusals: dict[tuple[str, str], list[int]] = {}
         for device in present:
@@ -120,13 +120,13 @@ class Nvml:
             return None
 
     def read(self) -> tuple[GpuSample, ...]:
-        """A sample of each GPU or slice, with None for what it does not say; none at all once closed."""
+        """Read a sample of each GPU or slice, with None for what it does not report; empty once closed."""
         if self._closed:
             return ()
         return tuple(map(_sample, self._devices, self._counters))
 
     def close(self) -> None:
-        """Free what was allocated and let go of NVML; may be called again."""
+        """Free what was allocated and shut NVML down; may be called again."""
         if self._closed:
             return
         self._closed = True
@@ -151,12 +151,12 @@ class Nvml:
         self.peaks = tuple(map(_peak, self._devices))
         self.read()
         if any(counters.begun for counters in self._counters):
-            # Only a second sample tells which of the GPM metrics there are.
+            # Only a second sample shows which of the GPM metrics exist.
             wait(1.1 * LEAST_APART_NS / 1e9)
             self.read()
 
     def _gpu(self, index: int) -> Device | None:
-        """The GPU, even a lost one; None when it cannot be opened."""
+        """The GPU, even if it is lost; None if it cannot be opened."""
         try:
             handle = self._nv.nvmlDeviceGetHandleByIndex(index)
         except Exception as error:
@@ -173,7 +173,7 @@ class Nvml:
 
 def _explained(error: Exception) -> str:
     code = getattr(error, "value", UNREADABLE)
-    return _UNAVAILABLE.get(code) or f"NVML failed: {said(error)}; see what nvidia-smi says"
+    return _UNAVAILABLE.get(code) or f"NVML failed: {said(error)}; check `nvidia-smi`"
 
 
 def _of(indices: list[int]) -> str:
@@ -182,7 +182,7 @@ def _of(indices: list[int]) -> str:
 
 def _peak(device: Device) -> float | None:
     if device.is_slice:
-        # The driver describes the whole GPU's memory, of which a slice has a part.
+        # The driver describes the whole GPU's memory, of which a slice has only a part.
         device.note(PEAK, Code.NOT_SUPPORTED)
         return None
     return device.ask(PEAK, peak)

@@ -1,4 +1,5 @@
-"""The host's memory peak: what a copy and a read of large arrays reach, measured once and kept for this machine."""
+"""The host's peak memory bandwidth: the rate at which it copies and reads large arrays, measured once and kept for this
+machine."""
 
 from __future__ import annotations
 
@@ -20,19 +21,20 @@ from spectui.sources.hardware import machine_name
 logger = logging.getLogger(__name__)
 
 PROBE_BYTES = 64 << 20
-"""Of each array: far beyond a processor's caches."""
+"""Size of each array: far larger than a processor's caches."""
 
 PROBE_S = 0.6
-"""How long the probe takes in all; the best of its runs counts, as in STREAM (McCalpin 1995)."""
+"""How long the probe takes in total; the best of its runs counts, as in STREAM (McCalpin 1995)."""
 
 LEAST_RUNS, LONGEST_S = 10, 20.0
 FILE = "memory-peak.json"
 
 
 def memory_peak(folder: Path | None, probe: Callable[[], float] | None = None) -> float | None:
-    """The host's memory peak in bytes per second: as kept in ``folder`` for this machine, else measured and kept.
+    """The host's peak memory bandwidth in bytes per second: the value kept in ``folder`` for this machine, or else
+    measured and kept.
 
-    None where it could not be measured.
+    None if it could not be measured.
     """
     machine = machine_name()
     if folder is not None and (known := _kept(folder / FILE, machine)) is not None:
@@ -40,10 +42,10 @@ def memory_peak(folder: Path | None, probe: Callable[[], float] | None = None) -
     try:
         peak = (probe or measure)()
     except OSError:
-        logger.exception("there is no memory peak")
+        logger.exception("the memory peak is unknown")
         return None
     if folder is not None:
-        # A cache that cannot be written costs the next start half a second, and nothing else.
+        # If the cache cannot be written, the next start takes half a second longer, and nothing else.
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
             temporary = folder / f"{FILE}.{os.getpid()}"
@@ -67,7 +69,8 @@ def _kept(path: Path, machine: str) -> float | None:
 def measure() -> float:
     """Bytes per second that all cores together copy (read and written) or read, whichever is more.
 
-    In a process of its own: while engines are imported, the interpreter lock of this one is rarely free.
+    The measurement runs in a process of its own: while engines are imported, this one's interpreter lock is rarely
+    free.
 
     Raises:
         OSError: The process could not be started, or gave no figure.
@@ -81,7 +84,7 @@ def measure() -> float:
 
 
 def best_rate() -> float:
-    """The probe itself; allocates two arrays of `PROBE_BYTES` for each core."""
+    """Run the probe itself; allocates two arrays of `PROBE_BYTES` for each core."""
     import numpy as np
 
     cores = min(8, len(os.sched_getaffinity(0)))

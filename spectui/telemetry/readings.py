@@ -1,6 +1,6 @@
 """What every GPU is asked at each read: a table of metrics and calls, each of which fills fields of `GpuSample`.
 
-`nvmlDeviceGetPcieThroughput` is not among them: it blocks for 20 ms. PCIe traffic comes from `spectui.telemetry.gpm`.
+`nvmlDeviceGetPcieThroughput` is left out because it blocks for 20 ms; PCIe traffic comes from `spectui.telemetry.gpm`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from spectui.telemetry.device import OLD_DRIVER, Call, Code, Metric
 
 Fields: TypeAlias = Mapping[str, Any]
-"""Fields of `GpuSample`; what is left out is unknown."""
+"""Fields of `GpuSample`; fields that are left out are unknown."""
 
 PEAK = Metric("memory bandwidth peak")
 
@@ -27,24 +27,24 @@ _THROTTLE = (
     (0x100, "display clock"),
 )
 _NOT_THROTTLED = 0x01 | 0x02
-"""An idle GPU has nothing to be fast for, and clocks that somebody has set are no disturbance."""
+"""An idle GPU has no reason to be fast, and clocks that somebody has set are not a disturbance."""
 
 
 def peak(nv: Any, gpu: Any) -> float | None:
-    """Bytes per second: the bus's width times its highest clock times two, for double data rate."""
+    """Bytes per second: bus width times highest clock times two, for double data rate."""
     clock_hz = nv.nvmlDeviceGetMaxClockInfo(gpu, nv.NVML_CLOCK_MEM) * 1e6
     return float(nv.nvmlDeviceGetMemoryBusWidth(gpu) / 8 * clock_hz * 2) or None
 
 
 def _memory(nv: Any, gpu: Any) -> Fields:
     memory = nv.nvmlDeviceGetMemoryInfo(gpu, version=nv.nvmlMemory_v2)
-    # NVML's manual counts what is reserved into `used`, drivers do not: the other three figures are right either way.
+    # NVML's manual includes reserved memory in `used`, drivers do not; the other three figures are right either way.
     used = max(0, memory.total - memory.reserved - memory.free)
     return {"memory_used": used, "memory_total": memory.total}
 
 
 def _process_memory(nv: Any, gpu: Any) -> Fields:
-    """Left out while the driver does not list this process: it has no context yet, or a container hides its number."""
+    """Left out while the driver does not list this process: it has no context yet, or a container hides its id."""
     processes = nv.nvmlDeviceGetComputeRunningProcesses_v3(gpu)
     parts = [process.usedGpuMemory for process in processes if process.pid == os.getpid()]
     known = [part for part in parts if part is not None]
@@ -52,7 +52,7 @@ def _process_memory(nv: Any, gpu: Any) -> Fields:
 
 
 def _foreign_share(nv: Any, gpu: Any) -> Fields:
-    """SM time of other processes in the last second; left out where a container hides which of them is this one."""
+    """SM time of other processes in the last second; left out if a container hides which process is this one."""
     if all(process.pid != os.getpid() for process in nv.nvmlDeviceGetComputeRunningProcesses_v3(gpu)):
         return {}
     try:
@@ -60,7 +60,7 @@ def _foreign_share(nv: Any, gpu: Any) -> Fields:
     except nv.NVMLError as error:
         if error.value != Code.NOT_FOUND:
             raise
-        used = []  # Nobody has computed.
+        used = []  # No process has computed anything.
     shares: dict[int, int] = {}
     for sample in used:
         shares[sample.pid] = max(sample.smUtil, shares.get(sample.pid, 0))
@@ -98,7 +98,7 @@ def _temperature(nv: Any, gpu: Any) -> Fields:
 
 
 def _newer_or_older(nv: Any, gpu: Any, newer: Call[int], older: Call[int]) -> int:
-    """NVML renames calls: old drivers have one name only, and new ones may do without the old."""
+    """NVML renames calls: old drivers know only one name, and new ones may drop the old one."""
     try:
         return newer(nv, gpu)
     except nv.NVMLError as error:

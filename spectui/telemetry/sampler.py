@@ -1,7 +1,7 @@
 """The sampler thread: reads GPUs and host at a steady pace and hands over small frozen samples.
 
-A driver that hangs in a call holds this thread up and nobody else: the binding lets go of the interpreter lock, and
-whoever ends the program does not wait for it.
+A driver call that hangs holds up only this thread: the binding releases the interpreter lock, and the program does not
+wait for the thread when it ends.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ T = TypeVar("T")
 
 SAMPLES_PER_SECOND = 5
 STOP_S = 0.5
-"""How long the end of the program waits for the thread."""
+"""How long the program waits for the thread when it ends."""
 
 
 class GpuReader(Protocol):
-    """What the sampler asks of NVML."""
+    """What the sampler needs from NVML."""
 
     @property
     def missing(self) -> tuple[Missing, ...]: ...
@@ -45,7 +45,7 @@ class GpuReader(Protocol):
 
 
 class HostReader(Protocol):
-    """What the sampler asks of the host."""
+    """What the sampler needs from the host."""
 
     @property
     def missing(self) -> tuple[Missing, ...]: ...
@@ -59,9 +59,9 @@ class Readers:
 
     Attributes:
         host: The host.
-        gpus: NVML, None where it is not there.
-        peak: The host's memory peak in bytes per second.
-        missing: Why there is no NVML.
+        gpus: NVML, None if it is not available.
+        peak: The host's peak memory bandwidth in bytes per second.
+        missing: Why NVML is not available.
     """
 
     host: HostReader
@@ -71,7 +71,7 @@ class Readers:
 
 
 def open_readers(cache: Path | None) -> Readers:
-    """Look what can be read here; without a GPU the host's memory peak is measured where ``cache`` does not know it."""
+    """Find out what can be read here; without a GPU, measure the host's memory peak unless ``cache`` has it."""
     from spectui.telemetry.host import Host
     from spectui.telemetry.nvml import Nvml, NvmlUnavailableError
     from spectui.telemetry.peak import memory_peak
@@ -83,7 +83,7 @@ def open_readers(cache: Path | None) -> Readers:
 
 
 class Sampler:
-    """Reads on a thread of its own from `start` to `stop`."""
+    """Reads on its own thread from `start` to `stop`."""
 
     def __init__(
         self,
@@ -96,10 +96,10 @@ class Sampler:
         """Prepare; nothing is read yet.
 
         Args:
-            open_: Gives the readers; called on the thread.
+            open_: Opens the readers; called on the thread.
             period_s: Seconds from one sample to the next.
             now_ns: The clock.
-            wait: Waits so many seconds, and says whether to end; the stop signal's own wait when None.
+            wait: Waits the given number of seconds and says whether to end; None for the stop signal's own wait.
         """
         self._open = open_
         self._period_s = period_s
@@ -110,15 +110,15 @@ class Sampler:
         self._sink: Sink
         self._failed: list[Callable[[], object]] = []
         self.cpu_ns = 0
-        """Processor time that sampling has taken, without opening what is read."""
+        """Processor time that sampling has taken, not counting the opening of the readers."""
 
     def start(self, sink: Sink) -> None:
-        """Begin; returns at once. Called once."""
+        """Start; returns at once. Called once."""
         self._sink = sink
         self._thread.start()
 
     def stop(self, timeout_s: float = STOP_S) -> bool:
-        """End; False when the thread still hangs in a driver after ``timeout_s``."""
+        """Stop; False if the thread still hangs in a driver after ``timeout_s``."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
@@ -128,24 +128,25 @@ class Sampler:
         try:
             readers = self._open()
         except Exception:
-            logger.exception("there is no telemetry")
+            logger.exception("telemetry is not available")
             return
         try:
             self._sample(readers)
         except Exception:
-            logger.exception("the telemetry ended")
+            logger.exception("telemetry stopped after an error")
         finally:
             GPU_HINDERED.clear()
             if readers.gpus is not None:
                 readers.gpus.close()
 
     def _one(self, read: Callable[[], T], nothing: T) -> T:
-        """What a reader says, or ``nothing``: one that fails leaves the other, and may recover."""
+        """Call a reader, or return ``nothing`` if it fails: a failing reader must not affect the other, and may
+        recover."""
         try:
             return read()
         except Exception:
             if read not in self._failed:
-                logger.exception("telemetry is missing")
+                logger.exception("a telemetry reader failed")
                 self._failed.append(read)
             return nothing
 
@@ -169,7 +170,7 @@ class Sampler:
 
 
 def _mark(sample: TelemetrySample) -> None:
-    """Let the lanes know whether their GPU is held back."""
+    """Tell the lanes whether their GPU is slowed down."""
     gpu = lanes_gpu(sample)
     if gpu is not None and gpu_hindrance(gpu):
         GPU_HINDERED.set()

@@ -1,4 +1,4 @@
-"""A source with telemetry beside it: the screen, headless runs and recordings get both through one door."""
+"""A source with telemetry beside it, so that the screen, headless runs and recordings get both as one source."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ class WithTelemetry:
 
 
 def with_telemetry(source: Source) -> Source:
-    """The source with a sampler of this machine; the host's memory peak is kept in the program's cache folder."""
+    """Add a sampler of this machine to the source; the host's memory peak is kept in the program's cache folder."""
     return WithTelemetry(source, Sampler(partial(open_readers, cache_folder())))

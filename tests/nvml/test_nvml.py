@@ -316,7 +316,7 @@ def test_an_error_in_any_encoding_is_said(nvml_stub: NvmlStub, opened: Opener, m
     nvml_stub.machine("h100").refuse("nvmlDeviceGetPowerUsage", 4711)
     assert reasons(opened()) == {"power": "the driver says: error 4711"}
     nvml_stub.refuse("nvmlDeviceGetCount_v2", 4712)
-    with pytest.raises(NvmlUnavailableError, match="NVML failed: error 4712; see what nvidia-smi says"):
+    with pytest.raises(NvmlUnavailableError, match="NVML failed: error 4712; check `nvidia-smi`"):
         opened()
 
 
