@@ -1,1 +1,1 @@
-"""Wiring: terminal ownership, logs, engine environment, mailbox, frame slot, start and stop order."""
+"""Terminal ownership, logs, the engines' environment, temporary files, and the way out of the process."""

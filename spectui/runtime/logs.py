@@ -1,7 +1,7 @@
 """The log of a run: where it is, what goes into it, and how the screen reads its end.
 
-Owns: the log file, the handlers of the standard library's logging, and where vLLM's own logging is sent.
-Must not know: widgets, engines. Everything that is written to descriptors 1 and 2 joins the same file, see terminal.
+Owns: the log file, the handlers of the standard library's logging, and where vLLM's own logging goes.
+Must not know: widgets, engines. Everything written to descriptors 1 and 2 goes into the same file; see terminal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from spectui.errors import RunError
 KEPT_RUNS = 10
 
 VLLM_STREAM = "ext://spectui.runtime.logs.stream"
-"""This module's `stream` in the words of the standard library's logging configuration."""
+"""This module's `stream`, as the standard library's logging configuration names it."""
 
 _VLLM_SETTINGS = ("VLLM_LOGGING_STREAM", "VLLM_LOGGING_CONFIG_PATH", "VLLM_CONFIGURE_LOGGING")
 _SEE_LOG = "; the log has the details"
@@ -29,9 +29,9 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def log_file() -> Path:
-    """A new, empty log file for this run; of the older runs' files the last nine stay, and those of running ones.
+    """Create a new, empty log file for this run; the last nine of older runs are kept, and those of running ones.
 
-    It lies in the user's log folder, or where SPECTUI_LOG_DIR says; without a writable home, in the temporary folder.
+    It is in the user's log folder, or where SPECTUI_LOG_DIR says; without a writable home, in the temporary folder.
 
     Raises:
         RunError: SPECTUI_LOG_DIR, or the temporary folder, cannot be written to.
@@ -51,38 +51,38 @@ def log_file() -> Path:
 
 
 def without_log(sentence: str) -> str:
-    """A sentence without its end about the log, for where the log's name stands behind it."""
+    """The sentence without its final hint about the log, for places where the log's name follows it."""
     sentence = sentence.removesuffix(_SEE_LOG)
     return sentence if sentence.endswith("...") else sentence.removesuffix(".")
 
 
 class LogStream:
-    """Text to the log, one write a call, so that lines of several threads and processes do not mix.
+    """Text to the log, one write per call, so that lines of several threads and processes do not mix.
 
-    In a child process of vLLM's that did not call `configure` it is descriptor 2, which the child inherited as the log.
+    In a child process of vLLM that did not call `configure`, it is descriptor 2, which the child inherited as the log.
     """
 
     def __init__(self) -> None:
         self._fd = 2
 
     def write(self, text: str) -> int:
-        """Append; a full disk is no reason to stop an engine, so what cannot be written is lost."""
+        """Append the text. A full disk is no reason to stop an engine, so what cannot be written is lost."""
         with contextlib.suppress(OSError):
             os.write(self._fd, text.encode("utf-8", "backslashreplace"))
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is ever held back."""
+        """Do nothing: no text is ever held back."""
 
     def isatty(self) -> bool:
-        """Never, so that nobody colours."""
+        """Always False, so that nothing is coloured."""
         return False
 
     def append_to(self, path: Path) -> None:
-        """Write to `path` from now on.
+        """Write to ``path`` from now on.
 
         Raises:
-            OSError: it cannot be opened; nothing changed.
+            OSError: The file cannot be opened; nothing changed.
         """
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         before, self._fd = self._fd, fd
@@ -94,7 +94,7 @@ stream = LogStream()
 
 
 class _Handler(logging.StreamHandler[LogStream]):
-    """Ours, so that a second `configure` finds it."""
+    """Our own class, so that a second `configure` recognises the handler."""
 
 
 class _Early(logging.Handler):
@@ -112,19 +112,19 @@ _early = _Early()
 
 
 def hold() -> None:
-    """Keep what the program logs until `configure` names a file: Python would print it on the terminal."""
+    """Hold what the program logs until `configure` names a file: otherwise Python would print it on the terminal."""
     logging.getLogger("spectui").addHandler(_early)
 
 
 def configure(path: Path) -> None:
-    """Send everything that is logged to `path`, vLLM's, transformers' and torch's records included, and what was held.
+    """Send everything that is logged to ``path``: held records, and those of vLLM, transformers and torch.
 
-    vLLM configures its logger anew for every engine and drops the handlers it finds. What it keeps is the name of the
+    vLLM configures its logger anew for every engine and drops the handlers that it finds. It keeps only the name of the
     stream that its own handler writes to, an environment variable, which worker processes inherit too. A user's own
     VLLM_LOGGING_* settings are kept.
 
     Raises:
-        OSError: the file cannot be opened.
+        OSError: The file cannot be opened.
     """
     stream.append_to(path)
     if not any(name in os.environ for name in _VLLM_SETTINGS):
@@ -146,15 +146,15 @@ def configure(path: Path) -> None:
 
 
 class LogTail:
-    """The end of a growing log file, read bit by bit. Cheap when nothing came, and never raises."""
+    """Follows the end of a growing log file. Cheap if nothing was added, and never raises."""
 
     BACKLOG = 1 << 20
-    """Bytes that one poll reads at most; what is older is skipped, with a line that says so."""
+    """Most bytes that one poll reads; older text is skipped, with a line that says so."""
     LONGEST = 1 << 16
     """Bytes after which a line without an end counts as a line."""
 
     def __init__(self, path: Path, keep: int = 2000) -> None:
-        """Follow `path`, which need not exist yet, keeping the last `keep` lines."""
+        """Follow ``path``, which need not exist yet, keeping the last ``keep`` lines."""
         self.path = path
         self.lines: deque[str] = deque(maxlen=keep)
         """The last lines, without line ends, escape sequences and control characters."""
@@ -163,7 +163,7 @@ class LogTail:
         self._partial = b""
 
     def poll(self) -> list[str]:
-        """The complete lines that came since the last call, at most as many as are kept."""
+        """The complete lines added since the last call, at most as many as are kept."""
         try:
             data, skipped = self._read()
         except OSError:
@@ -179,7 +179,7 @@ class LogTail:
         return fresh
 
     def close(self) -> None:
-        """Let go of the file; a later poll opens it again where it stopped."""
+        """Close the file; a later poll opens it again where it stopped."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None

@@ -1,7 +1,7 @@
-"""What a command prints outside the guarded terminal: text that every stream takes, and one sentence when none does.
+"""What a command prints outside the guarded terminal: text that every stream accepts, and one sentence if none does.
 
-Owns `sys.stdout` and `sys.stderr` for the length of a command, and what becomes of what they refuse. Imported before
-anything else, so it imports nothing heavy.
+Owns `sys.stdout` and `sys.stderr` for the duration of a command, and decides what happens to output that they refuse.
+Imported before anything else, so it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO, TextIO
 
 ERRORS = "spectui"
-"""Name of the codec error handler: a sign that an encoding lacks is written with the characters of ASCII."""
+"""Name of the codec error handler: a character that an encoding lacks is written in ASCII."""
 
 _TITLES = {"stdout": "standard output", "stderr": "standard error"}
 _PLAIN = {
-    # Dashes, quotation marks, the ellipsis and the fixed space; signs of ours.
+    # Dashes, quotation marks, the ellipsis, the no-break space, and our own symbols.
     **dict.fromkeys("\u2013\u2014\u2212", "-"),
     **dict.fromkeys("\u2018\u2019", "'"),
     **dict.fromkeys("\u201c\u201d", '"'),
@@ -30,17 +30,17 @@ _PLAIN = {
     **dict(zip("✓✗→°", "+x> ", strict=True)),
 }
 _UNSEEN = re.compile(
-    # Control characters, line ends, what turns the direction of text or takes no room, and halves of characters. The
-    # two joiners stay: letters of many scripts, and the signs of families, are spelled with them.
+    # Control characters, line ends, characters that change the direction of text or take no room, and halves of
+    # characters. The two joiners stay: letters of many scripts, and family emoji, are spelled with them.
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff]"
 )
 
 
 def visible(text: str) -> str:
-    """The text on one line, with everything that a terminal would obey, and not show, written as an escape.
+    """The text on one line; everything that a terminal would obey instead of showing it is written as an escape.
 
-    Whatever is printed goes through here, or through `as_json`; what is drawn on the screen goes through
+    Everything that is printed goes through here, or through `as_json`; what is drawn on the screen goes through
     `spectui.ui.paint.cells` instead, which also knows cells.
     """
     return _UNSEEN.sub(lambda found: _escaped(found[0]), text)
@@ -56,7 +56,7 @@ def as_json(value: object) -> str:
 def _escaped(char: str) -> str:
     code = ord(char)
     if 0xDC80 <= code <= 0xDCFF:
-        # A byte of a file name that is no UTF-8.
+        # A byte of a file name that is not UTF-8.
         return f"\\x{code - 0xDC00:02x}"
     return char.encode("unicode_escape", "surrogatepass").decode("ascii")
 
@@ -72,7 +72,7 @@ codecs.register_error(ERRORS, _replacement)
 
 
 class _Stream(io.TextIOWrapper):
-    """Text that is never refused for its characters; what the file refuses says which stream it was."""
+    """Text that is never refused because of its characters; an error of the file names the stream."""
 
     title = ""
 
@@ -100,15 +100,15 @@ def _stream(buffer: BinaryIO, like: TextIO, title: str) -> _Stream:
 
 @contextmanager
 def safe_streams() -> Iterator[None]:
-    """For the block, `sys.stdout` and `sys.stderr` take every text, and a closed descriptor is one to nowhere."""
+    """For the block, make `sys.stdout` and `sys.stderr` accept any text, and lead closed descriptors nowhere."""
     for fd in range(3):
         try:
             os.fstat(fd)
         except OSError:
-            # The next file that is opened would get this number, and what is printed would go into it.
+            # The next file to be opened would get this number, and printed text would go into it.
             os.open(os.devnull, os.O_RDWR)
     before = {"stdout": sys.stdout, "stderr": sys.stderr}
-    # Python has no stream for a descriptor that was closed.
+    # Python has no stream for a closed descriptor.
     given = {name: one or _nowhere() for name, one in before.items()}
     made: dict[str, _Stream] = {}
     for name, one in given.items():
@@ -132,17 +132,17 @@ def _nowhere() -> TextIO:
 
 
 def moved(stream: TextIO, fd: int) -> TextIO:
-    """The stream ``stream`` on another descriptor, which it closes with itself."""
+    """``stream`` on another descriptor, which is closed together with it."""
     return _stream(os.fdopen(fd, "wb"), stream, getattr(stream, "title", ""))
 
 
 def flush() -> None:
-    """Send what is still held back; a stream that refuses it leads nowhere from then on.
+    """Flush both streams; a stream that refuses leads nowhere from then on.
 
     Otherwise Python would complain in its own words at the very end.
 
     Raises:
-        OSError: Something was refused; the error's ``filename`` says by which stream.
+        OSError: A stream refused something; the error's ``filename`` says which stream.
     """
     refused: OSError | None = None
     for one in (sys.stdout, sys.stderr):
@@ -156,7 +156,7 @@ def flush() -> None:
 
 
 def abandon() -> None:
-    """Drop what is held back, for an end that must not wait for a reader."""
+    """Drop buffered output, for an end that must not wait for a reader."""
     for one in (sys.stdout, sys.stderr):
         _abandon(one)
 
@@ -172,7 +172,7 @@ def _abandon(stream: TextIO) -> None:
 
 
 def sentence(error: OSError | UnicodeError) -> str:
-    """What an error of the system's says, where, in one line."""
+    """Describe a system error, and where it happened, in one line."""
     if isinstance(error, UnicodeError):
         return f"some text cannot be written: {error}"
     reason = error.strerror or str(error) or type(error).__name__
@@ -182,6 +182,6 @@ def sentence(error: OSError | UnicodeError) -> str:
 
 
 def tell(line: str) -> None:
-    """Print one line on standard error, as far as anybody listens."""
+    """Print one line on standard error, if anybody is listening."""
     with suppress(OSError):
         print(visible(line), file=sys.stderr, flush=True)

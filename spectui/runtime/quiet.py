@@ -18,9 +18,9 @@ _voice: TextIO | None = None
 
 @contextmanager
 def quiet_output(log_path: Path) -> Iterator[None]:
-    """For the block, whatever is written to descriptors 1 and 2, `sys.stdout` and `sys.stderr` goes to the log.
+    """For the block, send whatever is written to descriptors 1 and 2, `sys.stdout` and `sys.stderr` to the log.
 
-    Its temporary files go with the block.
+    Temporary files that are created in the block are removed at its end.
     """
     global _voice
     logs.configure(log_path)
@@ -47,5 +47,5 @@ def quiet_output(log_path: Path) -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """Tell the user how far a measurement is, on the real standard error."""
+    """Tell the user how far a measurement has come, on the real standard error."""
     print(output.visible(line), file=_voice or sys.stderr, flush=True)

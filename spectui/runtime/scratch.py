@@ -1,10 +1,10 @@
-"""The temporary files of a run, which go with it however it ends.
+"""The temporary files of a run, which are removed with it however it ends.
 
-Owns: a folder that TMPDIR points to while engines run, and what OpenMP leaves in shared memory. vLLM makes a file there
-for each engine and torch a folder, and neither takes it away when the process is ended instead of being left.
+Owns: a folder that TMPDIR points to while engines run, and what OpenMP leaves in shared memory. vLLM creates a file
+there for each engine and torch a folder, and neither removes it if the process is killed.
 Must not know: engines, terminals. Runs before the first paint, so it imports nothing heavy.
 
-The folder is locked by its process for as long as that lives, so the next run can tell what a killed one has left.
+The process keeps the folder locked as long as it lives, so the next run can tell what a killed one has left.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from spectui.places import RUN_PREFIX
 
 _OPENMP = "__KMP_REGISTERED_LIB_{pid}_{uid}"
-"""Where Intel's OpenMP notes that a process has loaded it; of no use behind the process's end."""
+"""Where Intel's OpenMP notes that a process has loaded it; useless once the process has ended."""
 _OPENMP_FOLDERS = (Path("/dev/shm"), Path("/tmp"))
 
 _ours: Path | None = None
@@ -30,9 +30,9 @@ _owner = 0
 
 @contextmanager
 def temporary_folder() -> Iterator[Path | None]:
-    """Lead temporary files into a folder of this process for the length of the block, and remove it behind that.
+    """Put temporary files into a folder of this process for the duration of the block, and remove it afterwards.
 
-    Whoever ends the process inside the block calls `discard`. None where there is no room for a folder.
+    Code that ends the process inside the block must call `discard`. Yields None if there is no room for a folder.
     """
     global _ours, _owner
     if _ours is not None and _owner == os.getpid():
@@ -63,7 +63,7 @@ def discard(*, after_death: bool = False) -> None:
     """Remove this process's temporary files, if it has any. Never raises.
 
     Args:
-        after_death: the caller is a fork that has outlived the process.
+        after_death: Whether the caller is a fork that has outlived the process.
     """
     global _ours
     if _ours is None or not (after_death or os.getpid() == _owner):
@@ -74,7 +74,7 @@ def discard(*, after_death: bool = False) -> None:
 
 
 def _keep_what_torch_compiles() -> None:
-    """Have it in the cache folder, where it is of use to the next run, unless the user has it elsewhere."""
+    """Keep torch's compiled code in the cache folder for the next run, unless the user keeps it elsewhere."""
     from spectui.sources.demo_model.cache import cache_root
 
     # Without a home there is no such folder.
@@ -86,20 +86,20 @@ def _keep_what_torch_compiles() -> None:
 
 
 def _point_to(folder: str | None) -> None:
-    """Where temporary files are made from now on, here and in child processes; None is the system's own choice."""
+    """Create temporary files here from now on, in child processes too; None for the system's choice."""
     if folder is None:
         os.environ.pop("TMPDIR", None)
     else:
         os.environ["TMPDIR"] = folder
-    # Python has looked it up once and for all.
+    # Python looks it up only once and remembers it.
     tempfile.tempdir = None
 
 
 def _claim(home: Path) -> tuple[Path, int]:
-    """A new folder and the descriptor that keeps it locked.
+    """Create a new folder, and the descriptor that keeps it locked.
 
     Raises:
-        OSError: There is no room for one, or nothing can be locked there.
+        OSError: There is no room for a folder, or nothing can be locked there.
     """
     while True:
         folder = Path(tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-", dir=home))
@@ -110,14 +110,14 @@ def _claim(home: Path) -> tuple[Path, int]:
             raise
         if lock is not None:
             return folder, lock
-        # Another run has just taken it for one that was left, and removes it.
+        # Another run has just taken it for an abandoned folder, and is removing it.
 
 
 def _locked(folder: Path) -> int | None:
-    """A descriptor that holds the folder's lock; None where another process has it or the folder is gone.
+    """A descriptor that holds the folder's lock; None if another process holds it or the folder is gone.
 
     Raises:
-        OSError: It is no folder, or cannot be locked.
+        OSError: It is not a folder, or cannot be locked.
     """
     descriptor = None
     try:
@@ -150,7 +150,7 @@ def _sweep(home: Path) -> None:
 
 
 def _forget_openmp_of_the_dead(pid: str) -> None:
-    # The number may be another process's by now.
+    # The number may belong to another process by now.
     if pid.isdecimal() and not Path("/proc", pid).exists():
         _forget_openmp(int(pid))
 

@@ -1,12 +1,12 @@
-"""Ownership of the terminal: nothing but the screen draws on it, and it is given back whatever happens.
+"""Owns the terminal: only the screen draws on it, and it is given back whatever happens.
 
 Owns: file descriptors 1 and 2, what SIGINT, SIGTERM and SIGHUP do, and the way out of the process.
 Must not know: Textual, vLLM, widgets. Imported before the first paint, so it imports nothing heavy.
 
-While it is owned, descriptors 1 and 2 are the log: C++ prints, torch, vLLM and child processes land there. The real
-terminal is reached through duplicates that `sys.__stdout__` and `sys.__stderr__` write to, which is where Textual's
-drivers draw. After a signal the process ends within the grace period even when an engine thread is inside a long C
-call: exit codes are 130 (SIGINT), 143 (SIGTERM) and 129 (SIGHUP).
+While the terminal is owned, descriptors 1 and 2 are the log: what C++ code, torch, vLLM and child processes print goes
+there. The real terminal is reached through duplicates that `sys.__stdout__` and `sys.__stderr__` write to, which is
+where Textual's drivers draw. After a signal the process ends within the grace period, even if an engine thread is
+inside a long C call: exit codes are 130 (SIGINT), 143 (SIGTERM) and 129 (SIGHUP).
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ GRACE_S = 3.0
 """How long, in seconds, an orderly end may take after a signal before the process is ended without one."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _REPEAT_S = 0.3
-"""A second Ctrl-C later than this after the first is a person's, who does not want to wait."""
+"""A second Ctrl-C later than this after the first comes from an impatient user."""
 _TIDY_S = 1.0
-"""How long `exit_now` gives the restoring and flushing."""
+"""How long `exit_now` waits for the terminal to be restored and the streams to be flushed."""
 _owner: Terminal | None = None
 
 
 class Terminated(SystemExit):
-    """Raised in the main thread by a signal when nothing was registered to stop in an orderly way."""
+    """Raised in the main thread by a signal if nothing was registered to stop in an orderly way."""
 
 
 class Terminal:
-    """The owned terminal; made by `owned_terminal` only."""
+    """The owned terminal; created only by `owned_terminal`."""
 
     def __init__(self, log_path: Path, grace_s: float) -> None:
         self.log_path = log_path
-        """The file that descriptors 1 and 2 are while the terminal is owned."""
+        """The file that descriptors 1 and 2 lead to while the terminal is owned."""
         self.exit_code: int | None = None
         """What the process must end with because of a signal; None while none came."""
         self._grace_s = grace_s
@@ -74,7 +74,7 @@ class Terminal:
         """The real standard error."""
 
     def plain_output(self) -> TextIO:
-        """The real standard output for lines instead of a screen: in the encoding that whoever reads it expects."""
+        """The real standard output for plain lines instead of a screen, in the encoding that its reader expects."""
         self.out.reconfigure(encoding=self._encodings[0], errors=ERRORS)
         return self.out
 
@@ -82,15 +82,15 @@ class Terminal:
         """Let a signal end the program in an orderly way.
 
         Args:
-            stop: called in the main thread's running asyncio loop with the exit code, for example to close the app;
-                the grace period runs from the signal on. None, or no running loop: `Terminated` is raised instead.
+            stop: Called in the main thread's running asyncio loop with the exit code, for example to close the app; the
+                grace period starts at the signal. If it is None, or no loop is running, `Terminated` is raised instead.
         """
         self._stopper = stop
 
     def take(self) -> None:
-        """Divert the signals and streams; raises `Terminated` when a signal came meanwhile."""
+        """Take over the signals and streams; raises `Terminated` if a signal has already come."""
         for number in _SIGNALS:
-            # Ignored means that whoever started the program (nohup, a background job) asked for that.
+            # An ignored signal means that the program's starter (nohup, a background job) asked for that.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._handlers[number] = signal.signal(number, self._on_signal)
         farewell = visible(f"spectui: killed or crashed; what it logged until then is in {self.log_path}")
@@ -102,7 +102,7 @@ class Terminal:
         os.dup2(self._log, 2)
         vars(sys).update(stdout=log_stream(1), stderr=log_stream(2), __stdout__=self.out, __stderr__=self.err)
         if not faulthandler.is_enabled():
-            # A crash in C code leaves the Python stacks of all threads in the log.
+            # After a crash in C code the log has the Python stacks of all threads.
             faulthandler.enable(2)
             self._faults = True
         self._running = True
@@ -110,7 +110,8 @@ class Terminal:
             raise Terminated(self.exit_code)
 
     def leave(self, error: BaseException | None) -> None:
-        """Give the terminal back, then end the process if a signal or a stuck thread says so; once, by its owner."""
+        """Give the terminal back, then end the process if a signal or a stuck thread requires it. Acts once, in the
+        owner only."""
         if self._left or not self.owned_by_this_process():
             return
         self._left, self._running = True, False
@@ -123,19 +124,20 @@ class Terminal:
             if self.exit_code is None and _other_threads():
                 self.exit_code = 1
         if self.exit_code is not None:
-            # Descriptors 1 and 2 stay the log, so that what the last threads say does not reach the terminal.
+            # Descriptors 1 and 2 remain the log, so that what the last threads print does not reach the terminal.
             finish(self.exit_code, self._grace_s)
         self._give_streams_back()
 
     def restore_screen(self) -> None:
-        """Silence whatever still draws and put the terminal back; any thread, once."""
+        """Silence whatever still draws and restore the terminal; from any thread, once."""
         with self._restoring:
             if self._saved.restored:
                 return
             null = os.open(os.devnull, os.O_WRONLY)
             for fd in self._drawing:
                 if os.isatty(fd):
-                    # Not closed: a writer thread may live on, and must not meet another file under that number.
+                    # The descriptor is not closed: a writer thread may live on, and must not find another file under
+                    # that number.
                     os.dup2(null, fd, inheritable=False)
             os.close(null)
             self._saved.restore()
@@ -156,7 +158,7 @@ class Terminal:
         self.tell(sentence(error) if isinstance(error, OSError) and error.filename is not None else said)
 
     def flush(self) -> None:
-        """Send what `out` and `err` still hold."""
+        """Flush `out` and `err`."""
         for stream in (self.out, self.err):
             with suppress(OSError, ValueError):
                 stream.flush()
@@ -186,13 +188,13 @@ class Terminal:
             return
         now = time.monotonic()
         if self.exit_code is not None:
-            # A closing terminal sends several signals; only an impatient person cuts the orderly end short.
+            # A closing terminal sends several signals; only an impatient user cuts the orderly end short.
             if signum == signal.SIGINT and now - self._signalled_at > _REPEAT_S:
                 exit_now(self.exit_code)
             return
         self.exit_code = 128 + signum
         self._signalled_at = now
-        # Not threading.Thread, whose locks the interrupted code may hold.
+        # Not threading.Thread, because the interrupted code may hold its locks.
         _thread.start_new_thread(self._end_after_grace, ())
         if not self._running:
             return
@@ -209,23 +211,24 @@ class Terminal:
 
 @contextmanager
 def owned_terminal(log_path: Path, *, grace_s: float = GRACE_S) -> Iterator[Terminal]:
-    """Own the terminal for the length of the block; to be entered in the main thread, before any heavy import.
+    """Own the terminal for the duration of the block; to be entered in the main thread, before any heavy import.
 
     After a signal the process ends with the signal's code when the block is left, however that happens. An exception
     that leaves the block is written to the log with its traceback, one line about it goes to the real standard error,
     and `SystemExit(1)` is raised. `SystemExit` passes unchanged.
 
     Args:
-        log_path: the file that takes everything written to descriptors 1 and 2; appended to, its folder must exist.
-        grace_s: seconds that an orderly end may take after a signal, and that left-over threads are waited for.
+        log_path: The file that takes everything written to descriptors 1 and 2; it is appended to, and its folder must
+            exist.
+        grace_s: Seconds that an orderly end may take after a signal, and to wait for remaining threads.
 
     Raises:
-        OSError: the log file cannot be opened; nothing was changed.
-        RuntimeError: the terminal is owned already.
+        OSError: The log file cannot be opened; nothing was changed.
+        RuntimeError: The terminal is already owned.
     """
     global _owner
     if _owner is not None:
-        raise RuntimeError("the terminal is owned already")
+        raise RuntimeError("the terminal is already owned")
     terminal = _owner = Terminal(log_path, grace_s)
     error: BaseException | None = None
     try:
@@ -246,10 +249,11 @@ def owned_terminal(log_path: Path, *, grace_s: float = GRACE_S) -> Iterator[Term
 
 
 def finish(code: int, wait_s: float = GRACE_S) -> NoReturn:
-    """End the process, by `exit_now`, after its non-daemon threads, or without them after `wait_s` seconds.
+    """End the process through `exit_now` once its non-daemon threads have ended, but after ``wait_s`` seconds at the
+    latest.
 
-    The way out for everything that ran an engine, best from inside the owned block, where descriptors 1 and 2 are
-    still the log: the interpreter's own shutdown would wait for a thread inside a C call for as long as that takes.
+    This is the way out for everything that ran an engine, best from inside the owned block, where descriptors 1 and 2
+    are still the log. The interpreter's own shutdown would wait for a thread inside a C call, however long that takes.
     """
     until = time.monotonic() + wait_s
     for thread in _other_threads():
@@ -259,10 +263,11 @@ def finish(code: int, wait_s: float = GRACE_S) -> NoReturn:
 
 
 def exit_now(code: int) -> NoReturn:
-    """End the process at once, from any thread: terminal restored, logs flushed, temporary files gone, in bounded time.
+    """End the process at once, from any thread: restore the terminal, flush the logs and remove temporary files, in
+    bounded time.
 
     Args:
-        code: the exit code, unless a signal came: then its code is.
+        code: The exit code, unless a signal came: then the signal's code is used.
     """
     owner = _owner if _owner is not None and _owner.owned_by_this_process() else None
     if owner is not None and owner.exit_code is not None:
@@ -284,7 +289,7 @@ def exit_now(code: int) -> NoReturn:
             scratch.discard()
             tidied.release()
 
-    # In a thread of its own, because each of these locks may be held by a thread that will never run again.
+    # In its own thread, because each of these locks may be held by a thread that will never run again.
     with suppress(RuntimeError):
         _thread.start_new_thread(tidy, ())
         tidied.acquire(timeout=_TIDY_S)
@@ -292,7 +297,7 @@ def exit_now(code: int) -> NoReturn:
 
 
 def log_stream(fd: int) -> TextIO:
-    """Text to a descriptor that is the log; it takes every text, and leaves the descriptor open."""
+    """A text stream to a descriptor that is the log; it accepts any text, and leaves the descriptor open."""
     return open(fd, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
 
 

@@ -3,8 +3,8 @@
 Owns: every environment variable that the program sets for its engines, each with its reason (doctor shows them).
 Must not know: vLLM, torch. Runs before the first paint, so it imports nothing heavy.
 
-What is set already wins, always: `OMP_NUM_THREADS=4 spectui` runs with four threads. `SPECTUI_NO_PRELOAD=1` leaves
-the preloading out. On a machine whose engines run on a GPU nothing of the CPU settings applies.
+What is already set always wins: `OMP_NUM_THREADS=4 spectui` runs with four threads. `SPECTUI_NO_PRELOAD=1` turns
+preloading off. If engines run on a GPU, none of the CPU settings apply.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ _CPU = (
 _GPU = (("CUDA_DEVICE_ORDER", "PCI_BUS_ID", "CUDA counts GPUs as their driver does, whose figures are shown"),)
 _INTEL_OPENMP = (
     ("KMP_BLOCKTIME", "5", "milliseconds that an idle OpenMP thread spins before it leaves its core to the screen"),
-    ("KMP_TPAUSE", "0", "idle OpenMP threads must not put their core into a slow state, as vLLM sets it too"),
+    ("KMP_TPAUSE", "0", "idle OpenMP threads must not put their core into a slow state; vLLM sets this too"),
 )
 _SUBSTITUTES = {
     "HOME": "vLLM and torch keep files in the user's home, and this user has none",
     "USER": "torch asks for the user's name, and this user has none",
 }
-_WHY_OMP_THREADS = "one OpenMP thread a core; from three cores on, one core is the screen's"
+_WHY_OMP_THREADS = "one OpenMP thread per core; from three cores on, one core is left to the screen"
 _WHY_PRELOAD = "vLLM's speculative decoding is slow on x86 without Intel's OpenMP, which must be loaded before torch"
 
 
 def omp_threads(cpu_count: int) -> int:
-    """How many OpenMP threads the engines share on `cpu_count` usable cores."""
+    """How many OpenMP threads the engines share on ``cpu_count`` usable cores."""
     return max(1, cpu_count if cpu_count <= 2 else cpu_count - 1)
 
 
 OPENMP_LIBRARY = "libiomp5.so"
 NO_PRELOAD = "SPECTUI_NO_PRELOAD"
 REEXEC = "SPECTUI_REEXEC"
-"""Set across the one re-exec; names the variables that the program set and not the user."""
+"""Set across the single re-exec; names the variables that the program set itself."""
 
 _OPENMP_NAMES = ("libiomp", "libomp", "libgomp")
 
@@ -59,9 +59,9 @@ class Setting:
     name: str
     value: str
     why: str
-    """One sentence for people."""
+    """One sentence for the user."""
     by_user: bool = False
-    """Whether it was set before the program started, and therefore kept."""
+    """Whether it was set before the program started, and is therefore kept."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,19 @@ class EngineEnvironment:
     """Everything that the program sets, or found set, for its engines."""
 
     omp_threads: int | None
-    """OpenMP threads; None where the engine decides (GPU) or the user's value is no number."""
+    """OpenMP threads; None if the engine decides (GPU) or the user's value is not a number."""
     binding: str | None
     """How vLLM binds them to cores; None on a GPU."""
     preload: tuple[str, ...]
-    """Libraries loaded at process start, in order; the user's included."""
+    """Libraries loaded at process start, in order, the user's included."""
     settings: tuple[Setting, ...] = ()
     """Every variable with its reason, the user's own values included."""
     missing: str | None = None
-    """What would make engines faster here and cannot be done, with what to do about it; None when nothing is."""
+    """What would make engines faster but cannot be done here, and how to fix that; None if nothing is missing."""
 
     @property
     def changes(self) -> dict[str, str]:
-        """The variables that the program sets itself."""
+        """The variables that the program itself sets."""
         return {setting.name: setting.value for setting in self.settings if not setting.by_user}
 
 
@@ -97,12 +97,12 @@ def engine_environment(
     """What engines should run with. Pure.
 
     Args:
-        cpu_count: cores that this process may use.
-        environ: the environment as it is; what it sets is kept.
-        gpu: engines run on a GPU.
-        x86_64: the machine is x86-64 Linux, the only kind that Intel's OpenMP is for.
-        openmp: that library; None where it is not installed.
-        substitutes: what `spectui.places.substitutes` says.
+        cpu_count: Cores that this process may use.
+        environ: The current environment; what it sets is kept.
+        gpu: Whether engines run on a GPU.
+        x86_64: Whether the machine is x86-64 Linux, the only kind that Intel's OpenMP supports.
+        openmp: Path of that library; None if it is not installed.
+        substitutes: The result of `spectui.places.substitutes`.
     """
     ours = set(environ.get(REEXEC, "").split(","))
 
@@ -140,16 +140,16 @@ def apply_or_reexec(
     openmp: Path | None = None,
     execve: Callable[[str, list[str], dict[str, str]], object] = os.execve,
 ) -> EngineEnvironment:
-    """Set the engines' environment for this process and its children; call it first, while nothing is imported yet.
+    """Set the engines' environment for this process and its children; call it first, before anything is imported.
 
-    A library is preloaded at process start only, so where one is wanted Python replaces itself, exactly once, by the
-    same command line (`-m`, `-X`, `-W` and console scripts included).
+    A library can only be preloaded at process start, so if one is needed Python replaces itself, exactly once, with the
+    same command line (``-m``, ``-X``, ``-W`` and console scripts included).
 
     Args:
-        gpu: engines run on a GPU: see `has_nvidia_gpu`.
-        environ: the environment to read and change; the process's own without it.
-        openmp: the library to preload; found in this Python's environment without it.
-        execve: replaces the process; for tests.
+        gpu: Whether engines run on a GPU: see `has_nvidia_gpu`.
+        environ: The environment to read and change; the process's own by default.
+        openmp: The library to preload; by default looked up in this Python's environment.
+        execve: Replaces the process; for tests.
     """
     environ = os.environ if environ is None else environ
     environment = engine_environment(
@@ -163,7 +163,7 @@ def apply_or_reexec(
     restarted = environ.pop(REEXEC, None) is not None
     needs_restart = environment.changes.get("LD_PRELOAD", environ.get("LD_PRELOAD")) != environ.get("LD_PRELOAD")
     environ.update(environment.changes)
-    # A program read from standard input is half consumed and cannot be started over.
+    # A program read from standard input is half consumed and cannot be started again.
     if needs_restart and not restarted and sys.argv[:1] not in ([], [""], ["-"]):
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
@@ -174,8 +174,9 @@ def apply_or_reexec(
 
 
 def has_nvidia_gpu(devices: Path = Path("/dev"), library: str = "libnvidia-ml.so.1") -> bool:
-    """Whether engines will run on an NVIDIA GPU: a device, its driver's library, and not the CPU build of vLLM."""
-    # The second name is the GPU of Windows' Linux subsystem.
+    """Whether engines will run on an NVIDIA GPU: there is a device and its driver's library, and vLLM is not the CPU
+    build."""
+    # The second name is the GPU of Windows Subsystem for Linux.
     if not (any(devices.glob("nvidia[0-9]*")) or (devices / "dxg").exists()):
         return False
     import ctypes
@@ -188,7 +189,7 @@ def has_nvidia_gpu(devices: Path = Path("/dev"), library: str = "libnvidia-ml.so
 
 
 def usable_cpus(quota_file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """How many cores this process may really use: its affinity, and a container's CPU quota, rounded up."""
+    """How many cores this process may really use: its affinity, limited by a container's CPU quota, rounded up."""
     cores = len(os.sched_getaffinity(0))
     try:
         quota, period = quota_file.read_text().split()
@@ -198,7 +199,7 @@ def usable_cpus(quota_file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
 
 
 def find_openmp(prefix: Path | None = None) -> Path | None:
-    """Intel's OpenMP library where pip installs it; None where it is not installed."""
+    """Intel's OpenMP library where pip installs it; None if it is not installed."""
     library = (prefix or Path(sys.prefix)) / "lib" / OPENMP_LIBRARY
     return library if library.is_file() else None
 
@@ -208,14 +209,14 @@ def _is_x86_64() -> bool:
 
 
 def _preload(environ: Mapping[str, str], openmp: Path | None) -> tuple[str | None, str | None]:
-    """LD_PRELOAD as it should be (None: leave it out), and what is missing."""
+    """The right value of LD_PRELOAD (None: leave it unset), and what is missing."""
     given = environ.get("LD_PRELOAD")
     if environ.get(NO_PRELOAD, "0") not in ("", "0") or any(name in (given or "") for name in _OPENMP_NAMES):
         return given, None
     if openmp is None:
         return given, f"{OPENMP_LIBRARY} was not found in this Python's environment: pip install intel-openmp"
     if any(separator in str(openmp) for separator in (" ", ":")):
-        return given, f"{openmp} cannot be preloaded: install into a folder without spaces and colons"
+        return given, f"{openmp} cannot be preloaded: install into a folder without spaces or colons"
     return ":".join([*([given] if given else []), str(openmp)]), None
 
 

@@ -1,8 +1,8 @@
-"""How a terminal is put back, from any thread and even from another process.
+"""Restores a terminal, from any thread and even from another process.
 
 Owns: the terminal attributes saved at the start, the sequences that undo what a full-screen program switched on, and
 the guard, a small process that outlives a killed or crashed program just long enough to clean up after it.
-Must not know: who draws on the terminal, log files, signals' meaning.
+Must not know: who draws on the terminal, log files, what signals mean.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ _LEAVE = b"\x1b[0m\x1b[?1049l"
 _PLAIN = b"\x1b[?7h\x1b[0m\x1b[?25h"
 
 _WRITABLE_S = 0.5
-"""How long, in seconds, a terminal that takes no output (flow control, a stalled connection) is waited for."""
+"""How long, in seconds, to wait for a terminal that takes no output (flow control, a stalled connection)."""
 
 
 class SavedTty:
-    """A terminal as it was found, and the way back to that.
+    """A terminal as it was found, and the way back to that state.
 
-    What the program did to it since is kept in one byte of shared memory, so that the guard process sees it too.
+    What the program has done to it since is kept in one byte of shared memory, so that the guard process sees it too.
     """
 
     def __init__(self, input_fd: int | None, screen_fd: int | None) -> None:
         """Remember a terminal.
 
         Args:
-            input_fd: descriptor whose attributes are saved; None when there is no terminal to read from.
-            screen_fd: descriptor that drawing goes to; None when there is no terminal to draw on.
+            input_fd: Descriptor whose attributes are saved; None if there is no terminal to read from.
+            screen_fd: Descriptor that drawing goes to; None if there is no terminal to draw on.
         """
         self._input_fd = input_fd
         self._screen_fd = screen_fd
@@ -63,11 +63,11 @@ class SavedTty:
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """The descriptors that a process needs to put the terminal back; empty when there is no terminal."""
+        """The descriptors that a process needs to restore the terminal; empty if there is no terminal."""
         return tuple(fd for fd in (self._input_fd, self._screen_fd) if fd is not None)
 
     def note(self, text: str) -> None:
-        """Learn from `text`, about to be drawn, whether the alternate screen is shown after it."""
+        """Learn from ``text``, which is about to be drawn, whether the alternate screen is shown after it."""
         if _ALTERNATE in text:
             entered, left = text.rfind(_ALTERNATE + "h"), text.rfind(_ALTERNATE + "l")
             if entered != left:
@@ -75,21 +75,21 @@ class SavedTty:
 
     @property
     def restored(self) -> bool:
-        """Whether the terminal was given back, by whichever thread."""
+        """Whether the terminal was given back, by any thread."""
         return self._state[0] == _RESTORED
 
     def restore(self, *, after_death: bool = False) -> None:
-        """Put the attributes and modes back; only the first call does anything. Never raises, never blocks for long.
+        """Restore the attributes and modes; only the first call does anything. Never raises, never blocks for long.
 
         Args:
-            after_death: the program is gone and its shell may be back: touch only what is certainly still the
-                program's doing.
+            after_death: Whether the program is gone and its shell may be back: change only what the program certainly
+                left.
         """
         state = self._state[0]
         if state == _RESTORED:
             return
         if state == _LEFT and not self._in_foreground():
-            # Given back when the shell stopped the program, and another program's since then.
+            # The terminal was given back when the shell stopped the program, and belongs to another program since.
             self._state[0] = _RESTORED
             return
         # Writing to the terminal from the background would stop this thread instead of restoring anything.
@@ -113,7 +113,7 @@ class SavedTty:
                 return
             termios.tcsetattr(self._input_fd, termios.TCSANOW, self._attributes)
             if drop_typed:
-                # Mouse reports and answers to queries that nobody reads any more would land in the shell.
+                # Mouse reports and answers to queries that nobody reads any more would end up in the shell.
                 termios.tcflush(self._input_fd, termios.TCIFLUSH)
         except (termios.error, OSError):
             return
@@ -126,7 +126,7 @@ class SavedTty:
 
 
 class _ScreenFile(io.FileIO):
-    """A terminal's descriptor; writing to one that has gone away succeeds, since nobody is left to be told."""
+    """A terminal's descriptor; writing to one that has gone away succeeds, because nobody is left to be told."""
 
     def write(self, data: Any, /) -> int:
         while True:
@@ -138,12 +138,12 @@ class _ScreenFile(io.FileIO):
                 return memoryview(data).nbytes
             if written is not None:
                 return written
-            # Some other program left the shared terminal non-blocking.
+            # Another program left the shared terminal non-blocking.
             select.select([], [self], [])
 
 
 class _ScreenStream(io.TextIOWrapper):
-    """Text to the real terminal, which watches for the alternate screen."""
+    """Text to the real terminal; watches for the alternate screen."""
 
     saved: SavedTty
 
@@ -153,7 +153,8 @@ class _ScreenStream(io.TextIOWrapper):
 
 
 def screen_stream(fd: int, saved: SavedTty) -> io.TextIOWrapper:
-    """A text stream to `fd` for drawing: never fails because the terminal went away, and `saved` learns from it."""
+    """A text stream to ``fd`` for drawing: it never fails because the terminal went away, and keeps ``saved`` up to
+    date."""
     # One frame fits the buffer, so a frame is one write to the terminal.
     buffer = io.BufferedWriter(_ScreenFile(fd, "wb", closefd=False), buffer_size=1 << 16)
     # A lone surrogate in a model's text must not end the thread that draws.
@@ -163,7 +164,7 @@ def screen_stream(fd: int, saved: SavedTty) -> io.TextIOWrapper:
 
 
 def duplicate(fd: int) -> int:
-    """A duplicate of a descriptor, or one to nowhere when it is closed."""
+    """A duplicate of a descriptor, or one that leads nowhere if it is closed."""
     try:
         return os.dup(fd)
     except OSError:
@@ -171,11 +172,11 @@ def duplicate(fd: int) -> int:
 
 
 def start_guard(saved: SavedTty, farewell: str, tidy: Callable[[], object]) -> int | None:
-    """Fork the guard: when this process dies without restoring the terminal (SIGKILL, a crash in C code, out of
-    memory), it does so, writes `farewell` and calls `tidy`.
+    """Fork the guard: if this process dies without restoring the terminal (SIGKILL, a crash in C code, out of memory),
+    the guard restores it, writes ``farewell`` and calls ``tidy``.
 
     Returns:
-        The guard's process id, or None where there is no terminal or the system cannot watch a process.
+        The guard's process id, or None if there is no terminal or the system cannot watch a process.
     """
     if not saved.descriptors:
         return None
@@ -194,7 +195,7 @@ def start_guard(saved: SavedTty, farewell: str, tidy: Callable[[], object]) -> i
 
 
 def stop_guard(pid: int | None) -> None:
-    """End the guard; the terminal is in the program's own hands from here on. Never raises."""
+    """End the guard; from here on the program itself looks after the terminal. Never raises."""
     if pid is None:
         return
     try:
@@ -218,7 +219,7 @@ def _guard(saved: SavedTty, watched: int, farewell: str, tidy: Callable[[], obje
 
 
 def _close_all_but(kept: set[int]) -> None:
-    # An inherited pipe held open here would keep its reader waiting for an end that does not come.
+    # An inherited pipe held open here would keep its reader waiting for an end that never comes.
     try:
         opened = [int(entry.name) for entry in os.scandir("/proc/self/fd")]
     except OSError:

@@ -340,7 +340,7 @@ def test_settings_say_who_set_them_and_why() -> None:
     checks = list(machine.setting_checks(engine_environment(2, {"KMP_BLOCKTIME": "9"}, openmp=OPENMP), 2))
     lines = said(checks)
     assert {check.status for check in checks} == {"ok"}
-    assert "settings ok: OMP_NUM_THREADS=2, set by spectui: one OpenMP thread a core" in lines[2]
+    assert "settings ok: OMP_NUM_THREADS=2, set by spectui: one OpenMP thread per core" in lines[2]
     assert any("KMP_BLOCKTIME=9, set by you and kept: milliseconds" in line for line in lines)
     assert not any("LD_PRELOAD" in line for line in lines)
 

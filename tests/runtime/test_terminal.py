@@ -327,7 +327,7 @@ def test_ignored_signals_stay_ignored(program: Program) -> None:
 def test_owning_twice_and_a_missing_folder_are_refused(program: Program) -> None:
     nested = run_piped(program, "with own.owned_terminal(Path(sys.argv[1])): pass")
     assert nested.returncode == 1
-    assert "RuntimeError: the terminal is owned already" in nested.stderr
+    assert "RuntimeError: the terminal is already owned" in nested.stderr
     program.log_path = program.log_path.parent / "missing" / "run.log"
     missing = run_piped(program, "print('never', file=terminal.out)")
     assert missing.returncode == 1
