@@ -9,17 +9,17 @@ from spectui.setup import values
 
 DESCRIPTION = (
     "Measure the instrument's own cost on this machine: the tap, the screen, the fairness of the race, how "
-    "quickly keys are answered, and the telemetry. Leave the machine alone meanwhile."
+    "quickly keys are answered, and the telemetry. Leave the machine alone while it runs."
 )
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
+    """Add the command's options."""
     opts.add_engine_options(parser)
     parser.add_argument(
         "--repetitions", type=values.positive, default=5, metavar="N", help="interleaved repetitions (5)"
     )
-    parser.add_argument("--only", default=None, metavar="PARTS", help="some of tap,screen,race,telemetry")
+    parser.add_argument("--only", default=None, metavar="PARTS", help="a list from tap,screen,race,telemetry (all)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 

@@ -1,4 +1,4 @@
-"""``spectui cast``: the replay of a trace as an asciinema recording (version 2), made faster than it plays."""
+"""``spectui cast``: saves the replay of a trace as an asciinema recording (version 2), faster than it plays."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from spectui.trace.index import Timeline
 
 FRAME_S = 1 / 24
 LAST_S = 3.0
-"""How long the last picture stays."""
+"""How long the last frame stays."""
 
 _HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 
-DESCRIPTION = "Save the replay as an asciinema recording, which a player on a web page shows."
+DESCRIPTION = "Save the replay as an asciinema recording, to be played on a web page."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
+    """Add the command's options."""
     opts.add_drawing(parser, "FILE.cast (named after the trace)")
     parser.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help=opts.SPEEDS)
 
 
 def command(options: argparse.Namespace) -> int:
-    """Play the trace on a screen that nobody sees, and save what it sends to its terminal.
+    """Play the trace on an invisible screen, and save what it sends to its terminal.
 
     Raises:
         UsageError: An option is wrong.
-        RunError: The file is no trace, or the recording cannot be saved.
+        RunError: The file is not a trace, or the recording cannot be saved.
     """
     path = output(options.output, Path(options.trace), (".cast",))
     check_theme(options.theme)
@@ -51,7 +51,7 @@ def command(options: argparse.Namespace) -> int:
 
 
 def _first(line: Timeline) -> int:
-    """The place where the first round has begun: nobody wants to see engines load."""
+    """The place where the first round has begun: nobody wants to watch engines load."""
     return line.marks.rounds[0] if line.marks.rounds else 0
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-DESCRIPTION = "Check the engine, the devices, the demo model, the settings and the terminal, each with its fix."
+DESCRIPTION = "Check the engine, devices, demo model, settings and terminal, and say how to fix what does not work."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
-    parser.add_argument("--full", action="store_true", help="import vLLM too, and wait for it")
+    """Add the command's options."""
+    parser.add_argument("--full", action="store_true", help="also import vLLM, which takes a while")
     parser.add_argument("--json", action="store_true", help="print the checks as JSON")
 
 

@@ -1,4 +1,4 @@
-"""The command line. Parses, checks what can be checked at once, and only then imports what the command needs."""
+"""The command line. Parses and checks as much as possible, and only then imports what the command needs."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from spectui.errors import FAILED, INTERRUPTED, PIPE_CLOSED, WRONG_USAGE, SpecTU
 from spectui.runtime import output
 
 COMMANDS = {
-    "run": "the live race; headless lines and a summary where there is no terminal",
+    "run": "the live race; plain lines and a summary without a terminal",
     "replay": "the same screen from a recorded trace; no engine needed",
-    "shot": "a picture of the screen at a place of a trace",
+    "shot": "a picture of the screen at one place of a trace",
     "cast": "the replay of a trace as a recording for web pages",
     "serve": "the replay of a trace in a browser",
     "tune": "find the fastest K of each lane",
     "calibrate": "measure what the instrument itself costs",
     "doctor": "what works on this machine, and how to fix what does not",
 }
-"""What each does; a command is the module of its name in this package, with DESCRIPTION, add_options and command."""
+"""What each command does. A command is the module of that name in this package, with DESCRIPTION, add_options and
+command."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Answers wrong usage in one line.
+    """Reports wrong usage in one line.
 
     Attributes:
-        flags: The options that it takes.
+        flags: The options that the parser accepts.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.flags: list[str] = []
-        # An abbreviation would mean something else as soon as there is another option that begins so.
+        # An abbreviation would change its meaning as soon as there is another option that begins with it.
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
     def add_argument(self, *args: Any, **kwargs: Any) -> Any:
@@ -49,12 +50,12 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``spectui`` command; returns the exit code.
 
-    What the system refuses ends here, in one line, whichever command it was refused to.
+    Errors of the operating system end here, in one line, whichever command they occur in.
     """
     code = _ended(list(sys.argv[1:] if argv is None else argv))
     if argv is None and (code == INTERRUPTED or "vllm" in sys.modules):
-        # Python's own shutdown would wait for the engines' threads and let their libraries speak once more; and after
-        # a Ctrl-C that was caught in an import it may end the process by that signal.
+        # Python's own shutdown would wait for the engines' threads and let their libraries print once more; and after a
+        # Ctrl-C that was caught during an import it may end the process by that signal.
         from spectui.runtime.terminal import finish
 
         finish(code)
@@ -75,7 +76,7 @@ def _ended(arguments: list[str]) -> int:
             output.abandon()
             return INTERRUPTED
         except BrokenPipeError:
-            # Whoever read it has seen enough (`| head`), which is no failure and needs no words.
+            # The reader has seen enough (`| head`), which is not a failure and needs no message.
             return PIPE_CLOSED
         except (OSError, UnicodeError) as error:
             name = next((f" {word}" for word in arguments[:1] if word in COMMANDS), "")
@@ -105,7 +106,7 @@ def _command(arguments: list[str]) -> int:
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
-    """The command line: all of it, or the options of the ``chosen`` command alone, which imports less."""
+    """Build the parser: for all commands, or with the options of the ``chosen`` one only, which imports less."""
     from spectui import __version__
 
     parser = _Parser(

@@ -1,4 +1,4 @@
-"""An SVG picture as PNG, by whatever on this machine can do it. Knows nothing of traces or screens."""
+"""Converts an SVG picture to PNG with whatever this machine has for it. Knows nothing of traces or screens."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def png(svg: str) -> bytes:
     """The picture as PNG; the same program makes the same bytes each time.
 
     Raises:
-        RunError: Nothing here can do it, or what can has failed.
+        RunError: No program here can do it, or the program failed.
     """
     for way in (_by_rsvg, _by_browser):
         made = way(svg)
         if made is not None:
             return made
     raise RunError(
-        "a PNG needs rsvg-convert (package librsvg2-bin) or Chromium, and neither is here: install one, or save as .svg"
+        "no rsvg-convert (package librsvg2-bin) or Chromium was found, and a PNG needs one: install it, or save as .svg"
     )
 
 
@@ -46,7 +46,7 @@ def _by_browser(svg: str) -> bytes | None:
         width, height = size(svg)
         window = [f"--window-size={width},{height}", "--hide-scrollbars", "--default-background-color=00000000"]
         own = [f"--user-data-dir={folder}/profile", "--headless", "--disable-gpu"]
-        # The picture names a font on the web; what is drawn must not depend on whether that can be reached.
+        # The picture names a font on the web; the result must not depend on whether that can be reached.
         own.append("--host-resolver-rules=MAP * ~NOTFOUND")
         if os.geteuid() == 0:
             # Chromium has no sandbox for root and would not start; it is shown nothing but this picture.

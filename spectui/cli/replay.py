@@ -1,4 +1,4 @@
-"""``spectui replay``: the same screen from a trace; headless lines and a summary where there is no terminal."""
+"""``spectui replay``: the same screen from a trace; plain lines and a summary without a terminal."""
 
 from __future__ import annotations
 
@@ -38,15 +38,17 @@ DESCRIPTION = "Play a trace at the engines' true speed, slower or faster, from a
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
+    """Add the command's options."""
     parser.add_argument("trace", type=values.path, metavar="TRACE", help="a trace written by --record or R")
     parser.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help=opts.SPEEDS)
     parser.add_argument("--at", default=None, metavar="PLACE", help="a step such as 412, or lane time such as 12.5s")
     parser.add_argument("--loop", action="store_true", help="start over at the end")
-    parser.add_argument("--script", type=values.path, default=None, metavar="FILE", help="give the talk in this file")
-    parser.add_argument("--headless", action="store_true", help="print everything as plain lines, also in a terminal")
+    parser.add_argument(
+        "--script", type=values.path, default=None, metavar="FILE", help="perform the talk in this file"
+    )
+    parser.add_argument("--headless", action="store_true", help="print everything as plain lines, even in a terminal")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
-    parser.add_argument("--theme", default=None, metavar="NAME", help="colours")
+    parser.add_argument("--theme", default=None, metavar="NAME", help="colour theme")
 
 
 def command(options: argparse.Namespace) -> int:
@@ -54,7 +56,7 @@ def command(options: argparse.Namespace) -> int:
 
     Raises:
         UsageError: An option is wrong.
-        RunError: The file is no trace.
+        RunError: The file is not a trace.
     """
     start = starting_place(options.at)
     check_theme(options.theme)
@@ -72,10 +74,10 @@ def command(options: argparse.Namespace) -> int:
 
 
 def opened(path: str) -> Trace:
-    """The trace at ``path``.
+    """Open the trace at ``path``.
 
     Raises:
-        RunError: It is none.
+        RunError: It is not a trace.
     """
     try:
         return Trace.open(Path(path))
@@ -84,7 +86,8 @@ def opened(path: str) -> Trace:
 
 
 def starting_place(text: str | None) -> Start | None:
-    """``--at``: a step such as ``412``, or lane time such as ``12.5s``. What it gives is None until that is known.
+    """Parse ``--at``: a step such as ``412``, or lane time such as ``12.5s``. The result returns None until the place
+    is known.
 
     Raises:
         UsageError: It is neither.
@@ -105,22 +108,22 @@ def starting_place(text: str | None) -> Start | None:
 
 
 def without_full_collections() -> None:
-    """Let the collector look at young objects only.
+    """Restrict the garbage collector to young objects.
 
-    A trace's steps are many and hold no cycles: going through all of them would stop the screen for a tenth of a second
-    each time, and find nothing.
+    A trace has many steps, which contain no cycles: collecting all of them would stop the screen for a tenth of a
+    second each time, and find nothing.
     """
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, _NEVER)
 
 
 def in_browser() -> bool:
-    """Whether textual-serve started this process: it has the other ends of the pipes, and there is no terminal."""
+    """Whether textual-serve started this process: it holds the other ends of the pipes, and there is no terminal."""
     return "WebDriver" in os.environ.get("TEXTUAL_DRIVER", "") and not os.isatty(1)
 
 
 def told(trace: Trace, out: TextIO, *, as_json: bool) -> int:
-    """Print the whole trace: a line a step and the table, or the summary as JSON."""
+    """Print the whole trace: one line per step and the table, or the summary as JSON."""
     state = RunState()
     try:
         for at_ns, event in trace:
@@ -138,12 +141,12 @@ def told(trace: Trace, out: TextIO, *, as_json: bool) -> int:
 
 
 def _problems(trace: Trace) -> list[str]:
-    """What was wrong, and the lines that were first."""
+    """What was wrong, with the first affected lines."""
     return [output.visible(said) for said in (*trace.complaints(), *(one.sentence for one in trace.problems.kept[1:]))]
 
 
 def _page(trace: Trace, start: Start | None, options: argparse.Namespace) -> int:
-    """The screen for a browser. A log is none of a visitor's business."""
+    """Show the screen in a browser. The visitor does not get to see a log."""
     from spectui.sources.replay import Replay
     from spectui.trace.index import Timeline
     from spectui.ui.app import SpecTUIApp
@@ -158,7 +161,7 @@ def _page(trace: Trace, start: Start | None, options: argparse.Namespace) -> int
 
 
 def _end_with_server() -> None:
-    """A server that was killed tells nobody; then the pipe is closed, and the replay would go on for nobody."""
+    """A server that was killed does not say so, but its pipe closes; without this, the replay would go on unseen."""
     pipe = select.poll()
     pipe.register(0, 0)
     pipe.poll()

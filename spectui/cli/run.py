@@ -1,6 +1,7 @@
-"""``spectui run``: the live race on the screen, or headless where there is no terminal.
+"""``spectui run``: the live race on the screen, or headless without a terminal.
 
-Owns the order of things: engine environment, log, temporary files, terminal, source, screen, and the way out.
+Owns the order in which things start: engine environment, log, temporary files, terminal, source, screen, and the way
+out.
 """
 
 from __future__ import annotations
@@ -32,21 +33,21 @@ DESCRIPTION = "Race decoding methods on the same prompt and watch every verifica
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
+    """Add the command's options."""
     from spectui.ui.theme.files import shipped_themes
 
     opts.add_engine_options(parser)
-    parser.add_argument("--headless", action="store_true", help="plain lines and a summary, also in a terminal")
+    parser.add_argument("--headless", action="store_true", help="print plain lines and a summary, even in a terminal")
     parser.add_argument(
         "--rounds", type=values.positive, default=1, metavar="N", help="prompts to race when headless (1)"
     )
-    parser.add_argument("--json", action="store_true", help="headless; print the summary as JSON")
+    parser.add_argument("--json", action="store_true", help="run headless and print the summary as JSON")
     parser.add_argument(
         "--script",
         type=values.path,
         default=None,
         metavar="FILE",
-        help="give the talk in this file, like demos/talk.toml",
+        help="perform the talk in this file, such as demos/talk.toml",
     )
     parser.add_argument(
         "--record",
@@ -56,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="record the run as a trace (R starts it at any time)",
     )
     themes = ", ".join(shipped_themes())
-    parser.add_argument("--theme", default=None, metavar="NAME", help=f"colours: {themes}, or a theme of your own")
+    parser.add_argument("--theme", default=None, metavar="NAME", help=f"colour theme: {themes}, or one of your own")
 
 
 def command(options: argparse.Namespace) -> int:
@@ -64,7 +65,7 @@ def command(options: argparse.Namespace) -> int:
 
     Raises:
         UsageError: An option is wrong; nothing was started.
-        RunError: Nothing can be started here.
+        RunError: The engines cannot be started here.
     """
     gpu = has_nvidia_gpu()
     apply_or_reexec(gpu=gpu)
@@ -78,7 +79,7 @@ def command(options: argparse.Namespace) -> int:
     check_theme(options.theme)
     record = None if options.record is None else writable_trace(Path(options.record))
     source = Recorded(with_telemetry(EngineHost(config)), record, trace_name)
-    # Textual draws on descriptor 2, so that one must be the terminal too.
+    # Textual draws on descriptor 2, so that one must be a terminal too.
     headless = options.headless or options.json or not all(os.isatty(fd) for fd in (0, 1, 2))
     talk = script_of(options.script, on_screen=not headless)
     log_path = logs.log_file()
@@ -88,7 +89,7 @@ def command(options: argparse.Namespace) -> int:
 
 
 def check_theme(name: str | None) -> None:
-    """Raise `UsageError` where there is no such theme."""
+    """Raise `UsageError` if there is no theme of that name."""
     if name is None:
         return
     from spectui.ui.theme.palette import ThemeError

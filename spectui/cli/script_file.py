@@ -15,7 +15,7 @@ def script_of(script: str | None, on_screen: bool) -> Script | None:
     """The script in the file ``script``; None where none was asked for.
 
     Raises:
-        UsageError: It cannot be given.
+        UsageError: It cannot be read, or cannot be performed.
     """
     if script is None:
         return None

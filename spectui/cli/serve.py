@@ -1,4 +1,4 @@
-"""``spectui serve``: the replay of a trace in a browser, a process for each visitor.
+"""``spectui serve``: the replay of a trace in a browser, with one process per visitor.
 
 Owns who may connect and what the server says; the page itself is textual-serve's. Only a trace is served, never an
 engine.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from aiohttp.web import Application, Request, StreamResponse
 
 NO_ENGINE = (
-    "only a trace is served, never a live engine: every visitor would start engines of their own, and whoever "
+    "only a trace can be served, not a live engine: every visitor would start their own engines, and anyone who "
     "reaches the page could load the machine; record a run with --record FILE and serve that"
 )
 
@@ -56,17 +56,17 @@ _FONT = """<link rel="preload" as="font" crossorigin href="BASE/static/fonts/Rob
 
 
 class VisibleLines(logging.Formatter):
-    """What the server complains of holds what visitors sent: no line of it is more than text."""
+    """The server's complaints contain what visitors sent: make sure that each line is plain text."""
 
     def format(self, record: logging.LogRecord) -> str:
         return "\n".join(map(visible, super().format(record).split("\n")))
 
 
-DESCRIPTION = "Show the replay of a trace on a web page; each visitor has a replay of their own."
+DESCRIPTION = "Show the replay of a trace on a web page; each visitor has their own replay."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
+    """Add the command's options."""
     parser.add_argument(
         "trace",
         nargs="?",
@@ -75,15 +75,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="TRACE",
         help="a trace written by --record or R",
     )
-    parser.add_argument("--port", type=values.port, default=8000, metavar="N", help="8000")
-    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="127.0.0.1: this machine only")
+    parser.add_argument("--port", type=values.port, default=8000, metavar="N", help="port of the page (8000)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (127.0.0.1, this machine only)"
+    )
     parser.add_argument(
         "--allow-host",
         type=values.host_name,
         action="append",
         default=[],
         metavar="NAME",
-        help="also answer to this host name, for use with --host; may be given several times",
+        help="also answer to this host name, for use with --host; repeatable",
     )
     parser.add_argument(
         "--public-url",
@@ -95,8 +97,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help=opts.SPEEDS)
     parser.add_argument("--at", default=None, metavar="PLACE", help="start here, paused")
     parser.add_argument("--loop", action="store_true", help="start over at the end")
-    parser.add_argument("--theme", default=None, metavar="NAME", help="colours")
-    # Known only to say why an engine is not served.
+    parser.add_argument("--theme", default=None, metavar="NAME", help="colour theme")
+    # These are known only in order to say why an engine is not served.
     engines = (
         "model",
         "lane",
@@ -118,7 +120,7 @@ def command(options: argparse.Namespace) -> int:
 
     Raises:
         UsageError: An option is wrong, or asks for an engine.
-        RunError: The file is no trace, textual-serve is not installed, or the port is taken.
+        RunError: The file is not a trace, textual-serve is not installed, or the port is in use.
     """
     if options.engine:
         raise UsageError(NO_ENGINE)
@@ -144,34 +146,34 @@ def command(options: argparse.Namespace) -> int:
 
 
 def _not_served(error: OSError, host: str, port: int) -> str:
-    """Why nobody can connect, and what to do."""
+    """Why the page cannot be served, and what to do."""
     where = f"{address(host, port)} cannot be served"
     if error.errno == errno.EADDRINUSE:
         return f"{where} (the port is in use): choose another --port"
     if error.errno == errno.EACCES:
         return f"{where} (this user may not use the port): choose a --port of 1024 or above"
-    # The words of asyncio's own error name the address again; those of a name that is not found have no number.
+    # asyncio's own message names the address again; the error for a name that is not found has no number.
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
     return f"{where} ({reason}): give an address of this machine as --host"
 
 
 def address(host: str, port: int) -> str:
-    """An address and a port as they stand in a URL."""
+    """An address and a port as they appear in a URL."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _command(options: argparse.Namespace) -> str:
-    """What each visitor's process runs, as a line for the shell."""
+    """The shell command that each visitor's process runs."""
     words = [sys.executable, "-m", "spectui", "replay", str(Path(options.trace).resolve())]
     words += [f"--speed={options.speed}"]
     words += [f"--{name}={value}" for name in ("at", "theme") if (value := getattr(options, name)) is not None]
     words += ["--loop"] if options.loop else []
-    # Without the shell in between, ending the process ends the replay.
+    # Without a shell in between, ending the process ends the replay.
     return f"exec {shlex.join(words)}"
 
 
 def _server(base: Any, command: str, host: str, port: int, names: frozenset[str], public: str | None, name: str) -> Any:
-    """textual-serve's server, made here because the package need not be installed."""
+    """textual-serve's server, defined here because the package may not be installed."""
     from aiohttp import web
 
     @web.middleware
@@ -198,14 +200,14 @@ def _server(base: Any, command: str, host: str, port: int, names: frozenset[str]
             return app
 
         async def on_startup(self, app: Application) -> None:
-            """Nothing to say yet: the port is not taken before the application has started."""
+            """Print nothing yet: the port is not taken before the application has started."""
 
         def serve(self, debug: bool = False) -> None:
             self.initialize_logging()
             web.run_app(self._make_app(), host=host, port=port, print=announce)
 
         async def handle_index(self, request: Request) -> Any:
-            # The page names its own address, and the one that the visitor used is the one that reaches this machine.
+            # The page contains its own address, and only the one that the visitor used is known to reach this machine.
             scheme = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
             scheme = scheme if scheme in ("http", "https") else request.scheme
             self.public_url = public or f"{scheme}://{request.host}"
@@ -214,23 +216,23 @@ def _server(base: Any, command: str, host: str, port: int, names: frozenset[str]
             return page
 
     def announce(*_: object) -> None:
-        print(visible(f"{name} is on {public or f'http://{address(host, port)}'}; Ctrl-C ends it"), flush=True)
+        print(visible(f"{name} is on {public or f'http://{address(host, port)}'}; press Ctrl-C to stop"), flush=True)
 
     return Server(command, host=host, port=port, title=f"SpecTUI: {visible(name)}")
 
 
 def with_own_font(page: str, base: str = "") -> str:
-    """The page with its font from this server, where it would ask another: it must look right without the web.
+    """Make the page load its font from this server instead of another: it must look right without internet access.
 
     Args:
         page: The page.
-        base: The folder that the page is in, for whoever looks from outside.
+        base: The folder that the page is in, as seen from outside.
     """
     return re.sub(r"<link[^>]*fonts\.googleapis\.com[^>]*>", lambda _: _FONT.replace("BASE", base), page)
 
 
 def host_name(header: str) -> str | None:
-    """The name or address in a ``Host`` header, in small letters and without brackets; None where there is none."""
+    """The name or address in a ``Host`` header, in lower case and without brackets; None if there is none."""
     parts = _HOST.fullmatch(header)
     if parts is None or int(parts[2] or 0) > 65_535:
         return None
@@ -251,14 +253,14 @@ def allowed(
     """Whether a request comes from this server's own page.
 
     Browsers let any page open a web socket to any address, so a page that the user visits elsewhere could watch and
-    steer the replay; and a name that leads to this machine by somebody else's doing (DNS rebinding) is not its own. An
-    address cannot be turned elsewhere, so that where others are served too it needs no permission.
+    steer the replay; and a name that somebody else has pointed at this machine (DNS rebinding) is not its own. An
+    address cannot be redirected, so it needs no permission when other machines are served too.
 
     Args:
         host: The ``Host`` that was asked for.
-        origin: Where the page came from, None when no page asks.
+        origin: Where the page came from, None if no page is asking.
         loopback: Whether only this machine is served.
-        names: Further names of this machine, in small letters.
+        names: Further names of this machine, in lower case.
         public: The page's address behind a proxy, which may pass on its own name or ask by ours.
     """
     name = host_name(host)
@@ -280,7 +282,7 @@ def _is_from(origin: str, host: str) -> bool:
 
 
 def _site(url: str) -> tuple[str, str | None, int | None] | None:
-    """Scheme, name and port of an address, in which the scheme's own port counts as none; None where it is none."""
+    """Scheme, name and port of an address; the scheme's default port counts as none. None if it is not an address."""
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -20,11 +20,11 @@ ENDINGS = (".svg", ".png", ".txt")
 _LOOK_S = 0.1
 
 
-DESCRIPTION = "Save the screen at one place of a trace as SVG, PNG or text: the same bytes each time."
+DESCRIPTION = "Save the screen at one place of a trace as SVG, PNG or text, with identical bytes each time."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
+    """Add the command's options."""
     opts.add_drawing(parser, "FILE.svg, .png or .txt (an SVG named after the trace)")
     parser.add_argument(
         "--at", default=None, metavar="PLACE", help="a step such as 412, or lane time such as 12.5s (the end)"
@@ -36,7 +36,7 @@ def command(options: argparse.Namespace) -> int:
 
     Raises:
         UsageError: An option is wrong.
-        RunError: The file is no trace, or the picture cannot be made or saved.
+        RunError: The file is not a trace, or the picture cannot be made or saved.
     """
     start = starting_place(options.at)
     trace_path = Path(options.trace)
@@ -71,10 +71,10 @@ async def _drawn(replay: ManualReplay, size: tuple[int, int], theme: str | None)
 
 
 def output(asked: str | None, trace: Path, endings: tuple[str, ...]) -> Path:
-    """Where to save: what was asked for, or the trace's name with the first of ``endings`` in the current folder.
+    """Where to save: the path that was given, or the trace's name with the first of ``endings`` in the current folder.
 
     Raises:
-        UsageError: Such a file is not made, or it is the trace itself.
+        UsageError: The name has a different ending, or it is the trace itself.
     """
     path = Path(trace.stem + endings[0] if asked is None else asked)
     if path.suffix not in endings:
@@ -85,10 +85,10 @@ def output(asked: str | None, trace: Path, endings: tuple[str, ...]) -> Path:
 
 
 def indexed(trace: Trace) -> Timeline:
-    """The complete index of ``trace``; what is wrong in the trace is said on standard error.
+    """The complete index of ``trace``; problems in the trace are reported on standard error.
 
     Raises:
-        RunError: It cannot be read to its end.
+        RunError: The trace cannot be read to its end.
     """
     line = Timeline(trace)
     line.start()
@@ -102,10 +102,10 @@ def indexed(trace: Trace) -> Timeline:
 
 
 def saved(path: Path, made: Callable[[], bytes]) -> int:
-    """Make the file's content, write it, and say where.
+    """Make the file's content, write it, and print where it is.
 
     Raises:
-        RunError: It cannot be read, made or written.
+        RunError: The trace cannot be read, or the file cannot be made or written.
     """
     try:
         content = made()

@@ -9,13 +9,13 @@ from spectui.setup import options as opts
 from spectui.setup import values
 
 DESCRIPTION = (
-    "Measure the K of each lane that drafts until the fastest stands out, and print the line that "
-    "serves the model with it."
+    "Measure each drafting lane at every K until the fastest K stands out, and print the vllm serve "
+    "command that uses it."
 )
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
+    """Add the command's options."""
     opts.add_engine_options(parser, several=True)
     parser.add_argument("--k", default=None, metavar="RANGE", help="K to try, such as 0..7 or 0,2,4")
     parser.add_argument(
@@ -23,9 +23,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=values.positive,
         default=TUNE_BUDGET_S,
         metavar="S",
-        help=f"seconds for a search ({TUNE_BUDGET_S})",
+        help=f"seconds per search ({TUNE_BUDGET_S})",
     )
-    parser.add_argument("--by-category", action="store_true", help="search for each category of prompts too")
+    parser.add_argument("--by-category", action="store_true", help="also search for each category of prompts")
     parser.add_argument("--check", action="store_true", help="then verify the result with a sweep over every K")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

@@ -1,1 +1,1 @@
-"""From what a user asks for to what engines are given: options, their values, prompts, lanes."""
+"""Turns what a user asks for into what engines are given: options, their values, prompts, lanes."""

@@ -1,4 +1,4 @@
-"""From command-line options to a live source: lanes, target, prompts and engine arguments."""
+"""Turns command-line options into the configuration of a live source: lanes, target, prompts and engine arguments."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from spectui.sources.vllm.tuned_k import TunedK, full_name
 
 DEMO_TARGET = "SmolLM2-135M-Instruct"
 DEMO_LANES = ("ar", "mtp:k=4", "dflash:k=7")
-"""Built for more than they begin with, so that K can be raised: see `_begun`."""
+"""Built for larger K than they begin with, so that K can be raised: see `_begun`."""
 
 CPU_KV_BYTES = 160 << 20
 GPU_KV_BYTES = 2 << 30
@@ -40,15 +40,15 @@ _OURS = {
     "per_request_spec_decode_metrics": "the tap needs it on",
     "worker_extension_cls": "the tap needs its own",
 }
-"""Engine arguments that cannot be the user's, with the reason."""
+"""Engine arguments that the user cannot set, with the reason."""
 
 
 def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
-    """What the options ask for.
+    """Build the configuration that the options ask for.
 
     Raises:
         UsageError: An option is wrong; nothing was started.
-        RunError: There is no vLLM to start.
+        RunError: vLLM is not installed.
     """
     if fault := concurrency_fault(options.concurrency):
         raise UsageError(f"--concurrency {options.concurrency}: {fault}")
@@ -85,7 +85,7 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
 
 
 def lane_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
-    """The lanes asked for, or what fits: with the demo model the demo lanes, else AR and n-gram."""
+    """The lanes that were asked for, or the default ones: the demo lanes with the demo model, else AR and n-gram."""
     demo = options.model is None
     asked = options.lane or (DEMO_LANES if demo else ("ar", "ngram:k=5"))
     if len(asked) > MAX_LANES:
@@ -98,7 +98,7 @@ def lane_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
 
 
 def tuned_k(options: argparse.Namespace, arguments: Mapping[str, Any], *, gpu: bool) -> TunedK:
-    """The best K of earlier searches on this machine and target."""
+    """The best K that earlier searches found on this machine for this target."""
     machine = hardware_name(gpu=gpu)
     if options.model is None:
         return TunedK(machine, FINGERPRINT, arguments, auto="bfloat16")
@@ -106,15 +106,15 @@ def tuned_k(options: argparse.Namespace, arguments: Mapping[str, Any], *, gpu: b
 
 
 def begun(specs: Sequence[LaneSpec], tuned: TunedK, options: argparse.Namespace) -> tuple[LaneSpec, ...]:
-    """The lanes with the K that they begin with."""
+    """The lanes, each with the K that it begins with."""
     return tuple(_begun(spec, tuned, options.concurrency) for spec in specs)
 
 
 def _begun(spec: LaneSpec, tuned: TunedK, requests: int) -> LaneSpec:
-    """The lane with the K that it begins with: the user's, else what a search found here, else what measured best
-    elsewhere in this number format, else what it is built for.
+    """The lane with the K that it begins with: the user's, else the result of a search here, else what measured best
+    elsewhere in this number format, else the K that it is built for.
 
-    Where a search found a K beyond the one that a lane is usually built for, it is built as it was for the search.
+    If a search found a K beyond the one that a lane is usually built for, the lane is built as it was for the search.
     """
     if not spec.k_max or spec.k_source == "yours":
         return spec
@@ -127,14 +127,15 @@ def _begun(spec: LaneSpec, tuned: TunedK, requests: int) -> LaneSpec:
 
 
 def engine_args(options: argparse.Namespace, *, gpu: bool) -> dict[str, Any]:
-    """vLLM engine arguments of every lane: ours, then the user's.
+    """vLLM engine arguments for every lane: ours, then the user's.
 
-    An explicit KV cache per lane lets several engines live on one device; eager mode on a CPU starts in seconds
-    instead of minutes; the prefix cache would give a restarted prompt away; the small demo target is held in the number
-    format that the processor is fastest in, or that SPECTUI_DEMO_DTYPE asks for.
+    An explicit KV cache size per lane lets several engines share one device; eager mode on a CPU starts in seconds
+    instead of minutes; the prefix cache would give a restarted prompt an unfair advantage; the small demo target is
+    held in the number format that is fastest on the processor, or that SPECTUI_DEMO_DTYPE asks for.
 
     Raises:
-        UsageError: The user's are none of vLLM's, or not the user's to set; or SPECTUI_DEMO_DTYPE is no number format.
+        UsageError: vLLM does not know one of the user's arguments, or the user cannot set it; or SPECTUI_DEMO_DTYPE is
+            not a number format.
     """
     for name, value in options.engine_arg:
         _check_engine_arg(name, value)
@@ -168,9 +169,9 @@ def _check_engine_arg(name: str, value: Any) -> None:
 
 def _chat(options: argparse.Namespace) -> Chat:
     if options.raw and options.chat_template_arg:
-        raise UsageError("--raw skips the chat template, so --chat-template-arg has no effect: drop one of them")
+        raise UsageError("--raw skips the chat template, so --chat-template-arg has no effect: use only one of them")
     if options.raw and options.system is not None:
-        raise UsageError("--raw skips the chat template, which --system needs: drop one of them")
+        raise UsageError("--raw skips the chat template, which --system needs: use only one of them")
     return Chat(options.system, dict(options.chat_template_arg), options.raw)
 
 
@@ -190,7 +191,7 @@ def _prompts(options: argparse.Namespace, chat: Chat) -> tuple[Prompt, ...]:
 
 def _prompt_set(options: argparse.Namespace) -> tuple[Prompt, ...]:
     if options.prompt is not None and options.prompts is not None:
-        raise UsageError("--prompt and --prompts cannot be used together: give one")
+        raise UsageError("--prompt and --prompts cannot be used together: use one of them")
     if options.prompt is not None:
         return (Prompt(_given(options.prompt, "--prompt"), "yours"),)
     if options.prompts == prompt_sets.STANDARD_INPUT:

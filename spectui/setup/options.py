@@ -1,4 +1,4 @@
-"""Options that several commands take."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ SPEEDS = f"{MIN_SPEED:g} to {MAX_SPEED:g} times (1)"
 
 
 def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
-    """What every command that starts engines takes; ``several`` allows a list of concurrencies."""
-    parser.add_argument("--model", default=None, metavar="PATH_OR_ID", help="the target; without it the demo model")
+    """Add the options of every command that starts engines; ``several`` allows a list of concurrencies."""
+    parser.add_argument("--model", default=None, metavar="PATH_OR_ID", help="the target model (the demo model)")
     parser.add_argument(
-        "--lane", action="append", default=[], metavar="SPEC", help="a lane, such as ar, mtp:k=4 or ngram:k=5; repeat"
+        "--lane",
+        action="append",
+        default=[],
+        metavar="SPEC",
+        help="a lane, such as ar, mtp:k=4 or ngram:k=5; repeatable",
     )
-    parser.add_argument("--prompt", default=None, metavar="TEXT", help="race this prompt")
+    parser.add_argument("--prompt", default=None, metavar="TEXT", help="race on this prompt")
     parser.add_argument(
         "--prompts",
         type=values.path,
         default=None,
         metavar="FILE",
-        help="prompts: lines, JSON lines, ShareGPT, a batch; - is standard input",
+        help="file of prompts: lines, JSON lines, ShareGPT or an OpenAI batch; - reads standard input",
     )
     parser.add_argument("--category", default=None, metavar="NAME", help="only prompts of this category")
     parser.add_argument("--system", default=None, metavar="TEXT", help="a system message for prompts that have none")
@@ -32,14 +36,18 @@ def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False
         default=[],
         type=values.template_argument,
         metavar="KEY=VALUE",
-        help="a variable for the model's chat template, such as enable_thinking=false; repeat",
+        help="a variable for the model's chat template, such as enable_thinking=false; repeatable",
     )
     parser.add_argument(
-        "--raw", action="store_true", help="give prompts to the model as they are, without its template"
+        "--raw", action="store_true", help="send prompts to the model as they are, without its chat template"
     )
     if several:
         parser.add_argument(
-            "--concurrency", type=values.concurrencies, default=(1,), metavar="LIST", help="such as 1,4 (1)"
+            "--concurrency",
+            type=values.concurrencies,
+            default=(1,),
+            metavar="LIST",
+            help="requests in flight, such as 1,4 (1)",
         )
     else:
         parser.add_argument(
@@ -69,13 +77,13 @@ def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False
         default=[],
         type=values.key_value,
         metavar="KEY=VALUE",
-        help="any vLLM engine argument for every lane, such as quantization=fp8; repeat",
+        help="any vLLM engine argument for every lane, such as quantization=fp8; repeatable",
     )
 
 
 def add_drawing(parser: argparse.ArgumentParser, output: str) -> None:
-    """What every command that draws a trace into a file takes."""
+    """Add the options of every command that draws a trace into a file."""
     parser.add_argument("trace", type=values.path, metavar="TRACE", help="a trace written by --record or R")
     parser.add_argument("-o", "--output", type=values.path, default=None, metavar="FILE", help=output)
     parser.add_argument("--size", type=values.size, default=(120, 36), metavar="COLSxROWS", help="cells (120x36)")
-    parser.add_argument("--theme", default=None, metavar="NAME", help="colours")
+    parser.add_argument("--theme", default=None, metavar="NAME", help="colour theme")

@@ -1,4 +1,4 @@
-"""Prompt sets: the built-in one, files of the user's, and standard input."""
+"""Prompt sets: the built-in one, the user's files, and standard input."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from spectui.protocol.events import Prompt
 from spectui.runtime.output import tell
 
 STANDARD_INPUT = "-"
-"""In place of a file's name."""
+"""Stands for standard input in place of a file name."""
 
 MOST_NAMED = 20
-"""Categories that a sentence names."""
+"""Most categories that a sentence names."""
 
 
 def builtin(category: str | None = None) -> tuple[Prompt, ...]:
-    """The prompts that ship with SpecTUI, over the eleven categories of SPEED-Bench; written for this project.
+    """The prompts that ship with SpecTUI: written for this project, in the eleven categories of SPEED-Bench.
 
     Raises:
-        PromptError: There is no such category.
+        PromptError: The category does not exist.
     """
     data = resources.files("spectui.core.prompts").joinpath("builtin.jsonl").read_bytes()
     return _chosen(read_prompts(data, "builtin.jsonl").prompts, category, "the built-in set")
 
 
 def from_file(path: Path, category: str | None = None) -> tuple[Prompt, ...]:
-    """Prompts of a file of any kind that `read_prompts` knows.
+    """Prompts from a file of any kind that `read_prompts` knows.
 
     Raises:
-        PromptError: The file cannot be read, a row of it cannot be raced, or nothing is in the category.
+        PromptError: The file cannot be read, one of its rows cannot be raced, or the category is empty.
     """
     try:
         data = path.read_bytes()
@@ -46,10 +46,10 @@ def from_file(path: Path, category: str | None = None) -> tuple[Prompt, ...]:
 
 
 def from_standard_input(category: str | None = None) -> tuple[Prompt, ...]:
-    """Prompts that are piped in; likewise.
+    """Prompts that are piped in, in any form that `from_file` accepts.
 
     Raises:
-        PromptError: Likewise, or nothing is piped in.
+        PromptError: As in `from_file`, or nothing is piped in.
     """
     return _chosen(_told(read_prompts(_standard_input(), _PIPED)), category, _PIPED)
 
@@ -71,7 +71,7 @@ def _standard_input() -> bytes:
 
 @contextmanager
 def kept_for_children(prompts: str | None) -> Iterator[str | None]:
-    """The value of ``--prompts`` for processes of their own: what is piped in can be read once, so it becomes a file.
+    """The value of ``--prompts`` for child processes: piped input can be read only once, so it is saved to a file.
 
     Raises:
         PromptError: What is piped in cannot be raced.
@@ -89,16 +89,16 @@ def kept_for_children(prompts: str | None) -> Iterator[str | None]:
 
 
 def first_turn(prompt: Prompt) -> Prompt:
-    """A prompt alone, for measuring: of a conversation only its first turn."""
+    """A single prompt for measuring: of a conversation only the first turn."""
     return replace(prompt, index=0, count=1, later=())
 
 
 def _told(found: Found) -> list[Prompt]:
-    """The prompts that were found; what was left out is said on standard error."""
+    """The prompts that were found; conversations that were skipped are reported on standard error."""
     if found.left_out:
         rows = len(found.prompts) + len(found.left_out)
         others = f", and {len(found.left_out) - 1} more of {rows}" if len(found.left_out) > 1 else ""
-        tell(f"spectui: left out: {found.left_out[0]}{others}")
+        tell(f"spectui: skipped: {found.left_out[0]}{others}")
     return found.prompts
 
 

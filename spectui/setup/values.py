@@ -1,6 +1,6 @@
-"""What the values of the command line's options must be. Each reader takes the text and gives the value.
+"""Parses and checks the values of command-line options. Each function takes the text and returns the value.
 
-Raises `argparse.ArgumentTypeError`, whose message is the end of one line of wrong usage.
+Raises `argparse.ArgumentTypeError`, whose message is the end of one line about wrong usage.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COUNTED = frozenset(
         "safetensors_prefetch_block_size",
     }
 )
-"""Engine arguments that vLLM's command line takes with a unit (``EngineArgs`` and ``human_readable_int``, 0.32)."""
+"""Engine arguments for which vLLM's command line accepts a unit (``EngineArgs`` and ``human_readable_int``, 0.32)."""
 
 _UNITS: dict[str, int] = {unit: 1000**power for power, unit in enumerate("kmgt", 1)}
 _UNITS |= {unit: 1024**power for power, unit in enumerate("KMGT", 1)}
@@ -48,7 +48,7 @@ def whole(text: str) -> int:
 
 
 def concurrencies(text: str) -> tuple[int, ...]:
-    """Numbers of requests in flight, such as ``1,4``: in order, each once."""
+    """Numbers of requests in flight, such as ``1,4``: sorted, without duplicates."""
     numbers = tuple(sorted({whole(part) for part in text.split(",")}))
     for fault in filter(None, map(concurrency_fault, numbers)):
         raise argparse.ArgumentTypeError(f"'{text}': {fault}")
@@ -56,7 +56,7 @@ def concurrencies(text: str) -> tuple[int, ...]:
 
 
 def positive(text: str) -> int:
-    """A whole number from 1."""
+    """A whole number, 1 or more."""
     number = whole(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
@@ -64,7 +64,7 @@ def positive(text: str) -> int:
 
 
 def tokens(text: str) -> int:
-    """How long an answer may be."""
+    """The length of an answer in tokens."""
     number = positive(text)
     if number > MAX_TOKENS:
         raise argparse.ArgumentTypeError(f"{text}: must be 1 to {MAX_TOKENS}")
@@ -83,7 +83,7 @@ def top_p(text: str) -> float:
 
 
 def top_k(text: str) -> int:
-    """How many of the likeliest tokens; 0 and, as in vLLM, -1 mean all of them."""
+    """The number of likeliest tokens to sample from; 0 and, as in vLLM, -1 mean all of them."""
     number = whole(text)
     if not -1 <= number <= MAX_TOP_K:
         raise argparse.ArgumentTypeError(f"{text} is not a number of tokens: 0 is all of them")
@@ -104,7 +104,7 @@ def temperature(text: str) -> float:
 
 
 def speed(text: str) -> float:
-    """A speed of a replay."""
+    """A replay's speed."""
     return _decimal(text, "speed", MIN_SPEED, MAX_SPEED)
 
 
@@ -119,7 +119,7 @@ def _decimal(text: str, what: str, least: float, most: float) -> float:
 
 
 def port(text: str) -> int:
-    """A port."""
+    """A port number."""
     number = whole(text)
     if not 1 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"{text} is not a port from 1 to 65535")
@@ -135,7 +135,7 @@ def size(text: str) -> tuple[int, int]:
 
 
 def path(text: str) -> str:
-    """A path, with the home that ``~`` stands for."""
+    """A path in which a leading ``~`` is replaced by the home folder."""
     if not text.startswith("~"):
         return text
     try:
@@ -145,7 +145,7 @@ def path(text: str) -> str:
 
 
 def web_address(text: str) -> str:
-    """The address of a page, such as ``https://example.org/demo``, without a slash at its end."""
+    """The address of a web page, such as ``https://example.org/demo``, without a trailing slash."""
     try:
         parts = urlsplit(text)
         right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -157,16 +157,16 @@ def web_address(text: str) -> str:
 
 
 def host_name(text: str) -> str:
-    """The name of a machine, such as ``lab.example``, in small letters."""
+    """The name of a machine, such as ``lab.example``, in lower case."""
     if not re.fullmatch(r"[\w-]+(\.[\w-]+)*\.?", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"'{text}': not a host name (it is like lab.example)")
+        raise argparse.ArgumentTypeError(f"'{text}': not a host name such as lab.example")
     return text.lower().removesuffix(".")
 
 
 def key_value(text: str) -> tuple[str, Any]:
-    """``KEY=VALUE``; the value is JSON where it can be, else a truth value, None or the text itself.
+    """``KEY=VALUE``; the value is parsed as JSON if possible, else as a truth value, None or the text itself.
 
-    As on vLLM's own command line the key may have hyphens, and some values a unit: 4k is 4000, 4K is 4096.
+    As on vLLM's own command line, the key may have hyphens, and some values a unit: 4k is 4000, 4K is 4096.
     """
     key, equals, value = text.partition("=")
     key = key.replace("-", "_")
@@ -180,7 +180,7 @@ def key_value(text: str) -> tuple[str, Any]:
 
 
 def template_argument(text: str) -> tuple[str, Any]:
-    """``KEY=VALUE`` for a chat template; the value likewise."""
+    """``KEY=VALUE`` for a chat template; the value is parsed as in `key_value`."""
     key, equals, value = text.partition("=")
     if not equals or not key.isidentifier():
         raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE, as in enable_thinking=false")
@@ -212,7 +212,7 @@ def _json_or_text(value: str) -> Any:
 
 
 def _counted(text: str, value: str) -> int | None:
-    """A number with a unit behind it, None where there is no unit."""
+    """A number followed by a unit; None if there is no unit."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgGtT])", value)
     if found is None:
         return None

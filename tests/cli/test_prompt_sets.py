@@ -96,10 +96,10 @@ def test_what_is_left_out_of_a_file_is_said(tmp_path: Path, capsys: pytest.Captu
     path = tmp_path / "s.json"
     path.write_text('[{"conversations": []}, {"conversations": [{"from": "human", "value": "a"}]}]')
     assert [prompt.text for prompt in from_file(path)] == ["a"]
-    assert capsys.readouterr().err == f"spectui: left out: {path}, line 1, row 1 has no messages\n"
+    assert capsys.readouterr().err == f"spectui: skipped: {path}, line 1, row 1 has no messages\n"
     path.write_text('[{"conversations": []}, {"conversations": []}, "a"]')
     from_file(path)
-    assert capsys.readouterr().err == f"spectui: left out: {path}, line 1, row 1 has no messages, and 1 more of 3\n"
+    assert capsys.readouterr().err == f"spectui: skipped: {path}, line 1, row 1 has no messages, and 1 more of 3\n"
 
 
 def test_the_name_of_a_file_of_which_something_is_left_out_is_said_as_text(
@@ -108,7 +108,7 @@ def test_the_name_of_a_file_of_which_something_is_left_out_is_said_as_text(
     path = tmp_path / "\x1b[2J.json"
     path.write_text('[{"conversations": []}, {"conversations": [{"from": "human", "value": "a"}]}]')
     from_file(path)
-    assert capsys.readouterr().err.startswith(f"spectui: left out: {tmp_path}/\\x1b[2J.json, line 1")
+    assert capsys.readouterr().err.startswith(f"spectui: skipped: {tmp_path}/\\x1b[2J.json, line 1")
 
 
 def test_who_pipes_nothing_in_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +168,8 @@ def test_a_prompt_on_the_command_line() -> None:
     assert config("--prompt", "a").prompts == (Prompt("a", "yours"),)
     assert refused("--prompt", " ") == "--prompt is empty: give it some text"
     assert refused("--prompt", "a\udcff").startswith("--prompt: the prompt has half a surrogate pair (\\udcff)")
-    assert refused("--prompt", "a", "--prompts", "b") == "--prompt and --prompts cannot be used together: give one"
+    both = refused("--prompt", "a", "--prompts", "b")
+    assert both == "--prompt and --prompts cannot be used together: use one of them"
 
 
 def test_the_processes_of_a_measurement_get_every_option() -> None:

@@ -48,7 +48,7 @@ def serving(trace: Path, *options: str, says: str = r"http://\S+") -> Iterator[t
         try:
             assert process.stdout is not None
             found = re.fullmatch(
-                rf"{re.escape(visible(trace.name))} is on ({says}); Ctrl-C ends it\n", process.stdout.readline()
+                rf"{re.escape(visible(trace.name))} is on ({says}); press Ctrl-C to stop\n", process.stdout.readline()
             )
             assert found is not None
             yield found[1], process
@@ -210,7 +210,7 @@ def test_a_name_that_is_none_is_wrong_usage(name: str, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit) as ended:
         main(["serve", "run.jsonl", f"--allow-host={name}"])
     assert ended.value.code == 2
-    assert ": not a host name (it is like lab.example)" in capsys.readouterr().err
+    assert ": not a host name such as lab.example" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

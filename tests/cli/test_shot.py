@@ -103,7 +103,7 @@ def test_a_png_where_nothing_can_make_one_is_a_sentence(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     assert main(["shot", str(trace), "-o", "run.png"]) == 1
-    assert "a PNG needs rsvg-convert" in capsys.readouterr().err
+    assert "no rsvg-convert (package librsvg2-bin) or Chromium" in capsys.readouterr().err
     assert not Path("run.png").exists()
 
 

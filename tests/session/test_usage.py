@@ -106,7 +106,7 @@ def test_a_lane_is_built_for_the_largest_k_that_is_tried() -> None:
         ("run --temperature hot", r"spectui run: argument --temperature: 'hot' is not a temperature from 0 to 10 \(.*"),
         ("run --top-p 0", r"spectui run: argument --top-p: '0' is not a share above 0 and at most 1 \(.*\)"),
         ("tune --top-p 1.5", r"spectui tune: argument --top-p: '1.5' is not a share above 0 and at most 1 \(.*\)"),
-        ("run --top-k -2", r"spectui run: argument --top-k: -2 is not a number of tokens: 0 is all of them \(.*\)"),
+        ("run --top-k -2", r"spectui run: argument --top-k: -2 is not a number of tokens \(0 means all\) \(.*\)"),
         (
             "calibrate --chat-template-arg thinking",
             r"spectui calibrate: argument --chat-template-arg: 'thinking' is not KEY=VALUE, as in enable_th.*",
