@@ -1,4 +1,4 @@
-"""What a run was measured on: names only, nothing heavy is imported."""
+"""What a run was measured on: names only; nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def _processor() -> str:
 
 
 def _lines(cpuinfo: Path) -> list[str]:
-    """A processor may be called anything, in any encoding."""
+    """Read the lines leniently: a processor may have any name, in any encoding."""
     return cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
 def hardware_name(
     *, gpu: bool, cpuinfo: Path = Path("/proc/cpuinfo"), driver: Path = Path("/proc/driver/nvidia/gpus")
 ) -> str:
-    """What figures of this machine hold for, in more words than `machine_name`: virtual machines call different
-    processors by the same name. With ``gpu`` the GPUs come first."""
+    """The hardware that this machine's figures apply to, in more detail than `machine_name`: virtual machines give
+    different processors the same name. With ``gpu`` the GPUs come first."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
     except OSError:
@@ -52,7 +52,7 @@ def hardware_name(
 
 
 def _gpus(driver: Path) -> list[str]:
-    """Their names in the order of their places, and which of them CUDA may use."""
+    """The names of the GPUs in bus order, and which of them CUDA may use."""
     found: list[str] = []
     for path in sorted(driver.glob("*/information")):
         with contextlib.suppress(OSError):
@@ -63,19 +63,19 @@ def _gpus(driver: Path) -> list[str]:
 
 
 def cpu_dtype() -> str:
-    """The number format of the demo target on a CPU: the one that is forced, else the fastest.
+    """The demo target's number format on a CPU: the forced one, else the fastest.
 
     Raises:
-        ValueError: As `forced_dtype`.
+        ValueError: As in `forced_dtype`.
     """
     return forced_dtype() or fastest_dtype()
 
 
 def forced_dtype(environ: Mapping[str, str] = os.environ) -> str | None:
-    """The number format that SPECTUI_DEMO_DTYPE asks for; None leaves it to the program.
+    """The number format that SPECTUI_DEMO_DTYPE asks for; None if the program may choose.
 
     Raises:
-        ValueError: It is none; the message is one line for people.
+        ValueError: It is not a valid number format; the message is one line for the user.
     """
     asked = environ.get(DEMO_DTYPE) or None
     if asked is not None and asked not in NUMBER_FORMATS:
@@ -86,8 +86,8 @@ def forced_dtype(environ: Mapping[str, str] = os.environ) -> str | None:
 def fastest_dtype(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """The number format in which a small model is fastest on this processor.
 
-    Without AVX-512 or AMX oneDNN multiplies no bfloat16 matrices, and vLLM falls back to kernels of torch's whose
-    forward pass over three tokens takes three times as long as over one: no draft could ever pay.
+    Without AVX-512 or AMX, oneDNN multiplies no bfloat16 matrices, and vLLM falls back to torch kernels whose forward
+    pass over three tokens takes three times as long as over one: no draft could ever pay.
     """
     try:
         flags = next((line for line in _lines(cpuinfo) if line.startswith("flags")), "")
@@ -98,7 +98,7 @@ def fastest_dtype(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def software_versions() -> tuple[tuple[str, str], ...]:
-    """(package, version) of what is installed of the engine's parts, and Python's."""
+    """Pairs of (package, version) for Python and the installed parts of the engine."""
     found = [("python", platform.python_version())]
     for package in _PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""Lane time of a recorded run: when each event happens in it, and how far a replay has come. Pure."""
+"""Lane time of a recorded run: when each event happens, and how far a replay has come. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spectui.protocol.limits import OWED_S
 
 
 class LaneClock:
-    """Lane time of a trace: of the lane furthest ahead in each round, one round behind the other."""
+    """Lane time of a trace: in each round that of the lane furthest ahead, with the rounds one after the other."""
 
     def __init__(self) -> None:
         self._base_ns = 0
@@ -19,7 +19,7 @@ class LaneClock:
         self.now_ns = 0
 
     def see(self, event: Event) -> int:
-        """The lane time at which ``event`` happens."""
+        """Advance to ``event`` and return the lane time at which it happens."""
         match event:
             case RunStarted():
                 self._base_ns = self.now_ns
@@ -42,7 +42,7 @@ class LaneClock:
 
     @classmethod
     def of(cls, state: RunState, now_ns: int) -> LaneClock:
-        """The clock of a state that was gone to; ``now_ns`` is the lane time there."""
+        """The clock for a state that playback jumped to; ``now_ns`` is the lane time there."""
         clock = cls()
         clock._clocks = {name: lane.clock_ns for name, lane in state.lanes.items()}
         clock._starts = {name: lane.round.start_ns for name, lane in state.lanes.items()}
@@ -52,9 +52,9 @@ class LaneClock:
 
 
 class Playing:
-    """How far lane time has come: it follows the wall clock at ``speed``, but never past what comes next.
+    """How far lane time has come: it follows the wall clock at ``speed``, but never passes the next event.
 
-    Threads wake up late, and events a tenth of a millisecond apart would add that up: what is overslept is made good.
+    Threads wake up late, and with events a tenth of a millisecond apart that would add up, so lost time is made up for.
     """
 
     def __init__(self, now: Callable[[], float], speed: float) -> None:
@@ -67,7 +67,7 @@ class Playing:
         self._owed_ns = 0.0
 
     def read(self) -> float:
-        """Lane time now, in nanoseconds."""
+        """The current lane time, in nanoseconds."""
         now = self._now()
         if self.running and now > self._wall:
             due_ns = self.lane_ns + self._owed_ns + (now - self._wall) * 1e9 * self.speed
@@ -77,7 +77,7 @@ class Playing:
         return self.lane_ns
 
     def wait_s(self) -> float:
-        """Wall time until the limit is reached; not above zero when it is."""
+        """Wall time until the limit is reached; zero or less if it has been."""
         held = self._wall - self._now()
         return max(held, 0.0) + (self.limit_ns - self.read() - self._owed_ns) / 1e9 / self.speed
 
@@ -87,17 +87,17 @@ class Playing:
         return self._owed_ns >= OWED_S * 1e9 * self.speed
 
     def reach(self) -> None:
-        """What comes next happens now, be it due or not."""
+        """Let the next event happen now, whether it is due or not."""
         self.lane_ns = max(self.read(), self.limit_ns)
 
     def hold(self, seconds: float) -> None:
-        """Let lane time stand still for so long."""
+        """Let lane time stand still for ``seconds``."""
         self.read()
         self._wall += seconds
         self._owed_ns = 0.0
 
     def set(self, lane_ns: float) -> None:
-        """Go on from there."""
+        """Continue from ``lane_ns``."""
         self._wall = self._now()
         self.lane_ns = lane_ns
         self._owed_ns = 0.0

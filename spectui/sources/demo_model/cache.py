@@ -1,4 +1,4 @@
-"""Where the demo target lives, and the lock that lets one process at a time prepare it."""
+"""Where the demo target is kept, and the lock that lets only one process at a time prepare it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _LOCK_POLL_SECONDS = 0.2
 
 
 def cache_root(cache_dir: Path | None) -> Path:
-    """SpecTUI's cache directory: the argument, else SPECTUI_CACHE_DIR, else the user's cache directory."""
+    """SpecTUI's cache folder: the argument, else SPECTUI_CACHE_DIR, else the user's cache folder."""
     return cache_folder() if cache_dir is None else cache_dir
 
 
 @contextmanager
 def exclusive(directory: Path, report: Report) -> Iterator[None]:
-    """Hold the preparation lock of `directory`; reports 'waiting' while another process has it.
+    """Hold the preparation lock of ``directory``; reports 'waiting' while another process holds it.
 
-    The kernel frees the lock when its holder ends in any way, so a lock file left behind blocks nobody.
+    The kernel frees the lock when its holder ends in any way, so a leftover lock file blocks nobody.
     """
     with (directory / "lock").open("a") as file:
         while not _try_lock(file.fileno()):
@@ -44,14 +44,14 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def require_space(directory: Path, needed: int) -> None:
-    """Raise DemoModelError when the disk of `directory` has fewer than `needed` bytes free."""
+    """Raise DemoModelError if the disk of ``directory`` has fewer than ``needed`` bytes free."""
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise no_space(directory, needed, free)
 
 
 def no_space(directory: Path, needed: int, free: int) -> DemoModelError:
-    """The error for a disk that is too full; both counts in bytes."""
+    """The error for a disk that is too full; both counts are in bytes."""
     return DemoModelError(
         f"The demo model needs {megabytes(needed)} in {directory}, but only {megabytes(free)} are free there: free "
         f"some space or set {CACHE_VARIABLE} to a directory on another disk."
@@ -74,10 +74,10 @@ def disk_error(error: OSError, directory: Path, needed: int) -> DemoModelError:
 
 
 def publish(built: Path, final: Path) -> None:
-    """Put a finished directory in its place in one rename, and make the rename durable.
+    """Move a finished directory into place in one rename, and make the rename durable.
 
-    A directory already there is moved aside first, next to `built` and for the caller to remove, so a reader sees the
-    old one, none, or the new one.
+    A directory that is already there is first moved aside, next to ``built``, for the caller to remove. A reader
+    therefore sees the old directory, none, or the new one.
     """
     discarded = built.with_name(f"{built.name}-old")
     if final.exists():

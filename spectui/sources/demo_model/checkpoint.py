@@ -41,7 +41,7 @@ def _number(metadata: Metadata, key: str) -> int | float:
 
 
 def _shortest_float32(value: float) -> float:
-    """GGUF keeps float32, whose shortest spelling (1e-05) is the published one."""
+    """GGUF stores float32, and its shortest spelling (1e-05) is the published one."""
     return float(str(np.float32(value)))
 
 
@@ -78,14 +78,18 @@ def _token_ids(metadata: Metadata) -> dict[str, object]:
 
 
 def hugging_face_name(gguf_name: str) -> str:
-    """The checkpoint's name of a GGUF tensor; raises GgufError for one that a Llama does not have."""
+    """The checkpoint's name for a GGUF tensor.
+
+    Raises:
+        GgufError: A Llama has no such tensor.
+    """
     if match := _BLOCK_TENSOR.fullmatch(gguf_name):
         layer, part = match.groups()
         if part in _IN_BLOCK:
             return f"model.layers.{layer}.{_IN_BLOCK[part]}.weight"
     elif (stem := gguf_name.removesuffix(".weight")) in _TOP_LEVEL:
         return f"{_TOP_LEVEL[stem]}.weight"
-    raise GgufError(f"tensor {gguf_name} has no place in a Llama checkpoint")
+    raise GgufError(f"tensor {gguf_name} does not belong in a Llama checkpoint")
 
 
 def _reader(tensor: GgufTensor, name: str, heads: int, kv_heads: int) -> Callable[[], memoryview]:
@@ -115,10 +119,13 @@ def _write_json(path: Path, content: dict[str, object]) -> None:
 
 
 def write_checkpoint(gguf_bytes: bytes, directory: Path, progress: BytesProgress) -> str:
-    """Convert a GGUF file into `directory`, which exists and is empty; returns the sha256 of the weights file.
+    """Convert a GGUF file into ``directory``, which exists and is empty; returns the sha256 of the weights file.
 
-    `progress` is called with (bytes of weights written, bytes in total). Raises GgufError for a file of another
-    model family and OSError when the disk refuses.
+    ``progress`` is called with (bytes of weights written, bytes in total).
+
+    Raises:
+        GgufError: The file belongs to another model family.
+        OSError: The disk refused to write.
     """
     gguf = read_gguf(gguf_bytes)
     _write_json(directory / "config.json", config_json(gguf))

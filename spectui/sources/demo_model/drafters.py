@@ -1,4 +1,4 @@
-"""The drafters that come with the program, for the demo target only. `demos/drafters` trains them."""
+"""The drafters that come with the program, for the demo target only. They are trained in `demos/drafters`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 METHODS = ("mtp", "dflash")
-"""vLLM's names of the methods that have one."""
+"""The methods that have a drafter, as vLLM names them."""
 
 _BEST_K = {"bfloat16": {"mtp": 2, "dflash": 3}, "float32": {"mtp": 1, "dflash": 2}}
 """The K that measured best by number format, on two cores with AVX-512 and on two without."""
 
 _PACKAGE = Path(__file__).resolve().parents[2]
 _PLACES = (_PACKAGE / "drafters", _PACKAGE.parent / "demos" / "drafters" / "weights")
-"""Where they lie: beside the installed package, or in a checkout."""
+"""Where the drafters are: beside the installed package, or in a checkout."""
 
 
 def demo_drafter(method: str) -> Path:
@@ -23,10 +23,10 @@ def demo_drafter(method: str) -> Path:
 
 
 def uses_demo_drafter(method: str, options: Mapping[str, Any]) -> bool:
-    """Whether a lane of ``method`` with these options of vLLM's drafts with the drafter that comes with the program."""
+    """Whether a lane of ``method`` with these vLLM options uses the drafter that comes with the program."""
     return method in METHODS and options.get("model") == str(demo_drafter(method))
 
 
 def best_k(method: str, dtype: str) -> int:
-    """The K that ``method``, one of `METHODS`, begins with in a number format where nothing was measured here."""
+    """The K that ``method``, one of `METHODS`, begins with in this number format if nothing was measured here."""
     return _BEST_K.get(dtype, _BEST_K["bfloat16"])[method]

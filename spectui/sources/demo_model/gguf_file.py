@@ -1,6 +1,6 @@
 """Reads the GGUF container (version 3, little endian): metadata, and tensors as raw quantised blocks.
 
-Written for speed on one known file: the general reader of the gguf package needs seconds for a vocabulary.
+Written for speed on one known file: the gguf package's general reader needs seconds for a vocabulary.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ _TENSOR_KINDS = {0: ("F32", 1, 4), 3: ("Q4_1", 32, 20), 8: ("Q8_0", 32, 34)}
 
 
 class GgufError(ValueError):
-    """The bytes are no GGUF file that this reader understands."""
+    """The bytes are not a GGUF file that this reader understands."""
 
 
 @dataclass(frozen=True, slots=True)
 class GgufTensor:
-    """A tensor as stored: `shape` is outermost dimension first, `data` holds whole blocks of type `kind`."""
+    """A tensor as stored: ``shape`` starts with the outermost dimension, ``data`` holds whole blocks of type
+    ``kind``."""
 
     name: str
     shape: tuple[int, ...]
@@ -90,8 +91,8 @@ def _scalar_code(kind: int) -> str:
 def read_gguf(buffer: bytes | memoryview) -> GgufFile:
     """Parse a whole GGUF file.
 
-    Raises GgufError when the bytes are not GGUF version 3, are cut short, or use a tensor type other than F32, Q4_1
-    and Q8_0.
+    Raises:
+        GgufError: The bytes are not GGUF version 3, are cut short, or use a tensor type other than F32, Q4_1 and Q8_0.
     """
     cursor = _Cursor(memoryview(buffer))
     if bytes(cursor.take(4)) != _MAGIC:

@@ -1,4 +1,4 @@
-"""What a finished checkpoint directory holds, so that start-up can trust it without reading the weights."""
+"""Records what a finished checkpoint directory holds, so that start-up can trust it without reading the weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 MANIFEST_FILE = "spectui-manifest.json"
-# Raise it when the files written beside the weights change, so that older caches are rebuilt.
+# Increase this when the files written beside the weights change, so that older caches are rebuilt.
 FORMAT = 1
 _CHUNK = 1 << 22
 
@@ -29,7 +29,7 @@ Records = dict[str, FileRecord]
 
 
 def hash_file(path: Path, progress: Callable[[int], None] | None = None) -> str:
-    """The sha256 of a file in hex; `progress` gets the bytes read so far."""
+    """The sha256 of a file in hex; ``progress`` is called with the bytes read so far."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -40,7 +40,7 @@ def hash_file(path: Path, progress: Callable[[int], None] | None = None) -> str:
 
 
 def record_directory(directory: Path, known: dict[str, str]) -> Records:
-    """Write and return the manifest of a finished directory; `known` holds hashes that need no second reading."""
+    """Write and return the manifest of a finished directory; ``known`` holds hashes that need not be computed again."""
     records: Records = {}
     for path in sorted(directory.iterdir()):
         if path.name != MANIFEST_FILE:
@@ -61,7 +61,7 @@ def _write(directory: Path, records: Records) -> None:
 
 
 def read_manifest(directory: Path, expected: dict[str, str]) -> Records | None:
-    """The records of a directory, or None when it has no manifest of this format with the `expected` hashes."""
+    """The records of a directory, or None if it has no manifest of this format with the ``expected`` hashes."""
     try:
         content = json.loads((directory / MANIFEST_FILE).read_bytes())
         if content["format"] != FORMAT:
@@ -91,9 +91,9 @@ def _report_sum(progress: Callable[[int, int], None], before: int, total: int, r
 
 
 def restore_times(directory: Path, records: Records, progress: Callable[[int, int], None]) -> bool:
-    """Accept a directory whose times moved (a copy, a backup) when all its bytes hash as recorded.
+    """Accept a directory whose times have changed (a copy, a backup) if all its bytes still have the recorded hashes.
 
-    On success the manifest is rewritten with the new times. `progress` gets (bytes read, bytes in total).
+    On success the manifest is rewritten with the new times. ``progress`` is called with (bytes read, bytes in total).
     """
     total, before = sum(record.size for record in records.values()), 0
     try:

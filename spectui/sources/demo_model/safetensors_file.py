@@ -1,4 +1,4 @@
-"""Writes a safetensors file tensor by tensor, so that one tensor at a time is in memory."""
+"""Writes a safetensors file tensor by tensor, so that only one tensor at a time is in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 BfloatTensor: TypeAlias = tuple[str, tuple[int, ...], Callable[[], memoryview]]
-"""Name, shape, and a function that returns the bfloat16 bytes when their turn comes."""
+"""Name, shape, and a function that returns the bfloat16 bytes when they are needed."""
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -40,7 +40,10 @@ def _header(tensors: list[BfloatTensor]) -> bytes:
 def write_bfloat16(path: Path, tensors: Iterable[BfloatTensor], progress: Callable[[int, int], None]) -> str:
     """Write the tensors, sorted by name, and flush them to the disk; returns the sha256 of the file.
 
-    `progress` is called with (bytes written, bytes in total) after each tensor. Raises OSError when the disk refuses.
+    ``progress`` is called with (bytes written, bytes in total) after each tensor.
+
+    Raises:
+        OSError: The disk refused to write.
     """
     ordered = sorted(tensors, key=lambda tensor: tensor[0])
     header = _header(ordered)

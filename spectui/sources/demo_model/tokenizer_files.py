@@ -1,4 +1,4 @@
-"""The tokenizer of a GGUF file as the two files that Hugging Face loads: byte-level BPE with single digits."""
+"""Converts the tokenizer of a GGUF file to the two files that Hugging Face loads: byte-level BPE with single digits."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ def _added_tokens(metadata: Metadata, tokens: list[str]) -> dict[int, dict[str, 
 
 
 def tokenizer_json(metadata: Metadata) -> dict[str, object]:
-    """The content of tokenizer.json, down to the order of its keys what the model's authors publish.
+    """The content of tokenizer.json, identical to what the model's authors publish, down to the order of its keys.
 
-    Raises GgufError when the file's tokenizer is not the one of the SmolLM family.
+    Raises:
+        GgufError: The file's tokenizer is not that of the SmolLM family.
     """
     if metadata.get("tokenizer.ggml.pre") != _PRE_TOKENIZER:
         raise GgufError(f"GGUF tokenizer {metadata.get('tokenizer.ggml.pre')!r} is not {_PRE_TOKENIZER!r}")
@@ -69,7 +70,7 @@ def tokenizer_config_json(metadata: Metadata) -> dict[str, object]:
     tokens = _strings(metadata, "tokenizer.ggml.tokens")
     bos, eos = _token(metadata, tokens, "bos"), _token(metadata, tokens, "eos")
     return {
-        # A class name of its own would make transformers rebuild the splitting rules and lose the single digits.
+        # With a class of its own, transformers would rebuild the splitting rules and lose the single digits.
         "tokenizer_class": "PreTrainedTokenizerFast",
         "added_tokens_decoder": {str(index): entry for index, entry in _added_tokens(metadata, tokens).items()},
         "add_prefix_space": False,

@@ -1,4 +1,4 @@
-"""The arithmetic of the conversion: quantised blocks to bfloat16, and llama.cpp's order of rotary rows undone.
+"""The arithmetic of the conversion: turns quantised blocks into bfloat16, and undoes llama.cpp's order of rotary rows.
 
 Every operation is a single float32 rounding in a fixed order, so the result is the same on every machine and can be
 pinned by hash.
@@ -31,7 +31,7 @@ def dequantise_f32(blocks: npt.NDArray[np.void]) -> Float32:
 
 
 def dequantise_q4_1(blocks: npt.NDArray[np.void]) -> Float32:
-    """Q4_1: 32 weights a block, scale * (0..15) + minimum; low nibbles are the first half of the block."""
+    """Q4_1: 32 weights per block, scale * (0..15) + minimum; the low nibbles are the first half of the block."""
     nibbles = blocks["nibbles"]
     quants: Float32 = np.concatenate([nibbles & 0x0F, nibbles >> 4], axis=1).astype(np.float32)
     quants *= blocks["scale"].astype(np.float32)[:, None]
@@ -40,7 +40,7 @@ def dequantise_q4_1(blocks: npt.NDArray[np.void]) -> Float32:
 
 
 def dequantise_q8_0(blocks: npt.NDArray[np.void]) -> Float32:
-    """Q8_0: 32 weights a block, scale * (-128..127)."""
+    """Q8_0: 32 weights per block, scale * (-128..127)."""
     quants: Float32 = blocks["quants"].astype(np.float32)
     quants *= blocks["scale"].astype(np.float32)[:, None]
     return quants.reshape(-1)
@@ -75,8 +75,8 @@ def tensor_to_bfloat16(tensor: GgufTensor) -> Bits16:
 def interleaved_rows_to_halves(rows: Bits16, heads: int) -> Bits16:
     """Undo llama.cpp's row order of a query or key projection.
 
-    GGUF stores the rows of each head so that rotary pairs are neighbours (0, 32, 1, 33 ...); Hugging Face's Llama wants
-    the first members of all pairs, then the second ones. `heads` is the number of heads in `rows`.
+    GGUF stores the rows of each head so that rotary pairs are neighbours (0, 32, 1, 33 ...); Hugging Face's Llama
+    expects the first members of all pairs, then the second ones. ``heads`` is the number of heads in ``rows``.
     """
     width = rows.shape[1]
     pairs = rows.reshape(heads, -1, 2, width)

