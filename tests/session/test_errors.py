@@ -86,7 +86,7 @@ def test_failing_lanes_leave_the_others_racing(demo_model: Path, tmp_path: Path)
         f"draft_model:model={foreign},k=4": rf"drafter '{foreign}' does not fit the target: its vocabulary has 1000 "
         "tokens, the target's 49152; .*",
         "draft_model:model=/nowhere,k=4": "drafter '/nowhere' was not found: no such folder, check the path",
-        "mtp:k=2": "the target has no MTP head of its own: name one, as in mtp:model=PATH_OR_ID,k=2",
+        "mtp:k=2": "the target has no built-in MTP head: name one, as in mtp:model=PATH_OR_ID,k=2",
         f"mtp:model={pairs},k=3": "K=3 does not work: this drafter predicts 2 tokens at once, so try k=2 or k=4",
         "custom_class:model=tests.session.failing_drafter.Drafter,k=1": "its engine died: the drafter lost "
         "its thread; the log has the details",

@@ -347,7 +347,7 @@ REFUSALS: dict[str, tuple[Any, str]] = {
         raising(PanicException("no entry found for key")),
         "the tokenizer cannot take the prompt: no entry found for key",
     ),
-    "no ids": (lambda text: [], "nothing is left of the prompt as token ids: the model has nothing to answer"),
+    "no ids": (lambda text: [], "the prompt has no token ids: the model has nothing to answer"),
     "ids that are none": (
         lambda text: [1, None],
         "the tokenizer cannot take the prompt: int() argument must be a string, a bytes-like object or a real number, "

@@ -186,7 +186,7 @@ def test_the_file_of_a_newer_version_is_left_alone(cache: Path, caplog: pytest.L
     newer = '{"format": 2, "results": "of another kind"}'
     (cache / "tuned-k.json").write_text(newer)
     assert not known().remember(MTP, ended(3))
-    assert "a newer version of SpecTUI has written it" in caplog.text
+    assert "written by a newer version of SpecTUI" in caplog.text
     assert (cache / "tuned-k.json").read_text() == newer
 
 

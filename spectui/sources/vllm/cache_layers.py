@@ -1,6 +1,6 @@
-"""How a model's layers go through their cache and what requests keep in it, from vLLM's specs. Written for vLLM 0.32.
+"""How a model's layers read their cache and what requests keep in it, derived from vLLM's specs. Written for vLLM 0.32.
 
-The specs are the classes of ``vllm/v1/kv_cache_interface.py``. They are told apart by their exact names: a class that
+The specs are the classes of ``vllm/v1/kv_cache_interface.py``. They are recognised by their exact names: a class that
 is not known here may read anything, whatever it derives from.
 """
 
@@ -19,14 +19,14 @@ _STATE = "MambaSpec"
 _UNIFORM = "UniformTypeKVCacheSpecs"
 
 _LAYERS = frozenset({"Attention", "MLAAttention", "MambaBase"})
-"""Classes of layers that go through all of what their spec says; others, indexers among them, may choose."""
+"""Layer classes that read everything their spec describes; others, such as indexers, may choose."""
 
 
 def cache_layers(layers: Mapping[str, tuple[Any, Any]], drafter: frozenset[int]) -> tuple[CacheLayers, ...] | None:
-    """How layers go through the cache; None where one of them does so in a way that is not known.
+    """How layers read the cache; None if one of them reads it in an unknown way.
 
     Args:
-        layers: Module and spec of each, as `compat.cache_layers_of` gives them.
+        layers: Module and spec of each layer, as `compat.cache_layers_of` returns them.
         drafter: Identities of the drafter's modules.
     """
     sizes: defaultdict[tuple[bool, int | None, bool], tuple[float, int]] = defaultdict(lambda: (0.0, 0))
@@ -43,13 +43,14 @@ def cache_layers(layers: Mapping[str, tuple[Any, Any]], drafter: frozenset[int])
 
 
 def _reads_all(module: Any, spec: Any) -> bool:
-    """Not an attention that picks the tokens it reads (``index_topk``), nor one of DeepSeek V4's caches."""
+    """Whether a layer reads everything: it neither picks its tokens (``index_topk``) nor is one of DeepSeek V4's
+    caches."""
     known = not _LAYERS.isdisjoint(cls.__name__ for cls in type(module).__mro__)
     return known and not getattr(module, "use_sparse", False) and getattr(spec, "model_version", None) is None
 
 
 def _reach(spec: Any) -> tuple[int | None, bool] | None:
-    """Window of a layer and whether it is chunked; None where the kind of layer is not known."""
+    """A layer's window, and whether it is chunked; None if the kind of layer is not known."""
     name = type(spec).__name__
     if name in _SLIDING:
         return spec.sliding_window, False
@@ -65,14 +66,14 @@ def _reach(spec: Any) -> tuple[int | None, bool] | None:
 
 
 def _layer_bytes(spec: Any) -> tuple[float, int]:
-    """Bytes of a token, and of a state; pages may be padded, and padding is not read."""
+    """Bytes per token, and bytes per state; padding in a page is not read, so it is not counted."""
     if type(spec).__name__ == _STATE:
         return 0.0, spec.real_page_size_bytes
     return spec.unpadded_page_size_bytes / spec.block_size, 0
 
 
 def cache_groups(specs: Iterable[Any]) -> tuple[CacheGroup, ...]:
-    """What a request keeps occupied, from the groups' specs; empty where one of them is not known."""
+    """What a request keeps occupied, from the groups' specs; empty if one of them is not known."""
     groups = [_group(spec) for spec in specs]
     return tuple(group for group in groups if group is not None) if None not in groups else ()
 

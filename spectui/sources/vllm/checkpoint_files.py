@@ -1,4 +1,4 @@
-"""Looks at a checkpoint's files without loading them."""
+"""Inspects a checkpoint's files without loading them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _LONGEST_HEADER = 100_000_000
 
 
 def damaged_weights(folder: Path) -> Path | None:
-    """The first safetensors file in ``folder`` that is cut short or has no readable header; None when all are whole.
+    """The first safetensors file in ``folder`` that is cut short or has no readable header; None if all are complete.
 
-    Reads headers only: a wrong byte among the weights stays unseen.
+    Reads headers only: a wrong byte among the weights goes unnoticed.
     """
     for path in sorted(folder.glob("*.safetensors")):
         try:
@@ -25,7 +25,7 @@ def damaged_weights(folder: Path) -> Path | None:
 
 
 def separate_head_layers(folder: Path) -> int | None:
-    """Layers of the MTP head in ``folder``; None when what lies there is none in MiMo's form, or nothing does."""
+    """Layers of the MTP head in ``folder``; None if the folder has none in MiMo's form."""
     try:
         config = json.loads((expanded(str(folder)) / "config.json").read_text(encoding="utf-8-sig"))
         layers = config["num_nextn_predict_layers"] if "MiMoForCausalLM" in config["architectures"] else None

@@ -14,12 +14,12 @@ from spectui.sources.vllm.target import Report
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """How prompts are put to the model.
+    """How prompts are passed to the model.
 
     Attributes:
         system: A system message for prompts that have none.
-        arguments: What the model's chat template is told beside the conversation.
-        raw: Without the template: the text as it is.
+        arguments: Arguments of the model's chat template, beside the conversation.
+        raw: Whether the text is passed as it is, without the template.
     """
 
     system: str | None = None
@@ -32,17 +32,17 @@ class HostConfig:
     """What races.
 
     Attributes:
-        target: A name for headings.
-        find_target: Gives the path or id of the target, fetching it if need be; runs on the engine thread.
+        target: The target's name for headings.
+        find_target: Returns the path or id of the target, downloading it if necessary; runs on the engine thread.
         specs: The lanes, in the order of their panes.
         prompts: The prompt set, with its system messages.
-        chat: How they are put to the model.
+        chat: How prompts are passed to the model.
         sampling: How every lane samples.
         concurrency: Requests in flight in every lane, 1 to `MAX_CONCURRENCY`.
-        engine_args: vLLM engine arguments that hold for every lane.
+        engine_args: vLLM engine arguments for every lane.
         asked_args: Those of them that the user set.
-        paused: Begin in pause, so that whoever drives sends the first command.
-        remember: Keeps what a search for a lane's best K found; says whether it is kept, and never raises.
+        paused: Whether to begin in pause, so that the caller sends the first command.
+        remember: Keeps the result of a search for a lane's best K; returns whether it is kept, and never raises.
     """
 
     target: str
@@ -58,7 +58,7 @@ class HostConfig:
     remember: Callable[[LaneSpec, TuneEnded], bool] = lambda spec, ended: False
 
     def serve_line(self, spec: LaneSpec, target: str, best: Mapping[int, int]) -> str:
-        """What serves the target as a lane raced, at the best K of each number of requests in flight."""
+        """The command that serves the target like a raced lane, at the best K for each number of requests in flight."""
         overrides = self.asked_args.get("hf_overrides")
         needed: Mapping[str, Any] = spec.target_arguments(overrides) if any(best.values()) else {}
         overrides = needed.get("hf_overrides", overrides)

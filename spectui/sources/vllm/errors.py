@@ -1,4 +1,4 @@
-"""What went wrong with a lane, in one sentence that says what to do next. The log has the rest."""
+"""Says what went wrong with a lane, in one sentence that says what to do next. The log has the rest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST = 200
 
 
 def explain(error: BaseException, spec: LaneSpec, target: str) -> str:
-    """One sentence about why a lane could not be built: what happened, where, what to do."""
+    """Explain in one sentence why a lane could not be built: what happened, where, what to do."""
     failure = _Failure(error, spec, target)
     for rule in _RULES:
         if sentence := rule(failure):
@@ -31,7 +31,7 @@ def explain(error: BaseException, spec: LaneSpec, target: str) -> str:
 
 
 def explain_death(error: BaseException) -> str:
-    """One sentence about why a lane's engine died."""
+    """Explain in one sentence why a lane's engine died."""
     return f"its engine died: {first_line(error)}; the log has the details"
 
 
@@ -48,7 +48,7 @@ def explain_import(error: BaseException) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The message's first line that says something, without pydantic's preamble, no longer than a pane can show."""
+    """The first informative line of the message, without pydantic's preamble, no longer than a pane can show."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if lines and "validation error" in lines[0] and len(lines) > 1:
         lines = lines[1:]
@@ -56,14 +56,14 @@ def first_line(error: BaseException) -> str:
     line = line.rstrip(".:; ")
     if len(line) <= LONGEST:
         return line
-    # Whole sentences, or else whole words.
+    # Cut at the end of a sentence, or else at the end of a word.
     sentences = line[:LONGEST].rpartition(". ")[0]
     return sentences or line[:LONGEST].rpartition(" ")[0].rstrip(".,:; ") + " ..."
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """An error with what is known about the lane it happened in."""
+    """An error, with what is known about the lane in which it happened."""
 
     error: BaseException
     spec: LaneSpec
@@ -88,7 +88,7 @@ class _Failure:
 
     @property
     def drafter(self) -> str | None:
-        """The drafter's own checkpoint, None where the lane has none."""
+        """The drafter's own checkpoint; None if the lane has none."""
         model = str(self.spec.options.get("model", ""))
         return model if model not in ("", "target", self.target) and self.spec.method != "custom_class" else None
 
@@ -101,7 +101,7 @@ class _Failure:
 
     @cached_property
     def is_the_drafters(self) -> bool:
-        """Whether it happened while vLLM dealt with the drafter."""
+        """Whether the error happened while vLLM handled the drafter."""
         if self.drafter is None:
             return False
         title = getattr(self.error, "title", "")
@@ -110,7 +110,7 @@ class _Failure:
 
     @property
     def rejected(self) -> list[Mapping[str, Any]]:
-        """The single arguments that pydantic refused."""
+        """The individual arguments that pydantic rejected."""
         errors = getattr(self.error, "errors", None)
         return errors() if callable(errors) else []
 
@@ -119,7 +119,7 @@ def _memory(failure: _Failure) -> str | None:
     if any(isinstance(e, MemoryError) or "out of memory" in str(e).lower() for e in failure.chain):
         return "not enough memory for this lane: use fewer lanes, or a smaller --engine-arg kv_cache_memory_bytes=..."
     if "less than requested memory" in failure.text:
-        return "not enough free memory for its KV cache: --engine-arg kv_cache_memory_bytes=... makes it smaller"
+        return "not enough free memory for its KV cache: make it smaller with --engine-arg kv_cache_memory_bytes=..."
     if re.search(r"No available memory for the cache|To serve at least one request", failure.text):
         return (
             "its KV cache is too small for one full answer: raise --engine-arg kv_cache_memory_bytes=... or lower "
@@ -151,7 +151,7 @@ def _not_found(failure: _Failure) -> str | None:
             return f"{whose} '{model}' was not found: no such folder, check the path"
         return (
             f"{whose} '{model}' was not found: neither a folder of that name nor Hugging Face or its local cache has "
-            "it, check the spelling and the network"
+            "it; check the spelling and the network"
         )
     return None
 
@@ -184,11 +184,11 @@ def _argument(failure: _Failure) -> str | None:
 
 def _method(failure: _Failure) -> str | None:
     if failure.spec.method == "mtp" and "Unsupported speculative method" in failure.text:
-        return "the target has no MTP head of its own: name one, as in mtp:model=PATH_OR_ID,k=2"
+        return "the target has no built-in MTP head: name one, as in mtp:model=PATH_OR_ID,k=2"
     if failure.spec.method == "mtp" and "no attribute 'num_nextn_predict_layers'" in failure.text:
         return (
-            "the target's config.json names no MTP layers: --engine-arg "
-            "'hf_overrides={\"num_nextn_predict_layers\": 1}' does"
+            "the target's config.json names no MTP layers: add --engine-arg "
+            "'hf_overrides={\"num_nextn_predict_layers\": 1}'"
         )
     if "Arctic Inference" in failure.text:
         return "suffix decoding needs another package: pip install arctic-inference"
@@ -222,11 +222,11 @@ _MISFITS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"load weights of size torch\.Size\(\[(.*?)\]\)\s*to a parameter of size torch\.Size\(\[(.*?)\]\)",
-        "a tensor has the shape [{0}], and [{1}] is needed",
+        "a tensor has the shape [{0}], but [{1}] is needed",
     ),
     (
         r"load weight \(torch\.Size\(\[(.*?)\]\)\) into parameter \(torch\.Size\(\[(.*?)\]\)\)",
-        "a tensor has the shape [{0}], and [{1}] is needed",
+        "a tensor has the shape [{0}], but [{1}] is needed",
     ),
     (r"values to unpack", "the target has no layers where it looks for them"),
     (r"(size mismatch.*|.*shape.*|.*hidden_size.*|.*[Ee]xpected .* got.*)", "{0}"),
@@ -235,7 +235,7 @@ _OTHER_KINDS: tuple[tuple[str, str], ...] = (
     (r"Model architectures \['(\w+)'\] are not supported", "vLLM has no {0}"),
     (r"There is no module or parameter named '([\w.]+)'", "its tensors '{0}' do not belong there"),
     (r"has model type `([\w-]+)` but Transformers", "its model type '{0}' is unknown"),
-    (r"Duplicate layer name", "it is a model of another kind"),
+    (r"Duplicate layer name", "it is a different kind of model"),
 )
 
 
@@ -259,7 +259,10 @@ _TARGET_SAYINGS: tuple[tuple[str, str], ...] = (
         "has no tokenizer: a file such as tokenizer.json is missing",
     ),
     (r"not a valid JSON file", "has a config.json that is not valid JSON"),
-    (r"Model architectures \['(\w+)'\] are not supported", "is of a kind that this vLLM does not know, {0}"),
+    (
+        r"Model architectures \['(\w+)'\] are not supported",
+        "has the architecture {0}, which this vLLM does not support",
+    ),
 )
 
 
@@ -269,7 +272,7 @@ def _target(failure: _Failure) -> str | None:
 
 
 def _first(sayings: tuple[tuple[str, str], ...], text: str) -> str | None:
-    """The first saying whose pattern is in ``text``, with what the pattern caught."""
+    """The first saying whose pattern is found in ``text``, completed with what the pattern matched."""
     for pattern, reason in sayings:
         if match := re.search(pattern, text):
             return reason.format(*match.groups())[:LONGEST]

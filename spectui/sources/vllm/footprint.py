@@ -1,8 +1,9 @@
-"""What an engine holds and what a step of it has to read, from the modules that vLLM loaded. Written for vLLM 0.32.
+"""What an engine holds and what one of its steps has to read, derived from the modules that vLLM loaded. Written for
+vLLM 0.32.
 
-Weights are counted once, whatever shares them. On a CPU vLLM may keep a matrix in a form of its own and leave an empty
-parameter behind (``dispatch_cpu_unquantized_gemm`` in ``vllm/model_executor/layers/utils.py``); its size then comes
-from the layer's shape.
+Weights are counted once, however many modules share them. On a CPU vLLM may keep a matrix in its own form and leave an
+empty parameter behind (``dispatch_cpu_unquantized_gemm`` in ``vllm/model_executor/layers/utils.py``); its size is then
+computed from the layer's shape.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from spectui.sources.vllm import compat
 from spectui.sources.vllm.cache_layers import cache_groups, cache_layers
 
 UNREAD_TOWERS = ("visual", "vision_tower", "vision_model", "audio_tower", "embed_vision", "embed_audio")
-"""Parts of a model that text never goes through."""
+"""Parts of a model that text never passes through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """Bytes of a model: all, what every pass reads, its experts, and its output matrix as part of what is read."""
+    """Bytes of a model: all of them, those that every pass reads, its experts, and its output matrix, which is part
+    of what is read."""
 
     all: int
     read: int
@@ -39,7 +41,7 @@ class _Weights:
 
 
 def lane_memory(lane: str, engine: Any, *, shared: bool = False) -> LaneMemory:
-    """Look through a loaded engine. ``shared`` says that another lane holds the same target in the same place."""
+    """Measure a loaded engine. ``shared`` means that another lane holds the same target in the same memory."""
     runner, scheduler = compat.model_runner_of(engine), compat.scheduler_of(engine)
     target = _weights(runner.model, _tied(runner.model_config), known=set())
     experts, active = _experts(runner.model)
@@ -55,7 +57,7 @@ def lane_memory(lane: str, engine: Any, *, shared: bool = False) -> LaneMemory:
         own_modules = frozenset(map(id, drafter.modules())) - frozenset(map(id, runner.model.modules()))
     cache = scheduler.kv_cache_config
     layers = cache_layers(compat.cache_layers_of(engine), own_modules)
-    # vLLM lays all groups over one allocation, and each of its tensors has the size of the whole.
+    # vLLM puts all groups into one allocation, and each of its tensors has the size of the whole.
     reserved = max((tensor.size for tensor in cache.kv_cache_tensors), default=0)
     return LaneMemory(
         lane=lane,
@@ -89,7 +91,7 @@ def _drafts_at_once(proposer: Any) -> bool:
 
 
 def _weights(model: Any, tied: bool, known: set[int]) -> _Weights:
-    """Count a model's weights without those in ``known``; ``tied`` reads the embedding as the output matrix."""
+    """Count a model's weights except those in ``known``; if ``tied``, the embedding is read as the output matrix."""
     total = read = experts = output = 0
     for part in _parts(model, known):
         total += part.bytes
@@ -136,7 +138,7 @@ def _tied(model_config: Any) -> bool:
 
 
 def _experts(model: Any) -> tuple[int, int]:
-    """Experts of a layer, and how many of them a token goes through; zeros in a dense model."""
+    """Experts in a layer, and how many of them a token uses; zeros for a dense model."""
     for module in model.modules():
         if (config := getattr(module, "moe_config", None)) is not None:
             return int(config.num_experts), int(config.experts_per_token)

@@ -1,4 +1,4 @@
-"""Calls into tokenizers and templates, which are other people's code and may raise whatever they like."""
+"""Guards calls into tokenizers and templates, which are other people's code and may raise anything."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from contextlib import contextmanager
 
 
 class PanicError(RuntimeError):
-    """A library written in Rust panicked; the message is its own."""
+    """A library written in Rust panicked; the message is the library's."""
 
 
 @contextmanager
 def panics_as_errors() -> Iterator[None]:
     """Turn a panic into an ordinary error.
 
-    Libraries written in Rust (tokenizers, tiktoken) panic with pyo3's ``PanicException``, which is no ``Exception`` and
-    would end the thread that met it.
+    Libraries written in Rust (tokenizers, tiktoken) panic with pyo3's ``PanicException``, which is not an ``Exception``
+    and would end the thread in which it occurs.
 
     Raises:
-        PanicError: It panicked.
+        PanicError: A library panicked.
     """
     try:
         yield

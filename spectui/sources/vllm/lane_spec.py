@@ -1,4 +1,5 @@
-"""What a user types to get a lane: ``METHOD[:key=value,...]``, such as ``mtp:k=4`` or ``ngram:k=5,max=4,min=2``."""
+"""Parses what a user types to get a lane: ``METHOD[:key=value,...]``, such as ``mtp:k=4`` or
+``ngram:k=5,max=4,min=2``."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ TITLES = {
     "mlp_speculator": "MLP speculator",
     "custom_class": "custom drafter",
 }
-"""Methods of vLLM's ``speculative_config`` in the field's spelling."""
+"""The methods of vLLM's ``speculative_config``, with their names for the user."""
 
 DEFAULT_K = {"mtp": 2, "dflash": 7, "eagle": 3, "eagle3": 3, "ngram": 5, "suffix": 8}
 NEEDS_MODEL = frozenset({"dflash", "eagle", "eagle3", "medusa", "draft_model", "mlp_speculator", "custom_class"})
@@ -37,7 +38,7 @@ NEEDS_MODEL = frozenset({"dflash", "eagle", "eagle3", "medusa", "draft_model", "
 _SHORT_KEYS = {"k": "num_speculative_tokens"}
 _NGRAM_KEYS = {"max": "prompt_lookup_max", "min": "prompt_lookup_min"}
 START = "start"
-"""The K that a lane begins with, where it is not all that it is built for. None of vLLM's options."""
+"""The K that a lane begins with, if it is less than it is built for. This is not a vLLM option."""
 
 MOST_GRAPHS = 256
 """About as many whole CUDA graphs are captured for a lane's target at most; 20 of a small model take a second."""
@@ -46,7 +47,7 @@ TEACHING_NOTE = "a perfect drafter that costs as much as the target"
 
 
 class LaneSpecError(ValueError):
-    """The text is no lane spec; the message is one sentence with the nearest valid choice."""
+    """The text is not a valid lane spec; the message is one sentence with the nearest valid choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,12 @@ class LaneSpec:
     """A parsed lane spec.
 
     Attributes:
-        method: vLLM's name of the method, ``"ar"`` for none.
+        method: vLLM's name of the method; ``"ar"`` for no drafting.
         k_max: Drafted tokens that the lane is built for; 0 for ``ar``.
         options: Further entries of vLLM's ``speculative_config``.
         text: What the user typed.
         k_start: Drafted tokens that it begins with; None for ``k_max``.
-        k_source: Whether the user named that K.
+        k_source: Where that K comes from.
     """
 
     method: str
@@ -74,7 +75,7 @@ class LaneSpec:
         return TITLES.get(self.method, self.method)
 
     def speculative_config(self, target: str, max_num_seqs: int) -> dict[str, Any] | None:
-        """vLLM's ``speculative_config``, None for AR.
+        """vLLM's ``speculative_config``; None for AR.
 
         The per-batch-size table is what makes K live: the tap rewrites its lookup between steps. It names every K, one
         for each number of requests, since on a GPU vLLM captures whole graphs for the K in it alone
@@ -101,15 +102,15 @@ class LaneSpec:
         return sorted({each * of for each in range(1, self.k_max + 2) for of in range(1, requests + 1)})
 
     def drafting(self, target: str) -> dict[str, Any]:
-        """The ``speculative_config`` of a fixed K. ``model=target`` names the target itself."""
+        """The ``speculative_config`` for a fixed K. ``model=target`` stands for the target itself."""
         config = {"method": self.method, "num_speculative_tokens": self.k_max, **self.options}
         return config | ({"model": target} if config.get("model") == "target" else {})
 
     def target_arguments(self, hf_overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Engine arguments that let the target take the lane's drafter, ``hf_overrides`` of the user's included.
+        """Engine arguments that let the target accept the lane's drafter, merged with the user's ``hf_overrides``.
 
-        vLLM gives an MTP head only to a target whose config counts one (``vllm/config/speculative.py``); a head in a
-        folder of its own says how many layers it has.
+        vLLM gives an MTP head only to a target whose config counts one (``vllm/config/speculative.py``); a head in its
+        own folder says how many layers it has.
         """
         layers = separate_head_layers(Path(str(self.options.get("model", "")))) if self.method == "mtp" else None
         overrides = {**({} if layers is None else {"num_nextn_predict_layers": layers}), **(hf_overrides or {})}
@@ -117,16 +118,16 @@ class LaneSpec:
 
 
 def parse_lane_spec(text: str, *, demo: bool = False) -> LaneSpec:
-    """Parse ``METHOD[:key=value,...]``; values are JSON where they parse as JSON, else strings.
+    """Parse ``METHOD[:key=value,...]``; values are parsed as JSON if possible, else taken as strings.
 
-    A value with a comma stands in quotes, as in ``dflash:model="a,b",k=3``.
+    A value that contains a comma must be quoted, as in ``dflash:model="a,b",k=3``.
 
     Args:
         text: The lane spec.
-        demo: Whether it is for the demo target, whose own drafters then stand in where none is named.
+        demo: Whether it is for the demo target, whose own drafters are then used where none is named.
 
     Raises:
-        LaneSpecError: Unknown method, malformed or missing option.
+        LaneSpecError: The method is unknown, or an option is malformed or missing.
     """
     method, _, rest = text.strip().partition(":")
     method = method.replace("-", "_").lower()
@@ -164,7 +165,7 @@ def _option_name(method: str, key: str) -> str:
 
 
 def _check_names(text: str, method: str, options: Mapping[str, Any]) -> None:
-    """Refuse an option that vLLM does not have, as far as that can be known without importing it."""
+    """Reject an option that vLLM does not have, as far as that can be known without importing it."""
     short = {**_SHORT_KEYS, **(_NGRAM_KEYS if method == "ngram" else {})}
     unusual = options.keys() - {"model", *short.values()}
     known = vllm_options.draft_options() if unusual else frozenset()
@@ -175,7 +176,7 @@ def _check_names(text: str, method: str, options: Mapping[str, Any]) -> None:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """The options of a lane: commas are between them, unless they are in a quoted or a JSON value."""
+    """The options of a lane; commas separate them, except inside a quoted or a JSON value."""
     place = 0
     while place < len(text):
         value = text.find("=", place) + 1
@@ -189,7 +190,7 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _quoted_end(text: str, start: int) -> int | None:
-    """Where the value that begins at ``start`` ends, None where it ends at the next comma."""
+    """Where the quoted value that begins at ``start`` ends; None if it ends at the next comma."""
     start += len(text[start:]) - len(text[start:].lstrip())
     if text[start : start + 1] == "'":
         end = text.find("'", start + 1) + 1
@@ -226,12 +227,12 @@ def _checked(text: str, method: str, options: dict[str, Any]) -> dict[str, Any]:
         longest = options.setdefault("prompt_lookup_max", 4)
         shortest = options.setdefault("prompt_lookup_min", min(2, longest) if isinstance(longest, int) else 1)
         if not (isinstance(longest, int) and isinstance(shortest, int) and 1 <= shortest <= longest):
-            raise LaneSpecError(f"lane '{text}': max and min are whole numbers, min at least 1 and at most max.")
+            raise LaneSpecError(f"lane '{text}': max and min must be whole numbers, with 1 <= min <= max.")
     return options
 
 
 def lane_infos(specs: Sequence[LaneSpec]) -> tuple[LaneInfo, ...]:
-    """Names and headings of the lanes; a method that comes twice gets a number."""
+    """Names and titles of the lanes; a method that occurs more than once gets a number."""
     infos: list[LaneInfo] = []
     seen: dict[str, int] = {}
     for spec in specs:

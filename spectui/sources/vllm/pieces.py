@@ -1,8 +1,8 @@
-"""The text of single tokens, right where a token holds only part of a character.
+"""The text of single tokens, correct even if a token holds only part of a character.
 
-A token is a run of bytes; a character may span several tokens. Pieces are decoded in stream order with what is left
-over from the token before, so the token that completes a character carries it whole. Of a tokenizer whose tokens' bytes
-are not known the pieces are what its own decoding of the stream grows by.
+A token is a run of bytes, and a character may span several tokens. Pieces are decoded in stream order together with the
+bytes left over from the previous token, so the token that completes a character carries all of it. If a tokenizer's
+bytes are not known, a piece is what the token adds to the tokenizer's own decoding of the stream.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.token_bytes import UNKNOWN, decoded, find_reading, special_ids, written_form
 
 CONTEXT = 6
-"""Tokens before a stream that its first piece is decoded behind: some tokenizers take the space from a first token."""
+"""Tokens before a stream that provide context for its first piece: some tokenizers drop the space of a first token."""
 
 LONGEST_WAIT = 4
-"""Tokens that a character may be made of: one for each of its bytes in UTF-8."""
+"""Most tokens that a character may consist of: one for each of its UTF-8 bytes."""
 
 
 class TokenTable:
-    """What is known of the tokens of a tokenizer, each found once.
+    """What is known about a tokenizer's tokens; each is looked up once.
 
     Special tokens keep their written form.
 
     Attributes:
-        knows_bytes: Whether `bytes_of` and `text_of` can be asked.
+        knows_bytes: Whether `bytes_of` and `text_of` may be called.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -46,7 +46,7 @@ class TokenTable:
         return known
 
     def text_of(self, token_id: int) -> str | None:
-        """The token's text when its bytes are whole characters, else None."""
+        """The token's text if its bytes are whole characters, else None."""
         text = self._whole.get(token_id)
         if text is None:
             try:
@@ -56,7 +56,7 @@ class TokenTable:
         return text
 
     def decoded(self, token_ids: Sequence[int]) -> str | None:
-        """What the tokenizer itself makes of ordinary tokens in a row, None where it fails over them."""
+        """How the tokenizer itself decodes a sequence of ordinary tokens; None if it fails."""
         return decoded(self._tokenizer, list(token_ids))
 
     def is_special(self, token_id: int) -> bool:
@@ -73,7 +73,7 @@ class TokenTable:
                 with panics_as_errors():
                     return self._reading(token_id)
             except Exception:
-                # Vocabularies have holes, and tokens that are written down in another way than the rest.
+                # Vocabularies have holes, and tokens that are written differently from the rest.
                 pass
         return self.written(token_id).encode(errors="replace")
 
@@ -82,7 +82,7 @@ class PieceDecoder:
     """Decodes the tokens of one request in order.
 
     Args:
-        table: The tokenizer's.
+        table: The tokenizer's table.
         context: The tokens before the first one.
     """
 
@@ -93,24 +93,24 @@ class PieceDecoder:
         )
 
     def feed(self, token_ids: Iterable[int]) -> tuple[str, ...]:
-        """The pieces of tokens that are now part of the stream."""
+        """The pieces of tokens that become part of the stream."""
         pieces, self._stream = self._stream.after(token_ids)
         return pieces
 
     def peek(self, token_ids: Iterable[int]) -> tuple[str, ...]:
-        """The pieces these tokens would have if they came next."""
+        """The pieces that these tokens would have if they came next."""
         return self._stream.after(token_ids)[0]
 
 
 class _Bytes:
-    """A place in a stream of bytes: the begun character, if any."""
+    """A position in a stream of bytes: the incomplete character, if any."""
 
     def __init__(self, table: TokenTable, pending: bytes = b"") -> None:
         self._table = table
         self._pending = pending
 
     def after(self, token_ids: Iterable[int]) -> tuple[tuple[str, ...], _Bytes]:
-        """The pieces of the next tokens, and the place behind them."""
+        """The pieces of the next tokens, and the position after them."""
         pieces: list[str] = []
         pending = self._pending
         for token_id in token_ids:
@@ -124,10 +124,10 @@ class _Bytes:
 
 
 class _Decoding:
-    """A place in a stream that the tokenizer decodes: tokens whose text is out, and those that wait for more.
+    """A position in a stream that the tokenizer decodes: the tokens already output, and those that wait for more.
 
-    A piece is what the text grows by; a text that ends in the middle of a character waits. Decoding goes on behind some
-    tokens before, as vLLM does it (``detokenize_incrementally``), since what a token looks like may depend on them.
+    A piece is the text that its token adds; a text that ends in the middle of a character waits. As in vLLM
+    (``detokenize_incrementally``), some earlier tokens are decoded along, because a token's text may depend on them.
     """
 
     def __init__(self, table: TokenTable, said: tuple[int, ...], waiting: tuple[int, ...] = ()) -> None:
@@ -136,7 +136,7 @@ class _Decoding:
         self._waiting = waiting
 
     def after(self, token_ids: Iterable[int]) -> tuple[tuple[str, ...], _Decoding]:
-        """The pieces of the next tokens, and the place behind them."""
+        """The pieces of the next tokens, and the position after them."""
         pieces: list[str] = []
         said, waiting = self._said, self._waiting
         for token_id in token_ids:
@@ -148,14 +148,14 @@ class _Decoding:
             if before is None:
                 said, before, text = (), "", self._table.decoded((*waiting, token_id))
             if text is None:
-                # It is none of the vocabulary's: nothing can be decoded behind it.
+                # The token is not in the vocabulary, so nothing can be decoded after it.
                 pieces.append(UNKNOWN)
                 continue
             waiting = (*waiting, token_id)
             if text.endswith(UNKNOWN) and len(waiting) < LONGEST_WAIT:
                 pieces.append("")
                 continue
-            # What tidies up spaces may change the text before.
+            # A tokenizer that tidies up spaces may change the text before.
             same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, text, strict=False)))
             pieces.append(text[same:])
             said, waiting = (*said, *waiting)[-CONTEXT:], ()

@@ -1,4 +1,4 @@
-"""From a prompt to the token ids that a lane gets: one place, whichever command asks."""
+"""Turns a prompt into the token ids that a lane gets, in the same way for every command."""
 
 from __future__ import annotations
 
@@ -21,31 +21,32 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHAT_TEMPLATE_FILE = "chat_template.json"
-"""Where models with a processor of images keep their template."""
+"""Where models with an image processor keep their template."""
 
 
 class PromptRefusedError(ValueError):
-    """A prompt that cannot be raced; the message is one sentence."""
+    """The prompt cannot be raced; the message is one sentence."""
 
 
 class Reads(Protocol):
-    """Who reads prompts: a lane, or a tokenizer alone."""
+    """Something that reads prompts: a lane, or a tokenizer alone."""
 
     @property
     def tokenizer(self) -> Any: ...
 
     def render(self, messages: list[dict[str, str]], template: str | None, arguments: Mapping[str, Any]) -> Any:
-        """Text or ids of a conversation by ``template``, or by the model's own where None; None where it has none.
+        """Render a conversation with ``template``, or with the model's own if None. Returns text or ids, or None if
+        there is no template.
 
         Raises whatever the template raises.
         """
 
     def unknown_arguments(self, template: str, arguments: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
-        """Arguments that say nothing to the template, each with those that would."""
+        """The arguments that the template does not use, each with similar ones that it does."""
 
 
 class TokenizerAlone:
-    """A Hugging Face tokenizer without an engine, for tools that prepare what engines will read."""
+    """A Hugging Face tokenizer without an engine, for tools that prepare input for engines."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
@@ -62,12 +63,12 @@ class TokenizerAlone:
 
 
 def chat_ids(tokenizer: Any, text: str) -> list[int]:
-    """Token ids of ``text`` as a user's message in the tokenizer's chat template, or as it stands without one."""
+    """Token ids of ``text`` as a user message in the tokenizer's chat template, or of the bare text if it has none."""
     return prompt_ids(TokenizerAlone(tokenizer), Prompt(text))
 
 
 def prompt_ids(reader: Reads, prompt: Prompt, chat: Chat | None = None, answers: Sequence[str] = ()) -> list[int]:
-    """What a lane is given for ``prompt``; ``answers`` are its own to the turns that were asked before.
+    """The token ids that a lane gets for ``prompt``; ``answers`` are its own answers to the earlier turns.
 
     Raises:
         PromptRefusedError: The tokenizer or the chat template cannot take it.
@@ -83,26 +84,27 @@ def prompt_ids(reader: Reads, prompt: Prompt, chat: Chat | None = None, answers:
     except Exception as error:
         raise PromptRefusedError(f"the tokenizer cannot take the prompt: {first_line(error)}") from error
     if not ids:
-        raise PromptRefusedError("nothing is left of the prompt as token ids: the model has nothing to answer")
+        raise PromptRefusedError("the prompt has no token ids: the model has nothing to answer")
     return ids
 
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """A prompt of a set as a lane takes it."""
+    """A prompt of a set, in the form in which a lane takes it."""
 
     ids: list[int]
     category: str = ""
 
 
 def fitting(lane: Lane, prompts: Sequence[Prompt], chat: Chat, room: int) -> list[Fitting]:
-    """The prompts that a lane takes and has ``room`` tokens for an answer to; of a conversation the first turn."""
+    """The prompts that a lane accepts and that leave ``room`` tokens for an answer; of a conversation only the first
+    turn."""
     found = []
     for prompt in prompts:
         try:
             ids = prompt_ids(lane, prompt, chat)
         except PromptRefusedError as error:
-            logger.warning("a prompt is left out: %s", error)
+            logger.warning("a prompt is skipped: %s", error)
             continue
         if len(ids) + room < lane.max_model_len:
             found.append(Fitting(ids, prompt.category))
@@ -110,7 +112,7 @@ def fitting(lane: Lane, prompts: Sequence[Prompt], chat: Chat, room: int) -> lis
 
 
 def conversation(prompt: Prompt, answers: Sequence[str] = ()) -> list[Message]:
-    """The whole conversation up to the message that is answered."""
+    """The whole conversation up to the message that is to be answered."""
     turns = [
         message
         for asked, answer in zip(prompt.asked, answers, strict=True)
@@ -123,7 +125,7 @@ def _by_template(reader: Reads, messages: Sequence[Message], arguments: Mapping[
     template = chat_template(reader.tokenizer)
     if template is not None:
         for name, known in reader.unknown_arguments(template, arguments).items():
-            raise PromptRefusedError(f"the model's chat template takes no '{name}'{did_you_mean(name, known)}")
+            raise PromptRefusedError(f"the model's chat template has no variable '{name}'{did_you_mean(name, known)}")
     spoken = [{"role": message.role, "content": message.text} for message in messages]
     try:
         with panics_as_errors():
@@ -144,12 +146,12 @@ def _by_template(reader: Reads, messages: Sequence[Message], arguments: Mapping[
 
 
 def chat_template(tokenizer: Any) -> str | None:
-    """The template of the tokenizer, else that of the `CHAT_TEMPLATE_FILE` beside it; None where there is neither."""
+    """The tokenizer's template, else the one in the `CHAT_TEMPLATE_FILE` beside it; None if there is neither."""
     own = getattr(tokenizer, "chat_template", None)
     if isinstance(own, str):
         return own
     if own:
-        # Several, by name: one of them is the ordinary one.
+        # There are several named templates, one of which is the default.
         return str(tokenizer.get_chat_template())
     return _beside(str(getattr(tokenizer, "name_or_path", "")))
 
@@ -164,4 +166,4 @@ def _beside(name: str) -> str | None:
         raise PromptRefusedError(f"the model's {path} cannot be used: it holds no chat template") from error
     if isinstance(template, str):
         return template
-    raise PromptRefusedError(f"the model's {path} cannot be used: its chat template is no text")
+    raise PromptRefusedError(f"the model's {path} cannot be used: its chat template is not text")

@@ -1,4 +1,4 @@
-"""Which prompts race next."""
+"""Chooses which prompts race next."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from spectui.protocol.events import Prompt
 
 
 class PromptDeck:
-    """A prompt set with a place in it; ``take(n)`` is the hand at that place, wrapping round at the end.
+    """A prompt set with a current position; ``take(n)`` returns the next n prompts, wrapping around at the end.
 
-    ``system`` is the system message of a prompt that the user types.
+    ``system`` is the system message for prompts that the user types.
     """
 
     def __init__(self, prompts: Sequence[Prompt], system: str | None = None) -> None:
@@ -33,13 +33,13 @@ class PromptDeck:
         self._at = (self._at + by) % len(self._prompts)
 
     def next_category(self) -> None:
-        """On to the first prompt of another category than the current one's; stays where there is none."""
+        """Move to the first prompt of a different category; stay if there is none."""
         current, count = self._prompts[self._at].category, len(self._prompts)
         ahead = (self._at + i for i in range(1, count))
         self._at = next((at % count for at in ahead if self._prompts[at % count].category != current), self._at)
 
     def put_first(self, text: str) -> None:
-        """The user's own text becomes the current prompt; the set goes on behind it.
+        """Make the user's text the current prompt; the set continues after it.
 
         Raises:
             PromptError: It cannot be raced.
@@ -48,7 +48,7 @@ class PromptDeck:
         self._prompts.insert(self._at, typed if self._system is None else with_system(typed, self._system))
 
     def take_back(self) -> None:
-        """Forget the current prompt: the next one takes its place."""
+        """Remove the current prompt: the next one takes its place."""
         if len(self._prompts) > 1:
             del self._prompts[self._at]
             self._at %= len(self._prompts)

@@ -1,9 +1,9 @@
-"""One measurement: prompts through a lane with the same number of requests in flight all the time.
+"""One measurement: runs prompts through a lane with a constant number of requests in flight.
 
-Where requests begin together and the batch drains at the end, much of what is measured is a smaller batch, and
-speculation looks better or worse than it is with a steady number in flight. So the requests that are measured have
-others before, beside and behind them: the first ones get staggered lengths, a request follows each that ends, and it is
-over when the last measured one has ended. A step's time is shared among the requests in it.
+If requests begin together and the batch drains at the end, much of the measurement has a smaller batch, and speculation
+looks better or worse than with a steady number in flight. So the measured requests have others before, beside and after
+them: the first ones get staggered lengths, each request that ends is followed by another, and the measurement ends with
+the last measured request. A step's time is shared among the requests in it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from spectui.protocol.events import RequestFinished, Sampling, Step
 from spectui.sources.vllm.lane import Lane
 
 Numbered = tuple[int, Sequence[int]]
-"""A prompt's number, and its ids."""
+"""A prompt's number and its ids."""
 
 
 @dataclass(slots=True)
 class _Share:
-    """What a request came to so far."""
+    """A request's totals so far."""
 
     tokens: int = 0
     time_ns: float = 0.0
@@ -30,10 +30,10 @@ class _Share:
 
 
 class Piece:
-    """One measurement of an idle lane, an engine step at a time.
+    """One measurement of an idle lane, one engine step at a time.
 
     Attributes:
-        over: Whether nothing is left to do; the lane is idle again.
+        over: Whether the measurement has ended; the lane is idle again.
         time_ns: Time of all its engine steps so far.
     """
 
@@ -42,14 +42,14 @@ class Piece:
 
         Args:
             lane: An idle lane, whose K is set.
-            prompts: What is generated from, as many as there are to be in flight.
+            prompts: The prompts to generate from, as many as there are to be requests in flight.
             sampling: How to sample; its length is replaced.
-            tokens: Tokens that a request generates.
+            tokens: Tokens that each request generates.
         """
         self._lane = lane
         self._prompts = prompts
         self._sampling = replace(sampling, max_tokens=tokens, ignore_eos=True, stop=())
-        # Alone a request needs no others around it.
+        # A request that is alone needs no others around it.
         self._first = 0 if len(prompts) == 1 else len(prompts)
         self._left = len(prompts)
         self._shares: list[_Share] = []
@@ -69,11 +69,11 @@ class Piece:
         return self._first <= slot < self._first + len(self._prompts)
 
     def step(self) -> tuple[list[Step], int]:
-        """Take one engine step; the shares of measured requests in it, and its time in nanoseconds."""
+        """Take one engine step; returns the measured requests' shares in it, and its time in nanoseconds."""
         before = self._lane.clock_ns
         events = self._lane.step()
         steps = [event for event in events if isinstance(event, Step)]
-        # A step that only read a part of a long prompt counts with the next one.
+        # A step that only read part of a long prompt is counted with the next one.
         wall_ns = self._lane.clock_ns - before
         self.time_ns += wall_ns
         self._disturbed_ns += wall_ns if any(step.disturbed for step in steps) else 0
@@ -83,7 +83,7 @@ class Piece:
             time_ns, self._unshared_ns = self._unshared_ns, 0
         for step in steps:
             share = self._shares[step.slot]
-            # What a measurement's length cuts off was verified, and a longer answer would have had it.
+            # What the measurement's length cuts off was verified, and a longer answer would have included it.
             share.tokens += len(step.emitted) + len(step.cut)
             share.steps += 1
             share.time_ns += time_ns / len(steps)
@@ -93,7 +93,7 @@ class Piece:
 
     @property
     def disturbed(self) -> bool:
-        """Whether other programs held it up."""
+        """Whether other programs disturbed the measurement."""
         return self._disturbed_ns > DOUBTFUL * self.time_ns
 
     def _follow(self, ended: Sequence[int]) -> None:
@@ -106,7 +106,7 @@ class Piece:
             self._add(self._sampling.max_tokens)
 
     def generations(self) -> list[tuple[int, Generation]]:
-        """Of each measured request the prompt's number, and its tokens, seconds and steps."""
+        """For each measured request the prompt's number, and its tokens, seconds and steps."""
         shares = self._shares[self._first : self._first + len(self._prompts)]
         return [
             (number, (share.tokens, share.time_ns / 1e9, share.steps))

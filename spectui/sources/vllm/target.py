@@ -1,4 +1,4 @@
-"""Finds a target that the user named: a folder, or a model of Hugging Face's."""
+"""Finds a target that the user named: a folder, or a model on Hugging Face."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ Report = Callable[[StageName, str, int | None, int | None], None]
 
 
 class TargetError(Exception):
-    """The target cannot be had; the message is one sentence: what happened, where, what to do."""
+    """The target is not available; the message is one sentence: what happened, where, what to do."""
 
 
 def is_path(model: str) -> bool:
-    """Whether ``model`` can only be meant as a path."""
+    """Whether ``model`` can only be a path."""
     return model.startswith((".", "/", "~"))
 
 
 def folder_fault(model: str) -> str | None:
-    """What is wrong with a target given as a path, None when nothing is or when it is no path."""
+    """What is wrong with a target given as a path; None if nothing is, or if it is not a path."""
     path = expanded(model)
     if path.is_file():
-        # GGUF files and the like: vLLM knows which it takes.
+        # GGUF files and the like: vLLM knows which of them it supports.
         return None
     if path.is_dir():
         # Mistral's own format comes without config.json.
@@ -35,10 +35,10 @@ def folder_fault(model: str) -> str | None:
 
 
 def find_target(model: str, report: Report) -> str:
-    """The path or id that vLLM gets. Asks Hugging Face once, before every lane does.
+    """The path or id to pass to vLLM. Asks Hugging Face once, before every lane does.
 
     Raises:
-        TargetError: It is not there.
+        TargetError: It was not found.
     """
     if (fault := folder_fault(model)) is not None:
         raise TargetError(fault)
@@ -51,7 +51,7 @@ def find_target(model: str, report: Report) -> str:
 
 
 def _ask_hugging_face(model: str, report: Report) -> None:
-    # Comes with vLLM, and takes a quarter of a second to import.
+    # This comes with vLLM, and takes a quarter of a second to import.
     import huggingface_hub
     from huggingface_hub import errors
 
@@ -66,7 +66,7 @@ def _ask_hugging_face(model: str, report: Report) -> None:
 
 
 def _refusal(model: str, error: Exception, errors: Any) -> str | None:
-    """What Hugging Face's answer means for the user, None where vLLM should see for itself."""
+    """What Hugging Face's answer means for the user; None if vLLM should find out by itself."""
     match error:
         case errors.HFValidationError():
             return f"model '{model}' was not found: it is neither a folder nor the form owner/name, check the spelling"

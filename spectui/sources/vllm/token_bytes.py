@@ -1,7 +1,7 @@
-"""Which bytes a token stands for, whatever family the tokenizer is of.
+"""Finds out which bytes a token stands for, for tokenizers of any family.
 
-Tokenizers write their tokens down in different ways, and none of them says which. So every way is tried on some pairs
-of tokens, and one is believed where it says the same as the tokenizer itself does when it decodes them.
+Tokenizers write their tokens in different ways, and none says which. So every known way is tried on some pairs of
+tokens, and a way is trusted if it agrees with how the tokenizer itself decodes them.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from spectui.sources.vllm.foreign import panics_as_errors
 logger = logging.getLogger(__name__)
 
 Reading = Callable[[int], bytes]
-"""The bytes of an ordinary token; raises whatever it likes where it cannot tell."""
+"""Returns the bytes of an ordinary token; may raise anything if it cannot."""
 
 UNKNOWN = "\ufffd"
-"""Stands for a token that nobody knows."""
+"""Stands for an unknown token."""
 
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _TRIED = 96
-"""Tokens that a reading is tried on, from all over the vocabulary."""
+"""Tokens that a reading is tried on, spread over the vocabulary."""
 
 _AGREES = 0.9
-"""Share of the pairs of tokens at which a reading is believed: some tokenizers tidy up spaces when they decode."""
+"""Share of the token pairs that must agree before a reading is trusted: some tokenizers tidy up spaces when they
+decode."""
 
 _INNER = ((), ("tokenizer",), ("tokenizer", "instruct_tokenizer", "tokenizer"))
-"""Where tokenizers keep the one that they are made of: Mistral's in vLLM, and the same in transformers."""
+"""Where tokenizers keep the inner one that they wrap: Mistral's in vLLM, and the same in transformers."""
 
 
 def special_ids(tokenizer: Any) -> frozenset[int]:
@@ -40,16 +41,16 @@ def special_ids(tokenizer: Any) -> frozenset[int]:
         try:
             found.update(getattr(tokenizer, name))
         except Exception:
-            # Mistral's has no added tokens, and says so in its own way in each place that it comes from.
+            # Mistral's tokenizer has no added tokens, and says so differently in each library that provides it.
             logger.debug("the tokenizer has no %s", name)
     return frozenset(found)
 
 
 def written_form(tokenizer: Any, token_id: int) -> str | bytes | None:
-    """A token as the tokenizer writes it down, None where it knows none."""
+    """A token as the tokenizer writes it; None if it does not know the token."""
     try:
         with panics_as_errors():
-            # A list: not every tokenizer takes a single id.
+            # A list, because not every tokenizer accepts a single id.
             (token,) = tokenizer.convert_ids_to_tokens([token_id])
     except Exception:
         return None
@@ -57,23 +58,23 @@ def written_form(tokenizer: Any, token_id: int) -> str | bytes | None:
 
 
 def decoded(tokenizer: Any, token_ids: list[int]) -> str | None:
-    """What the tokenizer itself makes of ordinary tokens in a row, None where it fails over them."""
+    """How the tokenizer itself decodes a sequence of ordinary tokens; None if it fails."""
     try:
         with panics_as_errors():
-            # Mistral's would write its pieces down instead, were it to keep special tokens.
+            # If it kept special tokens, Mistral's tokenizer would return written forms instead of text.
             return str(tokenizer.decode(token_ids, skip_special_tokens=True))
     except Exception:
         return None
 
 
 def find_reading(tokenizer: Any, special: frozenset[int]) -> Reading | None:
-    """How this tokenizer's tokens are read, None where no known way agrees with how it decodes."""
+    """How to read this tokenizer's tokens; None if no known way agrees with how it decodes."""
     tried = _ordinary_ids(tokenizer, special)
     return next((reading for reading in _readings(tokenizer) if _agrees(reading, tokenizer, tried)), None)
 
 
 def _readings(tokenizer: Any) -> Iterator[Reading]:
-    """Every known way, the ones that ask for bytes before those that read written forms."""
+    """Every known way; those that ask for bytes come before those that read written forms."""
     for part in _parts(tokenizer):
         if hasattr(type(part), "id_to_byte_piece"):  # Mistral's Tekken.
             yield part.id_to_byte_piece
@@ -84,7 +85,7 @@ def _readings(tokenizer: Any) -> Iterator[Reading]:
 
 
 def _parts(tokenizer: Any) -> Iterator[Any]:
-    """What the tokenizer consists of, under whatever names."""
+    """The parts of the tokenizer, whatever they are called."""
     for path in _INNER:
         part = tokenizer
         for name in path:
@@ -126,13 +127,14 @@ def _ordinary_ids(tokenizer: Any, special: frozenset[int]) -> list[int]:
 def _agrees(reading: Reading, tokenizer: Any, token_ids: list[int]) -> bool:
     """Whether the tokenizer decodes pairs of tokens to what the reading says.
 
-    Pairs, since many put spaces between tokens or take one from the first; that first space is not looked at.
+    Pairs are used because many tokenizers put spaces between tokens or drop the first one's; that first space is
+    ignored.
     """
     right = judged = 0
     for pair in pairwise(token_ids):
         own = decoded(tokenizer, list(pair))
         if own is None or UNKNOWN in own:
-            # Holes in the vocabulary, or parts of characters, of which a text says nothing.
+            # Holes in the vocabulary, or parts of characters, about which a text says nothing.
             continue
         judged += 1
         try:

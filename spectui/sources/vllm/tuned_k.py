@@ -1,7 +1,7 @@
-"""The best K that searches found on this machine, kept in the cache folder, so that lanes begin with it.
+"""The best K that searches found on this machine, kept in the cache folder so that lanes begin with it.
 
-Owns ``tuned-k.json``: what has to be the same for a result to hold again, which results are worth keeping, and a file
-that several programs write. Nothing about it is an error: what cannot be read or written is said in the log.
+Owns ``tuned-k.json``: what must be the same for a result to apply again, which results are worth keeping, and a file
+that several programs write. Nothing here is an error: what cannot be read or written is reported in the log.
 """
 
 from __future__ import annotations
@@ -29,34 +29,35 @@ logger = logging.getLogger(__name__)
 FILE = "tuned-k.json"
 FORMAT = 1
 MOST_RESULTS = 500
-"""Results that are kept; the oldest go."""
+"""Results that are kept; the oldest are dropped."""
 MOST_BYTES = 1 << 20
 
 KEPT: frozenset[TuneWhy] = frozenset({"separated", "outrun", "same", "budget"})
 LEAST_TURNS = 2
-"""A single turn has no interval: its best may be chance."""
+"""A single turn has no interval: its best K may be due to chance."""
 
 LOCK_TRIES, LOCK_WAIT_S = 20, 0.05
 
 _SAME_FORMAT = {"half": "float16", "float": "float32"}
 _UNCHANGED: Mapping[str, Any] = {"quantization": None, "kv_cache_dtype": "auto", "tensor_parallel_size": 1}
-"""Engine arguments that change what a step costs, beside those that have a place of their own, with their defaults."""
+"""Further engine arguments that change what a step costs, beside those with an entry of their own; with their
+defaults."""
 
 
 class _NewerError(ValueError):
-    """The file is of a newer version of this program."""
+    """The file was written by a newer version of this program."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What has to be the same for a result to hold again.
+    """What must be the same for a result to apply again.
 
     Attributes:
         machine: The hardware.
         target: The target's id, or its path.
-        drafter: The method with all its options but K.
+        drafter: The method with all its options except K.
         dtype: The number format.
-        engine: Eager or compiled, and what else of the engine arguments changes what a step costs.
+        engine: Eager or compiled, and other engine arguments that change what a step costs.
         requests: Requests in flight.
     """
 
@@ -70,12 +71,12 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
         k: The best K.
         k_max: The K that the lane was built for.
-        tok_s: Throughput at the best K, None where it is not known.
+        tok_s: Throughput at the best K, None if it is not known.
         why: Why the search ended.
         when: The end of the search, in UTC.
     """
@@ -90,7 +91,7 @@ class Best:
 class TunedK:
     """The results for one machine, target and set of engine arguments.
 
-    The file is read once, when this is made, and again when a result is added to it.
+    The file is read once at the start, and again when a result is added.
     """
 
     def __init__(
@@ -103,14 +104,14 @@ class TunedK:
         path: Path | None = None,
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        """Read what is known.
+        """Read the known results.
 
         Args:
             machine: The hardware.
             target: The target's id, or its path.
             engine_args: vLLM engine arguments of every lane.
-            auto: The number format that the target has by itself, where that is known.
-            path: The file; without it the one in the cache folder.
+            auto: The target's own number format, if that is known.
+            path: The file; by default the one in the cache folder.
             now_s: The clock.
         """
         dtype = str(engine_args.get("dtype") or "auto").lower()
@@ -123,17 +124,17 @@ class TunedK:
         try:
             self._results = _read(self._path)
         except (OSError, ValueError) as error:
-            logger.warning("%s is not used, lanes begin with their default K: %s", self._path, _reason(error))
+            logger.warning("%s cannot be used, so lanes begin with their default K: %s", self._path, _reason(error))
             self._results = []
 
     def best(self, spec: LaneSpec, requests: int) -> Best | None:
-        """What the last search for such a lane with so many requests in flight found, None where there was none."""
+        """The result of the last search for such a lane with this many requests in flight; None if there was none."""
         wanted = asdict(self._setting(spec, requests))
         found = (_best(result) for result in reversed(self._results) if _is_of(result, wanted))
         return next((best for best in found if best is not None), None)
 
     def remember(self, spec: LaneSpec, ended: TuneEnded) -> bool:
-        """Keep what a search for such a lane found, if it found anything; whether it is in the file now."""
+        """Keep the result of a search for such a lane, if it found anything; returns whether it is now in the file."""
         last = ended.last
         if ended.why not in KEPT or last.turn < LEAST_TURNS:
             return False
@@ -143,7 +144,7 @@ class TunedK:
         try:
             self._add(setting, asdict(Best(last.best, spec.k_max, tok_s, ended.why, when)))
         except (OSError, ValueError) as error:
-            logger.warning("the best K is not kept in %s: %s", self._path, _reason(error))
+            logger.warning("the best K cannot be kept in %s: %s", self._path, _reason(error))
             return False
         logger.info("K = %d of %s is kept in %s", last.best, ended.lane, self._path)
         return True
@@ -159,7 +160,7 @@ class TunedK:
             except _NewerError:
                 raise
             except ValueError as error:
-                logger.warning("%s is written anew: %s", self._path, error)
+                logger.warning("%s is being rewritten: %s", self._path, error)
                 results = []
             kept = [result for result in results if not _is_of(result, setting)][1 - MOST_RESULTS :]
             self._results = [*kept, {**setting, **best}]
@@ -167,12 +168,12 @@ class TunedK:
 
 
 def tuned_file() -> Path:
-    """Where results are kept."""
+    """The file in which results are kept."""
     return cache_root(None) / FILE
 
 
 def full_name(model: str) -> str:
-    """The full path of a model in a folder, the name of any other as it is."""
+    """The full path of a model in a folder; any other name is returned as it is."""
     try:
         path = Path(model).expanduser()
         return str(path.resolve()) if path.exists() else model
@@ -181,7 +182,7 @@ def full_name(model: str) -> str:
 
 
 def drafter(spec: LaneSpec) -> str:
-    """The method with all its options but K, as text; a drafter in a folder by its full path."""
+    """The method with all its options except K, as text; a drafter in a folder is given by its full path."""
     options = {**spec.options}
     if uses_demo_drafter(spec.method, options):
         options["model"] = "the demo's"
@@ -204,7 +205,7 @@ def _text(value: Any) -> str:
 
 
 def _read(path: Path) -> list[Any]:
-    """The results in the file; none where there is no file.
+    """The results in the file; empty if there is no file.
 
     Raises:
         OSError: It cannot be read.
@@ -215,14 +216,14 @@ def _read(path: Path) -> list[Any]:
     if not path.is_file():
         raise ValueError("not a file")
     if path.stat().st_size > MOST_BYTES:
-        raise ValueError("it is too large to be a list of results")
+        raise ValueError("too large to be a list of results")
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise ValueError("it is damaged: delete it") from error
+        raise ValueError("damaged: delete it") from error
     version = content.get("format") if isinstance(content, dict) else None
     if isinstance(version, int) and version > FORMAT:
-        raise _NewerError("a newer version of SpecTUI has written it")
+        raise _NewerError("written by a newer version of SpecTUI")
     if version != FORMAT or not isinstance(content.get("results"), list):
         raise ValueError("not a list of results: delete it")
     results: list[Any] = content["results"]
@@ -230,7 +231,7 @@ def _read(path: Path) -> list[Any]:
 
 
 def _write(path: Path, results: list[Any]) -> None:
-    """In one rename, so that a reader sees the old results or the new ones."""
+    """Write the file in one rename, so that a reader sees either the old results or the new ones."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         with temporary.open("w", encoding="ascii") as file:
@@ -244,8 +245,8 @@ def _write(path: Path, results: list[Any]) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep other programs from writing meanwhile, for as long as one that hangs may be waited for: after that one of
-    two results may be lost, and no more."""
+    """Keep other programs from writing meanwhile, unless one of them hangs: then the lock is given up after a while,
+    and one of two results may be lost, but nothing else."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for _ in range(LOCK_TRIES):
@@ -254,7 +255,7 @@ def _alone(folder: Path) -> Iterator[None]:
             except BlockingIOError:
                 time.sleep(LOCK_WAIT_S)
             except OSError:
-                # Some network folders know no locks.
+                # Some network folders do not support locks.
                 break
             else:
                 break
@@ -268,7 +269,7 @@ def _is_of(result: Any, setting: Mapping[str, Any]) -> bool:
 
 
 def _best(result: Mapping[str, Any]) -> Best | None:
-    """The result, None where it is none that this program would have written."""
+    """The result; None if this program would not have written it like that."""
     k, k_max, tok_s = (result.get(name) for name in ("k", "k_max", "tok_s"))
     if type(k) is not int or type(k_max) is not int or not 0 <= k <= k_max <= MAX_K or not k_max:
         return None

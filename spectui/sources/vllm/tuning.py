@@ -1,4 +1,5 @@
-"""Searches a lane's fastest K on its engine, one engine step at a time, so that whoever drives can listen between."""
+"""Searches for a lane's fastest K on its engine, one engine step at a time, so that the caller can handle commands
+in between."""
 
 from __future__ import annotations
 
@@ -21,20 +22,20 @@ PIECE_TOKENS = 32
 """Tokens that each request of a measurement generates."""
 
 MOST_TRIES = 3
-"""How often a measurement is made, at most, until no other program holds it up."""
+"""Most attempts at a measurement until no other program disturbs it."""
 
 BUSY_TRIES = 6
-"""A machine on which so many measurements in a row were held up is busy all the time: nothing is made again."""
+"""If this many measurements in a row were disturbed, the machine is always busy and nothing is repeated."""
 
 
 class Tuning:
     """The search for one idle lane at one concurrency.
 
-    A turn gives the same prompts to AR, where a lane of it is at hand, and to every K that is still in the running,
-    each with ``requests`` in flight all the time (`Piece`). Steps of the prompt phase count as the others do: they are
-    part of what a user waits for, and the same for every K.
+    A turn gives the same prompts to AR, if an AR lane is available, and to every K that is still in the running, always
+    with ``requests`` in flight (`Piece`). Steps of the prompt phase count like the others: they are part of what a user
+    waits for, and the same for every K.
 
-    A measurement that other programs held up is made again, a few times, unless the machine is busy all the time.
+    A measurement that other programs disturbed is repeated a few times, unless the machine is always busy.
 
     Attributes:
         lane: The lane that is tuned.
@@ -59,16 +60,16 @@ class Tuning:
         Args:
             lane: An idle lane.
             ks: Every K to try, each from 0 to the lane's K_max.
-            prompts: What to generate from.
+            prompts: The prompts to generate from.
             requests: Requests in flight.
             sampling: How to sample; its length is replaced by a fixed one.
-            budget_s: Time of engine steps after which no turn begins.
-            plain: An idle AR lane on the same target, None where there is none.
+            budget_s: Time of engine steps after which no new turn begins.
+            plain: An idle AR lane on the same target, None if there is none.
             piece_tokens: Tokens that each request generates in a turn.
-            sweep_turns: Measure every K in so many turns, whatever they show, instead of searching.
+            sweep_turns: Measure every K in this many turns, whatever they show, instead of searching.
 
         Raises:
-            ValueError: Nothing to try, or nothing to try it on.
+            ValueError: There is no K to try, or no prompt to try it on.
         """
         if wrong := [k for k in ks if not 0 <= k <= lane.info.k_max]:
             raise ValueError(f"{lane.info.title} was built for K from 0 to {lane.info.k_max}, not for {wrong[0]}")
@@ -96,13 +97,13 @@ class Tuning:
 
     @property
     def best(self) -> int:
-        """The fastest K as far as is known; before the first turn the lane's own."""
+        """The fastest K so far; before the first turn the lane's own K."""
         best = self._search.best
         return self._k_before if best is None else best
 
     @property
     def ended(self) -> TuneWhy | None:
-        """Why the search is over, None while it is not."""
+        """Why the search is over; None while it is not."""
         if self._queue or not self._search.turns:
             return None
         if self._sweep_turns is not None:
@@ -113,11 +114,11 @@ class Tuning:
 
     @property
     def stepped(self) -> Lane:
-        """The lane whose engine takes the steps at the moment."""
+        """The lane whose engine currently takes the steps."""
         return self._plain if self._plain is not None and self._queue[:1] == [PLAIN] else self.lane
 
     def step(self) -> TuneTurn | None:
-        """Take one engine step; what is known when it ended a turn, else None."""
+        """Take one engine step; returns the results so far if it ended a turn, else None."""
         if not self._queue:
             self._begin_turn()
         k, lane = self._queue[0], self.stepped
@@ -137,7 +138,7 @@ class Tuning:
         numbers = self._search.draw(self._requests)
         self._drawn = [(number, self._prompts[number].ids) for number in numbers]
         self._queue = [*(() if self._plain is None else (PLAIN,)), *self._search.running]
-        # In any order: what wanders for some seconds then falls on no K more than on another.
+        # In random order, so that a drift over some seconds affects no K more than another.
         self._dice.shuffle(self._queue)
 
     def _end_piece(self, k: int, piece: Piece) -> TuneTurn | None:
@@ -159,7 +160,7 @@ class Tuning:
         return self.turn()
 
     def turn(self) -> TuneTurn:
-        """Where the search stands."""
+        """The current state of the search."""
         return TuneTurn(
             lane=self.lane.info.name,
             requests=self._requests,
@@ -174,10 +175,11 @@ class Tuning:
         )
 
     def end(self, why: TuneWhy, serve: Callable[[dict[int, int]], str] = lambda best: "") -> TuneEnded:
-        """Leave the lane idle at the best K; ``serve`` makes a line to paste of the best K at the concurrency.
+        """End the search and leave the lane idle at the best K; ``serve`` turns the best K at this concurrency into a
+        line to paste.
 
-        Where AR is faster than that K, the line is one without speculation. Before the end of the first turn nothing is
-        known: the lane gets its K of before, and there is no line.
+        If AR is faster than that K, the line is one without speculation. If no turn has ended, nothing is known: the
+        lane gets its previous K back, and there is no line.
         """
         for lane in (self.lane, self._plain):
             if lane is not None:
@@ -191,12 +193,12 @@ class Tuning:
         return TuneEnded(self.lane.info.name, why, turn, line)
 
     def give_up(self) -> None:
-        """Leave the lanes as they were, the K of the tuned one included."""
+        """Leave the lanes as they were before, including the tuned lane's K."""
         self._forget_steps()
         self.lane.k = self._k_before
 
     def _forget_steps(self) -> None:
-        """Take the steps of the search off the lanes' clocks and totals: they are none of the race's."""
+        """Remove the search's steps from the lanes' clocks and totals: they do not belong to the race."""
         for lane, clock_ns, totals in self._before:
             lane.clock_ns, lane.totals = clock_ns, totals
 

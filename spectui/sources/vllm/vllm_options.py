@@ -1,6 +1,6 @@
-"""Which names vLLM accepts, read from its source: importing it takes seconds, and a typing error should not.
+"""Which names vLLM accepts, read from its source: importing vLLM takes seconds, which a typing error should not cost.
 
-Written for vLLM 0.32. Where the source cannot be read the answer is empty, and vLLM's own refusal comes later.
+Written for vLLM 0.32. If the source cannot be read, the answer is empty, and vLLM itself rejects the name later.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def engine_folder() -> Path | None:
-    """Where vLLM is installed, found without importing it; None when it is not."""
+    """Where vLLM is installed, found without importing it; None if it is not installed."""
     try:
         spec = importlib.util.find_spec("vllm")
     except (ImportError, ValueError):
@@ -22,12 +22,12 @@ def engine_folder() -> Path | None:
 
 
 def engine_arguments() -> frozenset[str]:
-    """The names of vLLM's engine arguments; empty when they cannot be known."""
+    """The names of vLLM's engine arguments; empty if they cannot be found."""
     return _fields("engine/arg_utils.py", "EngineArgs")
 
 
 def draft_options() -> frozenset[str]:
-    """The names of what vLLM's ``speculative_config`` takes; empty when they cannot be known."""
+    """The names that vLLM's ``speculative_config`` accepts; empty if they cannot be found."""
     return _fields("config/speculative.py", "SpeculativeConfig")
 
 

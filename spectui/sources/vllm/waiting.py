@@ -1,9 +1,9 @@
-"""Whether a step had the processor for itself: how long the threads that compute it waited for a core.
+"""Measures whether a step had the processor to itself: how long the threads that compute it waited for a core.
 
-Linux counts for every thread how long it stood ready to run and did not run (``run_delay`` in ``kernel/sched/stats.h``,
+Linux counts for every thread how long it was ready to run but did not run (``run_delay`` in ``kernel/sched/stats.h``,
 the second number of ``/proc/<pid>/task/<tid>/schedstat``). An engine's threads meet at the end of every operation, so
-that each wait of one holds all of them up: their waits add. Where the kernel does not count, the engine thread alone
-tells: it was interrupted (``ru_nivcsw`` of getrusage), and its processor time falls behind the wall's.
+each wait of one holds up all of them: their waits add up. If the kernel does not count, only the engine thread is
+judged: it was interrupted (``ru_nivcsw`` of getrusage), and its processor time falls behind the wall clock.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 DISTURBED = 0.3
-"""A step is disturbed when the waits of its threads add up to more than this share of its wall time. On a quiet machine
-a daemon, or the terminal that draws the screen, takes a slice of some milliseconds now and then: up to a quarter of a
-step of 30 ms. A program that uses one of two cores without end makes the waits at least 0.36 of a step."""
+"""A step is disturbed if the waits of its threads add up to more than this share of its wall time. On a quiet
+machine a daemon, or the terminal that draws the screen, occasionally takes a few milliseconds: up to a quarter of a
+step of 30 ms. A program that keeps one of two cores busy makes the waits at least 0.36 of a step."""
 
 MOST_THREADS = 16
-"""Threads that are looked at: reading one takes a microsecond, twice a step."""
+"""Most threads that are watched: reading one takes a microsecond, twice per step."""
 
 _BUSY = 0.1
 """Threads that ran for less than this share of the busiest one's time compute nothing that matters."""
 
 
 class CoreWaits:
-    """How long the threads of an engine wait for a core. One engine thread at a time."""
+    """Measures how long the threads of an engine wait for a core. For use by one engine thread."""
 
     def __init__(self, tasks: Path = Path("/proc/self/task")) -> None:
-        """Look at no thread yet; see `learning`."""
+        """Watch no thread yet; see `learning`."""
         self._tasks = tasks
         self._files: list[int] = []
         self._waited_ns: list[int] = []
@@ -39,7 +39,7 @@ class CoreWaits:
 
     @contextmanager
     def learning(self) -> Iterator[None]:
-        """Find out which threads compute, from what runs meanwhile."""
+        """Find out which threads compute, by looking at what runs in the block."""
         before = self._run_times()
         yield
         spent = {name: ran - before.get(name, 0) for name, ran in self._run_times().items()}
@@ -49,7 +49,7 @@ class CoreWaits:
         self._files = [file for name in busiest[:MOST_THREADS] if (file := self._open(name)) is not None]
 
     def begin(self) -> None:
-        """A step begins."""
+        """Note that a step begins."""
         if self._files:
             self._waited_ns = [_waited_ns(file) for file in self._files]
         else:
@@ -67,12 +67,12 @@ class CoreWaits:
         return waited_ns > DISTURBED * wall_ns
 
     def close(self) -> None:
-        """Let go of the files; may be called again."""
+        """Close the files; may be called again."""
         while self._files:
             os.close(self._files.pop())
 
     def _run_times(self) -> Mapping[str, int]:
-        """Processor time of every thread, empty where it is not counted."""
+        """Processor time of every thread; empty if it is not counted."""
         times: dict[str, int] = {}
         for task in self._tasks.iterdir() if self._tasks.is_dir() else ():
             # A thread may have ended since it was listed.
@@ -88,7 +88,7 @@ class CoreWaits:
 
 
 def _waited_ns(file: int) -> int:
-    """Of a thread since it began; 0 once it has ended."""
+    """How long a thread has waited since it began; 0 once it has ended."""
     try:
         return int(os.pread(file, 64, 0).split()[1])
     except (OSError, ValueError, IndexError):
@@ -96,6 +96,6 @@ def _waited_ns(file: int) -> int:
 
 
 def _interruptions() -> int:
-    """How often this thread had to give its core away."""
+    """How often this thread was made to give up its core."""
     who = getattr(resource, "RUSAGE_THREAD", None)
     return 0 if who is None else resource.getrusage(who).ru_nivcsw
