@@ -70,7 +70,8 @@ def test_a_template_is_told_what_it_asks_for(lane: Lane, template: Any) -> None:
     assert read(lane, Prompt("a"), Chat(arguments={"enable_thinking": True})) == "a think"
     with pytest.raises(PromptRefusedError) as caught:
         prompt_ids(lane, Prompt("a"), Chat(arguments={"enable_thinkng": False}))
-    assert str(caught.value) == ("the model's chat template has no variable 'enable_thinkng': did you mean 'enable_thinking'?")
+    said = "the model's chat template has no variable 'enable_thinkng': did you mean 'enable_thinking'?"
+    assert str(caught.value) == said
 
 
 def test_what_a_template_raises_refuses_the_prompt(lane: Lane, template: Any) -> None:

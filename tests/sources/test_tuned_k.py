@@ -176,7 +176,7 @@ def test_a_damaged_file_is_said_in_the_log_and_written_anew(
     cache.mkdir()
     spoil(cache / "tuned-k.json")
     assert found(known()) is None
-    assert "tuned-k.json is not used, lanes begin with their default K: " in caplog.text
+    assert "tuned-k.json cannot be used, so lanes begin with their default K: " in caplog.text
     assert known().remember(MTP, ended(3))
     assert found(known()) == 3
 
@@ -228,7 +228,7 @@ def test_a_cache_that_cannot_be_written_is_said_in_the_log(
     tuned = known()
     assert found(tuned) is None
     assert not tuned.remember(MTP, ended(2))
-    assert "the best K is not kept in" in caplog.text
+    assert "the best K cannot be kept in" in caplog.text
     monkeypatch.setenv("SPECTUI_CACHE_DIR", "/proc/cache")
     assert not known().remember(MTP, ended(2))
 

@@ -84,7 +84,7 @@ def test_what_is_not_known_is_a_dash_with_the_reason() -> None:
     assert any("asking the target" in line for line in asking)
     assert asking[5].split() == ["1", "␣quick", "accepted", "—", "—"]
     refused = texts(PAST, Inspected("mtp", 0, 4, (), "the lane is not running"))
-    assert "— not known: the lane is not running" in refused
+    assert "— unknown: the lane is not running" in refused
     assert any("The drafter's own: —" in line for line in texts(PAST, ANSWER))
 
 

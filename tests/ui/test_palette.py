@@ -127,15 +127,15 @@ MIDNIGHT = (ROOT / "themes" / "midnight.toml").read_text()
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (MIDNIGHT.replace('muted = "#8593a3"\nfaint', "faint"), "needs a colour like '#rrggbb' as 'base.muted'"),
+        (MIDNIGHT.replace('muted = "#8593a3"\nfaint', "faint"), "needs 'base.muted' to be a colour like '#rrggbb'"),
         (
             re.sub('accepted = "#.{6}"', 'accepted = "green"', MIDNIGHT),
-            "needs a colour like '#rrggbb' as 'roles.accepted', not 'green'",
+            "needs 'roles.accepted' to be a colour like '#rrggbb', not 'green'",
         ),
-        (MIDNIGHT.replace("dark = true", 'dark = "yes"'), "needs true or false as 'dark', not 'yes'"),
-        (MIDNIGHT.replace("dark = true", ""), "needs true or false as 'dark'"),
-        ("dark = true\ncolours = 0", "needs true or false as 'colours', not 0"),
-        (MIDNIGHT.replace("[lanes]\n", "[tracks]\n"), "needs a list of colours as 'lanes.series'"),
+        (MIDNIGHT.replace("dark = true", 'dark = "yes"'), "needs 'dark' to be true or false, not 'yes'"),
+        (MIDNIGHT.replace("dark = true", ""), "needs 'dark' to be true or false"),
+        ("dark = true\ncolours = 0", "needs 'colours' to be true or false, not 0"),
+        (MIDNIGHT.replace("[lanes]\n", "[tracks]\n"), "needs 'lanes.series' to be a list of colours"),
         (re.sub(r"series = \[.*\]", 'series = ["#ffffff", 7]', MIDNIGHT), "as 'lanes.series[1]', not 7"),
         (MIDNIGHT.replace("[roles]", "[rules]"), "needs a table [roles]"),
         ("name = [", "is not valid TOML"),

@@ -107,7 +107,7 @@ def test_a_broken_file_is_named_once_a_version_and_keeps_its_last_good_one(mine:
     mine.put("midnight", "#00000")
     assert themes.look()
     assert [str(error) for error in themes.take_broken()] == [
-        f"Theme {path} needs a colour like '#rrggbb' as 'base.background', not '#00000'."
+        f"Theme {path} needs 'base.background' to be a colour like '#rrggbb', not '#00000'."
     ]
     assert not themes.take_broken()
     assert not themes.look()
@@ -127,7 +127,7 @@ def test_a_file_that_never_was_good_hides_nothing(mine: Folder) -> None:
     themes = Themes()
     assert ground(themes, "midnight") == "#0d1117"
     assert list(themes.by_name) == SHIPPED
-    with pytest.raises(BrokenThemeError, match=r"aurora.toml needs true or false as 'dark', not 1\.$"):
+    with pytest.raises(BrokenThemeError, match=r"aurora.toml needs 'dark' to be true or false, not 1\.$"):
         themes.find("aurora")
 
 

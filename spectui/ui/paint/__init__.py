@@ -1,1 +1,1 @@
-"""Rows of styled text onto the terminal: canvases, cells, frames, pictures."""
+"""Puts rows of styled text onto the terminal: canvases, cells, frames, pictures."""

@@ -1,6 +1,6 @@
-"""Horizontal bars over a fixed range from 0 to 1, half a cell fine, on a track that shows the range.
+"""Horizontal bars from 0 to 1, with a resolution of half a cell, on a track that shows the range.
 
-plotext's bars are not used: where a bar is one row high it paints a longer neighbour's end into it.
+plotext's bars are not used: with bars one row high, it paints a longer neighbour's end into a bar.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _GAP = 3
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """``share`` from 0 to 1, None where there is nothing to draw; ``value`` is its figure as text."""
+    """``share`` is from 0 to 1, None if there is nothing to draw; ``value`` is its figure as text."""
 
     label: str
     share: float | None
@@ -27,7 +27,8 @@ class Bar:
 
 
 def bar_rows(bars: Sequence[Bar], style: str, width: int, height: int) -> list[Row]:
-    """The bars downwards, in as many columns as they need and the width allows; a last row counts those left out."""
+    """The bars from top to bottom, in as many columns as needed and as fit; a last row counts those that are left
+    out."""
     if height < 1 or not bars:
         return []
     labels = max(cell_len(bar.label) for bar in bars)
@@ -64,7 +65,7 @@ def _bar(bar: Bar, style: str, labels: int, values: int, width: int) -> Row:
 
 
 def _filled(share: float | None, cells: int) -> str:
-    """A share above zero is at least half a cell, so that little never looks like nothing."""
+    """The filled part; a share above zero is at least half a cell, so that a little never looks like nothing."""
     if not share:
         return ""
     whole, half = divmod(max(1, cells_filled(share, 1.0, cells * 2)), 2)

@@ -1,9 +1,9 @@
-"""Makes model text safe for the terminal: only printable characters whose width every terminal agrees on.
+"""Makes model text safe for the terminal: only printable characters on whose width every terminal agrees.
 
-What a model writes is hostile: it holds escape sequences, control characters, bidi overrides and half characters. Each
-of them is replaced by a visible sign of one cell or dropped, so that text can neither leave its cells nor move those of
-its neighbours. Right-to-left letters stay, in the order in which they came: a terminal that reorders has to be told not
-to by whoever owns it (``CSI 8 l``).
+What a model writes is hostile: it contains escape sequences, control characters, bidi overrides and half characters.
+Each of them is replaced by a visible sign of one cell or dropped, so that text can neither leave its cells nor move
+those of its neighbours. Right-to-left letters stay in the order in which they came: the terminal's owner has to tell a
+terminal that reorders them not to (``CSI 8 l``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NEWLINE_SIGN = "↵"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 MARK_BASE = "\N{DOTTED CIRCLE}"
 TAB = "    "
-"""A tab is four cells wherever it stands, so that text keeps its width when it is wrapped anew."""
+"""A tab is always four cells wide, so that text keeps its width when it is wrapped again."""
 
 MAX_MARKS = 2
 """Combining marks that one character may carry."""
@@ -28,17 +28,17 @@ _DELETE_PICTURE = "␡"
 _C1_PICTURE = "␦"
 _DROPPED_MARKS = frozenset("\u034f\u17b4\u17b5\u180b\u180c\u180d\u180f")
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
-"""Dropped: they recolour the sign before them in some terminals and take two cells of their own in others."""
+"""Dropped: some terminals use them to recolour the preceding sign, others give them two cells of their own."""
 _REGIONAL_INDICATORS = range(0x1F1E6, 0x1F200)
 _JOINING_JAMO = (range(0x1160, 0x1200), range(0xD7B0, 0xD800))
 _FILLERS = frozenset("\u115f\u3164\uffa0")
 
 _marks: set[str] = set()
-"""Combining marks met so far: a text that shares none of them needs no second look."""
+"""Combining marks met so far: a text without any of them needs no second look."""
 
 
 class _Table(dict[int, str]):
-    """What each code point is shown as, worked out when it is first met."""
+    """What each code point is shown as; worked out when it is first met."""
 
     def __missing__(self, code: int) -> str:
         shown = _shown(chr(code))
@@ -81,9 +81,9 @@ def _is_variation_selector(code: int) -> bool:
 
 
 def _certain_width(char: str, category: str) -> int | None:
-    """Cells that every terminal gives the character, None where they differ.
+    """Cells that every terminal gives the character; None if terminals differ.
 
-    Spacing marks, joining Hangul letters and regional indicators melt into their neighbours in some terminals and
+    Spacing marks, joining Hangul letters and regional indicators merge with their neighbours in some terminals and
     stand alone in others.
     """
     code = ord(char)
@@ -98,14 +98,15 @@ _TABLE = _Table()
 
 
 def stream_safe(text: str, room: int = 0) -> str:
-    """``text`` made safe, line feeds kept. Up to ``room`` marks at its start may stand on what was written before."""
+    """Make ``text`` safe, keeping line feeds. Up to ``room`` marks at its start may attach to what was written
+    before."""
     if text.isascii() and text.isprintable():
         return text
     return _stream_safe(text, room)
 
 
 def safe(text: str) -> str:
-    """``text`` made safe for one row: a line feed becomes a sign."""
+    """Make ``text`` safe for one row: a line feed becomes a sign."""
     if text.isascii() and text.isprintable():
         return text
     return _stream_safe(text, 0).replace("\n", NEWLINE_SIGN)
@@ -118,7 +119,7 @@ def _stream_safe(text: str, room: int) -> str:
 
 
 def _thin_marks(text: str, room: int) -> str:
-    """Marks beyond the second of a character go; a mark without a character gets a dotted circle to stand on."""
+    """Drop a character's marks beyond the second; give a mark without a character a dotted circle to stand on."""
     kept: list[str] = []
     based = room > 0
     for char in text:
@@ -142,7 +143,7 @@ def carries_marks(char: str) -> bool:
 
 
 def mark_room(text: str) -> int:
-    """How many marks may still follow the safe ``text``."""
+    """How many more marks may follow the safe ``text``."""
     for marks, char in enumerate(reversed(text)):
         if char not in _marks:
             return max(0, MAX_MARKS - marks) if carries_marks(char) else 0
@@ -150,14 +151,14 @@ def mark_room(text: str) -> int:
 
 
 def starts_with_mark(text: str) -> bool:
-    """Whether the raw ``text`` begins with a combining mark that is shown, after what is dropped."""
+    """Whether the raw ``text`` begins with a combining mark that is shown, once dropped characters are gone."""
     if text[:1].isascii():
         return False
     return text.translate(_TABLE)[:1] in _marks
 
 
 def clusters(text: str) -> Iterator[tuple[str, int]]:
-    """The characters of the safe ``text``, each with its marks, and their cells."""
+    """The characters of the safe ``text``, each with its marks, and the number of cells they take."""
     start = 0
     for end in range(1, len(text) + 1):
         if end == len(text) or text[end] not in _marks:
@@ -167,7 +168,7 @@ def clusters(text: str) -> Iterator[tuple[str, int]]:
 
 
 def clip(text: str, cells: int, sign: str = "…") -> str:
-    """The safe ``text`` in at most ``cells`` cells; ``sign`` of one cell says that something is missing."""
+    """Cut the safe ``text`` to at most ``cells`` cells; ``sign``, one cell wide, shows that something is missing."""
     if cell_len(text) <= cells:
         return text
     if cells <= 0:

@@ -1,4 +1,4 @@
-"""Figures three rows high, from half blocks: readable from the back row in any font."""
+"""Figures three rows high, made of half blocks: readable from the back row in any font."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GLYPHS = {
 
 
 def block_digits(text: str) -> tuple[str, str, str]:
-    """``text`` of digits, ``.``, ``x`` and the em dash as three strings of equal width."""
+    """``text`` made of digits, ``.``, ``x`` and the em dash, as three strings of equal width."""
     glyphs = [_GLYPHS[char] for char in text]
     top, middle, bottom = (" ".join(glyph[row] for glyph in glyphs) for row in range(DIGIT_ROWS))
     return top, middle, bottom

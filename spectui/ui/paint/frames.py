@@ -1,7 +1,7 @@
-"""When the screen is drawn: up to 24 times a second, only when something changed, and between engine steps.
+"""Decides when the screen is drawn: up to 24 times a second, only if something changed, and between engine steps.
 
 A tick asks the engine for a slot; the granted frame drains the mailbox, reduces, and lets the screen show and paint,
-all in one go. While no engine steps, a frame is drawn at once.
+all in one go. While no engine is stepping, a frame is drawn at once.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from spectui.standstill import awake
 
 FRAME_S = 1 / 24
 SHARE = 0.05
-"""Part of the engine's time that frames may take; dear frames come more rarely, but never below `SLOWEST_FRAME_S`."""
+"""Share of the engine's time that frames may take; expensive frames become rarer, down to one per `SLOWEST_FRAME_S`."""
 
 SLOWEST_FRAME_S = 1 / 12
 CHARTS_S = 0.5
 """Shortest time between two drawings of what changes slowly: charts, figures of the status line."""
 
 BUDGET_S = 0.008
-"""Time for reducing in one frame; with views and painting a frame stays below 20 ms."""
+"""Time for reducing in one frame; with views and painting, a frame stays below 20 ms."""
 
 SLOW_BUDGET_S = BUDGET_S / 2
-"""The same in a frame that draws charts too: what those cost must not make it the one that is late."""
+"""The same in a frame that also draws charts, so that their cost does not make that frame late."""
 
 PATIENCE_S = 1.0
 """A step that lasts longer than this (a long prompt, a compilation) must not freeze the screen."""
@@ -42,7 +42,7 @@ _MEAN_OVER = 8
 
 
 class Scheduler(Protocol):
-    """Where time comes from, in seconds: ``now`` of a monotonic clock, ``cpu`` of this thread's computing."""
+    """Provides time in seconds: ``now`` of a monotonic clock, ``cpu`` for this thread's computing."""
 
     def now(self) -> float: ...
 
@@ -54,7 +54,7 @@ class Scheduler(Protocol):
 
 
 class LoopScheduler:
-    """The running asyncio loop as a `Scheduler`; callbacks run in the context in which it was made."""
+    """The running asyncio loop as a `Scheduler`; callbacks run in the context in which it was created."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -70,33 +70,33 @@ class LoopScheduler:
         self._loop.call_later(delay_s, callback, context=self._context)
 
     def call_threadsafe(self, callback: Callable[[], None]) -> None:
-        # The engine may still grant a frame while the program ends and the loop is already closed.
+        # The engine may still grant a frame when the program ends and the loop is already closed.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, context=self._context)
 
 
 class Presenter(Protocol):
-    """What a frame is drawn with."""
+    """Draws a frame."""
 
     def reduce(self, event: Event) -> None:
         """Fold one event into the state."""
 
     def present(self, slow: bool) -> None:
-        """Show and paint what changed; what changes slowly only when ``slow``."""
+        """Show and paint what changed; what changes slowly only if ``slow``."""
 
     @property
     def clocked(self) -> bool:
-        """Whether something on the screen changes with time alone, such as the elapsed time of loading."""
+        """Whether something on the screen changes with time alone, such as the elapsed loading time."""
 
 
 class FrameFigures:
-    """What drawing costs, over the last ``keep`` frames. Times in seconds."""
+    """What drawing has cost over the last ``keep`` frames. Times are in seconds."""
 
     def __init__(self, keep: int | None = 512) -> None:
         self.frame_s: deque[float] = deque(maxlen=keep)
         """Duration of each frame, from the first event drained to the last line painted."""
         self.cpu_s: deque[float] = deque(maxlen=keep)
-        """Processor time of each frame: what it would take on a machine that does nothing else."""
+        """Processor time of each frame: its duration on an otherwise idle machine."""
         self.lag_s: deque[float] = deque(maxlen=keep)
         """How late the event loop came to each tick."""
         self.frames = 0
@@ -151,20 +151,20 @@ class FrameTimer:
         self._slow_behind = False
 
     def start(self) -> None:
-        """Tick from now on; the first frame is due at once."""
+        """Start ticking; the first frame is due at once."""
         self._running = True
         self._poked = True
         self._due = self._scheduler.now()
         self._tick()
 
     def stop(self) -> None:
-        """No frame is drawn any more, not even one already granted."""
+        """Draw no more frames, not even one that has already been granted."""
         self._running = False
 
     def poke(self, slow: bool = False) -> None:
-        """The user changed what is shown: ask for a frame now and do not wait for the next tick.
+        """Ask for a frame at once, because the user changed what is shown, without waiting for the next tick.
 
-        ``slow`` has the next frame draw what changes slowly too.
+        With ``slow`` the next frame also draws what changes slowly.
         """
         self._poked = True
         if slow:
@@ -196,7 +196,7 @@ class FrameTimer:
         self._scheduler.call_later(self._due - now, self._tick)
 
     def _pending(self, now: float) -> bool:
-        """Whether there is something to draw, or there will be when the running engine step ends."""
+        """Whether there is something to draw, or will be when the running engine step ends."""
         slow = (self._slow_behind or self._presenter.clocked) and now - self._slow_at >= CHARTS_S
         return bool(len(self._mailbox)) or self._poked or slow or self._slot.busy
 

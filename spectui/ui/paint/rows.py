@@ -1,6 +1,6 @@
-"""Rows of styled text: what every widget of ours is drawn from, and what tests read.
+"""Rows of styled text, from which every widget of ours is drawn, and which tests read.
 
-A row is a tuple of spans, a span is (text, style name). Style names are keys of the theme's palette, so that nothing
+A row is a tuple of spans, and a span is (text, style name). Style names are keys of the theme's palette, so nothing
 here knows a colour. Text in a row is safe for the terminal: see `spectui.ui.paint.cells`.
 """
 
@@ -27,7 +27,7 @@ def plain(row: Row) -> str:
 
 
 def fit(row: Row, width: int, fill: str = "text") -> Row:
-    """The row cut or padded to exactly ``width`` cells; padding has style ``fill``."""
+    """Cut or pad the row to exactly ``width`` cells; the padding has style ``fill``."""
     fitted: list[Span] = []
     left = width
     for text, style in row:
@@ -44,7 +44,7 @@ def fit(row: Row, width: int, fill: str = "text") -> Row:
 
 
 def spread(left: Row, right: Row, width: int) -> Row:
-    """``left`` and ``right`` at the two ends of ``width`` cells; ``left`` gives way when both do not fit."""
+    """Put ``left`` and ``right`` at the two ends of ``width`` cells; ``left`` is cut if both do not fit."""
     room = width - row_width(right)
     if room <= 0:
         return fit(right, width)
@@ -52,5 +52,5 @@ def spread(left: Row, right: Row, width: int) -> Row:
 
 
 def cells_filled(value: float, top: float, cells: int) -> int:
-    """How many of ``cells`` are filled by ``value`` where ``top`` fills all: from none to all, whatever they are."""
+    """How many of ``cells`` are filled by ``value`` if ``top`` fills all of them; always from 0 to ``cells``."""
     return round(min(1.0, max(0.0, value / top)) * cells) if top > 0 else 0

@@ -1,8 +1,8 @@
-"""Tells what a terminal answers from what a person types, before either can become a key. Pure: no time, no terminal.
+"""Tells a terminal's answers from what a person types, before either can become a key. Pure: no time, no terminal.
 
-Terminals answer questions late, in pieces, and to programs that have ended; a parser of keys that does not know an
-answer takes it for what its letters mean as keys. So the input is cut into whole sequences here: keys, mouse reports
-and the few answers that somebody waits for go on, every other sequence is dropped, however it was split.
+Terminals answer questions late, in pieces, and even to programs that have ended; a key parser that does not know an
+answer reads its letters as keys. So the input is cut into whole sequences here: keys, mouse reports and the few
+expected answers are passed on, and every other sequence is dropped, however it was split.
 """
 
 from __future__ import annotations
@@ -12,41 +12,41 @@ from dataclasses import dataclass
 
 ESC, BELL = "\x1b", "\x07"
 ESCAPE_S = 0.1
-"""How long an Esc may turn out to be the beginning of something."""
+"""How long an Esc may turn out to be the beginning of a sequence."""
 
 PATIENCE_S = 1.0
-"""How long the rest of a sequence may be on its way over a slow line."""
+"""How long the rest of a sequence may take over a slow line."""
 
 PASTE_BEGINS, PASTE_ENDS = f"{ESC}[200~", f"{ESC}[201~"
 
 _STRINGS = {"]": frozenset("0123456789lL"), "P": frozenset("0123456789>!=?"), "_": frozenset("G")}
-"""What answers in a string of their own begin with: OSC, DCS and the graphics protocol's APC. Without one of these
-behind it the introducer is a key with Alt."""
+"""How answers that are strings of their own begin: OSC, DCS and the graphics protocol's APC. Without one of these
+characters after it, the introducer is a key with Alt."""
 
 _X10_MOUSE, _CONSOLE_KEY, _KEYPAD = f"{ESC}[M", f"{ESC}[[", f"{ESC}O"
 _MORE = {_X10_MOUSE: 3, _CONSOLE_KEY: 1, _KEYPAD: 1}
-"""Characters that follow these, whatever they are."""
+"""Number of arbitrary characters that follow these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """Plain characters, or one whole sequence that means something."""
+    """Plain characters, or one whole sequence that has a meaning."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """Text that was pasted as one."""
+    """Text that was pasted in one piece."""
 
     text: str
 
 
 class Sequences:
-    """Cuts input into `Typed` and `Pasted`; answers are left out.
+    """Cuts input into `Typed` and `Pasted`; answers are dropped.
 
     Args:
-        known: Whether a whole sequence means something to whoever reads on.
+        known: Whether a whole sequence has a meaning for the caller.
     """
 
     def __init__(self, known: Callable[[str], bool]) -> None:
@@ -57,14 +57,14 @@ class Sequences:
 
     @property
     def patience_s(self) -> float | None:
-        """Seconds without input after which `expire` is to be called; None when nothing is held."""
+        """Seconds without input after which `expire` must be called; None if nothing is held."""
         held = self._held
         if not held or self._pasted is not None:
             return None
         return ESCAPE_S if held in (ESC, _KEYPAD) or held.endswith("$") else PATIENCE_S
 
     def feed(self, text: str) -> Iterator[Typed | Pasted]:
-        """What is complete with ``text`` behind what is held."""
+        """Yields what becomes complete when ``text`` follows what is held."""
         start = 0
         while start < len(text):
             if self._pasted is not None:
@@ -94,9 +94,9 @@ class Sequences:
         self._held, self._in_string = "", False
 
     def _paste(self, text: str, start: int) -> tuple[int, Pasted | None]:
-        """Take pasted text up to its end; gives the place behind what was taken."""
+        """Take pasted text up to its end; returns the position after what was taken."""
         assert self._pasted is not None
-        # The end may be split too, so that it is looked for a little before the new text.
+        # The end marker may be split too, so the search begins a little before the new text.
         begin = max(0, len(self._pasted) - len(PASTE_ENDS) + 1)
         before = len(self._pasted)
         self._pasted += text[start:]
@@ -127,7 +127,7 @@ class Sequences:
             yield from self._control(char)
 
     def _second(self, char: str) -> Iterator[Typed]:
-        """The character behind Esc."""
+        """Take the character after Esc."""
         if char == ESC:
             yield Typed(ESC)
         elif char in "[O" or char in _STRINGS:
@@ -141,7 +141,7 @@ class Sequences:
         if char in (BELL, "\x9c") or (ending and char == "\\"):
             self._forget()
         elif ending or (char < " " and char != ESC):
-            # Not its end: the string broke off, and something else has begun.
+            # This is not its end: the string broke off, and something else has begun.
             self._forget()
             if ending:
                 self._held = ESC
@@ -152,7 +152,7 @@ class Sequences:
             self._held += ESC
 
     def _control(self, char: str) -> Iterator[Typed]:
-        """A control sequence: figures and signs, then a letter that ends it."""
+        """Take a character of a control sequence: digits and signs, then a letter that ends it."""
         if " " <= char <= "?" and not (self._held.endswith("$") and self._known(self._held)):
             self._held += char
         elif "@" <= char <= "~" and (char == "y" or not self._held.endswith("$")):
@@ -168,7 +168,7 @@ class Sequences:
             yield from self._break_off(char)
 
     def _break_off(self, char: str) -> Iterator[Typed]:
-        """``char`` is no part of what is held, and begins something of its own."""
+        """End what is held: ``char`` is not part of it, and begins something new."""
         yield from self.expire()
         if char == ESC:
             self._held = ESC

@@ -1,6 +1,6 @@
-"""Textual's driver for a terminal, with what it lacks: the terminal's own size, answers that never become keys, keypad
-keys that do what their plain keys do, and a stop by the shell's job control from which the screen comes back whole.
-"""
+"""Textual's driver for a terminal, with what it lacks: the terminal's own size, answers that never become keys,
+keypad keys that act like their plain keys, and a stop by the shell's job control after which the screen comes back
+complete."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from spectui.standstill import stand_still, stood_still
 from spectui.ui.paint.sequences import Pasted, Sequences, Typed
 
 POLL_S = 0.1
-"""Longest time between two looks of the input thread at whether it shall end."""
+"""Longest time after which the input thread checks whether it should end."""
 
 LATE_S = 0.05
-"""How much later than that it may come round on a busy machine."""
+"""How much later than that it may check on a busy machine."""
 
 AGAIN_S = 0.05
 DEFAULT_SIZE = (80, 24)
@@ -42,11 +42,11 @@ KEYPAD = {
     "equal": "=",
     "separator": ",",
 }
-"""What the keypad's keys are called in the kitty keyboard protocol, and what they write."""
+"""The keypad's keys as the kitty keyboard protocol names them, and the characters they write."""
 
 
 class KeyParser(xterm.XTermParser):
-    """Textual's parser for one whole sequence at a time."""
+    """Textual's parser, for one whole sequence at a time."""
 
     def knows(self, sequence: str) -> bool:
         """Whether a whole control sequence is a key, a mouse report or an answer that Textual waits for."""
@@ -58,14 +58,14 @@ class KeyParser(xterm.XTermParser):
         try:
             return any(True for _ in self._sequence_to_key_events(sequence))
         except (ValueError, OverflowError):
-            # A key by the number of a character that does not exist.
+            # A key given by the number of a character that does not exist.
             return False
 
     def messages(self, whole: str) -> Iterator[Message]:
-        """What plain characters or one whole sequence mean."""
+        """Translate plain characters or one whole sequence into messages."""
         yield from self.feed(whole)
         if self._timeout_time is not None:
-            # Nothing more belongs to it, so that there is nothing to wait for.
+            # Nothing more belongs to it, so there is nothing to wait for.
             self._timeout_time = 0.0
             yield from self.tick()
 
@@ -75,7 +75,7 @@ class KeyParser(xterm.XTermParser):
 
 
 def plain_key(key: events.Key) -> events.Key:
-    """The key of the keypad as the key of the main block that writes the same."""
+    """Turn a key of the keypad into the main block's key that writes the same character."""
     *modifiers, name = key.key.split("+")
     if name not in KEYPAD:
         return key
@@ -88,13 +88,13 @@ class TerminalDriver(LinuxDriver):
     """Draws on the terminal and reads from it.
 
     Attributes:
-        on_stop: Called on the loop when something outside asks the program to stop; whoever is called prepares for it
-            and calls `stand_still`.
-        on_return: Called on the loop when the terminal is the program's again.
+        on_stop: Called on the loop when something outside asks the program to stop; it prepares for that and calls
+            `stand_still`.
+        on_return: Called on the loop when the terminal belongs to the program again.
     """
 
     def __init__(self, app: Any, **options: Any) -> None:
-        # Ignored means that whoever started the program wants it never to stop.
+        # An ignored signal means that the program's starter wants it never to stop.
         self._never_stops = signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN
         self.on_stop: Callable[[], None] = lambda: self.stand_still(group=False)
         self.on_return: Callable[[], None] = lambda: None
@@ -106,7 +106,7 @@ class TerminalDriver(LinuxDriver):
             self._size = self._get_terminal_size()
 
     def _get_terminal_size(self) -> tuple[int, int]:
-        """The terminal's own size, whatever the environment says that it once was."""
+        """The terminal's own size, whatever old size the environment names."""
         for stream in (sys.__stdin__, sys.__stderr__):
             with suppress(OSError, AttributeError):
                 size = os.get_terminal_size(stream.fileno())  # type: ignore[union-attr]
@@ -115,10 +115,10 @@ class TerminalDriver(LinuxDriver):
         return DEFAULT_SIZE
 
     def run_input_thread(self) -> None:
-        """Read, and tell the application what was typed."""
+        """Read input, and tell the application what was typed."""
         parser = KeyParser(self._debug)
         sequences = Sequences(parser.knows)
-        # A byte that is no UTF-8 must not end the input.
+        # A byte that is not UTF-8 must not end the input.
         decode = getincrementaldecoder("utf-8")("replace").decode
         with selectors.SelectSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
@@ -145,7 +145,7 @@ class TerminalDriver(LinuxDriver):
                         self.process_message(message)
 
     def write(self, data: str) -> None:
-        """Draw; nothing while the terminal is the shell's."""
+        """Draw; does nothing while the terminal belongs to the shell."""
         if not self._away:
             super().write(data)
 
@@ -155,7 +155,7 @@ class TerminalDriver(LinuxDriver):
             super().stop_application_mode()
 
     def disable_input(self) -> None:
-        """Read no more; in the background there is nothing to read, and whoever tries is stopped."""
+        """Stop reading; in the background there is nothing to read, and trying to would stop the process."""
         if not self._away:
             super().disable_input()
 
@@ -175,19 +175,19 @@ class TerminalDriver(LinuxDriver):
 
     def _stop(self, group: bool) -> None:
         stand_still(group=group)
-        # Not at once: a signal that came meanwhile may have asked for the end of the program.
+        # Not at once: a signal that arrived in the meantime may have asked for the end of the program.
         self._loop.call_later(AGAIN_S, self._come_back)
 
     def _come_back(self) -> None:
         if self._app._exit:
             return
         if not self._in_foreground():
-            # Continued in the background: whoever draws there draws on another program's screen.
+            # Continued in the background, where drawing would draw on another program's screen.
             self._stop(group=False)
             return
         self._away = False
         if self._unseen:
-            # Nothing was switched off when it stopped, and what is switched on twice would stay on at the end.
+            # Nothing was switched off when the process stopped, and what is switched on twice would stay on at the end.
             self._unseen = False
             self.suspend_application_mode()
         self.start_application_mode()  # type: ignore[no-untyped-call]
@@ -205,7 +205,7 @@ class TerminalDriver(LinuxDriver):
 
         def continued(*_: object) -> None:
             if not self._away:
-                # At once, because an engine step may end before the loop comes to anything.
+                # At once, because an engine step may end before the loop gets to run.
                 stood_still(perf_counter() - self._beat - POLL_S - LATE_S)
                 self._loop.call_soon_threadsafe(self._continued)
 
@@ -213,14 +213,15 @@ class TerminalDriver(LinuxDriver):
         signal.signal(signal.SIGCONT, continued)
 
     def _continued(self) -> None:
-        """Somebody stopped the process by a signal that it could not see, and the shell has had the terminal since."""
+        """Take the terminal back after a stop by a signal that the process could not see; the shell has had it
+        since."""
         if self._away or self._app._exit:
             return
         self._away = self._unseen = True
         self._come_back()
 
     def close(self) -> None:
-        """End the threads; an application that ends heeds the signals no more."""
+        """End the threads; an application that ends no longer handles these signals."""
         super().close()
         if self._app._exit:
             signal.signal(signal.SIGTSTP, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Sentences on a few rows: notices, notes, what went wrong."""
+"""Breaks sentences into a few rows: notices, notes, error messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spectui.ui.paint.rows import EMPTY, Row, Span
 
 
 def wrapped(paragraphs: Iterable[Span], width: int) -> list[Row]:
-    """Each paragraph made safe and broken at spaces to ``width`` cells; an empty one is a blank row."""
+    """Make each paragraph safe and break it at spaces to ``width`` cells; an empty one becomes a blank row."""
     rows: list[Row] = []
     for text, style in paragraphs:
         lines = wrap(safe(text), width)
@@ -20,7 +20,7 @@ def wrapped(paragraphs: Iterable[Span], width: int) -> list[Row]:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """The safe ``text`` in lines of at most ``width`` cells, broken at spaces, long words anywhere."""
+    """Break the safe ``text`` into lines of at most ``width`` cells, at spaces, and long words anywhere."""
     lines: list[str] = []
     line = ""
     for word in text.split():
@@ -35,7 +35,7 @@ def wrap(text: str, width: int) -> list[str]:
 
 
 def shortened(text: str, width: int, rows: int) -> list[str]:
-    """Like `wrap`, but at most ``rows`` lines, the last one saying that something is missing."""
+    """Like `wrap`, but with at most ``rows`` lines; the last one shows if something is missing."""
     lines = wrap(text, width)
     if len(lines) <= rows:
         return lines

@@ -16,26 +16,26 @@ from spectui.ui.screens.scrolling import Reader, ReaderScreen, heading
 from spectui.ui.theme.palette import ROLE_STYLES
 
 ROLES: tuple[tuple[Role, str, str], ...] = (
-    (Role.PLAIN, "plain", "the target's own token of a step without a draft"),
+    (Role.PLAIN, "plain", "the target's own token in a step without a draft"),
     (Role.ACCEPTED, "accepted", "drafted, and kept by the target"),
     (
         Role.REJECTED,
         "rejected",
-        "drafted, and refused by the target: the first refused one and all after it; +3 counts those that the text "
-        "leaves out",
+        "drafted, but rejected by the target: the first rejected token and all after it; +3 counts those that "
+        "the text hides",
     ),
-    (Role.RECOVERED, "recovered", "the target's own token at the first refusal: the correction"),
+    (Role.RECOVERED, "recovered", "the target's own token in place of the first rejected one: the correction"),
     (Role.BONUS, "bonus", "the target's extra token when every draft was accepted"),
-    (Role.CUT, "cut", "verified, but behind the end of the answer: not emitted, not in tok/s"),
+    (Role.CUT, "cut", "verified, but beyond the end of the answer: not emitted, not counted in tok/s"),
 )
 
 FIGURES: tuple[tuple[str, str], ...] = (
-    ("tok/s", "Emitted tokens of the round / lane time. The lane clock counts the lane's own engine steps only."),
-    ("speed-up", "A lane's tok/s over that of AR in the same round: two measured figures, never an estimate."),
+    ("tok/s", "Emitted tokens of the round / lane time. The lane clock counts only the lane's own engine steps."),
+    ("speed-up", "A lane's tok/s divided by AR's in the same round: two measured figures, never an estimate."),
     (
         "K",
-        "How many tokens the drafter may propose in a step. Behind it: default where nobody chose it, tuned where a "
-        "search on this machine found it, yours where you named it.",
+        "How many tokens the drafter may propose in a step, followed by where it comes from: default if nobody chose "
+        "it, tuned if a search on this machine found it, yours if you set it.",
     ),
     ("length", "Acceptance length: 1 + accepted / steps with a draft, the target's own token included; 1 to K+1."),
     ("rate", "Draft acceptance rate: accepted / drafted."),
@@ -46,15 +46,15 @@ FIGURES: tuple[tuple[str, str], ...] = (
     ("d, v", "Time of a step spent in the drafter and in the target's verification, in milliseconds."),
     (
         "diverged at",
-        "First token at which a greedy lane differs from AR. A small margin is a near tie that rounding flips; a "
-        "large one is an engine fault; so is the same text that stopped before AR, or went past AR's end.",
+        "First token at which a greedy lane differs from AR. A small margin is a near tie that rounding can flip; a "
+        "large one is an engine fault. So is the same text that stops before AR's, or goes past its end.",
     ),
     (
         "disturbed",
-        "Steps that had to wait for a core because other programs used it, or whose GPU was held back. A speed-up of a "
-        "disturbed round is not the model's.",
+        "Steps that had to wait for a core because other programs used it, or whose GPU was slowed down. A speed-up in "
+        "a disturbed round does not describe the model.",
     ),
-    ("lag", "How late the screen's event loop runs, 99th percentile. Frames are drawn between engine steps only."),
+    ("lag", "How late the screen's event loop runs, 99th percentile. Frames are drawn only between engine steps."),
     (
         "partial",
         "Steps were lost before the screen saw them. Figures of the whole round still include them (tok/s, "
@@ -99,7 +99,7 @@ def _entry(name: str, style: str, meaning: str, indent: int, width: int) -> list
 
 
 class HelpScreen(ReaderScreen):
-    """Leaves on the key that opened it too."""
+    """The key that opens this screen closes it too."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "leave", show=False)]
 

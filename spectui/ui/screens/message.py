@@ -1,4 +1,4 @@
-"""Which one sentence stands above the keys. Pure: a view in, spans out."""
+"""Chooses the one sentence above the keys. Pure: a view in, spans out."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ NOTICE_S = 6.0
 
 
 def message(view: RunView, notice_age_s: float | None, slot: int = 0, slow: bool = False, quiet: bool = False) -> Row:
-    """The sentence for the moment: what is worst first.
+    """The sentence for the moment; the worst news comes first.
 
-    ``notice_age_s`` is None when nothing was ever said; ``slot`` is the shown one of several requests; ``slow`` is
-    whether the race is in slow motion; ``quiet`` leaves out what is no news.
+    ``notice_age_s`` is None if there has been no notice; ``slot`` is the request that is shown; ``slow`` is whether the
+    race is in slow motion; ``quiet`` leaves out what is not news.
     """
     if view.fault is not None:
         return ((view.fault, "bad"), ("   l log   q quit", "muted"))
     lanes = view.lanes
     if lanes and all(lane.failed is not None for lane in lanes):
-        return (("No lane is left. ", "bad"), ("Each pane says why; l shows the log, q quits.", "muted"))
+        return (("All lanes have failed. ", "bad"), ("Each pane says why; l shows the log, q quits.", "muted"))
     if view.notice and notice_age_s is not None and notice_age_s < NOTICE_S:
         return ((view.notice, "text"),)
     if view.round is None:
@@ -32,7 +32,7 @@ def message(view: RunView, notice_age_s: float | None, slot: int = 0, slow: bool
     if view.round_over:
         return (("finished: ", "good"), ("n next prompt, r restart", "text"), *_winner(lanes))
     if view.paused:
-        return (("paused: ", "warn"), (". takes one step, Space goes on", "text"))
+        return (("paused: ", "warn"), (". takes one step, Space continues", "text"))
     if len(view.prompts) > 1:
         return ((f"request {slot + 1} of {len(view.prompts)}; < and > show another", "muted"),)
     return ()
@@ -40,10 +40,13 @@ def message(view: RunView, notice_age_s: float | None, slot: int = 0, slow: bool
 
 def _slow(view: RunView) -> Row:
     if view.round_over:
-        return (("finished: ", "good"), ("r again at true speed, n next prompt", "text"))
+        return (("finished: ", "good"), ("r replays at true speed, n next prompt", "text"))
     if view.paused:
-        return (("slow motion, paused: ", "warn"), (". takes one step, Space goes on, r again at true speed", "text"))
-    return (("slow motion: ", "accent"), ("Space pauses, r again at true speed, m leaves it", "text"))
+        return (
+            ("slow motion, paused: ", "warn"),
+            (". takes one step, Space continues, r replays at true speed", "text"),
+        )
+    return (("slow motion: ", "accent"), ("Space pauses, r replays at true speed, m ends slow motion", "text"))
 
 
 def _starting(lanes: tuple[LaneView, ...]) -> Row:
@@ -54,7 +57,7 @@ def _starting(lanes: tuple[LaneView, ...]) -> Row:
 
 
 def _winner(lanes: tuple[LaneView, ...]) -> Row:
-    """The fastest lane beside AR, when there is a measured one."""
+    """The fastest lane besides AR, if there is a measured one."""
     measured = [lane for lane in lanes if lane.info.k_max and lane.failed is None and lane.speedup]
     if not measured:
         return ()

@@ -1,4 +1,4 @@
-"""The caption of a talk's scene: what the audience should look at now."""
+"""The caption of a talk's scene: what the audience should look at."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PROGRESS_CELLS = 8
 
 
 class CaptionLine(Canvas):
-    """A bold line with a bar before it, two where one is not enough; nothing while no talk is given."""
+    """A bold line behind a bar, or two lines if one is too short; empty while no talk is running."""
 
     DEFAULT_CSS = "CaptionLine { display: none; height: 1; margin: 0 1; }"
 
@@ -24,9 +24,9 @@ class CaptionLine(Canvas):
         self._text = self._progress = ""
 
     def show(self, text: str, progress: str, width: int) -> bool:
-        """Show ``text`` on a screen of ``width`` cells; True when there is something to paint.
+        """Show ``text`` on a screen of ``width`` cells; True if there is something to paint.
 
-        ``progress`` stands at the right end of the first row.
+        ``progress`` is shown at the right end of the first row.
         """
         if (text, progress) == (self._text, self._progress) and self._size.width in (0, width - 2):
             return False

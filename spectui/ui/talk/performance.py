@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spectui.ui.app import SpecTUIApp
 
 LIVE_ONLY = ("prompt", "category", "k")
-"""Left out in a replay, so that one talk can be given live and from a trace."""
+"""Skipped in a replay, so that the same talk can be performed live and from a trace."""
 
 REPLAY_ONLY = ("speed",)
 
@@ -63,7 +63,7 @@ class TalkPerformance:
         self._slow.freeze(False)
 
     def round_over(self) -> None:
-        # A replay would begin the next round by itself, under the words about this one.
+        # Otherwise a replay would begin the next round by itself, under the caption about this one.
         if not self.live:
             self._slow.send(cmd.Pause())
 
@@ -102,7 +102,7 @@ class TalkPerformance:
         return False
 
     def _show(self, act: Do) -> None:
-        """What concerns the screen alone."""
+        """Carry out an act that concerns only the screen."""
         match act.what, act.value:
             case "present", on:
                 if on != self._app.choices.presenting:
@@ -155,13 +155,15 @@ class TalkPerformance:
             self._slow.leave()
 
     def _lane(self, name: str) -> int | None:
-        """The place of the lane of that name, method or title."""
+        """The position of the lane with that name, method or title; None if there is none."""
         infos = [lane.info for lane in self._view.lanes]
         for place, info in enumerate(infos):
             if name.lower() in (info.name.lower(), info.method.lower(), info.title.lower()):
                 return place
         names = [info.name for info in infos]
-        self._say(f"the talk wants a lane '{name}'{did_you_mean(name, names) or ': there are ' + ', '.join(names)}")
+        self._say(
+            f"the talk asks for lane '{name}'{did_you_mean(name, names) or ': the lanes are ' + ', '.join(names)}"
+        )
         return None
 
     def _open(self, name: str) -> None:
@@ -176,7 +178,7 @@ class TalkPerformance:
                 self._app.action_help()
 
     def _look_for_category(self) -> None:
-        """Go from category to category until the wanted one races, or all have been seen."""
+        """Move from category to category until the wanted one races, or all have been seen."""
         view = self._view
         if self._wanted is None or view.round == self._round or not view.prompts:
             return
@@ -188,7 +190,9 @@ class TalkPerformance:
         elif found in self._passed:
             there = sorted({prompt.category for prompt in self._passed})
             near = did_you_mean(self._wanted, there)
-            self._say(f"the talk wants prompts of '{self._wanted}'{near or ': there are ' + ', '.join(there)}")
+            self._say(
+                f"the talk asks for category '{self._wanted}'{near or ': the categories are ' + ', '.join(there)}"
+            )
             self._wanted = None
         else:
             self._passed.append(found)

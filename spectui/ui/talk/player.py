@@ -1,4 +1,4 @@
-"""Gives a talk: scene after scene, what happens in them, and what they wait for.
+"""Performs a talk: scene after scene, what happens in them, and what they wait for.
 
 Knows neither widget nor source: what is done is done by the ``performance``.
 """
@@ -20,22 +20,22 @@ class Performance(Protocol):
 
     @property
     def live(self) -> bool:
-        """Whether engines race, and not a trace."""
+        """Whether engines race, as opposed to a trace."""
 
     def do(self, act: Do) -> bool:
-        """Do one thing; True when a round begins with it."""
+        """Carry out one act; True if it begins a round."""
 
     def settled(self) -> bool:
-        """Whether what was done has come to its end; does what is still to do for it."""
+        """Whether earlier acts are complete; continues those that are not."""
 
     def freeze(self, frozen: bool) -> None:
-        """Hold the race, or let it go on if it was held here."""
+        """Hold the race, or let it continue if it was held here."""
 
     def let_go(self) -> None:
-        """The talk has ended: what is held here goes on at the next key, not now."""
+        """Note that the talk has ended: what is held here continues at the next key, not at once."""
 
     def round_over(self) -> None:
-        """A round was waited for, and is to stay on the screen."""
+        """Note that the round that was waited for is over, and must stay on the screen."""
 
 
 class TalkPlayer:
@@ -66,7 +66,7 @@ class TalkPlayer:
 
     @property
     def running(self) -> bool:
-        """Whether the talk has begun and not ended."""
+        """Whether the talk has begun but not ended."""
         return self._number >= 0 and not self.over
 
     @property
@@ -75,7 +75,7 @@ class TalkPlayer:
 
     @property
     def caption(self) -> str:
-        """What stands on the screen now."""
+        """The current scene's caption, empty if no talk is running."""
         return self.scene.caption if self.running else ""
 
     @property
@@ -97,7 +97,7 @@ class TalkPlayer:
                 self._at_end = event.ended
 
     def turn(self, view: RunView) -> None:
-        """After the events of a frame: begin, or go on where what was waited for has come."""
+        """Called after the events of a frame: begin, or continue if what was waited for has happened."""
         if self.over or view.round is None:
             return
         if self._number < 0:
@@ -111,7 +111,7 @@ class TalkPlayer:
             self._go_on()
 
     def pause(self) -> None:
-        """Hold the talk and the race, or let both go on."""
+        """Hold the talk and the race, or let both continue."""
         self.paused = not self.paused
         self._performance.freeze(self.paused)
         if self.paused:
@@ -122,7 +122,7 @@ class TalkPlayer:
         self._redraw()
 
     def next_scene(self) -> None:
-        """Do what the scene would still do, without waiting, and begin the next one."""
+        """Carry out the rest of the scene without waiting, and begin the next one."""
         if self.paused:
             self.pause()
         for act in self.scene.acts[self._place :]:
@@ -132,7 +132,7 @@ class TalkPlayer:
         self._redraw()
 
     def end(self) -> None:
-        """The talk is over; the race stays as it is."""
+        """End the talk; the race stays as it is."""
         self.over = True
         self._timer += 1
         if self.paused:

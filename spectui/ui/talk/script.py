@@ -1,7 +1,7 @@
 """The script of a talk: scenes with a caption and what happens in them, read from the text of a TOML file.
 
-A file is a list of ``[[scene]]``. What stands in a scene is done in the order in which it is written. A scene without
-a ``wait`` waits for a key at its end.
+A file is a list of ``[[scene]]``. The entries of a scene are performed in the order in which they are written. A scene
+without a ``wait`` waits for a key at its end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from spectui.protocol.limits import MAX_K, MAX_SPEED, MIN_SPEED
 
 SCREENS = ("live", "costs", "machine", "help")
 OWN_KEYS = ("space", "enter", "right", "escape", "ctrl+c", "q")
-"""Keys that belong to whoever gives the talk."""
+"""Keys that the presenter uses to control the talk."""
 
 LONGEST_WAIT_S = 3600.0
 
@@ -25,7 +25,7 @@ Waiting: TypeAlias = Literal["round", "key"]
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """One thing to do: ``what`` is its key in the file, ``value`` what stands there, checked."""
+    """One thing to do: ``what`` is its key in the file, ``value`` its checked value."""
 
     what: str
     value: Any
@@ -33,14 +33,14 @@ class Do:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Let the audience look: for so many seconds, until the round is over, or for a key."""
+    """Give the audience time: a number of seconds, until the round is over, or until a key is pressed."""
 
     for_: float | Waiting
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """``caption`` stands on the screen as long as the scene lasts; ``live`` leaves the scene out in a replay."""
+    """``caption`` stays on the screen for the whole scene; ``live`` skips the scene in a replay."""
 
     caption: str
     acts: tuple[Do | Wait, ...]
@@ -71,7 +71,7 @@ class _ScriptLocation:
 
     def unknown(self, key: str, value: object, choices: Collection[str]) -> ScriptError:
         near = did_you_mean(value, choices) if isinstance(value, str) else ""
-        return self.error(f"{key} = {_shown(value)} is not known{near or ', there are ' + ', '.join(choices)}")
+        return self.error(f"{key} = {_shown(value)} is unknown{near or ': choose from ' + ', '.join(choices)}")
 
 
 def parse_script(text: str, name: str, keys: Collection[str] = (), themes: Collection[str] = ()) -> Script:
@@ -81,7 +81,7 @@ def parse_script(text: str, name: str, keys: Collection[str] = (), themes: Colle
         text: The file's text.
         name: The file's name, for errors.
         keys: Names of the keys that can be pressed.
-        themes: Names of the themes that there are.
+        themes: Names of the available themes.
 
     Raises:
         ScriptError: Something is wrong with it.
@@ -96,7 +96,7 @@ def parse_script(text: str, name: str, keys: Collection[str] = (), themes: Colle
             raise place.error(f"a script has no '{key}'{did_you_mean(key, ['scene']) or ', only [[scene]]'}")
     scenes = data.get("scene", [])
     if not isinstance(scenes, list) or not scenes or not all(isinstance(scene, dict) for scene in scenes):
-        raise place.error("it has no scenes: each one begins with [[scene]]")
+        raise place.error("no scenes: each one begins with [[scene]]")
     known = _readers(keys, themes)
     return Script(
         tuple(_scene(_ScriptLocation(name, number), scene, known) for number, scene in enumerate(scenes, start=1))
@@ -111,7 +111,7 @@ def _scene(place: _ScriptLocation, data: Mapping[str, Any], known: Mapping[str, 
     for key, value in data.items():
         if key not in known:
             near = did_you_mean(key, known)
-            raise place.error(f"a scene has no '{key}'{near or ', there are ' + ', '.join(known)}")
+            raise place.error(f"unknown key '{key}'{near or ': choose from ' + ', '.join(known)}")
         read = known[key](place, key, value)
         if key == "caption":
             caption = read
@@ -127,7 +127,7 @@ def _scene(place: _ScriptLocation, data: Mapping[str, Any], known: Mapping[str, 
 
 
 def _readers(keys: Collection[str], themes: Collection[str]) -> dict[str, _Reader]:
-    """What may stand in a scene, and how it is checked."""
+    """The keys that a scene may have, and how their values are checked."""
     return {
         "caption": _text,
         "live": _only_true,
@@ -164,7 +164,7 @@ def _truth(place: _ScriptLocation, key: str, value: Any) -> bool:
 
 def _only_true(place: _ScriptLocation, key: str, value: Any) -> bool:
     if value is not True:
-        raise place.wrong(key, value, "true, or left out")
+        raise place.wrong(key, value, "true, or leave it out")
     return True
 
 
@@ -208,10 +208,10 @@ def _keys(keys: Collection[str]) -> _Reader:
             raise place.wrong(key, value, 'a list of keys, such as ["x", "g"]')
         for one in value:
             if one in OWN_KEYS:
-                raise place.error(f"{key}: the key '{one}' belongs to whoever gives the talk")
+                raise place.error(f"{key}: the key '{one}' is reserved for the presenter")
             if keys and one not in keys:
                 near = did_you_mean(one, keys)
-                raise place.error(f"{key}: '{one}' is not a key of the live screen{near or ', which ? lists'}")
+                raise place.error(f"{key}: '{one}' is not a key of the live screen{near or ': press ? for a list'}")
         return tuple(value)
 
     return read
@@ -222,13 +222,13 @@ def _wait(place: _ScriptLocation, key: str, value: Any) -> float | str:
         return str(value)
     if isinstance(value, str):
         near = did_you_mean(value, ("round", "key"))
-        raise place.error(f"{key} = {_shown(value)} is not known{near or ', it is seconds, round or key'}")
+        raise place.error(f"{key} = {_shown(value)} is unknown{near or ': give seconds, round or key'}")
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST_WAIT_S:
         raise place.wrong(key, value, "seconds, 'round' or 'key'")
     return float(value)
 
 
 def _shown(value: object) -> str:
-    """A value as it stands in the file, if it is short."""
+    """A value as it is written in the file, if it is short."""
     text = {True: "true", False: "false"}.get(value) if isinstance(value, bool) else repr(value)
     return text if text is not None and len(text) <= 40 else "this"

@@ -1,4 +1,4 @@
-"""Slow motion: the race stands still while the screen acts one step out, then takes the next one.
+"""Slow motion: the race is paused while the screen acts out one step, then it takes the next one.
 
 Knows the source by its commands and events only, and no widget: the step that is acted out is read by whoever draws it.
 """
@@ -18,7 +18,7 @@ from spectui.protocol.events import Event, Step
 from spectui.protocol.playback import Playhead, StateReplaced
 
 PATIENCE_S = 10.0
-"""An engine step may say nothing, as in the middle of a long prompt: after this long another one is asked for."""
+"""An engine step may report nothing, as in the middle of a long prompt: after this time another one is asked for."""
 
 BEGINS_A_ROUND = (
     cmd.SetPrompt,
@@ -28,7 +28,7 @@ BEGINS_A_ROUND = (
     cmd.SetConcurrency,
     cmd.SetTemperature,
 )
-"""After these a source runs on, even if it stood still."""
+"""After these commands a source runs, even if it was paused before."""
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class ActedStep:
         lane: The lane's name.
         before: Tokens of the request's log before the step.
         step: The step.
-        beats: All of it; ``place`` is the beat on the screen.
+        beats: All its beats; ``place`` is the index of the one on the screen.
     """
 
     lane: str
@@ -54,18 +54,18 @@ class ActedStep:
 
 
 class SlowMotion:
-    """Asks for one step after the other, each when the last one has been acted out.
+    """Asks for one step after another, each when the last one has been acted out.
 
     Args:
         send: Passes a command to the source.
-        later: Calls back after so many seconds.
+        later: Calls back after a number of seconds.
         redraw: Asks for a frame.
 
     Attributes:
         on: Whether the race is in slow motion.
         going: Whether the next step follows by itself.
         frozen: Whether the picture is held, whatever was asked for.
-        in_sight: Places of the lanes whose steps are worth acting out.
+        in_sight: Positions of the lanes whose steps are worth acting out.
     """
 
     def __init__(
@@ -101,21 +101,21 @@ class SlowMotion:
         return self.acted is None and not self._waiting and not self._singles
 
     def send(self, command: cmd.Command) -> None:
-        """Pass a command on; a round that it begins stands still in slow motion."""
+        """Pass a command on; if it begins a round, the round is paused for slow motion."""
         self._send(command)
         if self.on and isinstance(command, BEGINS_A_ROUND):
             self._reset()
             self._hold()
 
     def begin(self, going: bool) -> None:
-        """From here on in slow motion; ``going`` unless the race stood still."""
+        """Switch to slow motion; ``going`` unless the race was paused."""
         self.on, self.going = True, going
         self._reset()
         self._hold()
         self._redraw()
 
     def leave(self) -> bool:
-        """At the source's own speed again, from where it stands; True when it goes on."""
+        """Return to the source's own speed from the current position; True if the race continues."""
         goes_on = self.going
         self.on = self.going = False
         self._reset()
@@ -125,7 +125,7 @@ class SlowMotion:
         return goes_on
 
     def replay(self, view: RunView) -> None:
-        """The same round again at true speed."""
+        """Play the same round again at true speed."""
         self.on = self.going = False
         self._reset()
         if view.playhead is not None:
@@ -134,25 +134,25 @@ class SlowMotion:
         self._redraw()
 
     def toggle(self) -> None:
-        """Stop where the picture is, or go on from there."""
+        """Stop at the current picture, or continue from there."""
         self.going, self._singles = not self.going, 0
         if self.acted is not None:
             self._schedule()
         self._redraw()
 
     def freeze(self, frozen: bool) -> None:
-        """Hold the picture, or let go on what went on."""
+        """Hold the picture, or let what was running continue."""
         self.frozen = frozen
         if self.acted is not None:
             self._schedule()
         self._redraw()
 
     def go(self) -> None:
-        """Let step follow step."""
+        """Let steps follow each other."""
         self.going = True
 
     def stop(self) -> None:
-        """Stand still where the race is."""
+        """Stop where the race is."""
         self.going, self._singles = False, 0
 
     def step(self, number: int = 1) -> None:
@@ -182,7 +182,7 @@ class SlowMotion:
                 self._reset(keep_singles=True)
 
     def turn(self, view: RunView) -> None:
-        """After the events of a frame: act out what came, or ask for more."""
+        """Called after the events of a frame: act out what came, or ask for more."""
         if not self.on:
             return
         if self._waiting and self._came:
@@ -201,11 +201,11 @@ class SlowMotion:
             self._ask()
 
     def seen(self, view: RunView) -> RunView:
-        """The view as it looks in slow motion: the source stands still, the race does not."""
+        """The view as it should look in slow motion: the source is paused, the race is not."""
         return replace(view, paused=not self.moving) if self.on and view.paused == self.moving else view
 
     def _more_in_sight(self, view: RunView) -> bool:
-        """Whether a step worth acting out can still come, so that those out of sight do not count."""
+        """Whether a step worth acting out can still come, so that steps out of sight do not count."""
         return any(
             lane.active and lane.finished is None for place, lane in enumerate(view.lanes) if place in self.in_sight
         )
@@ -256,12 +256,12 @@ class SlowMotion:
 
 
 def _place(lane: str, state: RunState) -> int | None:
-    """Where the lane stands among the others; None where a damaged trace names one that is not there."""
+    """The lane's position; None if a damaged trace names a lane that does not exist."""
     return list(state.lanes).index(lane) if lane in state.lanes else None
 
 
 def _over(view: RunView) -> bool:
-    """Whether no step can follow."""
+    """Whether no further step can come."""
     at_end = view.playhead is not None and view.playhead.ended
     return view.round is None or view.round_over or view.fault is not None or at_end
 

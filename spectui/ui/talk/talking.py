@@ -1,4 +1,4 @@
-"""Joins a talk to the app: when it plays, what it takes the keys for, and where its captions stand."""
+"""Connects a talk to the app: when it plays, which keys it takes, and where its captions are shown."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Talking:
         self.player.see(event)
 
     def turn(self, view: RunView) -> None:
-        """After a frame: what a scene does asks for frames itself, so it is none of this one."""
+        """Called after a frame. A scene's acts ask for frames themselves, so they are not part of this one."""
         self._app.call_later(self._turn, view)
 
     def _turn(self, view: RunView) -> None:
@@ -43,7 +43,7 @@ class Talking:
         self._caption_on_reader()
 
     def takes(self, action: str) -> bool:
-        """Whether the key of ``action`` belongs to the talk now."""
+        """Whether the key of ``action`` currently belongs to the talk."""
         screen = self._app.screen
         asking = isinstance(screen, LiveScreen) and (screen.typing is not None or screen.choosing is not None)
         return self.player.running and not asking
@@ -53,17 +53,17 @@ class Talking:
         """What the talk's keys do, for the footer."""
         if not self.player.running:
             return EMPTY
-        space = "go on" if self.player.paused else "hold the talk"
+        space = "resume the talk" if self.player.paused else "hold the talk"
         return hints(("Space", space), ("Enter", "next scene"), ("Esc", "end the talk"), ("q", "quit"))
 
     def show(self, line: CaptionLine, width: int) -> set[Widget]:
-        """Show the caption on ``line``; what has to be painted."""
+        """Show the caption on ``line``; returns what has to be painted."""
         player = self.player
         progress = f"{'held  ' if player.paused else ''}{player.progress}"
         return {line} if line.show(player.caption, progress, width) else set()
 
     def _caption_on_reader(self) -> None:
-        """A screen in front of the race has the caption too."""
+        """Show the caption on a screen in front of the race too."""
         screen = self._app.screen
         if not isinstance(screen, ReaderScreen) or not screen.is_mounted:
             return

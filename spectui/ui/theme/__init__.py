@@ -1,1 +1,1 @@
-"""Colours: palettes, theme files and the app that wears them."""
+"""Colours: palettes, theme files, and the app that uses them."""

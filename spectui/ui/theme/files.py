@@ -1,4 +1,4 @@
-"""Where theme files lie. Knows no screen, so that the command line can name what ships."""
+"""Where theme files are. Knows no screen, so that the command line can name the themes that ship."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import TypeAlias
 from spectui.places import config_folder
 
 Stamp: TypeAlias = tuple[int, int, int]
-"""Differs when a file was written anew: time of the change in nanoseconds, bytes, inode."""
+"""Differs when a file has been rewritten: modification time in nanoseconds, bytes, inode."""
 
 
 def shipped_folders() -> list[Path]:
-    """Beside the modules of an installed package, or beside the package in a checkout."""
+    """Where the shipped themes are: inside the installed package, or beside the package in a checkout."""
     package = Path(__file__).resolve().parents[2]
     return [package / "themes", package.parent / "themes"]
 
 
 def theme_folders() -> list[Path]:
-    """Where themes are looked for, the first of a name wins; not all of them need exist."""
+    """Where themes are looked for; the first one of a name wins. Not all of them need exist."""
     return [config_folder() / "themes", *shipped_folders()]
 
 
@@ -30,14 +30,14 @@ def shipped_themes() -> list[str]:
 
 
 def stamps(folders: Iterable[Path]) -> dict[Path, Stamp]:
-    """Every theme file there is now, in the order in which they count, and what tells its versions apart."""
+    """Every existing theme file in order of priority, with a stamp that tells its versions apart."""
     found: dict[Path, Stamp] = {}
     for folder in folders:
         for path in sorted(folder.glob("*.toml")):
             try:
                 status = path.stat()
             except OSError:
-                # A broken link, or a file that an editor just took away.
+                # A broken link, or a file that an editor has just removed.
                 continue
             if stat.S_ISREG(status.st_mode):
                 found[path] = (status.st_mtime_ns, status.st_size, status.st_ino)

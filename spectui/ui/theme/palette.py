@@ -1,10 +1,10 @@
 """Themes: one TOML file each, read into the styles that rows name.
 
-A theme is called as its file. The file has ``dark``, a table ``[base]`` (what `BASE` lists), a table ``[roles]`` (one
-colour a token role) and ``[lanes] series`` (colours of the lanes, used again from the start when there are more
-lanes). All colours are ``#rrggbb``. With ``colours = false`` there are none: the terminal's own, and every role by its
-sign. What a role looks like beside its colour is decided here, not in the file, so that no theme can take the second
-sign away.
+A theme has the name of its file. The file has ``dark``, a table ``[base]`` (see `BASE`), a table ``[roles]`` (one
+colour per token role) and ``[lanes] series`` (the lanes' colours, reused from the start if there are more lanes). All
+colours are ``#rrggbb``. With ``colours = false`` the theme uses the terminal's own colours and tells roles apart by
+their signs. How a role looks apart from its colour is decided here, not in the file, so that no theme can remove the
+second sign.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ ROLE_STYLES: tuple[str, ...] = tuple(f"role.{role.name.lower()}" for role in Rol
 """The style name of each `Role`, by its value."""
 
 REJECTED_COUNT = "role.rejected.count"
-"""The style name of the count of refused drafts that are not shown, which is no text of the model's."""
+"""The style name for the count of hidden rejected drafts, which is not part of the model's text."""
 
 WRITTEN = frozenset({Role.REJECTED, Role.BONUS, Role.PENDING, Role.CUT})
-"""Roles that have a sign in characters."""
+"""Roles whose sign is written in characters."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -48,15 +48,15 @@ _ROLE_SIGNS: Mapping[Role, Mapping[str, bool]] = {
 
 
 class ThemeError(ValueError):
-    """A theme that cannot be used; the message is one sentence."""
+    """The theme cannot be used; the message is one sentence."""
 
 
 class BrokenThemeError(ThemeError):
-    """A theme file that cannot be used.
+    """The theme file cannot be used.
 
     Attributes:
         path: The file.
-        why: What is wrong with it, to stand behind its name.
+        why: What is wrong with it, to follow its name in a sentence.
     """
 
     def __init__(self, path: Path, why: str) -> None:
@@ -66,7 +66,8 @@ class BrokenThemeError(ThemeError):
 
 
 class Palette(dict[str, Style]):
-    """Styles by name. ``signs`` are the roles whose sign widgets write as text too, because no colour tells them."""
+    """Styles by name. ``signs`` are the roles whose signs widgets also write as text, because no colour tells them
+    apart."""
 
     def __init__(self, styles: Mapping[str, Style], signs: Set[Role] = frozenset()) -> None:
         super().__init__(styles)
@@ -75,7 +76,7 @@ class Palette(dict[str, Style]):
 
 @dataclass(frozen=True)
 class Theme:
-    """A usable theme. ``base`` holds the colours of `BASE`; it is empty for the theme without colours."""
+    """A usable theme. ``base`` holds the colours of `BASE`; it is empty in a theme without colours."""
 
     name: str
     dark: bool
@@ -109,9 +110,9 @@ def lane_style(index: int, title: bool = False) -> str:
 
 
 def load(path: Path) -> Theme:
-    """Read a theme file; `BrokenThemeError` when it cannot be used."""
+    """Read a theme file; raises `BrokenThemeError` if it cannot be used."""
     if not _NAME.fullmatch(path.stem):
-        raise BrokenThemeError(path, "needs a name of letters from a to z, digits, '-' and '_'")
+        raise BrokenThemeError(path, "needs a name of the letters a to z, digits, '-' and '_'")
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -131,7 +132,7 @@ def load(path: Path) -> Theme:
 def _truth(path: Path, data: Mapping[str, Any], key: str, default: bool | None = None) -> bool:
     value = data.get(key, default)
     if not isinstance(value, bool):
-        raise BrokenThemeError(path, f"needs true or false as '{key}'{_not(value)}")
+        raise BrokenThemeError(path, f"needs '{key}' to be true or false{_not(value)}")
     return value
 
 
@@ -146,18 +147,18 @@ def _series(path: Path, data: Mapping[str, Any]) -> list[str]:
     lanes = data.get("lanes")
     series = lanes.get("series") if isinstance(lanes, dict) else None
     if not isinstance(series, list) or not series:
-        raise BrokenThemeError(path, "needs a list of colours as 'lanes.series'")
+        raise BrokenThemeError(path, "needs 'lanes.series' to be a list of colours")
     return [_colour(path, f"lanes.series[{index}]", colour) for index, colour in enumerate(series)]
 
 
 def _colour(path: Path, key: str, value: object) -> str:
     if not isinstance(value, str) or not _COLOUR.fullmatch(value):
-        raise BrokenThemeError(path, f"needs a colour like '#rrggbb' as '{key}'{_not(value)}")
+        raise BrokenThemeError(path, f"needs '{key}' to be a colour like '#rrggbb'{_not(value)}")
     return value
 
 
 def _not(value: object) -> str:
-    """What stands in a file instead; nothing when it has no such key."""
+    """What is in the file instead; empty if the key is missing."""
     return "" if value is None else f", not {value!r}"
 
 
@@ -182,7 +183,7 @@ def _palette(base: Mapping[str, str], roles: Mapping[str, str], series: list[str
 
 
 def _signs() -> Palette:
-    """The styles without colours: the terminal's own, and every role by its sign."""
+    """The styles without colours: the terminal's own, with every role marked by its sign."""
     plain, bold, dim = Style(), Style(bold=True), Style(dim=True)
     styles = dict.fromkeys(("text", "accent", "good", "warn"), plain)
     styles |= dict.fromkeys(("strong", "title", "key", "bad"), bold) | dict.fromkeys(("muted", "faint"), dim)
@@ -197,15 +198,15 @@ def _signs() -> Palette:
 
 
 def at_depth(theme: Theme, system: ColorSystem | None) -> Theme:
-    """The theme on a terminal that has so many colours: roles that look the same there are told apart by their signs.
+    """Adapt the theme to a terminal with ``system`` colours: roles that look the same there get their signs.
 
-    With sixteen colours or eight the bright ones count as the others, because not every terminal has them; None is a
-    terminal without colours.
+    With sixteen or eight colours, bright ones count as their normal counterparts, because not every terminal has them.
+    None means a terminal without colours.
     """
     if not theme.base or system is ColorSystem.TRUECOLOR:
         return theme
     looks = {role: _seen(theme.palette[name], system) for role, name in zip(Role, ROLE_STYLES, strict=True)}
-    # The sign of what was cut is written always, so that nothing need be told from it.
+    # The sign of cut tokens is always written, so nothing else need tell them apart.
     others = [role for role in Role if role is not Role.CUT]
     same = {role for role in others if any(looks[role] == looks[other] for other in others if other is not role)}
     signs = same & WRITTEN
@@ -213,7 +214,7 @@ def at_depth(theme: Theme, system: ColorSystem | None) -> Theme:
 
 
 def _seen(style: Style, system: ColorSystem | None) -> int | None:
-    """The number of the colour that a terminal shows for a style's."""
+    """The number of the colour that a terminal shows for a style."""
     if system is None or style.color is None:
         return None
     number = style.color.downgrade(system).number

@@ -1,4 +1,4 @@
-"""The list that themes are chosen from, a sample of each beside its name. The screen around it shows the chosen one."""
+"""The list from which a theme is chosen, with a sample beside each name. The screen behind it shows the chosen one."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ SAMPLED: tuple[Role, ...] = (
 )
 LANE_SIGN = "━"
 RACE_ROWS = 7
-"""Rows below which a pane has no room for its text."""
+"""A pane with fewer rows has no room for its text."""
 
 _SAMPLE_STYLES = ("text", *(ROLE_STYLES[role] for role in SAMPLED), *map(lane_style, range(LANE_COLOURS)))
 
 
 class ThemeList(Canvas, can_focus=True):
-    """Hidden until opened. Moving shows the theme at once, Enter keeps it, Esc goes back to the one before.
+    """Hidden until opened. Moving shows a theme at once, Enter keeps it, Esc returns to the previous one.
 
     Args:
-        themes: What can be chosen; it may change while the list is open.
-        show: Called with the theme that the screen is to be drawn in.
+        themes: The themes to choose from; they may change while the list is open.
+        show: Called with the theme in which the screen is to be drawn.
         on_close: Called when the list is hidden again.
     """
 
@@ -68,7 +68,7 @@ class ThemeList(Canvas, can_focus=True):
 
     @property
     def before(self) -> str:
-        """The theme that Esc goes back to."""
+        """The theme that Esc returns to."""
         return "" if self._before is None else self._before.name
 
     def open(self, theme: Theme) -> None:
@@ -79,7 +79,7 @@ class ThemeList(Canvas, can_focus=True):
         self.screen.set_focus(self)
 
     def wanted_rows(self, height: int) -> int:
-        """Rows that the list takes of a screen of ``height``: at most two in five, and `RACE_ROWS` stay."""
+        """Rows that the list takes on a screen of ``height``: at most two fifths, and leaving `RACE_ROWS`."""
         return min(len(self._themes.by_name) + 1, max(2, min(height * 2 // 5, height - RACE_ROWS)))
 
     @property
@@ -107,7 +107,7 @@ class ThemeList(Canvas, can_focus=True):
         self._choose(place)
 
     def action_stay(self) -> None:
-        """Tab belongs to the lanes; here it does nothing."""
+        """Do nothing: Tab belongs to the lanes."""
 
     def action_keep(self) -> None:
         self._close()
@@ -135,12 +135,12 @@ class ThemeList(Canvas, can_focus=True):
 
 
 def sample_styles(themes: Mapping[str, Theme]) -> dict[str, Style]:
-    """What the rows name for a sample: ``theme/style``."""
+    """The styles that the rows of samples name: ``theme/style``."""
     return {f"{name}/{style}": theme.palette[style] for name, theme in themes.items() for style in _SAMPLE_STYLES}
 
 
 def theme_rows(themes: Mapping[str, Theme], chosen: str, width: int, first: int = 0) -> list[Row]:
-    """A heading, then the themes from the ``first`` on: name, words in the colours of their roles, lane colours."""
+    """A heading, then the themes from the ``first`` on: name, role names in their colours, lane colours."""
     title = "themes "
     rows: list[Row] = [((title, "strong"), ("─" * max(0, width - len(title)), "faint"))]
     samples = [_words(theme) for theme in themes.values()]
@@ -155,7 +155,7 @@ def theme_rows(themes: Mapping[str, Theme], chosen: str, width: int, first: int 
 
 
 def _words(theme: Theme) -> Row:
-    """The names of the roles, each as a token of that role looks."""
+    """The names of the roles, each drawn like a token of that role."""
     spans: list[Span] = []
     for role in SAMPLED:
         opening, closing = BRACKETS.get(role, ("", "")) if role in theme.palette.signs else ("", "")

@@ -19,7 +19,7 @@ class ThemedApp(App[None]):
     """Draws in one of our themes and follows the themes' files.
 
     Args:
-        theme: A theme's name; None takes the default, or the one without colours where ``NO_COLOR`` is set.
+        theme: A theme's name; None for the default, or for the one without colours if ``NO_COLOR`` is set.
     """
 
     def __init__(self, theme: str | None) -> None:
@@ -29,7 +29,7 @@ class ThemedApp(App[None]):
         self._use_theme(self.themes.find(theme or default))
 
     def get_driver_class(self) -> type[Driver]:
-        """Our own driver where Textual would take its own for a terminal."""
+        """Our own driver where Textual would use its own for a terminal."""
         found = super().get_driver_class()
         from spectui.ui.paint.terminal_driver import TerminalDriver
 
@@ -45,7 +45,7 @@ class ThemedApp(App[None]):
         again = self.theme == theme.name
         self.theme = theme.name
         if again:
-            # To Textual the same name is no change, whatever is behind it now.
+            # To Textual the same name means no change, even if the theme behind it has changed.
             self.mutate_reactive(App.theme)
 
     def show_theme(self, theme: Theme) -> None:
@@ -54,7 +54,7 @@ class ThemedApp(App[None]):
         self._restyle()
 
     def fit_to_colours(self, depth: ColorSystem | None) -> None:
-        """Show the themes as a terminal with so many colours needs them; None is one without colours."""
+        """Adapt the themes to a terminal with ``depth`` colours; None for a terminal without colours."""
         self.themes.fit_to(depth)
         self._use_theme(self.themes.by_name.get(self.theme, self.shown_theme))
 
@@ -64,7 +64,7 @@ class ThemedApp(App[None]):
                 canvas.restyle()
 
     def follow_theme_files(self) -> bool:
-        """Take over what changed in the theme files; whether anything did."""
+        """Apply changes in the theme files; True if there were any."""
         if not self.themes.look():
             return False
         theme = self.themes.by_name.get(self.theme, self.shown_theme)
@@ -74,13 +74,13 @@ class ThemedApp(App[None]):
         return True
 
     def take_theme_fault(self) -> str | None:
-        """One sentence about the theme files that cannot be used, once; None where there are none."""
+        """One sentence about the theme files that cannot be used, once for each; None if there are none."""
         broken = self.themes.take_broken()
         return _skipped(broken) if broken else None
 
 
 def _skipped(broken: list[BrokenThemeError]) -> str:
-    """All names come before what is wrong with the first, because the line may end early."""
+    """All names come before what is wrong with the first file, because the end of the line may be cut off."""
     names = ", ".join(error.path.name for error in broken)
     first = f"{broken[0].path.name} {broken[0].why}"
     return f"theme skipped: {first}" if len(broken) == 1 else f"themes skipped: {names}; {first}"

@@ -1,4 +1,4 @@
-"""All themes by name, as their files are now: the user's own before those that ship, a broken one left out."""
+"""All themes by name, as their files currently are: the user's own before those that ship; broken ones are skipped."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from spectui.ui.theme.palette import BrokenThemeError, Theme, ThemeError, at_dep
 
 
 class Themes:
-    """Reads theme files when they change. Nothing here waits or watches: whoever asks `look` decides when.
+    """Reads theme files when they change. Nothing here waits or watches: the caller decides when to `look`.
 
     Args:
-        folders: Where to look, the first file of a name wins; None takes the user's folder and those that ship.
+        folders: Where to look; the first file of a name wins. None for the user's folder and those that ship.
     """
 
     def __init__(self, folders: Iterable[Path] | None = None) -> None:
@@ -30,7 +30,7 @@ class Themes:
         self.look()
 
     def fit_to(self, depth: ColorSystem | None) -> None:
-        """Give the themes as a terminal with so many colours needs them; None is one without colours."""
+        """Adapt the themes to a terminal with ``depth`` colours; None for a terminal without colours."""
         self._depth = depth
         self._name()
 
@@ -39,9 +39,9 @@ class Themes:
         self.by_name = {name: at_depth(theme, self._depth) for name, theme in sorted(first.items())}
 
     def look(self) -> bool:
-        """Read the files that changed since the last look; True when there are any, or a file went.
+        """Read the files that changed since the last look; True if any changed or disappeared.
 
-        A file that is broken now keeps the last version that could be used.
+        A file that has become broken keeps its last usable version.
         """
         found = stamps(self._folders)
         if found == self._stamps:
@@ -81,5 +81,5 @@ class Themes:
 
 
 def find(name: str, folders: Iterable[Path] | None = None) -> Theme:
-    """The theme called ``name`` as its file is now; `ThemeError` when there is none that can be used."""
+    """The theme called ``name`` as its file currently is; raises `ThemeError` if none can be used."""
     return Themes(folders).find(name)

@@ -1,1 +1,1 @@
-"""One widget a file, each drawn from a view object as rows of text."""
+"""One widget per file, each drawn from a view object as rows of text."""

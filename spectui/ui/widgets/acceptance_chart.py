@@ -1,4 +1,4 @@
-"""Acceptance by position of the focused lane: how far into a draft the target goes along."""
+"""Acceptance by position for the focused lane: how far into a draft the target follows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from spectui.ui.theme.palette import lane_style
 from spectui.ui.widgets.pane_head import drafting_text
 
 PARTIAL = "partial"
-"""Stands at figures for which steps are missing."""
+"""Marks figures from which steps are missing."""
 
 _HEADINGS = ("acceptance by position", "acceptance by pos.", "acceptance")
 
 
 class AcceptanceChart(Canvas):
-    """Unconditional acceptance at each position, over the last steps or over all of them."""
+    """Unconditional acceptance at each position, over the last steps or all of them."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -31,7 +31,7 @@ class AcceptanceChart(Canvas):
         self._windowed = True
 
     def show(self, lane: LaneView, number: int, windowed: bool = True) -> bool:
-        """Show ``lane``, the ``number``-th from 1; True when there is something to paint."""
+        """Show ``lane``, the ``number``-th counting from 1; True if there is something to paint."""
         self._lane, self._number, self._windowed = lane, number, windowed
         return self.redraw()
 
@@ -42,7 +42,7 @@ class AcceptanceChart(Canvas):
 
 
 def acceptance_rows(lane: LaneView, width: int, height: int, number: int = 1, windowed: bool = True) -> list[Row]:
-    """Heading, one bar a position from 0 to 1, and the acceptance length and rate below."""
+    """A heading, one bar per position from 0 to 1, and below them the acceptance length and rate."""
     if height < 1:
         return []
     acceptance = lane.window if windowed else lane.acceptance
@@ -62,9 +62,9 @@ def acceptance_rows(lane: LaneView, width: int, height: int, number: int = 1, wi
 def chart_heading(
     whats: Sequence[str], lane: LaneView, number: int, acceptance: Acceptance, windowed: bool, width: int
 ) -> Row:
-    """What is drawn (the first wording that fits), of which lane, and over which steps where there is room.
+    """What is drawn (the first wording that fits), for which lane and, if there is room, over which steps.
 
-    That steps are missing is said at any width, before the lane's name.
+    At any width, missing steps are mentioned before the lane's name.
     """
     name = (safe(lane.info.title), lane_style(number - 1, title=True))
     span, style, least = span_text(acceptance, windowed), "muted", 0
@@ -81,7 +81,7 @@ def chart_heading(
 
 
 def span_text(acceptance: Acceptance, windowed: bool) -> str:
-    """The steps with a draft that count."""
+    """The number of steps with a draft that count."""
     if not acceptance.steps:
         return ""
     return f"window {acceptance.steps}" if windowed else f"all {acceptance.steps}"

@@ -1,4 +1,4 @@
-"""The end of a request's text with a step behind it that is still acted out, as a log of its own."""
+"""The end of a request's text, followed by a step that is still being acted out, as a log of its own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from spectui.core.tokens import Role, Token, TokenLog
 def acted_log(log: TokenLog, before: int, tokens: Iterable[Token], cells: int, hide_rejected: bool) -> TokenLog:
     """The last of the first ``before`` tokens of ``log``, enough to fill ``cells``, and then ``tokens``.
 
-    It begins at the beginning of a line, so that lines break where they break in the whole text. Of the text refused
-    drafts can be hidden; of ``tokens`` everything is shown.
+    It starts at the beginning of a line, so that lines break as they do in the whole text. Rejected drafts of the text
+    can be hidden; ``tokens`` are shown in full.
     """
     first, room = before, cells
     while first and (room > 0 or not log[first - 1][0].endswith("\n")):

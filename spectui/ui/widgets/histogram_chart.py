@@ -1,4 +1,4 @@
-"""How many drafted tokens a step of the focused lane had accepted: the shape behind the mean."""
+"""How many drafted tokens each step of the focused lane had accepted: the distribution behind the mean."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spectui.ui.widgets.pane_head import drafting_text
 
 
 class HistogramChart(Canvas):
-    """Share of the steps by accepted tokens, over the last steps or over all of them."""
+    """Share of the steps by number of accepted tokens, over the last steps or all of them."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -23,7 +23,7 @@ class HistogramChart(Canvas):
         self._windowed = True
 
     def show(self, lane: LaneView, number: int, windowed: bool = True) -> bool:
-        """Show ``lane``, the ``number``-th from 1; True when there is something to paint."""
+        """Show ``lane``, the ``number``-th counting from 1; True if there is something to paint."""
         self._lane, self._number, self._windowed = lane, number, windowed
         return self.redraw()
 
@@ -34,7 +34,7 @@ class HistogramChart(Canvas):
 
 
 def histogram_rows(lane: LaneView, width: int, height: int, number: int = 1, windowed: bool = True) -> list[Row]:
-    """Heading, and one bar from 0 to 100 % for each number of accepted tokens."""
+    """A heading, and one bar from 0 to 100 % for each number of accepted tokens."""
     if height < 1:
         return []
     acceptance = lane.window if windowed else lane.acceptance

@@ -18,7 +18,7 @@ _SPACE = "␣"
 _TOKEN_CELLS = 16
 _CONTEXT_ROWS = 3
 _CONTEXT_TOKENS = 200
-"""Tokens before the step that are looked at for the context's last rows."""
+"""Tokens before the step that are searched for the context's last rows."""
 _HIDDEN = (Role.REJECTED, Role.CUT, Role.PENDING)
 _VERDICTS = {"accepted": Role.ACCEPTED, "rejected": Role.REJECTED, "not reached": Role.REJECTED}
 _COLUMNS = f"{'':>4}  {'token':<{_TOKEN_CELLS}}  {'verdict':<11}  {'target':>7}  {'rank':>5}  "
@@ -29,7 +29,7 @@ def inspect_rows(past: PastStep, log: Sequence[Token], inspected: Inspected | No
 
     Args:
         past: The step.
-        log: The tokens of the request that came before it, or as many of the last as are at hand.
+        log: The request's tokens before the step, or as many of the last ones as are available.
         inspected: What the target says about it, None while it is being asked.
         width: Cells.
     """
@@ -56,15 +56,15 @@ def _verdict(step: Step, inspected: Inspected | None, width: int) -> list[Row]:
 
 
 def _sentence(step: Step, inspected: Inspected | None) -> str:
-    """Where the draft broke, in words."""
+    """Where the draft broke off, in words."""
     if not step.drafted:
         return "No draft: the target wrote one token."
     drafted = f"{len(step.drafted)} drafted, {step.accepted} accepted"
     if step.accepted == len(step.drafted):
-        return f"{drafted}: all of it, and the target added a token of its own."
+        return f"{drafted}: the whole draft, and the target added a token of its own."
     places = inspected.places if inspected else ()
     place = places[step.accepted] if step.accepted < len(places) else None
-    broke = f"{drafted}: it broke at {_quoted(step.drafted_text[step.accepted])}"
+    broke = f"{drafted}: it broke off at {_quoted(step.drafted_text[step.accepted])}"
     if place is None:
         return f"{broke}."
     own = f"; the target wrote {_quoted(step.text[step.accepted])}" if len(step.text) > step.accepted else ""
@@ -72,7 +72,8 @@ def _sentence(step: Step, inspected: Inspected | None) -> str:
 
 
 def _places(past: PastStep, inspected: Inspected | None, width: int) -> list[Row]:
-    """A row for each token in order of their places; the target's own token after a refused draft has the draft's."""
+    """One row per token in order of position; the target's own token after a rejected draft shares the draft's
+    position."""
     step = past.step
     places = inspected.places if inspected else ()
     head = ((_COLUMNS, "muted"), ("the target's likeliest", "muted"))
@@ -122,7 +123,7 @@ def _row(number: str, text: str, verdict: str, style: str, place: TokenVerdict |
 
 
 def _alternatives(likeliest: Iterable[Likely], room: int) -> list[Span]:
-    """As many as fit, whole."""
+    """As many alternatives as fit completely."""
     spans: list[Span] = []
     for one in likeliest:
         pair: list[Span] = [(shown(one.text), "text"), (f" {_percent(one.probability).strip()}   ", "muted")]
@@ -153,7 +154,7 @@ def _quoted(text: str) -> str:
 
 
 def shown(text: str) -> str:
-    """A token alone: its spaces and line ends can be seen."""
+    """A single token, with visible spaces and line ends."""
     visible = safe(text).replace("\n", NEWLINE_SIGN)
     stripped = visible.lstrip(" ")
     return _SPACE * (len(visible) - len(stripped)) + stripped

@@ -1,4 +1,4 @@
-"""One sentence in large letters' place: what an audience should know of a lane now."""
+"""One sentence about a lane for an audience, in place of the ledger."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class LaneSentence(Canvas):
         self._text = ""
 
     def show(self, text: str) -> bool:
-        """Show ``text``; True when there is something to paint."""
+        """Show ``text``; True if there is something to paint."""
         if text == self._text:
             return False
         self._text = text

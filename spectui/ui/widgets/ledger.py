@@ -16,20 +16,20 @@ from spectui.ui.theme.palette import ROLE_STYLES
 from spectui.ui.widgets.stream_layout import BONUS_SIGN, BRACKETS
 
 WIDE = 52
-"""Cells from which the columns are spaced and the unit is written."""
+"""From this many cells on, the columns are spaced and the unit is written."""
 
 TOKEN_CELLS = 6
-"""The tokens of a step are shown where at least this much is left for them."""
+"""A step's tokens are shown if at least this many cells are left for them."""
 
 SPACE_SIGN = "␣"
-"""A token of spaces alone would look like no token."""
+"""A token that consists of spaces would look like no token."""
 
 Made: TypeAlias = dict[int, tuple[LedgerRow, object, Row]]
-"""Rows by the identity of their step, with what they were made from: most were drawn in the frame before."""
+"""Rows by the identity of their step, with what they were made from: most were already drawn in the previous frame."""
 
 
 class Ledger(ShiftingCanvas):
-    """One row a step."""
+    """One row per step."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -37,7 +37,7 @@ class Ledger(ShiftingCanvas):
         self._made: Made = {}
 
     def show(self, lane: LaneView) -> bool:
-        """Show the steps of ``lane``; True when there is something to paint."""
+        """Show the steps of ``lane``; True if there is something to paint."""
         self._lane = lane
         return self.redraw()
 
@@ -52,7 +52,7 @@ def ledger_rows(
 ) -> list[Row]:
     """The newest ``height`` steps of the round.
 
-    ``signs`` are the roles whose signs are written; ``made`` is kept by callers.
+    ``signs`` are the roles whose signs are written; callers keep ``made`` from call to call.
     """
     shown = lane.ledger[-height:][::-1] if height > 0 else ()
     if not shown:
@@ -70,7 +70,7 @@ def ledger_rows(
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """What all rows have in common: cells of each column, so that figures stand below each other, and what is shown."""
+    """What all rows have in common: the width of each column, so that figures line up, and what is shown."""
 
     width: int
     signs: Set[Role]
@@ -115,7 +115,7 @@ class _Form:
         return tuple(spans)
 
     def kept_text(self, row: LedgerRow) -> str:
-        """Accepted of drafted, then the target's own token or how many tokens a cut left over; words without draft."""
+        """Accepted of drafted, then the target's own token or the number of cut tokens; words if there was no draft."""
         if row.drafted:
             return f"{row.accepted}/{row.drafted} {'+1' if row.own is not None else f'cut {row.cut}'}"
         if row.own is None:
@@ -125,7 +125,7 @@ class _Form:
         return "no draft" if row.k else "K=0"
 
     def times_text(self, row: LedgerRow) -> str:
-        """Where the time of the step went, or all of it where that is not measured."""
+        """Where the step's time went, or the whole time if its parts are not measured."""
         if row.draft_ms is None or row.verify_ms is None:
             return f"{row.wall_ms:.1f} ms"
         unit = " ms" if self.width >= WIDE else ""

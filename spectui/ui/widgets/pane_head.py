@@ -1,4 +1,4 @@
-"""The head of a lane's pane: what the lane is, how fast it is, and whether it still says what AR says."""
+"""The head of a lane's pane: what the lane is, how fast it is, and whether its text is still the same as AR's."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ LARGE_ROWS = 7
 """The same with figures three rows high and a line of captions."""
 
 SLOWER = 0.995
-"""Speed-ups below this are written as a warning."""
+"""Speed-ups below this are shown as a warning."""
 
 DISTURBED = "disturbed"
-"""Stands at figures of a round in which other programs held a lane up."""
+"""Marks figures of a round in which other programs disturbed a lane."""
 
 _APART = 2
-"""Cells between the two ends of the title, below which it leaves out where K comes from."""
+"""If the two ends of the title are closer than this, it leaves out where K comes from."""
 
 _STAGE_WORDS = {"loading": "loading weights", "verifying": "checking files"}
 
 
 @dataclass(frozen=True, slots=True)
 class PaneState:
-    """What the head needs to know beside the lane.
+    """What the head needs to know besides the lane.
 
     Attributes:
-        number: The lane's place from 1, which is also its key and its colour.
+        number: The lane's position from 1, which is also its key and its colour.
         focused: Whether keys that act on a lane act on this one.
         greedy: Whether the run samples greedily; only then is a comparison with AR shown.
-        paused: Whether the race stands still until the user goes on.
-        stopped: Whether the race will not go on.
-        over: Whether the round is over, so that everything is measured that ever will be.
-        elapsed_s: Seconds since the lane began to load, None when it is not loading or nobody counts.
+        paused: Whether the race is paused until the user continues.
+        stopped: Whether the race will not continue.
+        over: Whether the round is over, so that nothing more will be measured.
+        elapsed_s: Seconds since the lane began to load; None if it is not loading, or the time is not known.
     """
 
     number: int
@@ -56,7 +56,7 @@ class PaneState:
 
 
 class PaneHead(Canvas):
-    """Large figures where there are `LARGE_ROWS` rows, one row of them otherwise."""
+    """Large figures if there are `LARGE_ROWS` rows, otherwise one row of them."""
 
     DEFAULT_CSS = "PaneHead { height: 4; }"
 
@@ -66,7 +66,7 @@ class PaneHead(Canvas):
         self._state = PaneState(1)
 
     def show(self, lane: LaneView, state: PaneState) -> bool:
-        """Show ``lane``; True when there is something to paint."""
+        """Show ``lane``; True if there is something to paint."""
         self._lane, self._state = lane, state
         return self.redraw()
 
@@ -75,7 +75,7 @@ class PaneHead(Canvas):
 
 
 def pane_head_rows(lane: LaneView, state: PaneState, width: int, height: int) -> list[Row]:
-    """The head in exactly ``height`` rows; the last one is the rule above the text, heavy under the focused lane."""
+    """The head in exactly ``height`` rows; the last one is the rule above the text, heavy for the focused lane."""
     rule = ("━" * width, lane_style(state.number - 1)) if state.focused else ("─" * width, "faint")
     head = [_title(lane, state, width)]
     if lane.stage.stage != "ready":
@@ -101,7 +101,7 @@ def _title(lane: LaneView, state: PaneState, width: int) -> Row:
 
 
 def k_text(lane: LaneView) -> str:
-    """The live K beside the one the lane was built for; empty for a lane that cannot draft."""
+    """The live K, with the K that the lane was built for if it differs; empty for a lane that cannot draft."""
     if not lane.info.k_max:
         return ""
     return f"K={lane.k}" if lane.k == lane.info.k_max else f"K={lane.k} of {lane.info.k_max}"
@@ -125,7 +125,7 @@ def state_span(lane: LaneView, state: PaneState) -> Span:
 
 
 def missing_span(lane: LaneView) -> Span | None:
-    """What of the round is not whole because steps of it were lost, None when all of it is."""
+    """What is missing from the round because steps were lost; None if nothing is."""
     if lane.lost is None:
         return "partial: unknown steps lost", "warn"
     if not lane.lost:
@@ -134,7 +134,8 @@ def missing_span(lane: LaneView) -> Span | None:
 
 
 def drafting_text(lane: LaneView) -> str:
-    """What drafting yields, telling apart a lane without a drafter, K = 0, no draft yet, and drafts all refused."""
+    """What drafting yields; tells apart a lane without a drafter, K = 0, no draft yet, and drafts that were all
+    rejected."""
     if not lane.info.k_max:
         return "no drafter"
     window = lane.window
@@ -148,9 +149,9 @@ def drafting_text(lane: LaneView) -> str:
 
 
 def divergence_span(lane: LaneView, greedy: bool, over: bool = False) -> Span | None:
-    """Whether the shown text is AR's so far, None where that is not compared. Tokens are counted from 1.
+    """Whether the shown text equals AR's so far; None if they are not compared. Tokens are counted from 1.
 
-    The margin is measured when the round is ``over``; until then nothing is said of it.
+    The margin is measured when the round is ``over``; until then it is not mentioned.
     """
     if not greedy or lane.equal is None:
         return None
@@ -170,9 +171,9 @@ def divergence_span(lane: LaneView, greedy: bool, over: bool = False) -> Span | 
 
 
 def lane_message(lane: LaneView, state: PaneState) -> tuple[Span, ...]:
-    """What stands in the pane in place of text: why the lane failed, what it loads, its note before the first round."""
+    """What the pane shows instead of text: why the lane failed, what it loads, or its note before the first round."""
     if lane.failed is not None:
-        return ((lane.failed or "The lane failed; the log says more.", "bad"),)
+        return ((lane.failed or "The lane failed; the log has the details.", "bad"),)
     if lane.stage.stage != "ready" and lane.stage.detail:
         return ((lane.stage.detail, "muted"),)
     if lane.stream is None and lane.requests:
@@ -192,7 +193,7 @@ def _small(lane: LaneView, state: PaneState, width: int) -> Row:
 
 
 def _speedup_style(lane: LaneView) -> str:
-    """The reference is quiet, a lane slower than it a warning."""
+    """The reference lane is quiet, a lane that is slower than it is a warning."""
     if lane.speedup is None or not lane.info.k_max:
         return "muted"
     return "strong" if lane.speedup >= SLOWER and not lane.disturbed else "warn"
@@ -209,8 +210,8 @@ def _large(lane: LaneView, state: PaneState, width: int) -> list[Row]:
 
 
 def _remarks(lane: LaneView, state: PaneState, width: int, room: int) -> list[Row]:
-    """What is missing or whether the text is AR's, the lane's note, what drafting yields: in this order where room is
-    short."""
+    """Whether something is missing or the text is AR's, the lane's note, and what drafting yields: in this order if
+    room is short."""
     compared = missing_span(lane) or divergence_span(lane, state.greedy, state.over)
     drafting: Span = (drafting_text(lane), "muted")
     both = compared is not None and len(drafting[0]) + len(compared[0]) + 3 <= width

@@ -1,4 +1,4 @@
-"""The line on top of the screen, and what is said when the terminal is too small for any screen."""
+"""The line at the top of the screen, and the message for a terminal that is too small."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spectui.ui.paint.rows import EMPTY, Row, Span, row_width, spread
 MIN_WIDTH, MIN_HEIGHT = 40, 10
 
 ROOMY = 80
-"""Cells from which on the line has room for more than bare figures."""
+"""From this many cells on, the line has room for more than bare figures."""
 
 
 class StatusLine(Canvas):
@@ -28,9 +28,9 @@ class StatusLine(Canvas):
         self._dropped = 0
 
     def show(self, run: RunView, lag_ms: float | None = None, dropped: int = 0) -> bool:
-        """Show ``run``; True when there is something to paint.
+        """Show ``run``; True if there is something to paint.
 
-        ``lag_ms`` is how late the event loop runs, None when not measured; ``dropped`` counts events that the screen
+        ``lag_ms`` is how late the event loop runs, None if not measured; ``dropped`` counts events that the screen
         never saw.
         """
         self._run, self._lag_ms, self._dropped = run, lag_ms, dropped
@@ -41,7 +41,7 @@ class StatusLine(Canvas):
 
 
 def status_rows(run: RunView, width: int, height: int, lag_ms: float | None = None, dropped: int = 0) -> list[Row]:
-    """One row: the run on the left, the moment on the right; what matters least goes first when room is short."""
+    """One row: the run on the left, the moment on the right; if room is short, the least important item goes first."""
     if height < 1:
         return []
     left, right = _left(run), _right(run, width, lag_ms, dropped)
@@ -52,7 +52,7 @@ def status_rows(run: RunView, width: int, height: int, lag_ms: float | None = No
 
 
 _Item: TypeAlias = tuple[int, Span]
-"""The rank counts from the most important, which stays longest."""
+"""The rank, counted from the most important item, which stays longest, and the item."""
 
 
 def _left(run: RunView) -> list[_Item]:
@@ -64,7 +64,7 @@ def _left(run: RunView) -> list[_Item]:
     if run.prompts:
         prompt = run.prompts[0]
         items.append((6, (f"{safe(prompt.category)} {prompt.index + 1}/{prompt.count}", "text")))
-        # Those with fewer turns sit the later ones out.
+        # Prompts with fewer turns sit out the later ones.
         furthest = max(run.prompts, key=lambda prompt: (prompt.turn, prompt.turns))
         if furthest.turns > 1:
             items.append((6, (f"turn {furthest.turn + 1}/{furthest.turns}", "text")))
@@ -113,7 +113,7 @@ def _width(items: list[_Item]) -> int:
 
 
 def too_small_rows(width: int, height: int) -> list[Row]:
-    """What is shown below `MIN_WIDTH` x `MIN_HEIGHT`."""
+    """What is shown on a terminal smaller than `MIN_WIDTH` x `MIN_HEIGHT`."""
     lines = ("SpecTUI needs more room:", f"{MIN_WIDTH}x{MIN_HEIGHT} cells, this is {width}x{height}.")
     above = max(0, (height - len(lines)) // 2)
     return [*[EMPTY] * above, *[((clip(line, width), "warn"),) for line in lines]][:height]

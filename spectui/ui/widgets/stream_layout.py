@@ -1,7 +1,7 @@
 """Breaks a growing token log into lines, once: what is laid out is never looked at again.
 
-Kept for each line is only where it starts, so that a long run costs a few bytes a line; the spans of the few lines on
-the screen are made when they are drawn. Where a line breaks depends on the tokens alone, never on how they came.
+For each line only its start is kept, so a long run costs a few bytes per line; the spans of the few lines on the screen
+are made when they are drawn. Where a line breaks depends only on the tokens, never on how they arrived.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ BRACKETS: dict[Role, tuple[str, str]] = {
     Role.PENDING: ("(", ")"),
     Role.CUT: ("«", "»"),
 }
-"""Written around a run of tokens that are no output: where there are no colours, and around cut tokens always."""
+"""Written around a run of tokens that are not output: if there are no colours, and around cut tokens always."""
 
 BONUS_SIGN = "⁺"
-"""Written before a bonus token where there are no colours."""
+"""Written before a bonus token if there are no colours."""
 
 Rejected: TypeAlias = Literal["none", "first", "all"]
-"""What of the refused drafts of a step is shown: with the first one stands a count of those behind it."""
+"""Which of a step's rejected drafts are shown; with "first" a count stands for those after it."""
 
 _OUTPUT = frozenset({Role.PLAIN, Role.ACCEPTED, Role.RECOVERED, Role.BONUS})
 _LOOK_BACK = 64
@@ -35,7 +35,7 @@ _LOOK_BACK = 64
 class StreamLayout:
     """Lines of one token log from token ``first`` on, for one width and one way of showing it.
 
-    A line runs from its start to the next one's; spaces and the line feed that end it may stand beyond the width,
+    A line runs from its start to the next one's; the spaces and the line feed that end it may lie beyond the width,
     where nothing is drawn. ``signs`` are the roles whose signs are written.
     """
 
@@ -54,7 +54,7 @@ class StreamLayout:
         self.signs = signs
         self._signed = signs | {Role.CUT}
         self.length = first
-        """Tokens of the log that are laid out."""
+        """Number of tokens of the log that are laid out."""
         self._tokens = array("I", [first])
         self._offsets = array("I", [0])
         self._x = 0
@@ -62,11 +62,11 @@ class StreamLayout:
         self._break: tuple[int, int, int] | None = None
 
     def __len__(self) -> int:
-        """Lines so far, the unfinished last one included."""
+        """Number of lines so far, including the unfinished last one."""
         return len(self._tokens)
 
     def extend(self, length: int) -> None:
-        """Lay out the tokens up to the ``length``-th of the log."""
+        """Lay out the log's first ``length`` tokens."""
         for index in range(self.length, length):
             text = self._text(index)
             if self._x + len(text) <= self.width and text.isascii() and "\n" not in text:
@@ -111,7 +111,7 @@ class StreamLayout:
             self._break = (index, end, self._x)
 
     def _wrap(self, index: int, offset: int) -> None:
-        """Begin a line at the last place that allows it; in the middle of a word that fills most of the line."""
+        """Begin a line at the last place that allows it, or in the middle of a word that fills most of the line."""
         if self._break is None or self._break[2] * 3 < self.width:
             self._start_line(index, offset, 0)
         else:
@@ -126,7 +126,7 @@ class StreamLayout:
         self._break = None
 
     def _text(self, index: int) -> str:
-        """A token as it is written: safe, on one line unless it is output, with what stands before it."""
+        """A token as it is written: safe, on one line unless it is output, and with what comes before it."""
         text, role = self.log[index]
         if role is Role.REJECTED and self._hides(index):
             return ""
@@ -139,13 +139,13 @@ class StreamLayout:
         return shown if role is Role.REJECTED else self._count(index) + shown
 
     def _hides(self, index: int) -> bool:
-        """Whether a refused draft is left out."""
+        """Whether a rejected draft is hidden."""
         if self.rejected == "first":
             return index > self.first and self.log.role(index - 1) is Role.REJECTED
         return self.rejected == "none"
 
     def _count(self, index: int) -> str:
-        """How many refused drafts before a token are left out where the first of them is shown."""
+        """A count of the hidden rejected drafts before a token, if the first of them is shown."""
         if self.rejected != "first":
             return ""
         start = index
@@ -154,7 +154,7 @@ class StreamLayout:
         return f"+{index - start - 1}" if index - start > 1 else ""
 
     def _signs(self, index: int, role: Role) -> str:
-        """What stands before a token because of its role and the one before it."""
+        """The signs before a token, which depend on its role and that of the token before."""
         before = next((other for _, other in self._shown_before(index)), None)
         bonus = BONUS_SIGN if role is Role.BONUS and role in self.signs else ""
         if before is role:
@@ -164,7 +164,7 @@ class StreamLayout:
         return closing + opening + bonus
 
     def _mark_room(self, index: int, role: Role) -> int:
-        """How many marks at the start of a token may stand on the tokens before it."""
+        """How many marks at the start of a token may attach to the tokens before it."""
         before = ""
         for text, other in self._shown_before(index):
             if (other in _OUTPUT) != (role in _OUTPUT) or (other is not role and {other, role} & self.signs):
@@ -175,7 +175,7 @@ class StreamLayout:
         return 0
 
     def _shown_before(self, index: int) -> Iterator[tuple[str, Role]]:
-        """The tokens before one, backwards, that are not empty or hidden; as far as it can matter."""
+        """The tokens before ``index`` that are neither empty nor hidden, backwards, as far as they can matter."""
         for back in range(index - 1, max(self.first, index - _LOOK_BACK) - 1, -1):
             text, role = self.log[back]
             if role is Role.REJECTED and self._hides(back):
@@ -184,7 +184,7 @@ class StreamLayout:
                 yield shown, role
 
     def row(self, line: int) -> Row:
-        """The spans of a line, no wider than the width; neighbours of one role are one span."""
+        """The spans of a line, no wider than the width; neighbours with the same role become one span."""
         last = line + 1 == len(self._tokens)
         end = self.length if last else self._tokens[line + 1]
         stop = 0 if last else self._offsets[line + 1]
@@ -194,7 +194,7 @@ class StreamLayout:
         return row if row_width(row) <= self.width else fit(row, self.width)
 
     def _end(self) -> Row:
-        """What stands behind the last token."""
+        """What follows the last token."""
         role = self.log.role(self.length - 1)
         if role is Role.REJECTED and (count := self._count(self.length)):
             return ((count, REJECTED_COUNT),)

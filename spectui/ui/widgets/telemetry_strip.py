@@ -25,7 +25,7 @@ class TelemetryStrip(Canvas):
         self._run: RunView | None = None
 
     def show(self, run: RunView) -> bool:
-        """Show ``run``; True when there is something to paint."""
+        """Show ``run``; True if there is something to paint."""
         self._run = run
         return self.redraw()
 
@@ -34,7 +34,7 @@ class TelemetryStrip(Canvas):
 
 
 def strip_rows(run: RunView, width: int) -> list[Row]:
-    """Memory by owner and bandwidth against its peak; what does not fit goes, the last first."""
+    """Memory by owner, and bandwidth compared with its peak; if room is short, the last items are dropped first."""
     machine = run.telemetry
     if machine is None:
         return []
@@ -68,7 +68,7 @@ def _lost(index: int, run: RunView) -> Row:
 
 
 def _sizes(memory: MemoryView, what: str) -> str:
-    """``3 x 269 MB`` where all lanes hold the same, else the sum."""
+    """``3 x 269 MB`` if all lanes hold the same amount, else the sum."""
     sizes = memory.of(what)
     if len(sizes) > 1 and len({size_text(size) for size in sizes}) == 1:
         return f"{len(sizes)} x {size_text(sizes[0])}"
@@ -83,9 +83,9 @@ def _memory(run: RunView, gpu: GpuSample | None, width: int) -> Row:
 
 
 def bandwidth_row(machine: MachineView, partial: bool) -> Row:
-    """Traffic of the newest sample against the peak: ``est. 10.2 GB/s of 21.1 GB/s, 49 %``.
+    """Traffic of the newest sample compared with the peak: ``est. 10.2 GB/s of 21.1 GB/s, 49 %``.
 
-    An estimate is ``partial`` where steps were lost; what counters say is not.
+    An estimate is ``partial`` if steps were lost; what counters report is not.
     """
     traffic, peak = machine.bandwidth[-1] if machine.bandwidth else None, machine.peak
     word = "" if machine.measured else "partial est. " if partial else "est. "

@@ -1,4 +1,4 @@
-"""Where the time of a step goes, as stacked bars below each other."""
+"""Where the time of a step goes, as stacked bars in a list."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from spectui.ui.paint.rows import Row, cells_filled, fit, row_width
 
 PARTS = (("draft", "accent", "▓"), ("verify", "text", "█"), ("rest", "muted", "░"))
 _TEXT_CELLS = 38
-"""What a step's time and its parts take behind their bar."""
+"""Cells that a step's time and its parts take after their bar."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepTimes:
-    """A bar: its name of three cells at most, and seconds; ``draft_s`` and ``verify_s`` are None where a lane's parts
+    """A bar: its name of at most three cells, and seconds; ``draft_s`` and ``verify_s`` are None if a lane's parts
     are not measured."""
 
     name: str
@@ -24,7 +24,7 @@ class StepTimes:
 
 
 def time_rows(times: Sequence[StepTimes], width: int, head: str = "time of a step") -> list[Row]:
-    """A legend and a bar for each of ``times``, the longest as wide as there is room."""
+    """A legend, and a bar for each of ``times``; the longest is as wide as there is room."""
     legend = tuple(span for name, style, sign in PARTS for span in (("   ", "text"), (f"{sign} {name}", style)))
     heading = fit(((f"    {head}", "muted"), *legend), width)
     if not times:
@@ -42,7 +42,7 @@ def _bar(times: StepTimes, room: int, longest: float) -> Row:
         filled = cells_filled(step, longest, room)
         texts = f"{step * 1000:7.1f} ms, parts not measured here"
         return (*row, ("░" * filled, "muted"), (" " * (room - filled), "text"), (texts, "muted"))
-    # In a damaged trace parts may be longer than the whole, or less than nothing.
+    # In a damaged trace the parts may be longer than the whole, or negative.
     parts = (max(0.0, draft), max(0.0, verify), max(0.0, step - draft - verify))
     ends = [cells_filled(sum(parts[: n + 1]), longest, room) for n in range(3)]
     for (_, style, sign), start, end in zip(PARTS, (0, *ends), ends, strict=False):

@@ -1,4 +1,4 @@
-"""Where a replay is: a bar over the whole trace with what happened on it, and the figures beside it."""
+"""Where a replay is: a bar for the whole trace with what happened in it, and the figures beside it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ROUND, END, K_CHANGE, DIVERGENCE = "┃", "╵", "K", "≠"
 _STYLES = {ROUND: "text", DIVERGENCE: "warn"}
 LEAST_BAR = 12
 DENSE = 0.8
-"""Share of the parts of a trace in which fewer drafts were refused than in those that are marked."""
+"""Parts of a trace are marked if at least this share of the parts had fewer rejected drafts."""
 
 
 class TimelineBar(Canvas):
-    """One row; a click goes there, and dragging goes along."""
+    """One row; a click jumps to that place, and dragging follows the mouse."""
 
     DEFAULT_CSS = "TimelineBar { height: 1; }"
 
@@ -39,7 +39,7 @@ class TimelineBar(Canvas):
         self._asked: float | None = None
 
     def show(self, run: RunView) -> bool:
-        """Show ``run``; True when there is something to paint."""
+        """Show ``run``; True if there is something to paint."""
         self._run = run
         return self.redraw()
 
@@ -73,7 +73,7 @@ class TimelineBar(Canvas):
 
 
 def timeline_rows(run: RunView, width: int) -> list[Row]:
-    """One row: state and speed, the bar, lane time, how far the trace is known."""
+    """One row: state and speed, the bar, lane time, how much of the trace is indexed."""
     head = run.playhead
     if head is None:
         return []
@@ -134,7 +134,7 @@ def _bar(head: Playhead, marks: PlaybackMarks | None, cells: int) -> Row:
 
 
 def _refused(marks: PlaybackMarks | None) -> list[bool]:
-    """The parts of the trace in which most drafts were refused: more than in most others, and than in its middle."""
+    """The parts of the trace with the most rejected drafts: more than most others, and more than the median."""
     shares = marks.rejections if marks is not None else ()
     known = sorted(share for share in shares if share is not None)
     if not known:

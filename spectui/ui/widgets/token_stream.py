@@ -1,4 +1,4 @@
-"""The text of one request as it grows, every token in the style of its role."""
+"""The text of one request as it grows, with every token in the style of its role."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from spectui.ui.widgets.acted_text import acted_log
 from spectui.ui.widgets.stream_layout import Rejected, StreamLayout
 
 RELAYOUT_TOKENS = 20_000
-"""Tokens that are laid out at most in one go, when the width changes or much has come; earlier ones are not shown."""
+"""Most tokens that are laid out in one go, when the width changes or much text arrives; earlier ones are not shown."""
 
 WHEEL_LINES = 3
 _EARLIER: Row = (("earlier text is not shown", "muted"),)
 
 
 class TokenStream(ShiftingCanvas):
-    """Follows the end of the text until the user scrolls; `end` follows again."""
+    """Follows the end of the text until the user scrolls; `end` resumes following."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -36,9 +36,9 @@ class TokenStream(ShiftingCanvas):
         self._acted: tuple[int, tuple[Token, ...]] | None = None
 
     def show(self, view: StreamView | None, message: tuple[Span, ...] = ()) -> bool:
-        """Show a request, or the paragraphs of ``message`` in its place; True when there is something to paint.
+        """Show a request, or the paragraphs of ``message`` in its place; True if there is something to paint.
 
-        Another log object is another request: the text starts anew and is followed again.
+        A different log object means a different request: the text starts again and is followed again.
         """
         if view is None or self._view is None or view.log is not self._view.log:
             self._forget()
@@ -50,14 +50,14 @@ class TokenStream(ShiftingCanvas):
     def act(self, before: int, tokens: tuple[Token, ...] | None) -> bool:
         """Show the first ``before`` tokens of the request and ``tokens`` behind them; None shows it as it is.
 
-        True when there is something to paint.
+        True if there is something to paint.
         """
         self._acted = None if tokens is None else (before, tokens)
         return self.redraw()
 
     @property
     def rejected(self) -> Rejected:
-        """What of the drafted tokens that the target refused is shown."""
+        """Which drafted tokens that the target rejected are shown."""
         return self._rejected
 
     @rejected.setter
@@ -74,14 +74,14 @@ class TokenStream(ShiftingCanvas):
         return self._top is None
 
     def scroll_lines(self, lines: int) -> None:
-        """Move down by ``lines`` (up when negative); reaching the end follows it again."""
+        """Move down by ``lines`` (up if negative); reaching the end resumes following."""
         end = max(0, self._total() - self.size.height)
         top = (end if self._top is None else self._top) + lines
         self._top = None if top >= end else max(0, top)
         self.repaint()
 
     def page(self, pages: int) -> None:
-        """Move down by ``pages`` screens (up when negative), keeping one line in sight."""
+        """Move down by ``pages`` screens (up if negative), keeping one line in sight."""
         self.scroll_lines(pages * max(1, self.size.height - 1))
 
     def home(self) -> None:
@@ -127,7 +127,7 @@ class TokenStream(ShiftingCanvas):
         assert view is not None
         signs = self._signs
         layout = self._lines
-        # A stream that was not shown for long, or goes back in a replay, is not worth what it missed.
+        # A stream that was hidden for long, or goes back in a replay, is laid out again from its last tokens.
         near = layout is not None and 0 <= view.length - layout.length <= RELAYOUT_TOKENS
         if layout is None or not near or (layout.width, layout.signs) != (width, signs):
             first = max(0, view.length - RELAYOUT_TOKENS)
@@ -140,7 +140,7 @@ class TokenStream(ShiftingCanvas):
         return getattr(self.palette, "signs", frozenset())
 
     def _total(self) -> int:
-        """Lines, the one about earlier text included."""
+        """Number of lines, including the one about earlier text."""
         layout = self._lines
         return 0 if layout is None else len(layout) + (layout.first > 0)
 
