@@ -1,9 +1,9 @@
-"""Makes the synthetic demo trace: a race shaped like figures that were published for an H100. Nothing is measured.
+"""Makes the synthetic demo trace: a race modelled on figures that were published for an H100. Nothing is measured.
 
-``python -m demos.make_synthetic [FILE]`` writes `TRACE`; the same bytes each time. The figures are those of "Gemma 4:
+``python -m demos.make_synthetic [FILE]`` writes `TRACE`, with identical bytes each time. The figures are from "Gemma 4:
 MTP vs DFlash on H100" (May 2026, SPEED-Bench qualitative, vLLM, temperature 0, one request): throughput, acceptance at
-the first position, and below .20 by the eighth. What lies between them, the texts and how the time of a step is divided
-are made up.
+the first position, and below .20 by the eighth. What lies in between, the texts, and how a step's time is divided are
+made up.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ TRACE = Path(__file__).parent / "traces" / "h100-synthetic.jsonl"
 TARGET = "synthetic: as published for gemma-4-31B-it"
 MACHINE = "none: made up after figures published for an H100 80GB"
 SEEDS = 40
-"""Seeds that are tried for the one whose draws come nearest to the wanted acceptance."""
+"""Seeds that are tried to find the one whose draws come nearest to the wanted acceptance."""
 
 DRAFT_SHARE = 0.25
-"""Of a drafting step's time."""
+"""The drafter's share of a drafting step's time."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """What a lane is to come out at.
+    """The figures that a lane should reach.
 
     Attributes:
         info: The lane.
-        tok_s: Tokens a second, published.
+        tok_s: Published tokens per second.
         acceptance: Unconditional acceptance by position; the first is published, the others are made up.
     """
 

@@ -1,4 +1,4 @@
-"""Takes the README's picture: the real race on the real engines, without a terminal.
+"""Takes the README's picture: the real race on real engines, without a terminal.
 
 ``python -m demos.picture docs/race.svg`` runs the demo lanes, stops in the middle of the answer and saves the screen.
 """

@@ -10,7 +10,7 @@ INTERRUPTED, PIPE_CLOSED = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 
 
 class SpecTUIError(Exception):
-    """Ends a command; the message is one line for people.
+    """Ends a command; the message is one line for the user.
 
     Attributes:
         code: The command's exit code.
@@ -20,17 +20,17 @@ class SpecTUIError(Exception):
 
 
 class UsageError(SpecTUIError):
-    """Wrong usage; the message says what, and the nearest valid choice."""
+    """Wrong usage; the message says what is wrong, and the nearest valid choice."""
 
     code = WRONG_USAGE
 
 
 class RunError(SpecTUIError):
-    """Failed at run time; the message says what, and what to do."""
+    """A failure at run time; the message says what failed, and what to do."""
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """``": did you mean 'x'?"`` with the nearest choice, or nothing when none is near."""
+    """``": did you mean 'x'?"`` with the nearest choice, or an empty string if none is near."""
     import difflib
 
     close = difflib.get_close_matches(word, list(choices), n=1)

@@ -22,7 +22,7 @@ def rate_text(rate: float | None) -> str:
 
 
 def percent_text(share: float | None) -> str:
-    """``49 %``, ``3.2 %`` or ``< 0.1 %``: little is not nothing."""
+    """``49 %``, ``3.2 %`` or ``< 0.1 %``: a little is not nothing."""
     if share is None:
         return DASH
     percent = share * 100
@@ -57,7 +57,7 @@ def ms_text(seconds: float | None, form: str = ".1f") -> str:
 
 
 def of_text(part: str, whole: str) -> str:
-    """``12.9 GB of 85.9 GB``; the part alone where the whole is not known."""
+    """``12.9 GB of 85.9 GB``; only the part if the whole is not known."""
     return part if whole == DASH else f"{part} of {whole}"
 
 

@@ -1,7 +1,7 @@
-"""Where the program's own files lie: settings, cache, logs; and what ``~`` means in a path of the user's.
+"""Where the program's own files are: settings, cache, logs; and what ``~`` means in a path that the user gives.
 
-Where nobody has a home (a container that runs as a number without a name) all of it lies in a temporary folder of this
-user's. Loads nothing heavy.
+If the user has no home (a container that runs under a number without a name), all of them are in a temporary folder of
+this user. Loads nothing heavy.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ CACHE_VARIABLE = "SPECTUI_CACHE_DIR"
 LOG_VARIABLE = "SPECTUI_LOG_DIR"
 
 RUN_PREFIX = "spectui-run-"
-"""How the temporary folder of a run is called, see `spectui.runtime.scratch`."""
+"""Prefix of a run's temporary folder; see `spectui.runtime.scratch`."""
 
 _CONFIG, _CACHE, _LOGS = ".config/spectui", ".cache/spectui", ".local/state/spectui/log"
-"""Below a home, as platformdirs has them."""
+"""Paths below a home, as in platformdirs."""
 
 
 def expanded(text: str) -> Path:
-    """A path of the user's, with the home that ``~`` or ``~name`` stands for, unchanged where there is none."""
+    """The user's path with ``~`` or ``~name`` replaced by that home; unchanged if there is no such home."""
     return Path(os.path.expanduser(text))  # noqa: PTH111 - pathlib's own raises RuntimeError
 
 
 def user_path(text: str) -> Path:
-    """The same for a file that may be made: a folder called ``~`` is never meant.
+    """As `expanded`, for a file that may be created: a folder named ``~`` is never meant.
 
     Raises:
         FileNotFoundError: There is no such home.
@@ -40,10 +40,10 @@ def user_path(text: str) -> Path:
 
 
 def chosen(variable: str) -> Path | None:
-    """The folder that an environment variable names, None where it names none.
+    """The folder that an environment variable names; None if it is unset or empty.
 
     Raises:
-        FileNotFoundError: It begins with a home that is not there.
+        FileNotFoundError: It begins with a home that does not exist.
     """
     value = os.environ.get(variable)
     return user_path(value).absolute() if value else None
@@ -57,7 +57,7 @@ def config_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """Where what can be made anew is kept; it need not exist."""
+    """Where files are kept that can be recreated; it need not exist."""
     if (folder := chosen(CACHE_VARIABLE)) is not None:
         return folder
     folder = _in_a_home("user_cache_path", _CACHE)
@@ -65,19 +65,19 @@ def cache_folder() -> Path:
 
 
 def log_folder() -> Path:
-    """Where logs are kept unless it cannot be written to; it need not exist."""
+    """Where logs are kept unless the folder cannot be written to; it need not exist."""
     if (folder := chosen(LOG_VARIABLE)) is not None:
         return folder
     return _in_a_home("user_log_path", _LOGS)
 
 
 def spare_log_folder() -> Path:
-    """Where logs are kept when the user's own folder cannot be written to."""
+    """Where logs are kept if the user's own folder cannot be written to."""
     return temporary_home() / _LOGS
 
 
 def substitutes() -> dict[str, str]:
-    """Environment variables that say where this user's home is and what they are called, where nothing else does."""
+    """Environment variables for the user's home and name, where nothing else provides them."""
     found: dict[str, str] = {}
     if not expanded("~").is_absolute():
         found["HOME"] = str(temporary_home())
@@ -92,11 +92,11 @@ def substitutes() -> dict[str, str]:
 
 
 def temporary_home() -> Path:
-    """A folder in the temporary one that only this user can look into, the same in each process; made if need be."""
+    """A folder in the temporary one that only this user can open, the same in every process; created if necessary."""
     import tempfile
 
     base = Path(tempfile.gettempdir())
-    # A run's own temporary folder goes with the run.
+    # A run's own temporary folder is removed with the run.
     base = base.parent if base.name.startswith(RUN_PREFIX) else base
     first = base / f"spectui-{os.getuid()}"
     for folder in (first, *(first.with_name(f"{first.name}-{number}") for number in range(2, 10))):
@@ -105,7 +105,7 @@ def temporary_home() -> Path:
             found = folder.lstat()
         except OSError:
             continue
-        # Everybody may make files there: what somebody else has made under that name is not for us.
+        # Everybody may create files there: what somebody else has created under that name is not ours.
         if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
             return folder
     return first
@@ -117,7 +117,7 @@ def existing(folder: Path) -> Path:
 
 
 def writable(folder: Path) -> bool:
-    """Whether files can be made in ``folder``, or the folder itself where it does not exist yet."""
+    """Whether files can be created in ``folder``, or the folder itself if it does not exist yet."""
     place = existing(folder)
     return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
 
@@ -130,7 +130,7 @@ def _exists(place: Path) -> bool:
 
 
 def _in_a_home(name: str, below: str) -> Path:
-    """The folder of that name of platformdirs', or one like it where nobody knows the home that it should lie in."""
+    """The platformdirs folder of that name, or a similar one if the home that it should be in is not known."""
     import platformdirs
 
     try:

@@ -1,8 +1,8 @@
-"""What grows in a request, its tokens and its steps, for who goes on from a place in the middle.
+"""What grows in a request, its tokens and its steps, for playback that continues from a place in the middle.
 
-Owns how little of the past is held in memory to show all of it. Must not know how places are found. Tokens before the
-place are those of the index, not copies; steps before it are places in the trace, read when somebody looks: a `History`
-of 2,000 steps takes 2 MB, as places 16 kB, and going back needs one for each request.
+Owns how little of the past is held in memory in order to show all of it. Must not know how places are found. Tokens
+before the place are the index's own, not copies; steps before it are places in the trace, which are read when they are
+looked at: a `History` of 2,000 steps takes 2 MB, as places it takes 16 kB, and a jump needs one for each request.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ ReadAt = Callable[[Sequence[int]], list[TraceEvent]]
 
 
 class LaterLog(TokenLog):
-    """Goes on behind the first ``length`` tokens of another log, which may go on differently."""
+    """Continues after the first ``length`` tokens of another log, which may itself continue differently."""
 
     def __init__(self, log: TokenLog, length: int) -> None:
         super().__init__()
         self._log, self._length = log, length
         if isinstance(log, LaterLog):
-            # Logs behind logs behind logs would make every look longer.
+            # A chain of logs would make every access slower.
             self._log, self._length = log._log, min(log._length, length)
             for index in range(self._length, length):
                 self.append(*log[index])
@@ -53,7 +53,7 @@ class LaterLog(TokenLog):
 class StepOffsets:
     """Where the steps of a request stand: the first ``count`` of ``offsets``, which may grow meanwhile.
 
-    ``emitted`` and ``logged`` are the tokens of the request behind the last of them.
+    ``emitted`` and ``logged`` count the request's tokens after the last of these steps.
     """
 
     offsets: array[int]
@@ -62,13 +62,13 @@ class StepOffsets:
     logged: int
 
     def kept(self) -> array[int]:
-        """Those that a `History` would have kept."""
+        """The places of the steps that a `History` would have kept."""
         return self.offsets[max(0, self.count - HISTORY_STEPS) : self.count]
 
 
 class FoldedHistory(History):
-    """While a trace is folded: takes the place of each step, not the step. ``offset_now`` is that of the event that
-    is being folded."""
+    """Used while a trace is indexed: keeps each step's place instead of the step. ``offset_now`` returns the offset
+    of the event that is being folded."""
 
     def __init__(self, offset_now: Callable[[], int], places: StepOffsets | None = None) -> None:
         super().__init__(0)
@@ -93,7 +93,7 @@ class FoldedHistory(History):
 
 
 class RecalledHistory(History):
-    """For who goes on from a place in a trace: what was before is read from the file at the first look."""
+    """Used after a jump into a trace: earlier steps are read from the file when they are first looked at."""
 
     def __init__(self, read_at: ReadAt, places: StepOffsets) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ class RecalledHistory(History):
         return super().next_longest(index)
 
     def _recall(self) -> None:
-        """Read the steps before, once, and put them before those that have come since."""
+        """Read the earlier steps, once, and put them before those that have come since."""
         places, self._before = self._before, None
         room = HISTORY_STEPS - len(self._steps)
         if places is None or not room:

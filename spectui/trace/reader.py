@@ -1,7 +1,7 @@
-"""A trace that is read: lazily, from the beginning or from any place that was noted before.
+"""Reads a trace: lazily, from the beginning or from any place that was noted before.
 
-Owns opening a file that may be anything, and what is said about lines that cannot be read. Must not know what events
-mean. Every exception that leaves this module is a `TraceError` with one sentence.
+Owns the opening of a file that may be anything, and what is said about lines that cannot be read. Must not know what
+events mean. Every exception that leaves this module is a `TraceError` with one sentence.
 """
 
 from __future__ import annotations
@@ -21,45 +21,46 @@ from spectui.trace.records import LineError
 
 KEPT_PROBLEMS = 20
 LONGEST_LINE = 16 << 20
-"""Bytes of a line that is still looked at; a run of a thousand lanes and prompts takes less."""
+"""Longest line that is still read, in bytes; a run of a thousand lanes and prompts takes less."""
 
 _BUFFER = 1 << 18
 
 _PEEKED_LINES = 8
-"""Lines in which an event must be found when the first one is no header."""
+"""If the first line is not a header, an event must be found within this many lines."""
 
 
 class TraceError(Exception):
-    """A file that is no trace, or cannot be read; the message is one sentence for people."""
+    """The file is not a trace, or cannot be read; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A line, counted from 1, that was left out, and one sentence why."""
+    """A line, counted from 1, that was skipped, and why, in one sentence."""
 
     line: int
     sentence: str
 
 
 class Problems:
-    """What was wrong in a trace, each line once however often it is read; the first few are kept, all are counted."""
+    """What was wrong in a trace. Each line counts once, however often it is read; the first few are kept, all are
+    counted."""
 
     def __init__(self) -> None:
         self._through = 0
         self.kept: list[Problem] = []
         self.count = 0
         self.unknown = 0
-        """Events of a kind that this program does not know."""
+        """Events of kinds that this program does not know."""
 
     def add(self, line: int, what: str) -> None:
-        """``what`` goes on where "line 17" begins a sentence."""
+        """Add a problem; ``what`` continues a sentence that begins with "line 17"."""
         if self._new(line):
             self.count += 1
             if len(self.kept) < KEPT_PROBLEMS:
                 self.kept.append(Problem(line, f"line {line} {what}"))
 
     def skip(self, line: int) -> None:
-        """The line holds an unknown kind of event."""
+        """Count a line that holds an unknown kind of event."""
         if self._new(line):
             self.unknown += 1
 
@@ -74,9 +75,9 @@ class TraceOffset:
     """Where reading can go on as if it had come from the beginning.
 
     Attributes:
-        number: Events before it.
+        number: Number of events before it.
         offset: Byte at which the next line begins.
-        line: Lines before it.
+        line: Number of lines before it.
         time_ns: Time of the event before it.
     """
 
@@ -91,9 +92,9 @@ class Trace:
 
     Attributes:
         path: The file.
-        size: Its bytes when it was opened.
+        size: Its size in bytes when it was opened.
         header: Its first line.
-        warning: One sentence about the whole of it, an empty string when there is nothing to say.
+        warning: One sentence about the file as a whole; empty if there is nothing to say.
         problems: What reading has found so far.
     """
 
@@ -106,16 +107,16 @@ class Trace:
         if header.schema > SCHEMA_VERSION:
             self.warning = (
                 f"{path.name} was recorded by SpecTUI {header.program}, which is newer than this one: "
-                "what this one does not know is left out"
+                "what this version does not know is skipped"
             )
         self._first = first
 
     @classmethod
     def open(cls, path: Path) -> Trace:
-        """Look at the header, and no further than needed to know that it is a trace.
+        """Look at the header, and only as far beyond as needed to know that it is a trace.
 
         Raises:
-            TraceError: It is none, or cannot be read.
+            TraceError: The file is not a trace, or cannot be read.
         """
         try:
             status = path.stat()
@@ -146,14 +147,14 @@ class Trace:
         return cls(path, size, header, TraceOffset(0, len(raw), 1), problems)
 
     def complaints(self) -> list[str]:
-        """One sentence about each sort of thing that was wrong, as far as it has been read."""
+        """One sentence about each kind of problem, as far as the trace has been read."""
         problems, said = self.problems, [self.warning] if self.warning else []
         if problems.count == 1:
             said.append(f"{self.path.name}: {problems.kept[0].sentence}")
         elif problems.count:
             said.append(f"{self.path.name} has {problems.count:,} damaged lines; {problems.kept[0].sentence}")
         if problems.unknown and not self.warning:
-            said.append(f"{self.path.name}: {problems.unknown:,} events of unknown kinds are left out")
+            said.append(f"{self.path.name}: {problems.unknown:,} events of unknown kinds are skipped")
         return said
 
     def __iter__(self) -> Iterator[tuple[int, TraceEvent]]:
@@ -165,7 +166,7 @@ class Trace:
         """Read on from ``place``, or from the beginning; only the latter notes problems.
 
         Raises:
-            TraceError: The file cannot be read any more; `Reading` may raise it too.
+            TraceError: The file can no longer be read; `Reading` may raise it too.
         """
         if place is not None and place.number:
             return Reading(self.path, place)
@@ -185,7 +186,7 @@ class Trace:
                     if event is not None:
                         found.append(event)
         except OSError:
-            # The file has gone since it was opened; what is shown from it can only go with it.
+            # The file has disappeared since it was opened, and what is shown of it has to go too.
             return found
         return found
 
@@ -193,7 +194,7 @@ class Trace:
 class Reading(Iterator[tuple[int, TraceEvent]]):
     """Events with their times, one after the other, and where they stand.
 
-    A broken line costs itself only. A last line that was cut short, as when the recorder was killed, is the end.
+    A broken line costs only itself. A last line that was cut short, as when the recorder was killed, is the end.
     """
 
     def __init__(
@@ -206,7 +207,7 @@ class Reading(Iterator[tuple[int, TraceEvent]]):
         self._line = place.line
         self._time_ns = place.time_ns
         self.number = place.number
-        """Events so far."""
+        """Number of events so far."""
         self.offset = place.offset
         """Byte at which the line of the last event begins."""
         try:
@@ -231,7 +232,7 @@ class Reading(Iterator[tuple[int, TraceEvent]]):
                 time_ns, event = decode(_text(raw))
             except LineError as error:
                 if raw.endswith(b"\n") and self._problems:
-                    self._problems.add(self._line, f"{error}; it is left out")
+                    self._problems.add(self._line, f"{error}; it is skipped")
                 continue
             if event is None:
                 if self._problems:
@@ -257,7 +258,7 @@ class Reading(Iterator[tuple[int, TraceEvent]]):
         return self._time_ns, run
 
     def _next_line(self) -> bytes:
-        """The next line that is not blank; nothing at the end."""
+        """The next line that is not blank; empty at the end."""
         while not self._file.closed:
             try:
                 raw = self._file.readline(LONGEST_LINE)
@@ -274,9 +275,9 @@ class Reading(Iterator[tuple[int, TraceEvent]]):
         return b""
 
     def _pass_rest(self) -> None:
-        """Leave out a line that is too long."""
+        """Skip the rest of a line that is too long."""
         if self._problems:
-            self._problems.add(self._line, f"is longer than {LONGEST_LINE >> 20} MiB; it is left out")
+            self._problems.add(self._line, f"is longer than {LONGEST_LINE >> 20} MiB; it is skipped")
         while rest := self._file.readline(LONGEST_LINE):
             self._next_offset += len(rest)
             if rest.endswith(b"\n"):
@@ -305,5 +306,5 @@ def _sentence(path: Path, error: Exception) -> str:
         case PermissionError():
             return f"{path} may not be read: change its permissions, or copy it as its owner"
         case OSError():
-            return f"{path} cannot be read: {error.strerror or error}; copy it to another disk and try that"
+            return f"{path} cannot be read: {error.strerror or error}; copy it to another disk and try again"
     return f"{str(path)!r} is not a valid file name"

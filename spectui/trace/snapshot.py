@@ -1,8 +1,8 @@
-"""A `RunState` at one moment, for little memory, to go on from there again.
+"""A `RunState` at one moment, in little memory, from which playback can continue.
 
-Owns what a snapshot shares with the state that it was taken of. Must not know files or event numbers. What only ever
-grows (ids, token logs, histories) is shared, with its length at the time; so is what never changes (events).
-Everything else is copied, without knowledge of what it is, and compressed.
+Owns what a snapshot shares with the state that it was taken from. Must not know files or event numbers. What only ever
+grows (ids, token logs, histories) is shared, with its length at the time; so is what never changes (events). Everything
+else is copied, without knowing what it is, and compressed.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from spectui.trace.growing import FoldedHistory, LaterLog, StepOffsets
 
 @dataclass(frozen=True, slots=True)
 class _Grown:
-    """The first ``length`` entries of something that may have got longer since."""
+    """The first ``length`` entries of something that may have grown since."""
 
     thing: array[int] | TokenLog
     length: int
 
 
 class Snapshot:
-    """What a folded state was. Lives in this process only; safe to restore while the state grows on."""
+    """A folded state at one moment. Lives only in this process; safe to restore while the state grows on."""
 
     def __init__(self, state: RunState) -> None:
         self._shared: list[Any] = []
@@ -44,7 +44,8 @@ class Snapshot:
         return len(self._packed)
 
     def restore(self, offset_now: Callable[[], int]) -> RunState:
-        """A state of its own that equals the one of then; its histories take places from ``offset_now``."""
+        """Build a separate state that equals the original at that time; its histories take places from
+        ``offset_now``."""
 
         def shared(number: int) -> Any:
             match self._shared[number]:
@@ -63,12 +64,13 @@ class Snapshot:
 
 
 def _shared(number: int) -> Any:
-    """Stands in a pickle where something shared belongs; `_Unpickler` puts its own function in this one's place."""
+    """A placeholder in the pickle for something shared; `_Unpickler` replaces it with its own function."""
     raise AssertionError(f"shared thing {number} has no unpickler")
 
 
 class _Pickler(pickle.Pickler):
-    """Asks about objects of types that pickle does not know by itself: a persistent id would ask about every number."""
+    """Asks only about objects of types that pickle does not know by itself: a persistent id would ask about every
+    number."""
 
     def __init__(self, file: io.BytesIO, state: RunState, shared: list[Any]) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
@@ -84,8 +86,8 @@ class _Pickler(pickle.Pickler):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Its memory holds what it has made, ``restore`` included, which therefore must not hold the unpickler: a circle
-    would keep whole states until the collector comes."""
+    """Its memory holds everything it has made, ``restore`` included. So ``restore`` must not hold the unpickler: the
+    cycle would keep whole states alive until the garbage collector runs."""
 
     def __init__(self, file: io.BytesIO, restore: Callable[[int], Any]) -> None:
         super().__init__(file)

@@ -1,7 +1,7 @@
-"""The recorder: takes events from any thread and writes them to a file on a thread of its own.
+"""The recorder: takes events from any thread and writes them to a file on its own thread.
 
-Owns the file while it is recorded, and what happens when it cannot be written. Must not know what the events mean,
-save that steps are many and everything else is rare.
+Owns the file while it is recorded, and decides what happens if it cannot be written. Must not know what the events
+mean, except that steps are many and all others are rare.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from spectui.protocol.events import SCHEMA_VERSION, Gap, RunStarted, Step, Trace
 from spectui.trace.codec import Header, encode, encode_header
 
 FLUSH_S = 0.25
-"""Longest time that an event waits to be written: what a killed process loses, twice as good as promised."""
+"""Longest time that an event waits to be written, and so what a killed process loses: half of what is promised."""
 
 CAPACITY = 32_768
-"""Events that may wait: several seconds of the fastest race, should the disk stand still."""
+"""Events that may wait: several seconds of the fastest race, in case the disk stands still."""
 
 _CHUNK = 512
 """Events that are written at once."""
@@ -29,16 +29,17 @@ _Stamped = tuple[int, TraceEvent]
 
 
 class Recorder:
-    """A sink that keeps everything, or says in place how much it could not.
+    """A sink that keeps everything, or notes in place how much it could not keep.
 
-    When ``capacity`` events wait, further steps are counted and a `Gap` is written where they were. It says where the
-    lanes stood behind them. What says where the run stands is rare and still accepted, up to twice the capacity.
+    When ``capacity`` events are waiting, further steps are counted, and a `Gap` is written in their place that says how
+    far the lanes had come after them. Events that say where the run stands are rare and are still accepted, up to twice
+    the capacity.
 
     Args:
-        path: The file; what it held before is lost.
-        on_fault: Called once, on the recorder's thread, with one sentence, when the file cannot be written. Recording
-            has then ended, and `emit` does nothing.
-        earlier: Events from before, with their times by the same clock: the beginning of the trace.
+        path: The file; its previous content is lost.
+        on_fault: Called once, on the recorder's thread, with one sentence, if the file cannot be written. Recording has
+            then ended, and `emit` does nothing.
+        earlier: Earlier events, with their times by the same clock, which begin the trace.
         now_ns: A clock that does not go backwards.
         flush_s: Longest time that an event waits.
         capacity: Events that may wait.
@@ -73,7 +74,7 @@ class Recorder:
         self.written = 0
         """Events in the file, gaps included."""
         self.lost = 0
-        """Events for which a gap stands in the file."""
+        """Events that a gap in the file stands for."""
 
     @property
     def path(self) -> Path:
@@ -81,16 +82,16 @@ class Recorder:
 
     @property
     def failed(self) -> bool:
-        """Whether the recording ended because the file cannot be written; the fault has been said."""
+        """Whether the recording ended because the file cannot be written; the fault has been reported."""
         return self._ended
 
     @property
     def recording(self) -> bool:
-        """Whether what is emitted now will be in the file."""
+        """Whether events that are emitted now will be in the file."""
         return not (self._closing or self._ended)
 
     def start(self) -> None:
-        """Begin to write. What was emitted before waits."""
+        """Start writing. Events that were emitted before are waiting."""
         self._thread.start()
 
     def emit(self, event: TraceEvent) -> None:
@@ -113,7 +114,7 @@ class Recorder:
                 self._hurry.set()
 
     def close(self, timeout_s: float) -> bool:
-        """Write what waits and close the file; False when that is not done after ``timeout_s``."""
+        """Write the waiting events and close the file; False if that is not finished after ``timeout_s``."""
         with self._free:
             self._closing = True
         self._hurry.set()
@@ -147,7 +148,7 @@ class Recorder:
         while not closing:
             self._hurry.wait(self._flush_s)
             self._hurry.clear()
-            # Read before the queue is taken, so that nothing is emitted behind the last look.
+            # Read before the queue is taken, so that nothing is emitted after the last look.
             closing = self._closing
             taken = self._take()
             for first in range(0, len(taken), _CHUNK):
@@ -169,7 +170,7 @@ class Recorder:
         try:
             return encode(time_ns, event)
         except (KeyError, TypeError, ValueError):
-            # An event that no line can hold must not cost those behind it.
+            # An event that cannot be encoded must not cost those after it.
             with self._free:
                 self.lost += 1
             return encode(time_ns, Gap.behind(1, [event] if isinstance(event, Step) else []))
@@ -182,8 +183,8 @@ class Recorder:
     def _sentence(self, error: OSError) -> str:
         why = error.strerror or str(error)
         if self.written:
-            return f"recording to {self._path} has ended: {why}; what was written so far can be replayed"
-        return f"nothing can be recorded to {self._path}: {why}; record to another place"
+            return f"recording to {self._path} has ended: {why}; what was written before can be replayed"
+        return f"cannot record to {self._path}: {why}; record to another place"
 
 
 def _write_fully(file: int, data: bytes) -> None:

@@ -68,7 +68,7 @@ def test_rows_fit(step: Step, answer: Inspected | None, width: int) -> None:
 def test_a_rejection_is_told_in_words_and_in_figures() -> None:
     lines = texts(PAST, ANSWER)
     assert lines[0] == "The very"
-    assert lines[2].startswith('3 drafted, 1 accepted: it broke at "␣brown", which the target gave 25.0 % (rank 2)')
+    assert lines[2].startswith('3 drafted, 1 accepted: it broke off at "␣brown", which the target gave 25.0 % (rank 2)')
     assert lines[2].endswith('the target wrote "↵".')
     table = [line.split() for line in lines[5:9]]
     assert table[0][:6] == ["1", "␣quick", "accepted", "90.0", "%", "1"]

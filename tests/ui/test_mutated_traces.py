@@ -87,7 +87,7 @@ def test_a_step_that_contradicts_itself_can_be_looked_at() -> None:
     )
     told = ev.Inspected("mtp", 0, 1, (ev.TokenVerdict(1, "a", 0.5, 1, ()),))
     rows = [plain(row) for row in inspect_rows(PastStep(step, 0, 0), [], told, 90)]
-    assert any('2 drafted, 1 accepted: it broke at "c".' in row for row in rows)
+    assert any('2 drafted, 1 accepted: it broke off at "c".' in row for row in rows)
     assert not any("recovered" in row for row in rows)
 
 
