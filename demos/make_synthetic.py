@@ -76,7 +76,7 @@ def _lane(wanted: Published) -> SyntheticLane:
 
 
 def _paced(lanes: tuple[SyntheticLane, ...], events: list[ev.TraceEvent]) -> tuple[SyntheticLane, ...]:
-    """The lanes with step times at which they come out at their throughput exactly."""
+    """The lanes with step times at which each reaches its throughput exactly."""
     reached = {lane.lane: lane.tok_s for lane in summary_of(_state(events)).lanes if lane.tok_s}
     factors = [reached[wanted.info.name] / wanted.tok_s for wanted in LANES]
     return tuple(
@@ -110,7 +110,7 @@ def acceptance(events: list[ev.TraceEvent], lane: str, position: int) -> float:
 
 
 def _distance(events: list[ev.TraceEvent]) -> float:
-    """How far acceptance is from what was wanted: the greatest distance at any position of any lane."""
+    """How far the acceptance is from the wanted one: the greatest difference at any position of any lane."""
     return max(
         abs(acceptance(events, wanted.info.name, place) - share)
         for wanted in LANES
@@ -126,7 +126,7 @@ def _state(events: list[ev.TraceEvent]) -> RunState:
 
 
 def _timed(events: list[ev.TraceEvent]) -> list[tuple[int, ev.TraceEvent]]:
-    """As if one engine after the other had stepped, which is how a race runs."""
+    """Time the events as if one engine after the other had stepped, which is how a race runs."""
     now_ns, timed = 0, []
     for event in events:
         now_ns += event.wall_ns if isinstance(event, ev.Step) else 0

@@ -1,4 +1,4 @@
-"""Figures as text: sizes and rates with their unit, ratios, times. The unknown is an em dash."""
+"""Figures as text: sizes and rates with their unit, ratios, times. Unknown values become an em dash."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def _first(line: Timeline) -> int:
 
 
 async def _lines(replay: ManualReplay, size: tuple[int, int], theme: str | None) -> str:
-    """The file: a header, then what is sent and when."""
+    """The lines of the file: a header, then what is sent and when."""
     header = {"version": 2, "width": size[0], "height": size[1], "env": {"TERM": "xterm-256color"}, "title": "SpecTUI"}
     sent = [[round(at_s, 6), "o", data] async for at_s, data in _played(replay, size, theme)]
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [header, *sent])
@@ -79,6 +79,6 @@ async def _played(replay: ManualReplay, size: tuple[int, int], theme: str | None
             if data := screen.sent():
                 yield frame * FRAME_S, data
             if replay.ended and last is None:
-                # What changes slowly is yet to be drawn.
+                # Charts that update slowly have yet to be drawn.
                 last = frame + round(2 * CHARTS_S / FRAME_S)
         yield frame * FRAME_S + LAST_S, _SHOW_CURSOR

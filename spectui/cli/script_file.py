@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def script_of(script: str | None, on_screen: bool) -> Script | None:
-    """The script in the file ``script``; None where none was asked for.
+    """The script in the file ``script``; None if none was asked for.
 
     Raises:
         UsageError: It cannot be read, or cannot be performed.

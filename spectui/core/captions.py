@@ -30,7 +30,7 @@ def step_sentence(step: Step) -> str:
 
 
 def beat_sentence(step: Step, phase: Phase) -> str:
-    """What goes on in a step that is shown in slow motion."""
+    """Describe what is happening in a step that is shown in slow motion."""
     guesses = len(step.drafted)
     match phase:
         case "draft":

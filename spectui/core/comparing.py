@@ -1,4 +1,4 @@
-"""Compares what the lanes emit with what AR does, token by token, as the steps come."""
+"""Compares what the lanes emit with what AR emits, token by token, as the steps come."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from spectui.core.state import LaneState, RequestState, RunState
 
 
 def stop_comparing(state: RunState, lane: LaneState) -> None:
-    """Compare none of the lane's requests any more: ids that are missing would look like another path."""
+    """Stop comparing the lane's requests with AR's: missing ids would look like a different path."""
     for other in state.lanes.values() if lane is state.reference else (lane,):
         other.revision += 1
         for request in other.round.requests.values():
@@ -15,7 +15,7 @@ def stop_comparing(state: RunState, lane: LaneState) -> None:
 
 
 def compare(state: RunState, lane: LaneState, request: RequestState) -> None:
-    """Hold the request's ids against AR's; when it is AR that moved, every other lane is held against it."""
+    """Compare the request's ids with AR's; if AR itself has moved, compare every other lane with it."""
     reference = state.reference
     if reference is None or state.sampling.temperature > 0 or lane.missing or reference.missing:
         return
@@ -36,7 +36,7 @@ def compare(state: RunState, lane: LaneState, request: RequestState) -> None:
 
 
 def _went_apart(state: RunState, comparison: Comparison, original: RequestState, request: RequestState) -> bool:
-    """Whether the lane left AR's path just now."""
+    """Whether the lane has just left AR's path."""
     ended = (whole(original.finished), whole(request.finished))
     apart = comparison.position is None and comparison.update(*ended) is not None
     state.divergences += apart

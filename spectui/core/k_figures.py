@@ -1,4 +1,4 @@
-"""The figures of every K of a lane: what was measured there, and what the cost model says of it."""
+"""The figures of every K of a lane: what was measured, and what the cost model estimates."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _NOTHING = KSums()
 def k_figures(ks: Iterable[int], sums: Mapping[int, KSums], requests: int) -> tuple[KFigure, ...]:
     """Figures of every K in ``ks``.
 
-    Throughput is of the steps that were seen, without an interval or a ratio: whoever compares K on the same prompts
-    puts in what that gives.
+    Throughput covers the steps that were seen, without an interval or a ratio: a caller that compares K on the same
+    prompts fills these in.
 
     Args:
-        ks: What to give figures of, measured or not.
+        ks: The K to give figures of, measured or not.
         sums: What was measured, by K.
-        requests: Requests that were in flight, by which the estimate for one is multiplied.
+        requests: Requests in flight, by which the estimate for one is multiplied.
     """
     measured = {k: one for k, one in sums.items() if one.steps}
     model = CostModel([one.observed(k) for k, one in measured.items()]) if measured else None

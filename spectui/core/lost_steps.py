@@ -1,4 +1,4 @@
-"""Steps that were lost on the way: what is known of them all the same, and what no longer is."""
+"""Steps that were lost on the way: what is known about them nevertheless, and what no longer is."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from spectui.protocol.events import NOTHING, Totals
 def catch_up(
     state: RunState, lane: LaneState, told: Totals | None, own: Totals, clock_ns: int, *, first: bool = False
 ) -> None:
-    """Count what the lane did since the last step of which is known, where it tells; ``own`` came after that.
+    """Count what the lane did between the last known step and ``own``, if the lane reports it.
 
     Args:
         state: The run.
         lane: The lane.
-        told: What the lane itself has counted, ``own`` included; None where it does not say.
-        own: What is counted elsewhere.
+        told: What the lane itself has counted, including ``own``; None if it does not say.
+        own: The step that is counted elsewhere.
         clock_ns: The lane clock before ``own``.
         first: Whether ``own`` is the first step of its request.
     """
@@ -28,7 +28,7 @@ def catch_up(
         return
     missing = told.minus(known).minus(own)
     if missing.steps < 0:
-        # What comes late must not be counted twice.
+        # Late totals must not be counted twice.
         lane.told = known
         return
     if not missing.steps or min(missing) < 0:
@@ -36,7 +36,7 @@ def catch_up(
             lane.round.unsure = False
         return
     if first and not lane.round.totals.steps:
-        # What was lost is the end of the round before: time and tokens of it are none of this round's.
+        # What was lost is the end of the previous round: none of its time and tokens belong to this one.
         lane.round.start_ns = max(lane.round.start_ns, clock_ns)
         lane.round.unsure = True
         lose(state, lane, missing)
@@ -48,7 +48,7 @@ def catch_up(
 
 
 def lose(state: RunState, lane: LaneState, missing: Totals | None) -> None:
-    """Steps of the lane were not seen; what they come to counts all the same, None where that is not known."""
+    """Count steps of the lane that were not seen; ``missing`` is None if their totals are not known."""
     if missing is None:
         lane.run.unsure = lane.round.unsure = True
         missing = NOTHING

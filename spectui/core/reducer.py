@@ -48,7 +48,7 @@ def _round_started(state: RunState, event: ev.RoundStarted) -> None:
     state.inspected = None
     state.revision += 1
     for lane in state.lanes.values():
-        # While steps may be missing, it is not known in which of the two rounds.
+        # While steps may be missing, it is not known to which of the two rounds they belong.
         lane.round = LaneRound(start_ns=lane.clock_ns, clock_ns=lane.clock_ns, unsure=lane.waiting)
         lane.ledger.clear()
         lane.revision += 1

@@ -78,14 +78,14 @@ class RequestState:
 
 @dataclass(slots=True)
 class LaneRound(Sums):
-    """What a lane does in a round.
+    """What a lane does in one round.
 
     Attributes:
         series: Throughput over lane time.
         traffic: Bytes that its steps had to read.
         k: K of the last step, None before the first.
-        k_changes: (lane time of the round in ns, new K).
-        requests: By slot.
+        k_changes: Pairs of (lane time of the round in ns, new K).
+        requests: The requests by slot.
     """
 
     series: RateSeries = field(default_factory=RateSeries)
@@ -108,12 +108,12 @@ class LaneState:
     """Everything about a lane.
 
     Attributes:
-        k_source: Where ``k`` comes from, None where that is not known.
-        revision: Moves with every change, so that unchanged views are not built again.
-        run: Sums over all rounds; they begin where the lane clock was before what is known here.
-        told: What the lane itself has counted up to the last step of which is known, None where that cannot be known.
-        waiting: Whether steps may be missing behind that one, which the next totals will tell.
-        memory: None until the lane's engine stands.
+        k_source: Where ``k`` comes from, None if that is not known.
+        revision: Grows with every change, so that unchanged views need not be rebuilt.
+        run: Sums over all rounds; they start at the lane clock from which something is known here.
+        told: What the lane itself has counted up to the last known step, None if that cannot be known.
+        waiting: Whether steps may be missing after it; the next totals will tell.
+        memory: None until the lane's engine is up.
     """
 
     info: LaneInfo

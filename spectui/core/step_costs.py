@@ -23,7 +23,7 @@ class StepCosts:
         self._sums.setdefault((step.k, step.batch), KSums()).add(step, step.wall_ns if first else None)
 
     def figures(self, k_max: int, batch: int) -> tuple[KFigure, ...]:
-        """Measured and estimated figures of every K up to ``k_max`` with ``batch`` requests in flight."""
+        """Measured and estimated figures for every K up to ``k_max`` with ``batch`` requests in flight."""
         return k_figures(range(k_max + 1), {k: sums for (k, of), sums in self._sums.items() if of == batch}, batch)
 
     def batch_cost(self, k: int) -> BatchCost | None:

@@ -1,6 +1,6 @@
 """The figures of lanes and runs, computed in one place for the panes, the headless table, its JSON and reports.
 
-None is unknown or does not apply, never 0.
+None means unknown or not applicable, never 0.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ class Figures:
     Attributes:
         lane_s: Lane time, in seconds.
         tok_s: Emitted tokens / lane time; None before the first step.
-        naive_tok_s: What a meter would say that takes a stream chunk for a token, as clients do: steps that emitted
-            anything / lane time. It under-reports speculative decoding by up to K+1.
-        speedup: ``tok_s`` over AR's, None without an AR lane that has a figure of as much: a whole round over an
-            unknown part of one is no speed-up.
-        lost: Steps that were lost on the way: everything here but ``disturbed_share`` counts them. None where steps are
-            missing of which nothing is known, so that every figure is partial.
-        disturbed_share: Share of the time of the steps that were seen in which something held them up.
-        doubtful: Whether so much of it was disturbed, or of AR's, that ``speedup`` is not that of the machine alone.
+        naive_tok_s: What a meter would show that takes a stream chunk for a token, as some clients do: steps that
+            emitted anything / lane time. It under-reports speculative decoding by up to K+1.
+        speedup: ``tok_s`` divided by AR's; None without an AR lane whose figure covers as much: a whole round divided
+            by an unknown part of one is not a speed-up.
+        lost: Steps that were lost on the way; all figures here except ``disturbed_share`` include them. None if steps
+            are missing of which nothing is known, so that every figure is partial.
+        disturbed_share: Share of the seen steps' time that was disturbed.
+        doubtful: Whether so much of the lane's time, or of AR's, was disturbed that ``speedup`` is not that of the
+            machine alone.
 
     Worked example: AR emitted 40 tokens in 40 steps of 25 ms, a lane with a drafter 60 tokens in 30 steps of 40 ms.
     These are 40 and 50 tok/s, a speed-up of 1.25; the naive meter reads 40 and 25 tok/s.
@@ -49,12 +50,12 @@ class Figures:
 
 
 def round_figures(lane: LaneState, reference: LaneState | None) -> Figures:
-    """Over the round; ``reference`` is AR's lane."""
+    """Figures over the round; ``reference`` is AR's lane."""
     return _figures(lane, lane.round, reference, reference.round if reference else None)
 
 
 def run_figures(lane: LaneState, reference: LaneState | None) -> Figures:
-    """Over the whole run, as far as it is known; ``reference`` is AR's lane."""
+    """Figures over the whole run, as far as it is known; ``reference`` is AR's lane."""
     return _figures(lane, lane.run, reference, reference.run if reference else None)
 
 
@@ -87,7 +88,7 @@ def _doubtful(sums: Sums) -> bool:
 
 
 def acceptance_of(lane: LaneState, counter: AcceptanceCounter) -> Acceptance:
-    """What a counter of the lane's reads; partial while steps may be missing."""
+    """The reading of one of the lane's counters; partial while steps may be missing."""
     reading = counter.read()
     return replace(reading, partial=True) if lane.waiting else reading
 
@@ -97,9 +98,9 @@ class LaneSummary:
     """A lane's figures over the whole run, under the names that ``--json`` prints.
 
     Attributes:
-        k: The K that it ended with; None without a drafter.
+        k: The K that the lane ended with; None without a drafter.
         drafted_steps: Steps that had a draft.
-        steps_lost: As `Figures.lost`; ``acceptance_by_position`` and ``disturbed_share`` are without these steps.
+        steps_lost: As in `Figures.lost`; ``acceptance_by_position`` and ``disturbed_share`` do not include these steps.
     """
 
     lane: str
@@ -133,7 +134,7 @@ class RunSummary:
 
 
 def summary_of(state: RunState) -> RunSummary:
-    """What is known of the run so far."""
+    """Summarise what is known of the run so far."""
     started = state.started
     return RunSummary(
         target=started.target if started else None,

@@ -12,13 +12,13 @@ class Sums:
     """Sums of a lane's steps.
 
     Attributes:
-        start_ns: The lane clock where they begin.
-        clock_ns: The lane clock where they end.
-        totals: Every step of which is known, seen or not.
-        lost: How many of them were not seen.
-        unsure: Whether there are more of which nothing is known.
+        start_ns: The lane clock at the start.
+        clock_ns: The lane clock at the end.
+        totals: Counts of every known step, seen or not.
+        lost: Known steps that were not seen.
+        unsure: Whether there are further steps of which nothing is known.
         stepped_ns: Time of the engine steps that were seen.
-        disturbed_ns: How much of it was disturbed.
+        disturbed_ns: The part of ``stepped_ns`` that was disturbed.
     """
 
     start_ns: int = 0
@@ -36,7 +36,7 @@ class Sums:
 
     @property
     def elapsed_ns(self) -> int:
-        """Lane time that they took."""
+        """Lane time from start to end."""
         return self.clock_ns - self.start_ns
 
     @property
@@ -46,5 +46,5 @@ class Sums:
 
     @property
     def disturbed_share(self) -> float | None:
-        """Share of the time of the steps that was disturbed; None where none was seen."""
+        """Share of the seen steps' time that was disturbed; None if no step was seen."""
         return self.disturbed_ns / self.stepped_ns if self.stepped_ns else None

@@ -56,12 +56,12 @@ class LaneView:
     """A lane as its pane shows it.
 
     Attributes:
-        k_source: Where ``k`` comes from, None where that is not known.
-        tok_s: This one, ``naive_tok_s`` and ``speedup`` are the round's `Figures`.
+        k_source: Where ``k`` comes from, None if that is not known.
+        tok_s: As in the round's `Figures`, like ``naive_tok_s`` and ``speedup``.
         lost: Steps of the round that were lost on the way. Clocks, counts of steps and tokens, ``tok_s``,
-            ``naive_tok_s``, ``speedup`` and the length and rate of ``acceptance`` count them; everything else of the
-            round is partial. None where steps are missing of which nothing is known: then all of it is partial.
-        lost_before: Whether steps of any round were lost: then ``costs`` are partial.
+            ``naive_tok_s``, ``speedup`` and the length and rate of ``acceptance`` include them; everything else of the
+            round is partial. None if steps are missing of which nothing is known: then all of it is partial.
+        lost_before: Whether steps of any round were lost, which makes ``costs`` partial.
         disturbed: Whether the lane, or AR beside it, was disturbed in this round, so that ``speedup`` is not that of
             the machine alone.
         acceptance: Acceptance over everything the lane has done; ``window`` covers its last steps.

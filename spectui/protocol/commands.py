@@ -140,7 +140,7 @@ class Tune:
 
 @dataclass(frozen=True, slots=True)
 class StopTuning:
-    """End a search with what it knows."""
+    """Stop a search and keep the best K so far."""
 
 
 @dataclass(frozen=True, slots=True)

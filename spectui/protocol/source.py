@@ -30,7 +30,7 @@ class Source(Protocol):
         """Where the screen asks for a moment between two steps."""
 
     def start(self, sink: Sink) -> None:
-        """Begin; returns at once. Called once."""
+        """Start; returns at once. Called once."""
 
     def send(self, command: Command) -> None:
         """Queue a command; returns at once, from any thread."""

@@ -51,7 +51,7 @@ class Terminal:
         self.log_path = log_path
         """The file that descriptors 1 and 2 lead to while the terminal is owned."""
         self.exit_code: int | None = None
-        """What the process must end with because of a signal; None while none came."""
+        """The exit code that a signal requires; None if none came."""
         self._grace_s = grace_s
         self._pid = os.getpid()
         self._running = self._left = False

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from spectui.places import substitutes
 
-# Where to change a value: the tables below and `omp_threads`, nowhere else. Values are measured, see docs/cost.md.
+# The values are set in the tables below and in `omp_threads`, nowhere else. They are measured; see docs/cost.md.
 _ALWAYS = (("VLLM_ENABLE_V1_MULTIPROCESSING", "0", "all lanes live in this process, stepped by one thread"),)
 _CPU = (
     (

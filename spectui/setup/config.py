@@ -60,7 +60,7 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
     tuned = tuned_k(options, arguments, gpu=gpu)
     if vllm_options.engine_folder() is None:
         raise RunError(
-            f"vLLM is not installed for {sys.executable}: `make setup` in a checkout installs it, or see Installation "
+            f"vLLM is not installed for {sys.executable}: run `make setup` in a checkout, or see Installation "
             "in docs/commands.md"
         )
     return HostConfig(

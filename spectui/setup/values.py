@@ -86,7 +86,7 @@ def top_k(text: str) -> int:
     """The number of likeliest tokens to sample from; 0 and, as in vLLM, -1 mean all of them."""
     number = whole(text)
     if not -1 <= number <= MAX_TOP_K:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of tokens: 0 is all of them")
+        raise argparse.ArgumentTypeError(f"{text} is not a number of tokens (0 means all)")
     return max(0, number)
 
 

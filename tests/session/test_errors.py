@@ -193,7 +193,7 @@ CANNOT: dict[str, tuple[Case, str]] = {
     ),
     "a cache too large": (
         _engine_args(kv_cache_memory_bytes=1 << 50),
-        r"not enough free memory for its KV cache: --engine-arg kv_cache_memory_bytes=\.\.\. makes it smaller",
+        r"not enough free memory for its KV cache: make it smaller with --engine-arg kv_cache_memory_bytes=\.\.\.",
     ),
     "no room for the warm-up": (
         _engine_args(max_model_len=32),

@@ -118,7 +118,7 @@ def test_broken_lines_are_named_and_everything_else_is_kept(path: Path) -> None:
     assert [(problem.line, problem.sentence) for problem in trace.problems.kept] == [
         (6, "line 6 is broken: it is no JSON; it is skipped"),
         (8, "line 8 is broken: not text; it is skipped"),
-        (10, 'line 10 is broken: "paused" of Paused should be true or false; it is left out'),
+        (10, 'line 10 is broken: "paused" of Paused should be true or false; it is skipped'),
         (14, "line 14 makes no sense: a Recording is no event of a run; it is skipped"),
     ]
     events_of(trace)

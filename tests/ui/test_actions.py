@@ -343,4 +343,4 @@ async def test_a_folder_that_is_gone_takes_no_picture(tmp_path: Path, monkeypatc
     async with running((120, 36)) as rig:
         (tmp_path / "gone").rmdir()
         await rig.press("S")
-        assert "no picture can be saved in the current folder, which is gone" in rig.text
+        assert "the picture cannot be saved in the current folder, which no longer exists" in rig.text

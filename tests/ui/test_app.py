@@ -149,7 +149,7 @@ async def test_a_lane_that_fails_says_why_and_the_others_go_on(size: tuple[int, 
 async def test_when_every_lane_failed_it_is_said_and_only_looking_and_leaving_remain() -> None:
     lanes = tuple(SyntheticLane(lane.info, fails_at="importing") for lane in demo_lanes())
     async with running(lanes=lanes, log=FakeLog("the reason")) as rig:
-        assert "No lane is left." in rig.text
+        assert "All lanes have failed." in rig.text
         for action in ("pause", "step", "restart", "next_category"):
             assert rig.app.screen.check_action(action, ()) is None
         await rig.press("l")
@@ -159,7 +159,7 @@ async def test_when_every_lane_failed_it_is_said_and_only_looking_and_leaving_re
 async def test_a_source_that_dies_says_so() -> None:
     async with running(dies_after=4, paused=False) as rig:
         await rig.settle(lambda: rig.view.fault is not None)
-        assert "the synthetic source ended: it was told to fail here" in rig.text
+        assert "the synthetic source failed: told to fail here" in rig.text
         await rig.settle(lambda: "stopped" in rig.text)
         assert rig.app.screen.check_action("restart", ()) is None
         assert rig.app.screen.check_action("help", ()) is True

@@ -136,7 +136,10 @@ MIDNIGHT = (ROOT / "themes" / "midnight.toml").read_text()
         (MIDNIGHT.replace("dark = true", ""), "needs 'dark' to be true or false"),
         ("dark = true\ncolours = 0", "needs 'colours' to be true or false, not 0"),
         (MIDNIGHT.replace("[lanes]\n", "[tracks]\n"), "needs 'lanes.series' to be a list of colours"),
-        (re.sub(r"series = \[.*\]", 'series = ["#ffffff", 7]', MIDNIGHT), "as 'lanes.series[1]', not 7"),
+        (
+            re.sub(r"series = \[.*\]", 'series = ["#ffffff", 7]', MIDNIGHT),
+            "needs 'lanes.series[1]' to be a colour like '#rrggbb', not 7",
+        ),
         (MIDNIGHT.replace("[roles]", "[rules]"), "needs a table [roles]"),
         ("name = [", "is not valid TOML"),
         ("deep = " + "[" * 10_000, "is not valid TOML"),
@@ -164,7 +167,7 @@ def test_missing_and_unreadable_themes(tmp_path: Path) -> None:
     with pytest.raises(BrokenThemeError, match="is not UTF-8 text"):
         palette.load(tmp_path / "latin.toml")
     (tmp_path / "two words.toml").write_text(MIDNIGHT)
-    with pytest.raises(BrokenThemeError, match="needs a name of letters"):
+    with pytest.raises(BrokenThemeError, match="needs a name made of letters"):
         palette.load(tmp_path / "two words.toml")
 
 

@@ -204,7 +204,7 @@ async def test_at_the_end_of_a_round_it_offers_true_speed() -> None:
         await rig.press("p", "m", "space")
         await rig.until(lambda: rig.view.round_over)
         await rig.settle(lambda: rig.app.slow.idle)
-        assert "finished: r again at true speed" in rig.text
+        assert "finished: r replays at true speed" in rig.text
         await rig.press("n")
         asked = rig.source.commands.index(cmd.NextPrompt(1))
         assert rig.source.commands[asked + 1] == cmd.Pause()

@@ -63,10 +63,10 @@ def test_a_talk_is_done_in_the_order_in_which_it_is_written() -> None:
     [
         ("scene = [", "t.toml: not valid TOML: "),
         ("", "t.toml: no scenes: each one begins with [[scene]]"),
-        ("scene = 3", "t.toml: it has no scenes"),
-        ("[[scenes]]\n", "t.toml: a script has no 'scenes': did you mean 'scene'?"),
-        ("[[scene]]\nwait=1\n[[scene]]\nrestrat = true", "t.toml, scene 2: a scene has no 'restrat': did you"),
-        ("[[scene]]\nxyzzy = 1", "t.toml, scene 1: a scene has no 'xyzzy', there are caption, live, present"),
+        ("scene = 3", "t.toml: no scenes"),
+        ("[[scenes]]\n", "t.toml: unknown key 'scenes': did you mean 'scene'?"),
+        ("[[scene]]\nwait=1\n[[scene]]\nrestrat = true", "t.toml, scene 2: unknown key 'restrat': did you"),
+        ("[[scene]]\nxyzzy = 1", "t.toml, scene 1: unknown key 'xyzzy': choose from caption, live, present"),
         ("[[scene]]\ncaption = 3", 't.toml, scene 1: caption = 3 is not valid: give words in quotes, such as "so'),
         ("[[scene]]\nprompt = ' '", "t.toml, scene 1: prompt = ' ' is not valid: give words in quotes"),
         ("[[scene]]\npresent = 'yes'", "t.toml, scene 1: present = 'yes' is not valid: give true or false"),
@@ -435,9 +435,9 @@ async def test_the_talk_s_keys_are_the_prompt_line_s_while_that_is_open() -> Non
 async def test_lanes_and_categories_that_are_not_there_are_said() -> None:
     given = parse_script("[[scene]]\nfocus='mpt'\nwait='key'\n[[scene]]\ncategory='mahts'\nwait='key'", "t.toml")
     async with running((120, 36), talk=given) as rig:
-        await rig.settle(lambda: "the talk wants a lane 'mpt': did you mean 'mtp'?" in rig.text)
+        await rig.settle(lambda: "the talk asks for lane 'mpt': did you mean 'mtp'?" in rig.text)
         await rig.pilot.press("enter")
-        await rig.settle(lambda: "the talk wants prompts of 'mahts': did you mean 'math'?" in rig.text)
+        await rig.settle(lambda: "the talk asks for category 'mahts': did you mean 'math'?" in rig.text)
 
 
 async def test_a_replay_leaves_out_what_needs_an_engine() -> None:

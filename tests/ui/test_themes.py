@@ -214,7 +214,7 @@ async def test_a_file_that_breaks_is_named_once_and_the_screen_stays(mine: Folde
     async with running((80, 24)) as rig:
         mine.put("midnight", "#1011")
         await second(rig)
-        assert "theme skipped: midnight.toml needs a colour like '#rrggbb' as" in rig.text
+        assert "theme skipped: midnight.toml needs 'base." in rig.text
         assert grounds(rig) == {"#101112"}
         for _ in range(7):
             await second(rig)

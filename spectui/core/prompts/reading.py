@@ -114,7 +114,7 @@ def _is_row(line: str) -> bool:
 
 
 def _json_rows(text: str, name: str) -> Iterator[tuple[Any, str]]:
-    """Every row with where it stands; of an array with its number too."""
+    """Every row with its line; rows of an array also with their number."""
     place = _LineCounter(text, name)
     at = _after_space(text, 0)
     while at < len(text):
@@ -128,7 +128,8 @@ def _json_rows(text: str, name: str) -> Iterator[tuple[Any, str]]:
 
 
 def _array(text: str, at: int, place: _LineCounter) -> Generator[tuple[Any, str], None, int]:
-    """The rows of the array that begins at ``at``, one after the other, so that a broken one can be named; its end."""
+    """Yields the rows of the array at ``at`` one by one, so that a broken one can be named; returns where the array
+    ends."""
     opened = place.at(at)
     at = _after_space(text, at + 1)
     number = 0
@@ -188,7 +189,7 @@ def _after_space(text: str, at: int) -> int:
 
 
 class _LineCounter:
-    """Counts lines on the way through a text."""
+    """Counts lines while moving through a text."""
 
     def __init__(self, text: str, name: str) -> None:
         self._text, self._name = text, name

@@ -100,7 +100,7 @@ class SyntheticRace:
         self._runs[lane].ready = True
 
     def begin(self, prompts: tuple[ev.Prompt, ...], sampling: ev.Sampling) -> Iterator[ev.TraceEvent]:
-        """Start a round with ``prompts`` in every ready lane; what still ran is aborted."""
+        """Start a round with ``prompts`` in every ready lane; requests that are still running are aborted."""
         yield from self.abort(None)
         yield from self._close()
         self._round += 1
@@ -122,7 +122,7 @@ class SyntheticRace:
             yield from self._close()
 
     def set_k(self, lane: str, k: int) -> ev.TraceEvent:
-        """Change K from the lane's next step on, or say why not."""
+        """Change K from the lane's next step on, or say why that is impossible."""
         run = self._runs.get(lane)
         if run is None:
             return ev.Notice(f"no such lane: {lane}", level="warning")
@@ -152,7 +152,7 @@ class SyntheticRace:
         return lane in self._runs and bool(self._runs[lane].running)
 
     def step(self, lane: str) -> Iterator[ev.TraceEvent]:
-        """One engine step of ``lane``: a `Step` for each of its running requests."""
+        """Take one engine step of ``lane``; yields a `Step` for each of its running requests."""
         run = self._runs[lane]
         batch = run.running
         if not batch:

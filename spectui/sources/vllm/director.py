@@ -1,4 +1,4 @@
-"""Directs a live race: whose step is next, rounds, pauses, searches, and what commands change in them."""
+"""Directs a live race: whose step is next, rounds, pauses, searches, and how commands change them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ logger = logging.getLogger(__name__)
 
 
 class Director:
-    """Directs lanes that are loaded, on the engine thread, one engine step at a time.
+    """Directs loaded lanes on the engine thread, one engine step at a time.
 
     Attributes:
-        race: The rounds of the lanes.
+        race: The lanes' rounds.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class Director:
 
         Args:
             config: What races.
-            infos: Every lane, those that could not be loaded too.
+            infos: Every lane, including those that could not be loaded.
             target: Path or id of the target.
-            lanes: Those that were loaded.
-            emit: Takes what happens.
+            lanes: The loaded lanes.
+            emit: Takes the events.
         """
         self._config = config
         self._infos = infos
@@ -65,13 +65,13 @@ class Director:
             self._emit(event)
 
     def begin(self) -> None:
-        """Begin the first round, in a pause where one is asked for."""
+        """Begin the first round, in pause if the configuration says so."""
         self.set_paused(self._config.paused)
         if self.race.lanes:
             self._begin()
 
     def next_step(self) -> Callable[[], None] | None:
-        """What takes the next engine step, of the search or of the race; None where a command has to come first."""
+        """What takes the next engine step, of the search or of the race; None if a command has to come first."""
         if self._tuning is not None and not self._paused:
             return partial(self._tune, self._tuning)
         if (lane := self._next_lane()) is not None:
@@ -83,7 +83,7 @@ class Director:
         return self._start(self.race.begin(self._deck.take(self._concurrency), self._sampling))
 
     def _start(self, begun: Iterator[Event]) -> bool:
-        """Begin a round; whether it has begun, which it has not where its prompts are refused."""
+        """Begin a round; returns whether it has begun, which fails if its prompts are refused."""
         try:
             self._emit_all(begun)
         except PromptRefusedError as error:
@@ -96,7 +96,7 @@ class Director:
         return False
 
     def _next_lane(self) -> Lane | None:
-        """The lane to step: in a pause that of a `StepOnce`, which is used up by it."""
+        """The lane to step; in a pause that of a `StepOnce`, which this uses up."""
         if self._tuning is not None:
             return None
         ahead = self.race.next_lane()
@@ -112,11 +112,11 @@ class Director:
             lane = ahead if name is None else self.race.lane(name)
             if lane is not None and lane.running:
                 return lane
-            self.refuse("there is no step to take: the round is over", name)
+            self.refuse("no step left: the round is over", name)
         return None
 
     def _rest(self) -> None:
-        """Nothing is stepped before the next command: announce the end of a round that is over."""
+        """Announce the end of a round that is over; nothing is stepped before the next command."""
         if self._tuning is None and self.race.next_lane() is None:
             self._end_round()
 
@@ -141,15 +141,15 @@ class Director:
             self._emit(turn)
 
     def begin_tuning(self, name: str, budget_s: float) -> None:
-        """End the round and search for the fastest K of a lane."""
+        """End the round and search for a lane's fastest K."""
         lane = self.race.lane(name)
         if lane is None or not lane.info.k_max:
             why = "the lane is not running" if lane is None else "the lane has no drafter"
-            self.refuse(f"there is nothing to tune: {why}", name)
+            self.refuse(f"nothing to tune: {why}", name)
             return
         prompts = fitting(lane, self._deck.all(), self._config.chat, PIECE_TOKENS)
         if not prompts:
-            self.refuse("there is nothing to tune on: no prompt of the set is short enough", name)
+            self.refuse("cannot tune: no prompt of the set is short enough", name)
             return
         for running in self.race.lanes:
             self._emit_all(self.race.abort(running))
@@ -196,7 +196,7 @@ class Director:
         lane.disagreements.clear()
 
     def refuse(self, why: str, lane: str | None = None) -> None:
-        """Answer a command that cannot be followed."""
+        """Tell the user why a command cannot be followed."""
         self._emit(Notice(why, lane, "warning"))
 
     @property
@@ -205,20 +205,20 @@ class Director:
         return self._tuning is not None
 
     def step_once(self, lane: str | None) -> None:
-        """Take one engine step of ``lane``, or of the lane that is furthest behind, and stand still."""
+        """Take one engine step of ``lane``, or of the lane that is furthest behind, and pause."""
         if not self._paused:
             self.set_paused(True)
         self._singles.append(lane)
 
     def stop_tuning(self) -> None:
-        """End a search with what it knows."""
+        """Stop a search and keep the best K so far."""
         if self._tuning is None:
             self.refuse("no lane is being tuned")
         else:
             self._end_tuning("cancelled")
 
     def next_prompt(self, by: int) -> None:
-        """Begin a round with the prompts that are ``by`` rounds further in the set."""
+        """Begin a round with the prompts ``by`` rounds further on in the set."""
         self._deck.move(by * self._concurrency)
         self.restart()
 
@@ -238,11 +238,11 @@ class Director:
             self._deck.take_back()
 
     def restart(self) -> bool:
-        """Begin a new round; whether there is one."""
+        """Begin a new round; returns whether it has begun."""
         if self.race.lanes:
             self.set_paused(False)
             return self._begin()
-        self.refuse("no lane is running: start again without what failed")
+        self.refuse("no lane is running: start again without the lanes that failed")
         return False
 
     def abort(self, name: str | None) -> None:
@@ -255,7 +255,7 @@ class Director:
                 self._emit_all(self.race.abort(lane))
 
     def set_paused(self, paused: bool) -> None:
-        """Stand still between two steps, or go on."""
+        """Pause between two steps, or continue."""
         self._singles.clear()
         if paused != self._paused:
             self._paused = paused
@@ -277,7 +277,7 @@ class Director:
             self._emit(KChanged(name, k))
 
     def inspect(self, asked: cmd.Inspect) -> None:
-        """Ask the target what it thought of a step."""
+        """Ask the target for its probabilities in a step."""
         lane = self.race.lane(asked.lane)
         places: tuple[TokenVerdict, ...] = ()
         why = "" if lane is not None else "the lane is not running"
@@ -293,7 +293,7 @@ class Director:
         self._emit(Inspected(asked.lane, asked.slot, asked.index, places, why))
 
     def set_concurrency(self, requests: int) -> None:
-        """Race so many prompts at once, in a new round."""
+        """Race this many prompts at a time, in a new round."""
         if fault := concurrency_fault(requests):
             self.refuse(fault)
             return
@@ -301,7 +301,7 @@ class Director:
         self.restart()
 
     def set_temperature(self, temperature: float) -> None:
-        """Sample at another temperature, in a new round."""
+        """Change the temperature, in a new round."""
         if fault := temperature_fault(temperature):
             self.refuse(fault)
             return

@@ -36,14 +36,14 @@ def explain_death(error: BaseException) -> str:
 
 
 def explain_target(error: BaseException) -> str:
-    """One sentence about why the target could not be loaded."""
+    """Explain in one sentence why the target could not be loaded."""
     if isinstance(error, (TargetError, DemoModelError)):
         return str(error)
     return f"the model could not be loaded: {first_line(error)}; the log has the details"
 
 
 def explain_import(error: BaseException) -> str:
-    """One sentence about why vLLM could not be imported."""
+    """Explain in one sentence why vLLM could not be imported."""
     return f"vLLM could not be imported: {first_line(error)}; see Installation in docs/commands.md"
 
 

@@ -34,7 +34,7 @@ _WHILE_TUNING = (cmd.Shutdown, cmd.Pause, cmd.Resume, cmd.StopTuning)
 
 
 def follow(director: Director, command: cmd.Command) -> None:
-    """Follow a command between two engine steps, or say why that cannot be done."""
+    """Follow a command between two engine steps, or say why that is impossible."""
     try:
         _obey(director, command)
     except Exception as error:
@@ -44,7 +44,7 @@ def follow(director: Director, command: cmd.Command) -> None:
 
 def _obey(director: Director, command: cmd.Command) -> None:
     if director.tuning and not isinstance(command, _WHILE_TUNING):
-        director.refuse("a lane is being tuned: Esc ends that with what is known")
+        director.refuse("a lane is being tuned: Esc stops the search and keeps the best K so far")
         return
     match command:
         case cmd.Shutdown():

@@ -84,7 +84,7 @@ def lane_memory(lane: str, engine: Any, *, shared: bool = False) -> LaneMemory:
 
 
 def _drafts_at_once(proposer: Any) -> bool:
-    """Whether one pass drafts all tokens: a parallel drafter does, and Medusa's heads do."""
+    """Whether one pass drafts all tokens, as in a parallel drafter or with Medusa's heads."""
     # V2's proposers say so by the id that stands where a token is to be drafted.
     at_once = getattr(proposer, "parallel_drafting", hasattr(proposer, "parallel_drafting_token_id"))
     return bool(at_once) or type(proposer).__name__ == "MedusaProposer"

@@ -203,18 +203,18 @@ class Tuning:
             lane.clock_ns, lane.totals = clock_ns, totals
 
     def held_out(self) -> dict[int, float]:
-        """Throughput of every K as the cost model has it without that K's own steps."""
+        """Throughput of every K as the cost model estimates it without that K's own steps."""
         measured = [(k, sums) for k, sums in self._drafting.items() if sums.steps]
         found = held_out([sums.observed(k) for k, sums in measured], [sums.drafts(k) for k, sums in measured])
         return {k: estimate * self._requests for k, estimate in found.items()}
 
     def figures(self) -> tuple[KFigure, ...]:
-        """What was measured at each K, and what the cost model says of it."""
+        """What was measured at each K, and what the cost model estimates for it."""
         return tuple(map(self._compared, k_figures(self._search.arms, self._drafting, self._requests)))
 
     @property
     def _drafting(self) -> dict[int, KSums]:
-        """What was measured at every K, AR apart."""
+        """What was measured at every K, without AR."""
         return {k: sums for k, sums in self._sums.items() if k != PLAIN}
 
     def _compared(self, figure: KFigure) -> KFigure:

@@ -1,8 +1,8 @@
-"""Curves and points on axes, drawn by plotext: what all charts with axes share.
+"""Curves and points on axes, drawn by plotext: shared by all charts with axes.
 
-plotext keeps one figure for the whole process and answers in escape sequences, which takes milliseconds and is slower
-than anything else in a frame. So a plot is a value, and one that was drawn at a size is kept: a chart that has nothing
-new costs a look-up.
+plotext keeps one figure for the whole process and answers in escape sequences. That takes milliseconds, more than
+anything else in a frame. So a plot is a value, and a plot that was drawn at a size is kept: an unchanged chart costs a
+look-up.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ KEPT = 8
 """Plots that are kept: more than are on the screen at once."""
 
 LEAST_ROWS = 3
-"""Rows below which a plot says nothing."""
+"""A plot with fewer rows says nothing."""
 
 MOST = 1e15
-"""Figures beyond this are those of damaged traces; axes end here."""
+"""Larger figures come from damaged traces; axes end here."""
 
 Points: TypeAlias = tuple[tuple[float, float], ...]
 
@@ -34,7 +34,7 @@ _AXIS_STYLE = "muted"
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Points in ascending order of x, joined by a line, or each of them drawn as ``sign``."""
+    """Points in ascending order of x, joined by a line, or each drawn as ``sign``."""
 
     points: Points
     style: str
@@ -43,7 +43,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Text around a point."""
+    """Text beside a point."""
 
     text: str
     x: float
@@ -53,7 +53,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """From ``low`` to ``high``, with a text at each of ``ticks``."""
+    """An axis from ``low`` to ``high``, with a text at each of ``ticks``."""
 
     low: float
     high: float
@@ -62,7 +62,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """What is drawn; later curves lie over earlier ones, labels over all of them."""
+    """What is drawn; later curves cover earlier ones, and labels cover all of them."""
 
     curves: tuple[Curve, ...]
     labels: tuple[Label, ...]
@@ -71,14 +71,14 @@ class Plot:
 
 
 def nice_ceiling(value: float, least: float) -> float:
-    """The next round figure above ``value``, so that an axis moves rarely and ends at a readable figure."""
+    """The next round figure above ``value``, so that an axis rarely changes and ends at a readable figure."""
     target = min(max(value, least), MOST)
     scale = 10.0 ** math.floor(math.log10(target))
     return next(step * scale for step in _NICE if step * scale >= target)
 
 
 def plot_rows(plot: Plot, width: int, height: int) -> list[Row]:
-    """The plot in ``height`` rows of ``width`` cells; nothing where there is too little room."""
+    """The plot in ``height`` rows of ``width`` cells; empty if there is too little room."""
     return list(_drawn(plot, width, height)) if height >= LEAST_ROWS else []
 
 
@@ -116,12 +116,12 @@ def _ticks(ticks: Iterable[tuple[float, str]]) -> tuple[list[float], list[str]]:
 
 
 def _number(style: str, styles: list[str]) -> int:
-    """The colour that stands for a style on its way through plotext."""
+    """The colour that represents a style on its way through plotext."""
     return styles.index(style) + 1
 
 
 def _row(line: str, styles: list[str]) -> Row:
-    """A line of plotext's with its colours as spans; what has no colour is an axis."""
+    """Convert a line of plotext's colours into spans; text without a colour belongs to an axis."""
     spans: list[Span] = []
     style = _AXIS_STYLE
     for index, part in enumerate(_COLOUR.split(line)):

@@ -128,7 +128,7 @@ class PromptLine(Input):
         self._close()
 
     def action_stay(self) -> None:
-        """Tab belongs to the lanes; here it does nothing."""
+        """Do nothing: Tab belongs to the lanes."""
 
     def action_recall(self, by: int) -> None:
         """Show an earlier answer, or come back to the one being typed."""

@@ -15,7 +15,7 @@ _PROGRESS_CELLS = 8
 
 
 class CaptionLine(Canvas):
-    """A bold line behind a bar, or two lines if one is too short; empty while no talk is running."""
+    """A bold line after a bar, or two lines if one is too short; empty while no talk is running."""
 
     DEFAULT_CSS = "CaptionLine { display: none; height: 1; margin: 0 1; }"
 

@@ -24,7 +24,7 @@ REPLAY_ONLY = ("speed",)
 
 
 class TalkPerformance:
-    """Does what the scenes say with the commands and choices that keys have too."""
+    """Carries out scenes with the same commands and choices that keys use."""
 
     def __init__(self, app: SpecTUIApp, controls: Controls, say: Callable[[str], None]) -> None:
         self._app = app

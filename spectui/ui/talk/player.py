@@ -1,6 +1,6 @@
 """Performs a talk: scene after scene, what happens in them, and what they wait for.
 
-Knows neither widget nor source: what is done is done by the ``performance``.
+Knows neither widgets nor sources: the ``performance`` carries out what is to be done.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Performance(Protocol):
 
 
 class TalkPlayer:
-    """Plays ``talk`` on ``performance``; ``now`` and ``later`` are the time, ``redraw`` asks for a frame."""
+    """Plays ``talk`` on ``performance``; ``now`` and ``later`` provide the time, ``redraw`` asks for a frame."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class TalkPlayer:
         """Take note of an event."""
         match event:
             case StateReplaced():
-                # A replay goes to behind the beginning of the round.
+                # A replay jumps past the beginning of the round.
                 self._round_is_due, self._round_is_over = False, event.state.round_over
                 self._at_end = event.state.playhead is not None and event.state.playhead.ended
             case ev.RoundStarted():

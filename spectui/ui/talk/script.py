@@ -1,4 +1,4 @@
-"""The script of a talk: scenes with a caption and what happens in them, read from the text of a TOML file.
+"""Reads the script of a talk from a TOML file: scenes with a caption and what happens in them.
 
 A file is a list of ``[[scene]]``. The entries of a scene are performed in the order in which they are written. A scene
 without a ``wait`` waits for a key at its end.
@@ -53,12 +53,12 @@ class Script:
 
 
 class ScriptError(ValueError):
-    """A script that no talk can follow; the message is one sentence."""
+    """The script cannot be performed; the message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class _ScriptLocation:
-    """Where something stands in the file, for what is said about it."""
+    """Where something is in the file, for error messages."""
 
     name: str
     scene: int = 0
@@ -93,7 +93,7 @@ def parse_script(text: str, name: str, keys: Collection[str] = (), themes: Colle
         raise place.error(f"not valid TOML: {error}") from error
     for key in data:
         if key != "scene":
-            raise place.error(f"a script has no '{key}'{did_you_mean(key, ['scene']) or ', only [[scene]]'}")
+            raise place.error(f"unknown key '{key}'{did_you_mean(key, ['scene']) or ': a script has only [[scene]]'}")
     scenes = data.get("scene", [])
     if not isinstance(scenes, list) or not scenes or not all(isinstance(scene, dict) for scene in scenes):
         raise place.error("no scenes: each one begins with [[scene]]")

@@ -1,6 +1,6 @@
 """Slow motion: the race is paused while the screen acts out one step, then it takes the next one.
 
-Knows the source by its commands and events only, and no widget: the step that is acted out is read by whoever draws it.
+Knows the source only by its commands and events, and knows no widgets: they read the acted-out step when they draw.
 """
 
 from __future__ import annotations

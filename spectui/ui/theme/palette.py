@@ -112,7 +112,7 @@ def lane_style(index: int, title: bool = False) -> str:
 def load(path: Path) -> Theme:
     """Read a theme file; raises `BrokenThemeError` if it cannot be used."""
     if not _NAME.fullmatch(path.stem):
-        raise BrokenThemeError(path, "needs a name of the letters a to z, digits, '-' and '_'")
+        raise BrokenThemeError(path, "needs a name made of letters (a to z), digits, '-' and '_'")
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:

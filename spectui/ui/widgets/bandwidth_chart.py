@@ -11,7 +11,7 @@ from spectui.ui.paint.plot import Axis, Curve, Label, Plot, Points, nice_ceiling
 from spectui.ui.paint.rows import Row
 
 STRETCH_S = 1
-"""Seconds that a point is the mean of at least: the chart is drawn once a second, not with each sample."""
+"""Shortest stretch in seconds that a point averages: the chart is redrawn once a second, not with each sample."""
 
 _LEAST_TOP = 1e6
 _LEAST_SPAN_S = 10
@@ -19,7 +19,7 @@ _STYLE, _PEAK_STYLE = "accent", "muted"
 
 
 def bandwidth_rows(machine: MachineView, width: int, height: int) -> list[Row]:
-    """Means over equal stretches of time, the newest on the right; where nothing is known the line has a gap."""
+    """Means over equal stretches of time, newest on the right; the line has a gap where nothing is known."""
     means = _means(machine, width)
     known = [mean for _, mean in means if mean is not None]
     if not known:
@@ -38,7 +38,8 @@ def bandwidth_rows(machine: MachineView, width: int, height: int) -> list[Row]:
 
 
 def _means(machine: MachineView, most: int) -> list[tuple[float, float | None]]:
-    """(seconds, mean of a stretch that ends there), ``most`` at most; the stretch that still runs waits for its end."""
+    """Pairs of (seconds, mean of the stretch that ends there), at most ``most``; an unfinished stretch waits for its
+    end."""
     samples = [(sample.at_ns / 1e9, value) for sample, value in zip(machine.past, machine.bandwidth, strict=True)]
     stretch = STRETCH_S
     while samples and samples[-1][0] - samples[0][0] > most * stretch:
@@ -51,6 +52,6 @@ def _means(machine: MachineView, most: int) -> list[tuple[float, float | None]]:
 
 
 def _unbroken(means: list[tuple[float, float | None]]) -> list[Points]:
-    """The stretches of points between those that are not known."""
+    """The runs of known points between unknown ones."""
     runs = (list(run) for unknown, run in groupby(means, key=lambda one: one[1] is None) if not unknown)
     return [tuple((at, mean) for at, mean in run if mean is not None) for run in runs]

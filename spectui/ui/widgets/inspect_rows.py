@@ -99,7 +99,7 @@ def _word(step: Step, position: int) -> str:
 
 
 def _own_row(step: Step, place: TokenVerdict | None, width: int) -> Row:
-    """The recovered token: the place is the refused draft's, where the target's list has it or has not."""
+    """The row of the recovered token: its position is the rejected draft's, whose list may or may not contain it."""
     token = step.emitted[step.accepted]
     ranked = enumerate(place.likeliest, 1) if place else ()
     rank, likely = next(((rank, one) for rank, one in ranked if one.token == token), (0, None))
@@ -138,8 +138,8 @@ def _what_is_missing(step: Step, inspected: Inspected | None, width: int) -> lis
     if inspected is None:
         return [(("asking the target ...", "muted"),)]
     if inspected.why:
-        return [((line, "warn"),) for line in wrap(f"{DASH} not known: {safe(inspected.why)}", width)]
-    said = "The target's probabilities are computed anew, off the clock, before temperature and top-p."
+        return [((line, "warn"),) for line in wrap(f"{DASH} unknown: {safe(inspected.why)}", width)]
+    said = "The target's probabilities are computed again, off the clock, before temperature and top-p."
     if step.drafted:
         said += f" The drafter's own: {DASH}, vLLM does not hand them out."
     return [((line, "faint"),) for line in wrap(said, width)]

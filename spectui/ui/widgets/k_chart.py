@@ -1,4 +1,4 @@
-"""Throughput over K: what was measured as points, what the cost model estimates as a curve, AR as a level."""
+"""Throughput over K: measured points, the cost model's estimates as a curve, AR as a horizontal line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEAST_CELLS, _MOST_CELLS = 40, 110
 _MOST_TICKS = 16
 _LEAST_TOP = 1.0
 _GRAIN = 256
-"""Steps of the axis that figures are rounded to, finer than dots: a figure that settles causes no new drawing."""
+"""Steps of the axis to which figures are rounded, finer than its dots: a figure that settles causes no redrawing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class KCurve:
 
 
 def k_rows(curves: Sequence[KCurve], ar_tok_s: float | None, ar_style: str, width: int) -> list[Row]:
-    """A heading and the chart; nothing where fewer than two K of a lane are known, or there is too little room.
+    """A heading and the chart; empty if no lane has two known K, or there is too little room.
 
     Args:
         curves: The lanes that draft.
-        ar_tok_s: AR's throughput, None where it is not known.
+        ar_tok_s: AR's throughput, None if it is not known.
         ar_style: AR's style.
         width: Cells.
     """

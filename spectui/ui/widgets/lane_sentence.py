@@ -11,7 +11,7 @@ from spectui.ui.paint.wrapping import shortened
 
 
 class LaneSentence(Canvas):
-    """As many rows as it is given."""
+    """Takes as many rows as it is given."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

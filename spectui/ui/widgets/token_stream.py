@@ -48,7 +48,7 @@ class TokenStream(ShiftingCanvas):
         return self.redraw()
 
     def act(self, before: int, tokens: tuple[Token, ...] | None) -> bool:
-        """Show the first ``before`` tokens of the request and ``tokens`` behind them; None shows it as it is.
+        """Show the first ``before`` tokens of the request followed by ``tokens``; None shows it as it is.
 
         True if there is something to paint.
         """
