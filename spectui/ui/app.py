@@ -22,13 +22,15 @@ from spectui.protocol.events import Event
 from spectui.protocol.mailbox import Mailbox
 from spectui.protocol.playback import Playhead, StateReplaced
 from spectui.protocol.source import Source
-from spectui.ui.actions import ACTIONS, talk_bindings
+from spectui.ui.action import talk_bindings
+from spectui.ui.actions import ACTIONS
 from spectui.ui.controls import Choices, Controls
 from spectui.ui.keymap import FILE as KEYMAP_FILE
 from spectui.ui.keymap import Keymap, read_keymap, with_keys
 from spectui.ui.loading_times import LoadingTimes
 from spectui.ui.paint.canvas import Canvas, paint
 from spectui.ui.paint.frames import FrameFigures, FrameTimer, LoopScheduler, Scheduler
+from spectui.ui.screens import opening
 from spectui.ui.screens.live import LiveScreen
 from spectui.ui.screens.message import NOTICE_S
 from spectui.ui.screens.panes import Panes
@@ -93,7 +95,7 @@ class SpecTUIApp(ThemedApp):
     ) -> None:
         super().__init__(theme)
         self.source = source
-        self.log_tail = log_tail
+        self.log_tail: LogTail | None = log_tail
         self.choices = Choices()
         self.state = RunState()
         self.lag_ms: float | None = None
@@ -102,23 +104,25 @@ class SpecTUIApp(ThemedApp):
         self._make_scheduler = scheduler
         self._viewer = Viewer(self.state)
         self.slow = SlowMotion(source.send, lambda seconds, call: self._later(seconds, call), self.redraw)
-        self._controls = Controls(self.choices, self.slow, self._say)
-        self.talking = None if talk is None else Talking(self, talk, self._controls, self._say)
+        self._controls = Controls(self)
+        self.talking = None if talk is None else Talking(self, talk, self._controls)
         self._suspension = Suspension(source, lambda: self._source_view, self._draw_anew)
         self._loading = LoadingTimes()
         self._asked: set[Canvas] = set()
         self._notice_at: float | None = None
-        self._log_lines: deque[str] = deque(maxlen=LOG_LINES)
+        self.log_lines: deque[str] = deque(maxlen=LOG_LINES)
         self._started = self._ended = False
         self._now: Callable[[], float] = lambda: 0.0
         self._later: Callable[[float, Callable[[], None]], None]
         self.frames: FrameTimer
+        self.live: LiveScreen
         self._own_keys = own_keys or read_keymap(config_folder() / KEYMAP_FILE, ACTIONS)
         self.actions = with_keys(ACTIONS, self._own_keys)
         """What can be done, with the keys as the user has them."""
 
     def get_default_screen(self) -> Screen[Any]:
-        return LiveScreen(self._controls, Panes(self.choices, self.slow, self._loading_s), self.actions)
+        self.live = LiveScreen(self._controls, Panes(self.choices, self.slow, self._loading_s), self.actions)
+        return self.live
 
     def on_mount(self) -> None:
         scheduler = self._make_scheduler()
@@ -135,7 +139,7 @@ class SpecTUIApp(ThemedApp):
         self.source.start(self._mailbox)
         self._name_broken_themes()
         for fault in self._own_keys.faults:
-            self._say(fault)
+            self.say(fault)
         self._later(THEMES_S, self._look_at_themes)
         self.call_after_refresh(_warm_up)
 
@@ -221,7 +225,7 @@ class SpecTUIApp(ThemedApp):
         if self.talking is not None:
             self.talking.see(event)
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """What the source need not be asked about."""
         self.reduce(ev.Notice(text, level="warning"))
         self.frames.poke()
@@ -233,11 +237,8 @@ class SpecTUIApp(ThemedApp):
         gc.freeze()
 
     def _show_tuning(self) -> None:
-        from spectui.ui.screens.tune import TuneScreen
-
-        if isinstance(self.screen, LiveScreen):
-            self.push_screen(TuneScreen(self.view, self._controls.stop_tuning))
-            self.frames.poke(slow=True)
+        if self.screen is self.live:
+            opening.tuning(self._controls)
 
     def _loading_s(self, lane: LaneView) -> float | None:
         return self._loading.seconds(lane.info.name, self._now())
@@ -292,6 +293,9 @@ class SpecTUIApp(ThemedApp):
             line.put(text)
         return line is not None
 
+    def acts(self, action: str) -> None:
+        """An action begins, named by its id: for whoever measures how late keys are."""
+
     def redraw(self) -> None:
         """Something of the panes changed: draw it in a frame."""
         if self._started:
@@ -313,19 +317,19 @@ class SpecTUIApp(ThemedApp):
 
     def _name_broken_themes(self) -> None:
         if fault := self.take_theme_fault():
-            self._say(fault)
+            self.say(fault)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         if isinstance(screen, LiveScreen):
             for action in self.actions:
-                if action.palette and screen.check_action(*action.parsed):
+                if action.palette and self._controls.possible(action):
                     yield SystemCommand(action.label, f"{action.description} ({action.shown})", screen.doing(action))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action.startswith("talk_"):
             return self.talking is not None and self.talking.takes(action)
         if action == "suspend":
-            return self._suspension.possible
+            return self.can_suspend
         return super().check_action(action, parameters)
 
     def action_talk_pause(self) -> None:
@@ -340,47 +344,26 @@ class SpecTUIApp(ThemedApp):
         if self.talking is not None:
             self.talking.player.end()
 
-    def action_help(self) -> None:
-        from spectui.ui.screens.help import HelpScreen
-
-        self.push_screen(HelpScreen(self.actions))
-
-    def action_costs(self) -> None:
-        from spectui.ui.screens.costs import CostsScreen
-
-        self.push_screen(CostsScreen(self.view))
-        self.frames.poke(slow=True)
-
-    def action_machine(self) -> None:
-        from spectui.ui.screens.machine import MachineScreen
-
-        self.push_screen(MachineScreen(self.view))
-        self.frames.poke(slow=True)
-
-    def action_inspect(self) -> None:
-        from spectui.ui.screens.inspect import InspectScreen
-
-        leave = self._controls.look(self.view)
-        self.push_screen(InspectScreen(self.view, self.choices.focus, self.source.send, leave))
+    def show(self, screen: Screen[None]) -> None:
+        """Put ``screen`` in front of the race, and draw all of it in the next frame."""
+        self.push_screen(screen)
         self.frames.poke(slow=True)
 
     def action_shot(self) -> None:
         from spectui.ui.paint.picture import save
 
-        self._say(save(self))
-
-    def action_log(self) -> None:
-        from spectui.ui.screens.log import LogScreen
-
-        if self.log_tail is not None:
-            self.push_screen(LogScreen(self.log_tail, self._log_lines))
-            self.frames.poke(slow=True)
+        self.say(save(self))
 
     def action_command_palette(self) -> None:
         from spectui.ui.screens.commands import Commands
 
         if not isinstance(self.screen, Commands):
             self.push_screen(Commands(id="--command-palette"))
+
+    @property
+    def can_suspend(self) -> bool:
+        """Whether there is a shell to give the terminal back to."""
+        return self._suspension.possible
 
     def action_suspend(self) -> None:
         self._suspension.begin(group=True)

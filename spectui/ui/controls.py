@@ -1,4 +1,4 @@
-"""Turns the actions of the live screen into commands and choices, and knows when they can do nothing."""
+"""What the actions of the live screen work with: the run as it is seen, what the user chose, the ways to both."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from spectui.core.views import LaneView, RunView
 from spectui.protocol import commands as cmd
 from spectui.protocol.events import LaneInfo
-from spectui.protocol.limits import MAX_CONCURRENCY, MAX_TEMPERATURE
-from spectui.ui.talk.slow_motion import SlowMotion
+from spectui.protocol.limits import MAX_TEMPERATURE
 from spectui.ui.widgets.stream_layout import Rejected
 
 if TYPE_CHECKING:
-    from spectui.ui.screens.prompt import Question
+    from spectui.ui.action import Action
+    from spectui.ui.app import SpecTUIApp
+    from spectui.ui.talk.slow_motion import SlowMotion
 
 
 @dataclass(slots=True)
@@ -37,170 +38,194 @@ class Choices:
 NEXT_REJECTED: Mapping[Rejected, Rejected] = {"none": "first", "first": "all", "all": "none"}
 """What the key shows of the refused drafts instead."""
 
-REPLAY_ONLY = frozenset({"step_back", "seek", "seek_to", "speed"})
-LIVE_ONLY = frozenset({"ask", "next_category", "concurrency", "change_k", "tune", "record"})
-"""What needs an engine."""
+REJECTED_LABELS: Mapping[Rejected, str] = {"none": "first rejected", "first": "all rejected", "all": "hide rejected"}
+"""What the key does next, by what of the refused drafts is shown."""
 
 
 class Controls:
-    """Turns actions into commands and choices. ``slow`` passes commands to the source, ``say`` tells the user."""
+    """Turns keys into commands and choices, and knows what is possible."""
 
-    def __init__(self, choices: Choices, slow: SlowMotion, say: Callable[[str], None]) -> None:
-        self._choices = choices
-        self._slow = slow
-        self._send = slow.send
-        self._say = say
+    def __init__(self, app: SpecTUIApp) -> None:
+        self.app = app
+        self.choices: Choices = app.choices
+        self.slow: SlowMotion = app.slow
         self._earlier: dict[str, list[str]] = {}
 
     def begin(self, lanes: tuple[LaneInfo, ...]) -> None:
         """A run begins: the first lane that drafts is the one to look at."""
-        self._choices.focus = next((place for place, lane in enumerate(lanes) if lane.k_max), 0)
+        self.choices.focus = next((place for place, lane in enumerate(lanes) if lane.k_max), 0)
 
     def answered(self) -> None:
         """The source said something about K, the pause or a command: nothing is pending any more."""
-        self._choices.wanted_k.clear()
-        self._choices.wanted_pause = None
+        self.choices.wanted_k.clear()
+        self.choices.wanted_pause = None
 
-    def focused(self, view: RunView) -> LaneView | None:
+    @property
+    def view(self) -> RunView:
+        """The run as it is seen."""
+        return self.app.view
+
+    @property
+    def replay(self) -> bool:
+        """Whether a trace is played."""
+        return self.view.playhead is not None
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a round, and a lane left to race in it."""
+        view = self.view
+        # What has died can still be looked at.
+        alive = self.replay or (view.fault is None and any(lane.failed is None for lane in view.lanes))
+        return alive and view.round is not None
+
+    @property
+    def lane(self) -> LaneView | None:
         """The lane that lane keys act on."""
-        return view.lanes[self._choices.focus] if self._choices.focus < len(view.lanes) else None
+        lanes = self.view.lanes
+        return lanes[self.choices.focus] if self.choices.focus < len(lanes) else None
+
+    @property
+    def drafting(self) -> LaneView | None:
+        """The same while it races with a drafter."""
+        lane = self.lane
+        return lane if self.begun and lane is not None and lane.failed is None and lane.info.k_max else None
+
+    @property
+    def paused(self) -> bool:
+        """Whether the race stands still or is about to."""
+        if self.slow.on:
+            return not self.slow.moving
+        wanted = self.choices.wanted_pause
+        return self.view.paused if wanted is None else wanted
 
     def k(self, lane: LaneView) -> int:
         """The K that the lane has or is about to have."""
-        return self._choices.wanted_k.get(lane.info.name, lane.k)
+        return self.choices.wanted_k.get(lane.info.name, lane.k)
 
-    def paused(self, view: RunView) -> bool:
-        """Whether the race stands still or is about to."""
-        if self._slow.on:
-            return not self._slow.moving
-        wanted = self._choices.wanted_pause
-        return view.paused if wanted is None else wanted
+    def takes(self, action: Action) -> bool:
+        """Whether the source has what the action needs."""
+        return action.command is None or action.command in self.app.source.accepts
 
-    def possible(self, action: str, parameters: tuple[object, ...], view: RunView) -> bool:
+    def possible(self, action: Action) -> bool:
         """Whether the action would do anything now."""
-        lane = self.focused(view)
-        replay = view.playhead is not None
-        # What has died can still be looked at.
-        alive = replay or (view.fault is None and any(one.failed is None for one in view.lanes))
-        begun = alive and view.round is not None
-        if action in REPLAY_ONLY:
-            return replay
-        if replay and action in LIVE_ONLY:
-            return False
-        by = parameters[0] if parameters and isinstance(parameters[0], int) else 0
-        match action:
-            case "pause":
-                return begun and (self.paused(view) or replay or not view.round_over)
-            case "step":
-                return begun and (replay or not view.round_over)
-            case "next_prompt" | "next_category" | "restart":
-                return begun
-            case "ask" if parameters == ("k",):
-                return begun and lane is not None and lane.failed is None and lane.info.k_max > 0
-            case "ask":
-                return begun
-            case "concurrency":
-                return begun and 1 <= len(view.prompts) + by <= MAX_CONCURRENCY
-            case "move_focus":
-                return len(view.lanes) > 1
-            case "focus_lane":
-                return 1 <= by <= len(view.lanes)
-            case "change_k":
-                return begun and lane is not None and lane.failed is None and 0 <= self.k(lane) + by <= lane.info.k_max
-            case "tune":
-                return begun and not self._slow.on and lane is not None and lane.failed is None and lane.info.k_max > 0
-            case "costs":
-                return begun
-            case "slow":
-                return begun and self._choices.presenting
-            case "inspect":
-                return begun and lane is not None and bool(lane.history)
-            case "request":
-                return len(view.prompts) > 1
-            case "scroll_text" | "rejected" | "window" | "present":
-                return lane is not None
-        return True
+        return self.takes(action) and action.possible(self)
 
-    def pause(self, view: RunView) -> None:
-        if self._slow.on:
-            self._slow.toggle()
-            return
-        paused = self.paused(view)
-        self._choices.wanted_pause = not paused
-        self._send(cmd.Resume() if paused else cmd.Pause())
+    def send(self, command: cmd.Command) -> None:
+        """Pass a command to the source; in slow motion it stands still behind it."""
+        self.slow.send(command)
+
+    def pause(self) -> None:
+        if self.slow.on:
+            self.slow.toggle()
+        else:
+            paused = self.paused
+            self.choices.wanted_pause = not paused
+            self.send(cmd.Resume() if paused else cmd.Pause())
+        self.app.redraw()
 
     def step(self) -> None:
-        if self._slow.on:
-            self._slow.step()
+        if self.slow.on:
+            self.slow.step()
         else:
-            self._send(cmd.StepOnce())
+            self.send(cmd.StepOnce())
+
+    def step_back(self) -> None:
+        self.slow.stop()
+        self.send(cmd.StepBack())
+
+    def restart(self) -> None:
+        """The same prompts again; out of slow motion at true speed."""
+        if self.slow.on:
+            self.slow.replay(self.view)
+        else:
+            self.send(cmd.Restart())
 
     def present(self) -> None:
         """Presenter mode on or off; slow motion is a part of it."""
-        self._choices.presenting = not self._choices.presenting
-        if self._slow.on and not self._choices.presenting:
-            self._slow.leave()
+        self.choices.presenting = not self.choices.presenting
+        if self.slow.on and not self.choices.presenting:
+            self.slow.leave()
+        self.app.redraw_all()
 
-    def slow(self, view: RunView) -> None:
+    def slow_motion(self) -> None:
         """Slow motion on or off; of a round that is over again from its beginning."""
-        if self._slow.on:
-            if self._slow.leave():
-                self._say("at true speed from here; r plays it again from the beginning")
-        elif view.round_over:
-            self._slow.begin(going=True)
-            self._send(cmd.Restart())
+        if self.slow.on:
+            if self.slow.leave():
+                self.app.say("at true speed from here; r plays it again from the beginning")
+        elif self.view.round_over:
+            self.slow.begin(going=True)
+            self.send(cmd.Restart())
         else:
-            self._slow.begin(going=not self.paused(view))
+            self.slow.begin(going=not self.paused)
+        self.app.redraw_all()
 
-    def record(self) -> None:
-        self._send(cmd.Record())
+    def stand_still(self) -> Callable[[], None]:
+        """Let the race stand still to look at a step; what is given back lets it go on if it ran."""
+        if self.paused or self.view.round_over:
+            return lambda: None
+        if self.slow.on:
+            self.slow.stop()
+            return self.slow.toggle
+        self.send(cmd.Pause())
+        return lambda: self.send(cmd.Resume())
 
-    def step_back(self) -> None:
-        self._slow.stop()
-        self._send(cmd.StepBack())
+    def change_k(self, by: int) -> None:
+        if (lane := self.lane) is not None:
+            k = self.choices.wanted_k[lane.info.name] = self.k(lane) + by
+            self.send(cmd.SetK(lane.info.name, k))
 
-    def seek(self, seconds: float) -> None:
-        self._send(cmd.Seek(seconds))
+    def tune(self) -> None:
+        if (lane := self.lane) is not None:
+            self.send(cmd.Tune(lane.info.name))
 
-    def seek_to(self, share: float) -> None:
-        self._send(cmd.SeekTo(share))
+    def focus(self, place: int) -> None:
+        """Focus the lane at ``place``; behind the last one stands the first."""
+        self.choices.focus = place % max(1, len(self.view.lanes))
+        self.app.redraw_all()
 
-    def speed(self, by: int) -> None:
-        self._send(cmd.ChangeSpeed(by))
+    def show_request(self, slot: int) -> None:
+        """Show that one of the requests that run at once; behind the last one stands the first."""
+        self.choices.slot = slot % max(1, len(self.view.prompts))
+        self.app.redraw_all()
 
-    def next_prompt(self, by: int) -> None:
-        self._send(cmd.NextPrompt(by))
+    def show_other_rejected(self) -> None:
+        self.choices.rejected = NEXT_REJECTED[self.choices.rejected]
+        self.app.live.panes.show_rejected()
+        self.app.redraw()
 
-    def restart(self, view: RunView) -> None:
-        """The same prompts again; out of slow motion at true speed."""
-        if self._slow.on:
-            self._slow.replay(view)
+    def change_window(self) -> None:
+        self.choices.windowed = not self.choices.windowed
+        self.app.redraw_all()
+
+    def scroll(self, where: str) -> None:
+        """Scroll the focused text; the ends are those of the trace in a replay."""
+        if where in ("home", "end") and self.replay:
+            self.send(cmd.SeekTo(1 if where == "end" else 0))
         else:
-            self._send(cmd.Restart())
+            self.app.live.panes.scroll(where)
 
-    def next_category(self) -> None:
-        self._send(cmd.NextCategory())
+    async def ask_prompt(self) -> None:
+        await self._ask("prompt", "your prompt", "race it", lambda text: self.send(cmd.SetPrompt(text)))
 
-    def question(self, what: str, view: RunView) -> Question | None:
-        """What the line asks for: a prompt, a K of the focused lane, a temperature."""
+    async def ask_temperature(self) -> None:
+        await self._ask("temperature", "temperature, 0 is greedy", "sample so", self._temperature)
+
+    async def ask_k(self) -> None:
+        if (lane := self.lane) is not None:
+            info = lane.info
+            hint = f"K of {info.title}, from 0 to {info.k_max}"
+            await self._ask("k", hint, "draft so many", lambda text: self._typed_k(info, text))
+
+    async def _ask(self, what: str, hint: str, does: str, answer: Callable[[str], None]) -> None:
         from spectui.ui.screens.prompt import Question
 
-        earlier = self._earlier.setdefault(what, [])
-        match what:
-            case "prompt":
-                return Question("your prompt", lambda text: self._send(cmd.SetPrompt(text)), "race it", earlier)
-            case "temperature":
-                return Question("temperature, 0 is greedy", self._temperature, "sample so", earlier)
-            case "k" if (lane := self.focused(view)) is not None:
-                hint = f"K of {lane.info.title}, from 0 to {lane.info.k_max}"
-                return Question(hint, lambda text: self._typed_k(lane.info, text), "draft so many", earlier)
-        return None
+        await self.app.live.ask(Question(hint, answer, does, self._earlier.setdefault(what, [])))
 
     def _typed_k(self, lane: LaneInfo, text: str) -> None:
         if text.isdecimal():
-            self._send(cmd.SetK(lane.name, int(text)))
+            self.send(cmd.SetK(lane.name, int(text)))
         else:
-            self._say(f"'{text}' is no K: {lane.title} takes a whole number from 0 to {lane.k_max}")
+            self.app.say(f"'{text}' is no K: {lane.title} takes a whole number from 0 to {lane.k_max}")
 
     def _temperature(self, text: str) -> None:
         try:
@@ -208,43 +233,6 @@ class Controls:
         except ValueError:
             temperature = -1.0
         if 0 <= temperature <= MAX_TEMPERATURE:
-            self._send(cmd.SetTemperature(temperature))
+            self.send(cmd.SetTemperature(temperature))
         else:
-            self._say(f"'{text}' is no temperature: type a number from 0 (greedy) to {MAX_TEMPERATURE:g}")
-
-    def concurrency(self, view: RunView, by: int) -> None:
-        self._send(cmd.SetConcurrency(len(view.prompts) + by))
-
-    def change_k(self, view: RunView, by: int) -> None:
-        lane = self.focused(view)
-        if lane is not None:
-            k = self.k(lane) + by
-            self._choices.wanted_k[lane.info.name] = k
-            self._send(cmd.SetK(lane.info.name, k))
-
-    def tune(self, view: RunView) -> None:
-        lane = self.focused(view)
-        if lane is not None:
-            self._send(cmd.Tune(lane.info.name))
-
-    def look(self, view: RunView) -> Callable[[], None]:
-        """Let the race stand still to look at a step; what is given back lets it go on if it ran."""
-        if self.paused(view) or view.round_over:
-            return lambda: None
-        if self._slow.on:
-            self._slow.stop()
-            return self._slow.toggle
-        self._send(cmd.Pause())
-        return lambda: self._send(cmd.Resume())
-
-    def stop_tuning(self) -> None:
-        self._send(cmd.StopTuning())
-
-    def request(self, view: RunView, by: int) -> None:
-        self._choices.slot = (self._choices.slot + by) % max(1, len(view.prompts))
-
-    def move_focus(self, view: RunView, by: int) -> None:
-        self._choices.focus = (self._choices.focus + by) % max(1, len(view.lanes))
-
-    def focus(self, index: int) -> None:
-        self._choices.focus = index
+            self.app.say(f"'{text}' is no temperature: type a number from 0 (greedy) to {MAX_TEMPERATURE:g}")

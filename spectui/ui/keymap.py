@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from textual.keys import Keys, _character_to_key, format_key
+from textual.keys import Keys, _character_to_key
 
 from spectui.errors import did_you_mean
-from spectui.ui.actions import Action
+from spectui.ui.action import Action
 
 FILE = "keys.toml"
 _NAMED = frozenset(key.value for key in Keys) | {"space", "pageup", "pagedown", "enter", "tab", "escape"}
@@ -123,16 +123,6 @@ def textual_key(value: object) -> str | None:
 def with_keys(actions: Sequence[Action], keymap: Keymap) -> tuple[Action, ...]:
     """The actions as the user has their keys, for footer, help and palette."""
     return tuple(
-        replace(action, keys=",".join(_keys(action, keymap.keys)), shown=_shown(keymap.keys[action.id]))
-        if action.id in keymap.keys
-        else action
+        replace(action, keys=",".join(_keys(action, keymap.keys)), shown_as="") if action.id in keymap.keys else action
         for action in actions
     )
-
-
-def _shown(key: str) -> str:
-    """The key as people write it: ``p``, ``F5``, ``Ctrl+O``, ``%``."""
-    if len(key) == 1:
-        return key
-    sign = format_key(key)
-    return sign if len(sign) == 1 and "+" not in key else "+".join(part.capitalize() for part in key.split("+"))

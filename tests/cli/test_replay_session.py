@@ -130,6 +130,7 @@ async def test_home_and_end_are_those_of_the_trace(key: str) -> None:
 
 async def test_a_run_that_died_can_be_looked_through_all_the_same() -> None:
     async with running((120, 36)) as rig:
+        rig.source.accepts = Replay.accepts
         rig.app.reduce(Playhead(number=5, total=10, lane_ns=5, total_ns=10, known=1.0, speed=1.0, paused=True))
         rig.app.reduce(Notice("the engine thread died: out of memory", level="error"))
         before = len(rig.source.commands)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from spectui.protocol import commands as cmd
-from spectui.protocol.playback import Playhead
+from spectui.protocol.source import Source
+from spectui.sources.replay import Replay
 from spectui.sources.synthetic.race import demo_lanes
 from spectui.sources.synthetic.source import SyntheticSource
-from spectui.ui.actions import ACTIONS, TALK_GROUP, Action, bindings, groups, keys_table
+from spectui.sources.vllm.host import EngineHost
+from spectui.ui.action import TALK_GROUP, Action, bindings, groups
+from spectui.ui.actions import ACTIONS, keys_table
+from spectui.ui.paint.rows import plain
 from spectui.ui.screens.costs import CostsScreen
-from spectui.ui.screens.help import HelpScreen
+from spectui.ui.screens.help import HelpScreen, help_rows
 from spectui.ui.screens.inspect import InspectScreen
+from spectui.ui.screens.lines import KeysLine
+from spectui.ui.screens.live import LiveScreen
 from spectui.ui.screens.log import LogScreen
 from spectui.ui.screens.machine import MachineScreen
 from spectui.ui.screens.prompt import PromptLine
@@ -34,12 +41,12 @@ def sends(*commands: cmd.Command) -> Check:
     return check
 
 
-def sends_in_a_replay(command: cmd.Command) -> Check:
-    """And does nothing in a live race."""
+def sends_where_it_is_taken(command: cmd.Command) -> Check:
+    """And does nothing with a source that does not take it."""
 
     async def check(rig: Rig, key: str) -> None:
         await sends()(rig, key)
-        rig.app.reduce(Playhead(number=5, total=10, lane_ns=5, total_ns=10, known=1.0, speed=1.0))
+        rig.source.accepts |= {type(command)}
         await sends(command)(rig, key)
 
     return check
@@ -181,17 +188,17 @@ CHECKS: dict[str, Check] = {
     "lane.more_k": sends(cmd.SetK("mtp", 2)),
     "lane.fewer_k": sends(cmd.SetK("mtp", 0)),
     "lane.k": opens_the_prompt,
-    "lane.tune": sends(cmd.Tune("mtp")),
-    "replay.back": sends_in_a_replay(cmd.StepBack()),
-    "replay.later": sends_in_a_replay(cmd.Seek(1)),
-    "replay.earlier": sends_in_a_replay(cmd.Seek(-1)),
-    "replay.much_later": sends_in_a_replay(cmd.Seek(10)),
-    "replay.much_earlier": sends_in_a_replay(cmd.Seek(-10)),
-    "replay.begin": sends_in_a_replay(cmd.SeekTo(0)),
-    "replay.end": sends_in_a_replay(cmd.SeekTo(1)),
-    "replay.faster": sends_in_a_replay(cmd.ChangeSpeed(1)),
-    "replay.slower": sends_in_a_replay(cmd.ChangeSpeed(-1)),
-    "program.record": sends(cmd.Record()),
+    "lane.tune": sends_where_it_is_taken(cmd.Tune("mtp")),
+    "replay.back": sends_where_it_is_taken(cmd.StepBack()),
+    "replay.later": sends_where_it_is_taken(cmd.Seek(1)),
+    "replay.earlier": sends_where_it_is_taken(cmd.Seek(-1)),
+    "replay.much_later": sends_where_it_is_taken(cmd.Seek(10)),
+    "replay.much_earlier": sends_where_it_is_taken(cmd.Seek(-10)),
+    "replay.begin": sends_where_it_is_taken(cmd.SeekTo(0)),
+    "replay.end": sends_where_it_is_taken(cmd.SeekTo(1)),
+    "replay.faster": sends_where_it_is_taken(cmd.ChangeSpeed(1)),
+    "replay.slower": sends_where_it_is_taken(cmd.ChangeSpeed(-1)),
+    "program.record": sends_where_it_is_taken(cmd.Record()),
     "view.machine": shows(MachineScreen),
     "view.inspect": inspects,
     "view.present": presents,
@@ -265,7 +272,7 @@ def test_ids_and_keys_are_unique_and_every_action_is_checked() -> None:
     assert len(set(ids)) == len(ids)
     assert len(set(keys)) == len(keys)
     assert set(CHECKS) == set(ids)
-    assert len(bindings()) == len(keys)
+    assert len(bindings(ACTIONS)) == len(keys)
 
 
 def test_every_key_is_one_that_textual_knows() -> None:
@@ -285,17 +292,15 @@ def test_help_and_readme_list_every_action() -> None:
         if not action.id.startswith("lane.focus_"):
             assert action.description in table
     assert "`1-9`" in table
-    assert set(groups()) == {"Race", "Replay", "Lanes", "View", "Program", TALK_GROUP}
+    assert set(groups(ACTIONS)) == {"Race", "Replay", "Lanes", "View", "Program", TALK_GROUP}
 
 
 async def test_what_cannot_be_done_is_dimmed_and_does_nothing() -> None:
     async with running(lanes=demo_lanes()[:1]) as rig:
         screen = rig.app.screen
-        assert screen.check_action("move_focus", (1,)) is None
-        assert screen.check_action("change_k", (1,)) is None
-        assert screen.check_action("request", (1,)) is None
-        assert screen.check_action("concurrency", (-1,)) is None
-        assert screen.check_action("pause", ()) is True
+        for action in ("lane.next", "lane.more_k", "view.request_next", "race.fewer"):
+            assert screen.check_action("do", (action,)) is None
+        assert screen.check_action("do", ("race.pause",)) is True
         before = list(rig.source.commands)
         await rig.press("plus", "minus", "left_square_bracket", "greater_than_sign", "tab", "2")
         assert rig.source.commands == before
@@ -304,7 +309,41 @@ async def test_what_cannot_be_done_is_dimmed_and_does_nothing() -> None:
         await rig.settle(lambda: rig.view.round_over)
         await rig.press("space")
         assert rig.source.commands[-1] == cmd.Resume()
-        assert screen.check_action("step", ()) is None
+        assert screen.check_action("do", ("race.step",)) is None
+
+
+@pytest.mark.parametrize("source", [EngineHost, Replay])
+async def test_keys_that_the_source_does_not_take_are_dimmed_in_help_and_leave_the_footer(source: type[Source]) -> None:
+    async with running((200, 50)) as rig:
+        rig.source.accepts = source.accepts  # type: ignore[assignment]
+        rig.app.redraw()
+        await rig.settle()
+        footer = rig.text.splitlines()[-1]
+        rows = help_rows(110, ACTIONS, rig.source.accepts)
+        styles = {plain(row[:1]): row[0][1] for row in rows if row}
+        for action in ACTIONS:
+            taken = action.command is None or action.command in rig.source.accepts
+            if not action.id.startswith("lane.focus_"):
+                assert styles[action.shown] == ("key" if taken else "faint"), action.id
+            if action.footer is not None and action.presenting is None and action.label_now is None:
+                assert (f"{action.shown} {action.label}" in footer) == taken, action.id
+
+
+async def test_a_key_that_can_do_something_again_is_lit_in_the_next_frame() -> None:
+    async with running((120, 36)) as rig:
+        screen = rig.app.screen
+        assert isinstance(screen, LiveScreen)
+
+        def style() -> str:
+            [row] = screen.query_one(KeysLine).rows(120, 1)
+            return next(style for (_, style), (text, _) in pairwise(row) if text.startswith(" inspect"))
+
+        assert style() == "faint"
+        await rig.steps(1)
+        await rig.press("2")
+        assert style() == "faint", "no step of this lane yet"
+        await rig.steps(6)
+        assert style() == "key"
 
 
 async def test_k_counts_every_press_even_before_the_source_answers() -> None:
@@ -331,7 +370,6 @@ async def test_a_footer_key_can_be_clicked() -> None:
 
 
 def test_the_source_protocol_is_kept() -> None:
-    from spectui.protocol.source import Source
 
     source: Source = SyntheticSource()
     assert source.slot.busy is False

@@ -124,7 +124,7 @@ async def test_loading_says_what_happens_and_for_how_long(size: tuple[int, int])
             assert "7 s" in rig.text or "8 s" in rig.text
             assert "waiting" in rig.text
         check_screen(rig)
-        assert rig.app.screen.check_action("pause", ()) is None
+        assert rig.app.screen.check_action("do", ("race.pause",)) is None
 
 
 async def test_the_first_frame_does_not_wait_for_the_source() -> None:
@@ -150,8 +150,8 @@ async def test_when_every_lane_failed_it_is_said_and_only_looking_and_leaving_re
     lanes = tuple(SyntheticLane(lane.info, fails_at="importing") for lane in demo_lanes())
     async with running(lanes=lanes, log=FakeLog("the reason")) as rig:
         assert "All lanes have failed." in rig.text
-        for action in ("pause", "step", "restart", "next_category"):
-            assert rig.app.screen.check_action(action, ()) is None
+        for action in ("race.pause", "race.step", "race.restart", "race.category"):
+            assert rig.app.screen.check_action("do", (action,)) is None
         await rig.press("l")
         await rig.settle(lambda: "the reason" in rig.text)
 
@@ -161,8 +161,8 @@ async def test_a_source_that_dies_says_so() -> None:
         await rig.settle(lambda: rig.view.fault is not None)
         assert "the synthetic source failed: told to fail here" in rig.text
         await rig.settle(lambda: "stopped" in rig.text)
-        assert rig.app.screen.check_action("restart", ()) is None
-        assert rig.app.screen.check_action("help", ()) is True
+        assert rig.app.screen.check_action("do", ("race.restart",)) is None
+        assert rig.app.screen.check_action("do", ("program.help",)) is True
 
 
 @pytest.mark.slow

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -162,9 +164,10 @@ async def test_a_running_race_stands_still_while_one_looks() -> None:
         view = rig.view
     sent: list[cmd.Command] = []
     slow = SlowMotion(sent.append, lambda seconds, call: None, lambda: None)
-    controls = Controls(Choices(), slow, print)
-    controls.look(replace(view, paused=False))()
+    app: Any = SimpleNamespace(choices=Choices(), slow=slow, view=replace(view, paused=False))
+    Controls(app).stand_still()()
     assert sent == [cmd.Pause(), cmd.Resume()]
-    controls.look(replace(view, paused=True))()
-    controls.look(replace(view, paused=False, round_over=True))()
+    for standing in (replace(view, paused=True), replace(view, paused=False, round_over=True)):
+        app.view = standing
+        Controls(app).stand_still()()
     assert len(sent) == 2

@@ -10,6 +10,8 @@ import pytest
 
 from spectui.core.views import RunView
 from spectui.protocol.samples import TelemetrySample, TelemetryStarted
+from spectui.sources.synthetic.source import SyntheticSource
+from spectui.ui.actions import ACTIONS
 from spectui.ui.paint.rows import Row
 from spectui.ui.screens.help import help_rows
 from spectui.ui.screens.lines import KeysLine
@@ -84,7 +86,7 @@ async def test_rows_of_every_width_can_be_made() -> None:
     async with running((120, 36)) as rig:
         await with_figures(rig)
         view = rig.view
-        keys = KeysLine(lambda action: None)
+        keys = KeysLine(lambda action: None, ACTIONS)
     for width in WIDTHS:
         for rows in rows_of(view, width):
             assert all(isinstance(text, str) for row in rows for text, _ in row)
@@ -94,7 +96,7 @@ async def test_rows_of_every_width_can_be_made() -> None:
 def rows_of(view: RunView, width: int) -> Iterator[Sequence[Row]]:
     yield machine_rows(view, width)
     yield cost_rows(view.lanes, width)
-    yield help_rows(width)
+    yield help_rows(width, ACTIONS, SyntheticSource.accepts)
     yield caption_rows("what the audience should look at now", "2/7", width)
     for lane, height in product(view.lanes, range(1, 9)):
         yield pane_head_rows(lane, PaneState(1), width, height)

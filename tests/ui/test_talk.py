@@ -14,6 +14,7 @@ from spectui.errors import UsageError
 from spectui.protocol import commands as cmd
 from spectui.protocol import events as ev
 from spectui.protocol.playback import Playhead
+from spectui.sources.replay import Replay
 from spectui.sources.synthetic.source import Pace
 from spectui.ui.paint.rows import plain, row_width
 from spectui.ui.screens.live import LiveScreen
@@ -446,6 +447,7 @@ async def test_a_replay_leaves_out_what_needs_an_engine() -> None:
         "t.toml",
     )
     async with running((120, 36), talk=given) as rig:
+        rig.source.accepts = Replay.accepts
         rig.app.reduce(Playhead(number=5, total=10, lane_ns=5, total_ns=10, known=1.0, speed=1.0))
         await rig.settle()
         await rig.press("enter")

@@ -103,7 +103,10 @@ async def test_escape_stops_a_search_and_then_leaves() -> None:
 
 async def test_a_synthetic_race_cannot_be_tuned() -> None:
     async with running((120, 36)) as rig:
+        before = len(rig.source.commands)
         await rig.press("2", "a")
-        assert "nothing to tune" in rig.text
+        assert len(rig.source.commands) == before
+        rig.source.accepts |= {cmd.Tune}
+        assert rig.app.screen.check_action("do", ("lane.tune",)) is True
         await rig.press("1")
-        assert rig.app.screen.check_action("tune", ()) is None
+        assert rig.app.screen.check_action("do", ("lane.tune",)) is None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
 from spectui.core.tokens import Role
 from spectui.figures import DASH
-from spectui.ui.actions import ACTIONS, Action, groups
+from spectui.protocol.commands import Command
+from spectui.ui.action import Action, groups
 from spectui.ui.paint.rows import Row
 from spectui.ui.paint.wrapping import wrap
 from spectui.ui.screens.scrolling import Reader, ReaderScreen, heading
@@ -67,16 +68,17 @@ FIGURES: tuple[tuple[str, str], ...] = (
 class HelpReader(Reader):
     """All of the help, with the keys as the user has them."""
 
-    def __init__(self, actions: Sequence[Action]) -> None:
+    def __init__(self, actions: Sequence[Action], accepts: Set[type[Command]]) -> None:
         super().__init__()
         self._actions = actions
+        self._accepts = accepts
 
     def content(self, width: int) -> list[Row]:
-        return help_rows(min(width, 110), self._actions)
+        return help_rows(min(width, 110), self._actions, self._accepts)
 
 
-def help_rows(width: int, actions: Sequence[Action] = ACTIONS) -> list[Row]:
-    """The help in rows of ``width`` cells."""
+def help_rows(width: int, actions: Sequence[Action], accepts: Set[type[Command]]) -> list[Row]:
+    """The help in rows of ``width`` cells; keys for commands that the source does not accept are dimmed."""
     rows: list[Row] = heading("Colours", width)[1:]
     names = max(len(name) for _, name, _ in ROLES) + 3
     for role, name, meaning in ROLES:
@@ -87,15 +89,18 @@ def help_rows(width: int, actions: Sequence[Action] = ACTIONS) -> list[Row]:
         rows += _entry(name, "text", meaning, names, width)
     for group, entries in groups(actions).items():
         rows += heading(group, width)
-        for keys, description in entries:
-            rows += _entry(keys, "key", description, 12, width)
+        for entry in entries:
+            if entry.command is None or entry.command in accepts:
+                rows += _entry(entry.keys, "key", entry.description, 12, width)
+            else:
+                rows += _entry(entry.keys, "faint", entry.description, 12, width, "faint")
     return rows
 
 
-def _entry(name: str, style: str, meaning: str, indent: int, width: int) -> list[Row]:
+def _entry(name: str, style: str, meaning: str, indent: int, width: int, told: str = "muted") -> list[Row]:
     first, *others = wrap(meaning, max(10, width - indent))
-    rows: list[Row] = [((name, style), (" " * (indent - len(name)), "text"), (first, "muted"))]
-    return rows + [((" " * indent, "text"), (line, "muted")) for line in others]
+    rows: list[Row] = [((name, style), (" " * (indent - len(name)), "text"), (first, told))]
+    return rows + [((" " * indent, "text"), (line, told)) for line in others]
 
 
 class HelpScreen(ReaderScreen):
@@ -103,5 +108,5 @@ class HelpScreen(ReaderScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "leave", show=False)]
 
-    def __init__(self, actions: Sequence[Action] = ACTIONS) -> None:
-        super().__init__("SpecTUI", "speculative decoding, step by step", HelpReader(actions))
+    def __init__(self, actions: Sequence[Action], accepts: Set[type[Command]]) -> None:
+        super().__init__("SpecTUI", "speculative decoding, step by step", HelpReader(actions, accepts))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from textual import events
 
-from spectui.ui.actions import ACTIONS, Action
+from spectui.ui.action import Action
 from spectui.ui.paint.canvas import Canvas
 from spectui.ui.paint.cells import clip, safe
 from spectui.ui.paint.rows import Row, Span, row_width
@@ -57,31 +57,23 @@ class KeysLine(Canvas):
 
     DEFAULT_CSS = "KeysLine { height: 1; }"
 
-    def __init__(self, run: Callable[[Action], None], actions: Sequence[Action] = ACTIONS) -> None:
+    def __init__(self, run: Callable[[Action], None], actions: Sequence[Action]) -> None:
         super().__init__()
         self._run = run
         self._actions = actions
+        self._possible: Set[str] = frozenset()
         self._labels: Mapping[str, str] = {}
-        self._disabled: frozenset[str] = frozenset()
-        self._hidden: frozenset[str] = frozenset()
         self._instead: Row = ()
 
-    def show(
-        self,
-        disabled: frozenset[str],
-        labels: Mapping[str, str],
-        instead: Row = (),
-        hidden: frozenset[str] = frozenset(),
-    ) -> bool:
-        """Dim the actions whose ids are ``disabled``; ``labels`` replaces labels by id; True when there is news.
+    def show(self, actions: Sequence[Action], possible: Set[str], labels: Mapping[str, str], instead: Row = ()) -> bool:
+        """Show ``actions``, dimmed but for those whose ids are ``possible``; True when there is news.
 
-        The ``hidden`` ones are left out.
-
-        ``instead`` stands in place of all of them while something else takes the keys.
+        ``labels`` replaces labels by id; ``instead`` stands in place of all of them while something else takes the
+        keys.
         """
-        if (disabled, labels, instead, hidden) == (self._disabled, self._labels, self._instead, self._hidden):
+        if (actions, possible, labels, instead) == (self._actions, self._possible, self._labels, self._instead):
             return False
-        self._disabled, self._labels, self._instead, self._hidden = disabled, labels, instead, hidden
+        self._actions, self._possible, self._labels, self._instead = actions, possible, labels, instead
         return self.redraw()
 
     def rows(self, width: int, height: int) -> list[Row]:
@@ -89,7 +81,7 @@ class KeysLine(Canvas):
         if self._instead:
             return [(*spans, *self._instead)]
         for action in self._fitting(width):
-            dim = action.id in self._disabled
+            dim = action.id not in self._possible
             spans.append((action.shown, "faint" if dim else "key"))
             spans.append((f" {self._label(action)}{_gap(width)}", "faint" if dim else "muted"))
         return [tuple(spans)]
@@ -101,8 +93,7 @@ class KeysLine(Canvas):
         return len(action.shown) + 1 + len(self._label(action)) + len(_gap(width))
 
     def _fitting(self, width: int) -> list[Action]:
-        footer = (action for action in self._actions if action.footer is not None and action.id not in self._hidden)
-        offered = sorted(footer, key=lambda a: a.footer or 0)
+        offered = sorted(self._actions, key=lambda action: action.footer or 0)
         room = width - 2 + len(_gap(width))
         kept: set[str] = set()
         for action in offered:

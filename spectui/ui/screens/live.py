@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.widget import Widget
 
 from spectui.core.views import RunView
-from spectui.ui.actions import ACTIONS, Action
-from spectui.ui.controls import LIVE_ONLY, REPLAY_ONLY, Controls
+from spectui.protocol.commands import SeekTo
+from spectui.ui.action import Action
+from spectui.ui.controls import Controls
 from spectui.ui.paint.canvas import paint
 from spectui.ui.paint.rows import EMPTY, Row
 from spectui.ui.screens.arrangement import SIDE_CELLS, arrange_above
@@ -24,14 +25,7 @@ from spectui.ui.screens.presenter_strip import LaneStrip
 from spectui.ui.screens.race_keys import RaceKeys
 from spectui.ui.talk.caption_line import CaptionLine
 from spectui.ui.widgets.status import StatusLine, TooSmall
-from spectui.ui.widgets.stream_layout import Rejected
 from spectui.ui.widgets.timeline_bar import TimelineBar
-
-NOT_FOR_AUDIENCE = frozenset({"view.inspect", "view.rejected", "view.machine", "program.log"})
-"""Actions that leave the footer's room to those of presenter mode; their keys work all the same."""
-
-REJECTED_LABELS: Mapping[Rejected, str] = {"none": "first rejected", "first": "all rejected", "all": "hide rejected"}
-"""What the key does next, by what of the rejected drafts is shown."""
 
 
 class LiveScreen(RaceKeys):
@@ -62,7 +56,7 @@ class LiveScreen(RaceKeys):
     LiveScreen.prompting MessageLine {{ display: none; }}
     """
 
-    def __init__(self, controls: Controls, panes: Panes, actions: Sequence[Action] = ACTIONS) -> None:
+    def __init__(self, controls: Controls, panes: Panes, actions: Sequence[Action]) -> None:
         super().__init__(controls, panes)
         self._status = StatusLine()
         self._strip = LaneStrip()
@@ -70,16 +64,16 @@ class LiveScreen(RaceKeys):
         self._bottom_lines = BottomLines()
         self._caption = CaptionLine()
         self._message = MessageLine()
-        self._keys = KeysLine(lambda action: self.doing(action)(), actions)
+        self._footer = [action for action in actions if action.footer is not None]
+        self._keys = KeysLine(lambda action: self.doing(action)(), self._footer)
         self._asked: object = None
         self._laid_out: object = None
-        self._keys_for: object = None
 
     def compose(self) -> ComposeResult:
         yield self._status
         yield self._strip
         with Container(id="body"):
-            yield self._panes
+            yield self.panes
             yield self._charts
         yield self._bottom_lines
         yield self._caption
@@ -96,7 +90,7 @@ class LiveScreen(RaceKeys):
             dirty.add(self._status)
         if self._strip.display and self._strip.show(view.lanes, choices.focus):
             dirty.add(self._strip)
-        dirty |= self._panes.show(view)
+        dirty |= self.panes.show(view)
         if slow:
             dirty |= self._charts.show(view.lanes, choices.focus, choices.windowed)
         dirty |= self._bottom_lines.show(view, slow)
@@ -106,28 +100,16 @@ class LiveScreen(RaceKeys):
         quiet = talking is not None and talking.player.running
         if self._message.show(message(view, self._app.notice_age_s, choices.slot, self._app.slow.on, quiet)):
             dirty.add(self._message)
-        if self._show_keys(view):
+        if self._show_keys():
             dirty.add(self._keys)
         paint(self, dirty)
 
-    def _show_keys(self, view: RunView) -> bool:
-        choices, instead = self._app.choices, self._hints_instead()
-        failed = sum(lane.failed is not None for lane in view.lanes)
-        replay = view.playhead is not None
-        moment = (view.round, view.round_over, view.paused, view.fault, len(view.lanes), failed, replay)
-        chosen = (choices.wanted_pause, choices.focus, choices.presenting, choices.rejected)
-        key = (moment, chosen, self._app.slow.on, instead)
-        if key == self._keys_for:
-            return False
-        self._keys_for = key
-        labels = {
-            "race.pause": "go on" if self._controls.paused(view) else "pause",
-            "view.present": "end presenting" if choices.presenting else "present",
-            "view.slow": "true speed" if self._app.slow.on else "slow motion",
-            "view.rejected": REJECTED_LABELS[choices.rejected],
-        }
-        hidden = _not_for(replay) | (NOT_FOR_AUDIENCE if choices.presenting else {"view.slow"})
-        return self._keys.show(self._disabled(), labels, instead, hidden)
+    def _show_keys(self) -> bool:
+        controls, presenting = self._controls, self._app.choices.presenting
+        shown = [one for one in self._footer if controls.takes(one) and one.presenting in (None, presenting)]
+        possible = frozenset(one.id for one in shown if one.possible(controls))
+        labels = {one.id: one.label_now(controls) for one in shown if one.label_now is not None}
+        return self._keys.show(shown, possible, labels, self._hints_instead())
 
     def _hints_instead(self) -> Row:
         """What the keys do while something else than the race takes them."""
@@ -136,11 +118,6 @@ class LiveScreen(RaceKeys):
         if self.choosing is not None:
             return hints(("Enter", "keep"), ("Esc", f"back to {self.choosing.before}"), ("Up Down", "choose"))
         return EMPTY if self._app.talking is None else self._app.talking.hints
-
-    def _disabled(self) -> frozenset[str]:
-        """Actions of the footer that can do nothing now."""
-        offered = (action for action in ACTIONS if action.footer is not None)
-        return frozenset(action.id for action in offered if not self.check_action(*action.parsed))
 
     def _lay_out(self, view: RunView) -> None:
         """Give every part its place; does nothing unless size, lanes or the lanes in sight changed."""
@@ -153,7 +130,7 @@ class LiveScreen(RaceKeys):
             return
         self._asked = asked
         found = arrange_above(list_rows, width, height, len(view.lanes), audience)
-        first = 0 if found is None else self._panes.first(found, len(view.lanes))
+        first = 0 if found is None else self.panes.first(found, len(view.lanes))
         key = (found, list_rows, len(view.lanes), first, replay)
         if key == self._laid_out:
             return
@@ -165,7 +142,7 @@ class LiveScreen(RaceKeys):
         self.set_class(found.charts == "beside", "beside")
         self.set_class(found.airy, "airy")
         self.set_class(found.tight, "tight")
-        self._panes.fit_to(found, len(view.lanes))
+        self.panes.fit_to(found, len(view.lanes))
         self._charts.fit_to(found, len(view.lanes))
         self._bottom_lines.fit_to(found, replay)
         if self.choosing is not None:
@@ -178,16 +155,10 @@ class LiveScreen(RaceKeys):
         self._app.redraw_all()
 
     def on_timeline_bar_chosen(self, event: TimelineBar.Chosen) -> None:
-        self._controls.seek_to(event.share)
+        self._controls.send(SeekTo(event.share))
 
     def on_lane_pane_chosen(self, event: LanePane.Chosen) -> None:
-        self.action_focus_lane(event.index + 1)
+        self._controls.focus(event.index)
 
     def on_lane_strip_chosen(self, event: LaneStrip.Chosen) -> None:
-        self.action_focus_lane(event.index + 1)
-
-
-def _not_for(replay: bool) -> frozenset[str]:
-    """Ids of the actions that a replay, or a live race, does not have at all."""
-    names = LIVE_ONLY if replay else REPLAY_ONLY
-    return frozenset(action.id for action in ACTIONS if action.parsed[0] in names)
+        self._controls.focus(event.index)

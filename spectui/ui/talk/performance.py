@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from spectui.core.views import RunView
@@ -10,6 +10,7 @@ from spectui.errors import did_you_mean
 from spectui.protocol import commands as cmd
 from spectui.protocol.events import Prompt
 from spectui.ui.controls import Controls
+from spectui.ui.screens import opening
 from spectui.ui.screens.live import LiveScreen
 from spectui.ui.talk.script import Do
 from spectui.ui.theme.palette import ThemeError
@@ -17,20 +18,24 @@ from spectui.ui.theme.palette import ThemeError
 if TYPE_CHECKING:
     from spectui.ui.app import SpecTUIApp
 
-LIVE_ONLY = ("prompt", "category", "k")
-"""Skipped in a replay, so that the same talk can be performed live and from a trace."""
+NEEDS: Mapping[str, type[cmd.Command]] = {
+    "prompt": cmd.SetPrompt,
+    "category": cmd.NextCategory,
+    "k": cmd.SetK,
+    "speed": cmd.SetSpeed,
+}
+"""Skipped where the source does not accept the command: the same talk can be performed live and from a trace."""
 
-REPLAY_ONLY = ("speed",)
+SCREENS = {"costs": opening.costs, "machine": opening.machine, "help": opening.explain}
 
 
 class TalkPerformance:
     """Carries out scenes with the same commands and choices that keys use."""
 
-    def __init__(self, app: SpecTUIApp, controls: Controls, say: Callable[[str], None]) -> None:
+    def __init__(self, app: SpecTUIApp, controls: Controls) -> None:
         self._app = app
         self._slow = app.slow
         self._controls = controls
-        self._say = say
         self._held = False
         self._wanted: str | None = None
         self._passed: list[Prompt] = []
@@ -68,7 +73,7 @@ class TalkPerformance:
             self._slow.send(cmd.Pause())
 
     def do(self, act: Do) -> bool:
-        if act.what in (LIVE_ONLY if not self.live else REPLAY_ONLY):
+        if act.what in NEEDS and NEEDS[act.what] not in self._app.source.accepts:
             return False
         match act.what, act.value:
             case "prompt", text:
@@ -113,7 +118,7 @@ class TalkPerformance:
                 try:
                     self._app.show_theme(self._app.themes.find(name))
                 except ThemeError as error:
-                    self._say(str(error))
+                    self._app.say(str(error))
             case "screen", name:
                 self._open(name)
             case "press", keys:
@@ -161,7 +166,7 @@ class TalkPerformance:
             if name.lower() in (info.name.lower(), info.method.lower(), info.title.lower()):
                 return place
         names = [info.name for info in infos]
-        self._say(
+        self._app.say(
             f"the talk asks for lane '{name}'{did_you_mean(name, names) or ': the lanes are ' + ', '.join(names)}"
         )
         return None
@@ -169,13 +174,8 @@ class TalkPerformance:
     def _open(self, name: str) -> None:
         while not isinstance(self._app.screen, LiveScreen):
             self._app.pop_screen()
-        match name:
-            case "costs":
-                self._app.action_costs()
-            case "machine":
-                self._app.action_machine()
-            case "help":
-                self._app.action_help()
+        if name in SCREENS:
+            SCREENS[name](self._controls)
 
     def _look_for_category(self) -> None:
         """Move from category to category until the wanted one races, or all have been seen."""
@@ -190,7 +190,7 @@ class TalkPerformance:
         elif found in self._passed:
             there = sorted({prompt.category for prompt in self._passed})
             near = did_you_mean(self._wanted, there)
-            self._say(
+            self._app.say(
                 f"the talk asks for category '{self._wanted}'{near or ': the categories are ' + ', '.join(there)}"
             )
             self._wanted = None

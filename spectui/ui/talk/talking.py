@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from textual.widget import Widget
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
 class Talking:
     """The talk that the app was started with."""
 
-    def __init__(self, app: SpecTUIApp, talk: Script, controls: Controls, say: Callable[[str], None]) -> None:
+    def __init__(self, app: SpecTUIApp, talk: Script, controls: Controls) -> None:
         self._app = app
-        performance = TalkPerformance(app, controls, say)
+        performance = TalkPerformance(app, controls)
         self.player = TalkPlayer(talk, performance, app.now, app.call_after, app.redraw_all)
 
     def see(self, event: Event) -> None:
