@@ -28,8 +28,8 @@ from spectui.ui.controls import Choices, Controls
 from spectui.ui.keymap import FILE as KEYMAP_FILE
 from spectui.ui.keymap import Keymap, read_keymap, with_keys
 from spectui.ui.loading_times import LoadingTimes
-from spectui.ui.paint.canvas import Canvas, paint
 from spectui.ui.paint.frames import FrameFigures, FrameTimer, LoopScheduler, Scheduler
+from spectui.ui.paint.next_frame import NextFrame
 from spectui.ui.screens import opening
 from spectui.ui.screens.live import LiveScreen
 from spectui.ui.screens.message import NOTICE_S
@@ -108,7 +108,7 @@ class SpecTUIApp(ThemedApp):
         self.talking = None if talk is None else Talking(self, talk, self._controls)
         self._suspension = Suspension(source, lambda: self._source_view, self._draw_anew)
         self._loading = LoadingTimes()
-        self._asked: set[Canvas] = set()
+        self.next_frame = NextFrame(self.redraw)
         self._notice_at: float | None = None
         self.log_lines: deque[str] = deque(maxlen=LOG_LINES)
         self._started = self._ended = False
@@ -256,10 +256,8 @@ class SpecTUIApp(ThemedApp):
         self.slow.turn(self._source_view)
         if self.talking is not None:
             self.talking.turn(self.view)
-        asked, self._asked = self._asked, set()
         if present := getattr(self.screen, "present", None):
-            present(self.view, slow)
-            paint(self.screen, [canvas for canvas in asked if canvas.screen is self.screen and canvas.redraw()])
+            self.next_frame.draw(self.screen, lambda: present(self.view, slow))
 
     def now(self) -> float:
         """Seconds of a monotonic clock."""
@@ -272,11 +270,6 @@ class SpecTUIApp(ThemedApp):
             self.call_later(callback)
 
         self._later(seconds, due)
-
-    def into_next_frame(self, canvas: Canvas) -> None:
-        """Draw ``canvas`` anew in the next frame."""
-        self._asked.add(canvas)
-        self.frames.poke()
 
     def on_key(self, event: events.Key) -> None:
         """Text for the prompt line. Here, because keys that were typed at once are behind ``/`` only in this queue."""

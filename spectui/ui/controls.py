@@ -190,7 +190,6 @@ class Controls:
 
     def show_other_rejected(self) -> None:
         self.choices.rejected = NEXT_REJECTED[self.choices.rejected]
-        self.app.live.panes.show_rejected()
         self.app.redraw()
 
     def change_window(self) -> None:

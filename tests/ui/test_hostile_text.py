@@ -10,6 +10,7 @@ import random
 import sys
 import unicodedata
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,7 +24,8 @@ from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.core.views import RunView, Viewer
 from spectui.protocol import events as ev
-from spectui.ui.paint.canvas import Canvas, paint
+from spectui.ui.paint.canvas import Canvas
+from spectui.ui.paint.next_frame import NextFrame
 from spectui.ui.paint.rows import Row, fit, plain, row_width
 from spectui.ui.paint.wrapping import wrapped
 from spectui.ui.theme import themes
@@ -210,6 +212,7 @@ class Hostile(App[None]):
         self.status, self.head, self.stream, self.ledger = StatusLine(), PaneHead(), TokenStream(), Ledger()
         self.head.styles.height, self.ledger.styles.height = HEAD, LEDGER
         self.counter = Counter(classes="line")
+        self.next_frame = NextFrame(lambda: None)
 
     def compose(self) -> ComposeResult:
         above = Frame(0, 0)
@@ -228,6 +231,11 @@ class Hostile(App[None]):
     def on_key(self, event: events.Key) -> None:
         event.stop()
         self.counter.number += 1
+        # Now and then through the compositor, as after a resize or under a dialog.
+        with self.batch_update() if self.counter.number % 10 == 0 else nullcontext():
+            self.next_frame.draw(self.screen, self._show)
+
+    def _show(self) -> None:
         view = frame_view(self.counter.number)
         (lane,) = view.lanes
         state = PaneState(1)
@@ -236,13 +244,6 @@ class Hostile(App[None]):
         self.stream.show(lane.stream, lane_message(lane, state))
         self.ledger.show(lane)
         self.counter.redraw()
-        widgets = (self.status, self.head, self.stream, self.ledger, self.counter)
-        if self.counter.number % 10 == 0:
-            # Now and then through the compositor, as after a resize or under a dialog.
-            for widget in widgets:
-                widget.refresh()
-        else:
-            paint(self.screen, widgets)
 
 
 def expected(view: RunView) -> list[str]:

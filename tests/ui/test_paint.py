@@ -105,7 +105,6 @@ async def test_a_frame_sends_the_changed_lines_only() -> None:
         await rig.steps(30)
         TerminalDriver.written.clear()
         rig.app.screen.query_one("KeysLine", Canvas).redraw()
-        rig.app.frames.poke()
         await rig.settle()
         assert len(TerminalDriver.written) < 400
         await rig.steps(1)

@@ -14,6 +14,7 @@ from textual.app import App, ComposeResult
 from spectui.core.tokens import Role, Token, TokenLog
 from spectui.core.views import StreamView
 from spectui.ui.paint.cells import safe
+from spectui.ui.paint.next_frame import NextFrame
 from spectui.ui.paint.rows import Row, plain, row_width
 from spectui.ui.theme import themes
 from spectui.ui.theme.palette import WRITTEN
@@ -217,12 +218,14 @@ class Host(App[None]):
     def __init__(self) -> None:
         super().__init__()
         self.stream = TokenStream()
+        self.next_frame = NextFrame(lambda: None)
 
     def compose(self) -> ComposeResult:
         yield self.stream
 
     def seen(self) -> list[str]:
-        """What is drawn, without trailing blanks."""
+        """What is drawn in the next frame, without trailing blanks."""
+        self.next_frame.draw(self.screen, lambda: None)
         return ["".join(s.text for s in self.stream.render_line(y)).rstrip() for y in range(self.stream.size.height)]
 
 
@@ -235,7 +238,7 @@ async def test_it_follows_the_end_until_the_user_scrolls() -> None:
     app = Host()
     async with app.run_test(size=(40, 10)):
         stream = app.stream
-        assert stream.show(view(log))
+        stream.show(view(log))
         assert app.seen() == [*map(str, range(11, 20)), ""]
         assert stream.following
         stream.scroll_lines(-3)
@@ -265,6 +268,7 @@ async def test_the_wheel_scrolls() -> None:
     app = Host()
     async with app.run_test(size=(40, 10)) as pilot:
         app.stream.show(view(log_of(*(f"{n}\n" for n in range(20)))))
+        app.seen()
         app.stream.post_message(wheel(events.MouseScrollUp, app.stream))
         await pilot.pause()
         assert app.seen()[0] == "8"
@@ -281,6 +285,7 @@ async def test_another_log_is_another_request() -> None:
     app = Host()
     async with app.run_test(size=(40, 10)):
         app.stream.show(view(log_of(*(f"{n}\n" for n in range(20)))))
+        app.seen()
         app.stream.scroll_lines(-5)
         app.stream.show(view(log_of("new")))
         assert app.seen() == ["new", *[""] * 9]
@@ -296,7 +301,9 @@ async def test_a_stream_that_was_away_for_long_goes_on_at_the_end() -> None:
     app = Host()
     async with app.run_test(size=(40, 10)):
         app.stream.show(StreamView(log, 100))
+        app.seen()
         app.stream.show(view(log))
+        app.seen()
         app.stream.home()
         assert app.seen()[0] == "earlier text is not shown"
 
@@ -306,6 +313,7 @@ async def test_an_earlier_view_shows_less() -> None:
     app = Host()
     async with app.run_test(size=(40, 10)):
         app.stream.show(view(log))
+        app.seen()
         app.stream.show(StreamView(log, 2))
         assert app.seen()[0] == "ab"
 
@@ -314,13 +322,14 @@ async def test_nothing_is_painted_when_nothing_changed() -> None:
     log = log_of("a", "b")
     app = Host()
     async with app.run_test(size=(40, 10)):
-        assert app.stream.show(view(log))
-        assert not app.stream.show(view(log))
-        log.append("c", ACCEPTED)
-        assert app.stream.show(view(log))
-        app.stream.take_changed()
-        log.append("d", ACCEPTED)
         app.stream.show(view(log))
+        assert app.stream.draw()
+        app.stream.show(view(log))
+        assert not app.stream.draw()
+        app.stream.take_changed()
+        log.append("c", ACCEPTED)
+        app.stream.show(view(log))
+        assert app.stream.draw()
         assert app.stream.take_changed() == [0]
 
 

@@ -1,21 +1,18 @@
 """The base of our widgets: rows in, only the changed lines out.
 
-A frame is drawn in the short slot that the engine leaves between two steps, so it must be cheap: a canvas compares its
-new rows with the ones on the terminal, and `paint` sends the lines that differ straight to their place. Textual's
-compositor, which asks every widget of the screen again, serves where lines can be covered or are about to move. A
-canvas has neither border nor padding, and never causes a layout.
+A canvas whose content changed registers itself for the next frame (`spectui.ui.paint.next_frame`). There its new rows
+are compared with the ones on the terminal, and the lines that differ are painted. A canvas has neither border nor
+padding, and never causes a layout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
-from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -23,7 +20,7 @@ from spectui.ui.paint.rows import EMPTY, Row, fit
 
 
 class Canvas(Widget):
-    """A widget drawn from rows. Subclasses answer `rows`; whoever changes what they draw from calls `redraw`."""
+    """A widget drawn from rows. Subclasses answer `rows` and call `redraw` when what they draw from changes."""
 
     DEFAULT_CSS = "Canvas { height: 1fr; width: 1fr; }"
 
@@ -43,11 +40,16 @@ class Canvas(Widget):
         """Style of each style name in the current theme."""
         return self.app.palette  # type: ignore[attr-defined, no-any-return]
 
-    def redraw(self) -> bool:
+    def redraw(self) -> None:
+        """What is shown changed: draw it in the next frame, or in the one that is being drawn."""
+        if self.is_mounted:
+            self.app.next_frame.add(self)  # type: ignore[attr-defined]
+
+    def draw(self) -> bool:
         """Draw the rows anew and note the lines that changed; True when there is something to paint."""
         # The public size property works the borders out anew, at a cost that counts for ten widgets a frame.
         width, height = self._size
-        if not (width and height) or not self.is_mounted:
+        if not (width and height):
             return False
         rows = self.rows(width, height)[:height]
         rows += [EMPTY] * (height - len(rows))
@@ -62,20 +64,9 @@ class Canvas(Widget):
         self._changed.update(changed)
         return bool(changed)
 
-    def repaint(self) -> None:
-        """What is shown changed by a key: into the app's next frame with it, or at once where the app has no frames."""
-        if not self.is_mounted:
-            return
-        into_next_frame = getattr(self.app, "into_next_frame", None)
-        if into_next_frame is not None:
-            into_next_frame(self)
-        elif self.redraw():
-            paint(self.screen, {self})
-
     def restyle(self) -> None:
         """Forget drawn strips: the theme changed."""
         self._drawn_width = -1
-        self.redraw()
         self.refresh()
 
     def on_resize(self) -> None:
@@ -95,7 +86,7 @@ class Canvas(Widget):
     def render_line(self, y: int) -> Strip:
         width, height = self._size
         if self._drawn_width != width or len(self._rows) != height:
-            self.redraw()
+            self.draw()
         if y >= len(self._rows):
             return Strip.blank(width, self.palette["text"])
         strip = self._strips[y]
@@ -105,46 +96,3 @@ class Canvas(Widget):
             segments = [Segment(text, palette.get(style, fallback)) for text, style in fit(self._rows[y], width)]
             strip = self._strips[y] = Strip(segments, width)
         return strip
-
-
-def paint(screen: Screen[Any], canvases: Iterable[Widget]) -> None:
-    """Put the changed lines of ``canvases`` on the terminal now, inside the engine's slot.
-
-    Textual would do the same up to 16 ms later, in the middle of an engine step, and at several times the cost. Under
-    another screen, or while the layout is about to change, that later way serves.
-    """
-    app = screen.app
-    driver = app._driver
-    places = screen._compositor.visible_widgets
-    direct = screen is app.screen and not screen._layout_required and not app._batch_count and driver is not None
-    output: list[str] = []
-    for canvas in canvases:
-        assert isinstance(canvas, Canvas)
-        changed = canvas.take_changed()
-        if not direct:
-            canvas.refresh(*(Region(0, y, canvas.size.width, 1) for y in changed))
-        elif canvas in places:
-            region, clip = places[canvas]
-            output += _lines(app.console, canvas, region, region.intersection(clip), changed)
-    if driver is None or not output or app.is_headless:
-        return
-    # Canvases may come in any order; what is drawn must be the same bytes each time.
-    output.sort()
-    x, y = app.cursor_position
-    output.append(f"\x1b[{y + 1};{x + 1}H")
-    app._begin_update()
-    driver.write("".join(output))
-    app._end_update()
-    driver.flush()
-
-
-def _lines(console: Console, canvas: Canvas, region: Region, visible: Region, changed: list[int]) -> list[str]:
-    """Terminal sequences that draw the ``changed`` lines as far as they are ``visible``."""
-    sequences: list[str] = []
-    for y in changed:
-        if visible.y <= region.y + y < visible.bottom:
-            strip = canvas.render_line(y)
-            if visible.width != region.width:
-                strip = strip.crop(visible.x - region.x, visible.right - region.x)
-            sequences.append(f"\x1b[{region.y + y + 1};{visible.x + 1}H{strip.render(console)}")
-    return sequences

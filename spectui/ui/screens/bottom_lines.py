@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.widget import Widget
 
 from spectui.core.views import RunView
 from spectui.ui.screens.arrangement import Arrangement
@@ -32,11 +31,9 @@ class BottomLines(Vertical):
         self._timeline.display = replay
         self.display = arrangement.telemetry or replay
 
-    def show(self, view: RunView, slow: bool) -> set[Widget]:
-        """Show ``view``; the lines that have something to paint."""
-        dirty: set[Widget] = set()
-        if slow and self._telemetry.display and self._telemetry.show(view):
-            dirty.add(self._telemetry)
-        if self._timeline.display and self._timeline.show(view):
-            dirty.add(self._timeline)
-        return dirty
+    def show(self, view: RunView, slow: bool) -> None:
+        """Show ``view``; what changes slowly only when ``slow``."""
+        if slow and self._telemetry.display:
+            self._telemetry.show(view)
+        if self._timeline.display:
+            self._timeline.show(view)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.widget import Widget
 
 from spectui.core.views import LaneView
 from spectui.ui.screens.arrangement import Arrangement
@@ -38,16 +37,14 @@ class Charts(Horizontal):
             last = place == arrangement.chart_count - 1
             chart.styles.margin = (0, 1 if beside or last else 2, int(beside), 1)
 
-    def show(self, lanes: tuple[LaneView, ...], focus: int, windowed: bool) -> set[Widget]:
-        """Show the lane at ``focus``, and the throughput of all; the charts that have something to paint."""
-        dirty: set[Widget] = set()
+    def show(self, lanes: tuple[LaneView, ...], focus: int, windowed: bool) -> None:
+        """Show the lane at ``focus``, and the throughput of all."""
         if not self.display or focus >= len(lanes):
-            return dirty
+            return
         lane, number = lanes[focus], focus + 1
-        if self._acceptance.display and self._acceptance.show(lane, number, windowed):
-            dirty.add(self._acceptance)
-        if self._histogram.display and self._histogram.show(lane, number, windowed):
-            dirty.add(self._histogram)
-        if self._throughput.display and self._throughput.show(lanes, number):
-            dirty.add(self._throughput)
-        return dirty
+        if self._acceptance.display:
+            self._acceptance.show(lane, number, windowed)
+        if self._histogram.display:
+            self._histogram.show(lane, number, windowed)
+        if self._throughput.display:
+            self._throughput.show(lanes, number)

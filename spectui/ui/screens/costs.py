@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from spectui.core.views import RunView
-from spectui.ui.paint.canvas import paint
 from spectui.ui.paint.rows import Row
 from spectui.ui.screens.scrolling import Reader, ReaderScreen
 from spectui.ui.widgets.cost_rows import cost_rows
@@ -32,5 +31,4 @@ class CostsScreen(ReaderScreen):
         if not self.is_mounted or not slow:
             return
         self._costs.view = view
-        if self.reader.redraw():
-            paint(self, {self.reader})
+        self.reader.redraw()

@@ -6,13 +6,11 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.widget import Widget
 
 from spectui.core.history import PastStep
 from spectui.core.views import LaneView, RunView
 from spectui.protocol import commands as cmd
 from spectui.protocol.events import Inspected
-from spectui.ui.paint.canvas import paint
 from spectui.ui.paint.cells import safe
 from spectui.ui.paint.rows import EMPTY, Row
 from spectui.ui.screens.lines import hints
@@ -108,10 +106,9 @@ class InspectScreen(ReaderScreen):
         self._send = send
         self._leaving = leave
         self._asked: PastStep | None = None
-
-    def _fill(self) -> None:
-        super()._fill()
         self._leave.show(KEYS)
+
+    def on_mount(self) -> None:
         self._ask()
 
     def present(self, view: RunView, slow: bool) -> None:
@@ -122,8 +119,7 @@ class InspectScreen(ReaderScreen):
         if (told := view.inspected) is not None:
             self._rows.answers[told.lane, told.slot, told.index] = told
         self._ask()
-        dirty: set[Widget] = {self.reader} if self.reader.redraw() else set()
-        paint(self, dirty)
+        self.reader.redraw()
 
     def _ask(self) -> None:
         past = self._rows.past
@@ -141,7 +137,7 @@ class InspectScreen(ReaderScreen):
             return
         self._rows.index = None if index == history.last else index
         self._ask()
-        self.reader.repaint()
+        self.reader.redraw()
 
     def action_move(self, by: int) -> None:
         lane, past = self._rows.shown, self._rows.past
@@ -162,7 +158,7 @@ class InspectScreen(ReaderScreen):
         self._rows.lane = (self._rows.lane + by) % max(1, len(self._rows.view.lanes))
         self._rows.index = None
         self._ask()
-        self.reader.repaint()
+        self.reader.redraw()
 
     def action_step_once(self) -> None:
         """Take one more step of this lane, and look at it."""

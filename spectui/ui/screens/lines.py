@@ -35,12 +35,11 @@ class MessageLine(Canvas):
         super().__init__()
         self._spans: Row = ()
 
-    def show(self, spans: Row) -> bool:
-        """Show ``spans``; True when there is something to paint."""
-        if spans == self._spans:
-            return False
-        self._spans = spans
-        return self.redraw()
+    def show(self, spans: Row) -> None:
+        """Show ``spans``."""
+        if spans != self._spans:
+            self._spans = spans
+            self.redraw()
 
     def rows(self, width: int, height: int) -> list[Row]:
         row: list[Span] = [(" ", "text")]
@@ -65,16 +64,15 @@ class KeysLine(Canvas):
         self._labels: Mapping[str, str] = {}
         self._instead: Row = ()
 
-    def show(self, actions: Sequence[Action], possible: Set[str], labels: Mapping[str, str], instead: Row = ()) -> bool:
-        """Show ``actions``, dimmed but for those whose ids are ``possible``; True when there is news.
+    def show(self, actions: Sequence[Action], possible: Set[str], labels: Mapping[str, str], instead: Row = ()) -> None:
+        """Show ``actions``, dimmed but for those whose ids are ``possible``.
 
         ``labels`` replaces labels by id; ``instead`` stands in place of all of them while something else takes the
         keys.
         """
-        if (actions, possible, labels, instead) == (self._actions, self._possible, self._labels, self._instead):
-            return False
-        self._actions, self._possible, self._labels, self._instead = actions, possible, labels, instead
-        return self.redraw()
+        if (actions, possible, labels, instead) != (self._actions, self._possible, self._labels, self._instead):
+            self._actions, self._possible, self._labels, self._instead = actions, possible, labels, instead
+            self.redraw()
 
     def rows(self, width: int, height: int) -> list[Row]:
         spans: list[Span] = [(" ", "text")]

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.widget import Widget
 
 from spectui.core.views import RunView
 from spectui.protocol.commands import SeekTo
 from spectui.ui.action import Action
 from spectui.ui.controls import Controls
-from spectui.ui.paint.canvas import paint
 from spectui.ui.paint.rows import EMPTY, Row
 from spectui.ui.screens.arrangement import SIDE_CELLS, arrange_above
 from spectui.ui.screens.bottom_lines import BottomLines
@@ -82,34 +80,29 @@ class LiveScreen(RaceKeys):
         yield TooSmall()
 
     def present(self, view: RunView, slow: bool) -> None:
-        """Show what moved and paint it; ``slow`` also draws what changes slowly."""
+        """Show what moved; ``slow`` also shows what changes slowly."""
         self._lay_out(view)
         choices = self._app.choices
-        dirty: set[Widget] = set()
-        if self._status.show(view, self._app.lag_ms):
-            dirty.add(self._status)
-        if self._strip.display and self._strip.show(view.lanes, choices.focus):
-            dirty.add(self._strip)
-        dirty |= self.panes.show(view)
+        self._status.show(view, self._app.lag_ms)
+        if self._strip.display:
+            self._strip.show(view.lanes, choices.focus)
+        self.panes.show(view)
         if slow:
-            dirty |= self._charts.show(view.lanes, choices.focus, choices.windowed)
-        dirty |= self._bottom_lines.show(view, slow)
+            self._charts.show(view.lanes, choices.focus, choices.windowed)
+        self._bottom_lines.show(view, slow)
         talking = self._app.talking
         if talking is not None:
-            dirty |= talking.show(self._caption, self.size.width)
+            talking.show(self._caption, self.size.width)
         quiet = talking is not None and talking.player.running
-        if self._message.show(message(view, self._app.notice_age_s, choices.slot, self._app.slow.on, quiet)):
-            dirty.add(self._message)
-        if self._show_keys():
-            dirty.add(self._keys)
-        paint(self, dirty)
+        self._message.show(message(view, self._app.notice_age_s, choices.slot, self._app.slow.on, quiet))
+        self._show_keys()
 
-    def _show_keys(self) -> bool:
+    def _show_keys(self) -> None:
         controls, presenting = self._controls, self._app.choices.presenting
         shown = [one for one in self._footer if controls.takes(one) and one.presenting in (None, presenting)]
         possible = frozenset(one.id for one in shown if one.possible(controls))
         labels = {one.id: one.label_now(controls) for one in shown if one.label_now is not None}
-        return self._keys.show(shown, possible, labels, self._hints_instead())
+        self._keys.show(shown, possible, labels, self._hints_instead())
 
     def _hints_instead(self) -> Row:
         """What the keys do while something else than the race takes them."""

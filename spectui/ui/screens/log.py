@@ -9,7 +9,6 @@ from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 
 from spectui.core.views import RunView
-from spectui.ui.paint.canvas import paint
 from spectui.ui.paint.cells import safe
 from spectui.ui.paint.rows import Row
 from spectui.ui.paint.wrapping import wrap
@@ -76,5 +75,4 @@ class LogScreen(ReaderScreen):
         if lines:
             self._kept.extend(lines)
             self._log.add(lines)
-        if self.reader.redraw():
-            paint(self, {self.reader})
+        self.reader.redraw()

@@ -7,7 +7,6 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from spectui.core.views import RunView
-from spectui.ui.paint.canvas import paint
 from spectui.ui.paint.rows import Row
 from spectui.ui.screens.scrolling import Reader, ReaderScreen
 from spectui.ui.widgets.machine_rows import machine_rows
@@ -41,5 +40,4 @@ class MachineScreen(ReaderScreen):
             return
         self._shown = samples
         self._machine.view = view
-        if self.reader.redraw():
-            paint(self, {self.reader})
+        self.reader.redraw()

@@ -8,7 +8,6 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
-from textual.widget import Widget
 
 from spectui.core.tokens import Token
 from spectui.core.views import LaneView
@@ -71,32 +70,20 @@ class LanePane(Vertical):
         self.sentence.styles.height = arrangement.sentence
         self.sentence.display = arrangement.sentence > 0
 
-    def show(self, lane: LaneView, state: PaneState, narration: Narration = NO_NARRATION) -> set[Widget]:
-        """Show ``lane``; the widgets that have something to paint."""
+    def show(self, lane: LaneView, state: PaneState, narration: Narration = NO_NARRATION) -> None:
+        """Show ``lane``."""
         before, self._shown = self._shown, (lane, state)
-        dirty = self._set(narration)
+        if narration != self._narration:
+            self._narration = narration
+            self.stream.act(narration.before, narration.tokens)
+            self.sentence.show(narration.sentence)
         if before is not None and before[0] is lane and before[1] == state:
-            return dirty
-        if self.head.show(lane, state):
-            dirty.add(self.head)
+            return
+        self.head.show(lane, state)
         # A view is also new when only AR's speed moved, which is no news for the text and the ledger.
         if before is None or (before[0].revision, before[0].slot) != (lane.revision, lane.slot):
-            if self.stream.show(lane.stream, lane_message(lane, state)):
-                dirty.add(self.stream)
-            if self.ledger.show(lane):
-                dirty.add(self.ledger)
-        return dirty
-
-    def _set(self, narration: Narration) -> set[Widget]:
-        dirty: set[Widget] = set()
-        if narration == self._narration:
-            return dirty
-        self._narration = narration
-        if self.stream.act(narration.before, narration.tokens):
-            dirty.add(self.stream)
-        if self.sentence.show(narration.sentence):
-            dirty.add(self.sentence)
-        return dirty
+            self.stream.show(lane.stream, lane_message(lane, state))
+            self.ledger.show(lane)
 
     def on_click(self, event: events.Click) -> None:
         self.post_message(self.Chosen(self._index))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from textual.containers import Horizontal
-from textual.widget import Widget
 
 from spectui.core.captions import beat_sentence, lane_sentence
 from spectui.core.views import LaneView, RunView
@@ -54,14 +53,12 @@ class Panes(Horizontal):
             self.mount(self._panes[-1])
             self.show_rejected()
 
-    def show(self, view: RunView) -> set[Widget]:
-        """Show what moved; the widgets that have something to paint."""
+    def show(self, view: RunView) -> None:
+        """Show what moved."""
         self.show_rejected()
-        dirty: set[Widget] = set()
         for index, (pane, lane) in enumerate(zip(self._panes, view.lanes, strict=False)):
             if pane.display:
-                dirty |= pane.show(lane, self._state(view, lane, index), self._narration(lane))
-        return dirty
+                pane.show(lane, self._state(view, lane, index), self._narration(lane))
 
     def show_rejected(self) -> None:
         """Let every text show of the refused drafts what was chosen; those of slow motion have fallen away."""

@@ -32,10 +32,10 @@ class LaneStrip(Canvas):
         self._lanes: tuple[LaneView, ...] = ()
         self._focus = 0
 
-    def show(self, lanes: tuple[LaneView, ...], focus: int) -> bool:
-        """Show ``lanes``, the one at ``focus`` marked; True when there is something to paint."""
+    def show(self, lanes: tuple[LaneView, ...], focus: int) -> None:
+        """Show ``lanes``, the one at ``focus`` marked."""
         self._lanes, self._focus = lanes, focus
-        return self.redraw()
+        self.redraw()
 
     def rows(self, width: int, height: int) -> list[Row]:
         return [tuple(span for _, item in self._fitting(width) for span in (*item, (GAP, "text")))]

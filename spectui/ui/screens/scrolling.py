@@ -43,7 +43,7 @@ class Reader(Canvas):
         end = max(0, len(self.content(self.size.width)) - self.size.height)
         self._top = max(0, min(end, self._top + rows))
         self._following = self._may_follow and self._top == end
-        self.repaint()
+        self.redraw()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()
@@ -77,22 +77,14 @@ class ReaderScreen(Screen[None]):
         self._title.id = "title"
         self._leave = MessageLine()
         self._leave.id = "leave"
-        self._heading: Row = ((title, "title"), (f"   {note}", "muted"))
+        self._title.show(((title, "title"), (f"   {note}", "muted")))
+        self._leave.show(hints(("Esc", "back"), ("Up Down PgUp PgDn", "scroll")))
         self.reader = reader
 
     def compose(self) -> ComposeResult:
         yield self._title
         yield self.reader
         yield self._leave
-
-    def on_mount(self) -> None:
-        self.call_after_refresh(self._fill)
-
-    def _fill(self) -> None:
-        self._title.show(self._heading)
-        self._leave.show(hints(("Esc", "back"), ("Up Down PgUp PgDn", "scroll")))
-        self.reader.redraw()
-        self.refresh()
 
     def present(self, view: RunView, slow: bool) -> None:
         """Nothing here comes from the run."""

@@ -6,11 +6,9 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.widget import Widget
 
 from spectui.core.views import RunView
 from spectui.protocol.events import TuneEnded, TuneTurn
-from spectui.ui.paint.canvas import paint
 from spectui.ui.paint.rows import EMPTY, Row
 from spectui.ui.screens.lines import hints
 from spectui.ui.screens.scrolling import Reader, ReaderScreen
@@ -69,10 +67,8 @@ class TuneScreen(ReaderScreen):
         if not self.is_mounted:
             return
         self._rows.view = view
-        dirty: set[Widget] = {self.reader} if self.reader.redraw() else set()
-        if self._leave.show(self._hints()):
-            dirty.add(self._leave)
-        paint(self, dirty)
+        self.reader.redraw()
+        self._leave.show(self._hints())
 
     def _hints(self) -> Row:
         if self._ended is None:
@@ -91,5 +87,4 @@ class TuneScreen(ReaderScreen):
         if self._ended is not None and self._ended.serve:
             self.app.copy_to_clipboard(self._ended.serve)
             self._copied = True
-            if self._leave.show(self._hints()):
-                paint(self, {self._leave})
+            self._leave.show(self._hints())

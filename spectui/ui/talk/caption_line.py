@@ -23,17 +23,17 @@ class CaptionLine(Canvas):
         super().__init__(**options)
         self._text = self._progress = ""
 
-    def show(self, text: str, progress: str, width: int) -> bool:
-        """Show ``text`` on a screen of ``width`` cells; True if there is something to paint.
+    def show(self, text: str, progress: str, width: int) -> None:
+        """Show ``text`` on a screen of ``width`` cells.
 
         ``progress`` is shown at the right end of the first row.
         """
         if (text, progress) == (self._text, self._progress) and self._size.width in (0, width - 2):
-            return False
+            return
         self._text, self._progress = text, progress
         self.display = bool(text)
         self.styles.height = max(1, len(caption_rows(text, progress, width - 2)))
-        return self.redraw()
+        self.redraw()
 
     def rows(self, width: int, height: int) -> list[Row]:
         return caption_rows(self._text, self._progress, width)

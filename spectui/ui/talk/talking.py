@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.widget import Widget
-
 from spectui.core.views import RunView
 from spectui.protocol.events import Event
 from spectui.ui.controls import Controls
@@ -55,11 +53,11 @@ class Talking:
         space = "resume the talk" if self.player.paused else "hold the talk"
         return hints(("Space", space), ("Enter", "next scene"), ("Esc", "end the talk"), ("q", "quit"))
 
-    def show(self, line: CaptionLine, width: int) -> set[Widget]:
-        """Show the caption on ``line``; returns what has to be painted."""
+    def show(self, line: CaptionLine, width: int) -> None:
+        """Show the caption on ``line`` of a screen of ``width`` cells."""
         player = self.player
         progress = f"{'held  ' if player.paused else ''}{player.progress}"
-        return {line} if line.show(player.caption, progress, width) else set()
+        line.show(player.caption, progress, width)
 
     def _caption_on_reader(self) -> None:
         """Show the caption on a screen in front of the race too."""

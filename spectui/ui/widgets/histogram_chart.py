@@ -22,10 +22,10 @@ class HistogramChart(Canvas):
         self._number = 1
         self._windowed = True
 
-    def show(self, lane: LaneView, number: int, windowed: bool = True) -> bool:
-        """Show ``lane``, the ``number``-th counting from 1; True if there is something to paint."""
+    def show(self, lane: LaneView, number: int, windowed: bool = True) -> None:
+        """Show ``lane``, the ``number``-th counting from 1."""
         self._lane, self._number, self._windowed = lane, number, windowed
-        return self.redraw()
+        self.redraw()
 
     def rows(self, width: int, height: int) -> list[Row]:
         if self._lane is None:

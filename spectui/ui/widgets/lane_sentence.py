@@ -17,12 +17,11 @@ class LaneSentence(Canvas):
         super().__init__(**options)
         self._text = ""
 
-    def show(self, text: str) -> bool:
-        """Show ``text``; True if there is something to paint."""
-        if text == self._text:
-            return False
-        self._text = text
-        return self.redraw()
+    def show(self, text: str) -> None:
+        """Show ``text``."""
+        if text != self._text:
+            self._text = text
+            self.redraw()
 
     def rows(self, width: int, height: int) -> list[Row]:
         return [((line, "strong"),) for line in shortened(safe(self._text), width, height)]

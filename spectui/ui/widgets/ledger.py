@@ -36,10 +36,10 @@ class Ledger(ShiftingCanvas):
         self._lane: LaneView | None = None
         self._made: Made = {}
 
-    def show(self, lane: LaneView) -> bool:
-        """Show the steps of ``lane``; True if there is something to paint."""
+    def show(self, lane: LaneView) -> None:
+        """Show the steps of ``lane``."""
         self._lane = lane
-        return self.redraw()
+        self.redraw()
 
     def rows(self, width: int, height: int) -> list[Row]:
         if self._lane is None:

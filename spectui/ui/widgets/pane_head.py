@@ -65,10 +65,10 @@ class PaneHead(Canvas):
         self._lane: LaneView | None = None
         self._state = PaneState(1)
 
-    def show(self, lane: LaneView, state: PaneState) -> bool:
-        """Show ``lane``; True if there is something to paint."""
+    def show(self, lane: LaneView, state: PaneState) -> None:
+        """Show ``lane``."""
         self._lane, self._state = lane, state
-        return self.redraw()
+        self.redraw()
 
     def rows(self, width: int, height: int) -> list[Row]:
         return [] if self._lane is None else pane_head_rows(self._lane, self._state, width, height)

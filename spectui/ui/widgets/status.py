@@ -27,14 +27,14 @@ class StatusLine(Canvas):
         self._lag_ms: float | None = None
         self._dropped = 0
 
-    def show(self, run: RunView, lag_ms: float | None = None, dropped: int = 0) -> bool:
-        """Show ``run``; True if there is something to paint.
+    def show(self, run: RunView, lag_ms: float | None = None, dropped: int = 0) -> None:
+        """Show ``run``.
 
         ``lag_ms`` is how late the event loop runs, None if not measured; ``dropped`` counts events that the screen
         never saw.
         """
         self._run, self._lag_ms, self._dropped = run, lag_ms, dropped
-        return self.redraw()
+        self.redraw()
 
     def rows(self, width: int, height: int) -> list[Row]:
         return [] if self._run is None else status_rows(self._run, width, height, self._lag_ms, self._dropped)

@@ -24,10 +24,10 @@ class TelemetryStrip(Canvas):
         super().__init__(**options)
         self._run: RunView | None = None
 
-    def show(self, run: RunView) -> bool:
-        """Show ``run``; True if there is something to paint."""
+    def show(self, run: RunView) -> None:
+        """Show ``run``."""
         self._run = run
-        return self.redraw()
+        self.redraw()
 
     def rows(self, width: int, height: int) -> list[Row]:
         return [] if self._run is None else strip_rows(self._run, width)

@@ -27,10 +27,10 @@ class ThroughputChart(Canvas):
         self._lanes: tuple[LaneView, ...] = ()
         self._focus = 1
 
-    def show(self, lanes: Sequence[LaneView], focus: int) -> bool:
-        """Show ``lanes``, the ``focus``-th from 1 in front; True when there is something to paint."""
+    def show(self, lanes: Sequence[LaneView], focus: int) -> None:
+        """Show ``lanes``, the ``focus``-th from 1 in front."""
         self._lanes, self._focus = tuple(lanes), focus
-        return self.redraw()
+        self.redraw()
 
     def rows(self, width: int, height: int) -> list[Row]:
         return throughput_rows(self._lanes, width, height, self._focus)

@@ -38,10 +38,10 @@ class TimelineBar(Canvas):
         self._run: RunView | None = None
         self._asked: float | None = None
 
-    def show(self, run: RunView) -> bool:
-        """Show ``run``; True if there is something to paint."""
+    def show(self, run: RunView) -> None:
+        """Show ``run``."""
         self._run = run
-        return self.redraw()
+        self.redraw()
 
     def rows(self, width: int, height: int) -> list[Row]:
         return [] if self._run is None else timeline_rows(self._run, width)

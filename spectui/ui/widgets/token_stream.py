@@ -35,8 +35,8 @@ class TokenStream(ShiftingCanvas):
         self._rejected: Rejected = "first"
         self._acted: tuple[int, tuple[Token, ...]] | None = None
 
-    def show(self, view: StreamView | None, message: tuple[Span, ...] = ()) -> bool:
-        """Show a request, or the paragraphs of ``message`` in its place; True if there is something to paint.
+    def show(self, view: StreamView | None, message: tuple[Span, ...] = ()) -> None:
+        """Show a request, or the paragraphs of ``message`` in its place.
 
         A different log object means a different request: the text starts again and is followed again.
         """
@@ -45,15 +45,12 @@ class TokenStream(ShiftingCanvas):
             self._top = None
         self._view = view
         self._message = message
-        return self.redraw()
+        self.redraw()
 
-    def act(self, before: int, tokens: tuple[Token, ...] | None) -> bool:
-        """Show the first ``before`` tokens of the request followed by ``tokens``; None shows it as it is.
-
-        True if there is something to paint.
-        """
+    def act(self, before: int, tokens: tuple[Token, ...] | None) -> None:
+        """Show the first ``before`` tokens of the request followed by ``tokens``; None shows it as it is."""
         self._acted = None if tokens is None else (before, tokens)
-        return self.redraw()
+        self.redraw()
 
     @property
     def rejected(self) -> Rejected:
@@ -66,7 +63,7 @@ class TokenStream(ShiftingCanvas):
             self._rejected = rejected
             self._top = None
             self._forget()
-            self.repaint()
+            self.redraw()
 
     @property
     def following(self) -> bool:
@@ -78,7 +75,7 @@ class TokenStream(ShiftingCanvas):
         end = max(0, self._total() - self.size.height)
         top = (end if self._top is None else self._top) + lines
         self._top = None if top >= end else max(0, top)
-        self.repaint()
+        self.redraw()
 
     def page(self, pages: int) -> None:
         """Move down by ``pages`` screens (up if negative), keeping one line in sight."""
@@ -91,7 +88,7 @@ class TokenStream(ShiftingCanvas):
     def end(self) -> None:
         """Go to the end and follow it."""
         self._top = None
-        self.repaint()
+        self.redraw()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()
