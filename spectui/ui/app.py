@@ -12,27 +12,24 @@ from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from spectui.core.reducer import reduce
 from spectui.core.state import RunState
-from spectui.core.views import LaneView, RunView, Viewer
+from spectui.core.views import RunView
 from spectui.places import config_folder
 from spectui.protocol import commands as cmd
 from spectui.protocol import events as ev
 from spectui.protocol.events import Event
 from spectui.protocol.mailbox import Mailbox
-from spectui.protocol.playback import Playhead, StateReplaced
 from spectui.protocol.source import Source
 from spectui.ui.action import talk_bindings
 from spectui.ui.actions import ACTIONS
 from spectui.ui.controls import Choices, Controls
 from spectui.ui.keymap import FILE as KEYMAP_FILE
 from spectui.ui.keymap import Keymap, read_keymap, with_keys
-from spectui.ui.loading_times import LoadingTimes
+from spectui.ui.known_run import KnownRun
 from spectui.ui.paint.frames import FrameFigures, FrameTimer, LoopScheduler, Scheduler
 from spectui.ui.paint.next_frame import NextFrame
 from spectui.ui.screens import opening
 from spectui.ui.screens.live import LiveScreen
-from spectui.ui.screens.message import NOTICE_S
 from spectui.ui.screens.panes import Panes
 from spectui.ui.suspension import Suspension
 from spectui.ui.talk.script import Script
@@ -97,19 +94,16 @@ class SpecTUIApp(ThemedApp):
         self.source = source
         self.log_tail: LogTail | None = log_tail
         self.choices = Choices()
-        self.state = RunState()
+        self.known = KnownRun(self.choices, self.now)
         self.lag_ms: float | None = None
         self._mailbox = Mailbox() if mailbox is None else mailbox
         self._figures = figures or FrameFigures()
         self._make_scheduler = scheduler
-        self._viewer = Viewer(self.state)
         self.slow = SlowMotion(source.send, lambda seconds, call: self._later(seconds, call), self.redraw)
         self._controls = Controls(self)
         self.talking = None if talk is None else Talking(self, talk, self._controls)
-        self._suspension = Suspension(source, lambda: self._source_view, self._draw_anew)
-        self._loading = LoadingTimes()
+        self._suspension = Suspension(source, lambda: self.known.view, self._draw_anew)
         self.next_frame = NextFrame(self.redraw)
-        self._notice_at: float | None = None
         self.log_lines: deque[str] = deque(maxlen=LOG_LINES)
         self._started = self._ended = False
         self._now: Callable[[], float] = lambda: 0.0
@@ -121,7 +115,7 @@ class SpecTUIApp(ThemedApp):
         """What can be done, with the keys as the user has them."""
 
     def get_default_screen(self) -> Screen[Any]:
-        self.live = LiveScreen(self._controls, Panes(self.choices, self.slow, self._loading_s), self.actions)
+        self.live = LiveScreen(self._controls, Panes(self.choices, self.slow, self.known.loading_s), self.actions)
         return self.live
 
     def on_mount(self) -> None:
@@ -162,68 +156,29 @@ class SpecTUIApp(ThemedApp):
         self.call_later(fail)
 
     @property
-    def view(self) -> RunView:
-        """The run as it is known now."""
-        return self.slow.seen(self._source_view)
+    def state(self) -> RunState:
+        """What the events so far come to."""
+        return self.known.state
 
     @property
-    def _source_view(self) -> RunView:
-        """The same as the source has it, which stands still in slow motion."""
-        self._viewer.slot = self.choices.slot
-        return self._viewer.read()
+    def view(self) -> RunView:
+        """The run as it is known now."""
+        return self.slow.seen(self.known.view)
 
     @property
     def clocked(self) -> bool:
-        return self._loading.going_on or self._showing_log or (self.notice_age_s or NOTICE_S + 1) < NOTICE_S + 1
-
-    @property
-    def _showing_log(self) -> bool:
-        return self.screen.has_class("clocked")
+        return self.known.clocked or self.screen.has_class("clocked")
 
     def reduce(self, event: Event) -> None:
-        """Fold one event into the state, and note when it came where the screen shows a time."""
-        if isinstance(event, StateReplaced):
-            if not self.state.lanes:
-                self._controls.begin(tuple(lane.info for lane in event.state.lanes.values()))
-            self.state = event.state
-            self._viewer = Viewer(self.state)
-            self._keep_slot_in(event.state.prompts)
-            self._told(event)
-            return
-        standing = self._standing
-        reduce(self.state, event)
-        self._told(event)
-        match event:
-            case ev.LaneStage(lane, stage):
-                self._loading.note(lane, stage, self._now())
-            case ev.Notice():
-                self._notice_at = self._now()
-                self._controls.answered()
-            case ev.KChanged() | ev.Paused():
-                self._controls.answered()
-            case Playhead() if standing != self._standing:
-                self._controls.answered()
-            case ev.TuneTurn(turn=0):
-                self.call_later(self._show_tuning)
-            case ev.RunStarted():
-                self._controls.begin(event.lanes)
-            case ev.RoundStarted():
-                if event.round == 0:
-                    self._race_begins()
-                self._keep_slot_in(event.prompts)
-
-    @property
-    def _standing(self) -> bool:
-        """Whether a replay stands still."""
-        return self.state.playhead is not None and self.state.playhead.paused
-
-    def _keep_slot_in(self, prompts: tuple[ev.Prompt, ...]) -> None:
-        self.choices.slot = min(self.choices.slot, max(0, len(prompts) - 1))
-
-    def _told(self, event: Event) -> None:
+        self.known.fold(event)
         self.slow.see(event, self.state, self.choices.slot)
         if self.talking is not None:
             self.talking.see(event)
+        match event:
+            case ev.TuneTurn(turn=0):
+                self.call_later(self._show_tuning)
+            case ev.RoundStarted(round=0):
+                self._race_begins()
 
     def say(self, text: str) -> None:
         """What the source need not be asked about."""
@@ -240,20 +195,12 @@ class SpecTUIApp(ThemedApp):
         if self.screen is self.live:
             opening.tuning(self._controls)
 
-    def _loading_s(self, lane: LaneView) -> float | None:
-        return self._loading.seconds(lane.info.name, self._now())
-
-    @property
-    def notice_age_s(self) -> float | None:
-        """Seconds since the last notice."""
-        return None if self._notice_at is None else self._now() - self._notice_at
-
     def present(self, slow: bool) -> None:
         """Let the screen in front show what moved."""
         if slow:
             lag = self._figures.lag_p99
             self.lag_ms = None if lag is None else lag * 1000
-        self.slow.turn(self._source_view)
+        self.slow.turn(self.known.view)
         if self.talking is not None:
             self.talking.turn(self.view)
         if present := getattr(self.screen, "present", None):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from spectui.core.views import LaneView, RunView
 from spectui.protocol import commands as cmd
-from spectui.protocol.events import LaneInfo
+from spectui.protocol.events import LaneInfo, Prompt
 from spectui.protocol.limits import MAX_TEMPERATURE
 from spectui.ui.widgets.stream_layout import Rejected
 
@@ -34,6 +34,19 @@ class Choices:
     wanted_k: dict[str, int] = field(default_factory=dict)
     wanted_pause: bool | None = None
 
+    def begin(self, lanes: tuple[LaneInfo, ...]) -> None:
+        """A run begins: the first lane that drafts is the one to look at."""
+        self.focus = next((place for place, lane in enumerate(lanes) if lane.k_max), 0)
+
+    def answered(self) -> None:
+        """The source said something about K, the pause or a command: nothing is pending any more."""
+        self.wanted_k.clear()
+        self.wanted_pause = None
+
+    def keep_slot_in(self, prompts: tuple[Prompt, ...]) -> None:
+        """A round has these requests: the one to look at is among them."""
+        self.slot = min(self.slot, max(0, len(prompts) - 1))
+
 
 NEXT_REJECTED: Mapping[Rejected, Rejected] = {"none": "first", "first": "all", "all": "none"}
 """What the key shows of the refused drafts instead."""
@@ -50,15 +63,6 @@ class Controls:
         self.choices: Choices = app.choices
         self.slow: SlowMotion = app.slow
         self._earlier: dict[str, list[str]] = {}
-
-    def begin(self, lanes: tuple[LaneInfo, ...]) -> None:
-        """A run begins: the first lane that drafts is the one to look at."""
-        self.choices.focus = next((place for place, lane in enumerate(lanes) if lane.k_max), 0)
-
-    def answered(self) -> None:
-        """The source said something about K, the pause or a command: nothing is pending any more."""
-        self.choices.wanted_k.clear()
-        self.choices.wanted_pause = None
 
     @property
     def view(self) -> RunView:

@@ -94,7 +94,7 @@ class LiveScreen(RaceKeys):
         if talking is not None:
             talking.show(self._caption, self.size.width)
         quiet = talking is not None and talking.player.running
-        self._message.show(message(view, self._app.notice_age_s, choices.slot, self._app.slow.on, quiet))
+        self._message.show(message(view, self._app.known.notice_age_s, choices.slot, self._app.slow.on, quiet))
         self._show_keys()
 
     def _show_keys(self) -> None:

@@ -1,0 +1,83 @@
+"""The run as the screen knows it: events folded into a state, the user's choices kept fit for it, and views of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from spectui.core.reducer import reduce
+from spectui.core.state import RunState
+from spectui.core.views import LaneView, RunView, Viewer
+from spectui.protocol import events as ev
+from spectui.protocol.events import Event
+from spectui.protocol.playback import Playhead, StateReplaced
+from spectui.ui.controls import Choices
+from spectui.ui.loading_times import LoadingTimes
+from spectui.ui.screens.message import NOTICE_S
+
+
+class KnownRun:
+    """Takes in what the source says.
+
+    Args:
+        choices: What the user chose.
+        now: The clock of what the screen shows a time of.
+    """
+
+    def __init__(self, choices: Choices, now: Callable[[], float]) -> None:
+        self.state = RunState()
+        self._choices = choices
+        self._now = now
+        self._viewer = Viewer(self.state)
+        self._loading = LoadingTimes()
+        self._notice_at: float | None = None
+
+    @property
+    def view(self) -> RunView:
+        """The run as the source has it, which stands still in slow motion."""
+        self._viewer.slot = self._choices.slot
+        return self._viewer.read()
+
+    @property
+    def clocked(self) -> bool:
+        """Whether something about it changes on the screen with time alone."""
+        return self._loading.going_on or (self.notice_age_s or NOTICE_S + 1) < NOTICE_S + 1
+
+    @property
+    def notice_age_s(self) -> float | None:
+        """Seconds since the last notice."""
+        return None if self._notice_at is None else self._now() - self._notice_at
+
+    def loading_s(self, lane: LaneView) -> float | None:
+        """Whole seconds since the lane began to load, None unless it is loading."""
+        return self._loading.seconds(lane.info.name, self._now())
+
+    def fold(self, event: Event) -> None:
+        """Fold one event into the state, and note when it came where the screen shows a time."""
+        if isinstance(event, StateReplaced):
+            if not self.state.lanes:
+                self._choices.begin(tuple(lane.info for lane in event.state.lanes.values()))
+            self.state = event.state
+            self._viewer = Viewer(self.state)
+            self._choices.keep_slot_in(event.state.prompts)
+            return
+        standing = self._standing
+        reduce(self.state, event)
+        match event:
+            case ev.LaneStage(lane, stage):
+                self._loading.note(lane, stage, self._now())
+            case ev.Notice():
+                self._notice_at = self._now()
+                self._choices.answered()
+            case ev.KChanged() | ev.Paused():
+                self._choices.answered()
+            case Playhead() if standing != self._standing:
+                self._choices.answered()
+            case ev.RunStarted():
+                self._choices.begin(event.lanes)
+            case ev.RoundStarted():
+                self._choices.keep_slot_in(event.prompts)
+
+    @property
+    def _standing(self) -> bool:
+        """Whether a replay stands still."""
+        return self.state.playhead is not None and self.state.playhead.paused
