@@ -28,6 +28,7 @@ from spectui.ui.keymap import Keymap, read_keymap, with_keys
 from spectui.ui.known_run import KnownRun
 from spectui.ui.paint.frames import FrameFigures, FrameTimer, LoopScheduler, Scheduler
 from spectui.ui.paint.next_frame import NextFrame
+from spectui.ui.paint.textual_private import colour_depth, driver_of
 from spectui.ui.screens import opening
 from spectui.ui.screens.live import LiveScreen
 from spectui.ui.screens.panes import Panes
@@ -122,8 +123,8 @@ class SpecTUIApp(ThemedApp):
         scheduler = self._make_scheduler()
         self._now, self._later = scheduler.now, scheduler.call_later
         self.set_keymap(dict(self._own_keys.keys))
-        if self._suspension.serve(self._driver):
-            self.fit_to_colours(self.console._color_system)
+        if self._suspension.serve(driver_of(self)):
+            self.fit_to_colours(colour_depth(self))
         self.frames = FrameTimer(self._mailbox, self.source.slot, self, scheduler, self._frame_failed, self._figures)
         self.call_after_refresh(self._start)
 

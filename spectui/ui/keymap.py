@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from textual.keys import Keys, _character_to_key
+from textual.keys import Keys
 
 from spectui.errors import did_you_mean
 from spectui.ui.action import Action
+from spectui.ui.paint.textual_private import key_of
 
 FILE = "keys.toml"
 _NAMED = frozenset(key.value for key in Keys) | {"space", "pageup", "pagedown", "enter", "tab", "escape"}
@@ -112,7 +113,7 @@ def textual_key(value: object) -> str | None:
     if not isinstance(value, str) or not value:
         return None
     if len(value) == 1:
-        return _character_to_key(value) if value.isprintable() and value != " " else None
+        return key_of(value) if value.isprintable() and value != " " else None
     name = value.lower().replace("pgup", "pageup").replace("pgdn", "pagedown")
     bare = name
     for modifier in _MODIFIERS:

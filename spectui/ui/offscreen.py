@@ -22,6 +22,7 @@ from spectui.ui.app import SpecTUIApp
 from spectui.ui.keymap import Keymap
 from spectui.ui.paint.frames import CHARTS_S, FrameFigures
 from spectui.ui.paint.picture import rows, svg
+from spectui.ui.paint.textual_private import driver_of, set_colour_depth, settled, whole_screen
 from spectui.ui.screens.message import NOTICE_S
 from spectui.ui.theme.themed_app import DEFAULT_THEME
 
@@ -91,7 +92,7 @@ class Offscreen:
         self.app.frames.poke()
         self._clock.run_for(seconds)
         screen = self.app.screen
-        if screen._layout_required or screen._dirty_widgets or screen._callbacks:
+        if not settled(screen):
             # Textual does these by itself, some time after; here they belong to this moment.
             await self._pilot.pause()
 
@@ -110,15 +111,14 @@ class Offscreen:
 
     def sent(self) -> str:
         """What was sent to the terminal since the last call."""
-        driver = self.app._driver
+        driver = driver_of(self.app)
         assert isinstance(driver, Paper)
         sent, driver.sent = driver.sent, []
         return "".join(sent)
 
     def full(self) -> str:
         """Everything that is on the screen, as it would be sent to a terminal that shows nothing yet."""
-        update = self.app.screen._compositor.render_full_update()
-        return update.render_segments(self.app.console)
+        return whole_screen(self.app.screen)
 
     def svg(self) -> str:
         return svg(self.app)
@@ -145,7 +145,7 @@ async def offscreen(source: Source, size: tuple[int, int], theme: str | None = N
             scheduler=scheduler,
             own_keys=Keymap({}),
         )
-    app.console._color_system = ColorSystem.TRUECOLOR
+    set_colour_depth(app, ColorSystem.TRUECOLOR)
     app.driver_class = Paper
     async with app.run_test(size=size, headless=False) as pilot:
         yield Offscreen(app, pilot, clocks[0])

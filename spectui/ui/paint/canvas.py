@@ -14,12 +14,12 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
 from textual.strip import Strip
-from textual.widget import Widget
 
 from spectui.ui.paint.rows import EMPTY, Row, fit
+from spectui.ui.paint.textual_private import LineWidget
 
 
-class Canvas(Widget):
+class Canvas(LineWidget):
     """A widget drawn from rows. Subclasses answer `rows` and call `redraw` when what they draw from changes."""
 
     DEFAULT_CSS = "Canvas { height: 1fr; width: 1fr; }"
@@ -47,8 +47,7 @@ class Canvas(Widget):
 
     def draw(self) -> bool:
         """Draw the rows anew and note the lines that changed; True when there is something to paint."""
-        # The public size property works the borders out anew, at a cost that counts for ten widgets a frame.
-        width, height = self._size
+        width, height = self.cells
         if not (width and height):
             return False
         rows = self.rows(width, height)[:height]
@@ -70,7 +69,7 @@ class Canvas(Widget):
         self.refresh()
 
     def on_resize(self) -> None:
-        if self._size != (self._drawn_width, len(self._rows)):
+        if self.cells != (self._drawn_width, len(self._rows)):
             self.restyle()
 
     def take_changed(self) -> list[int]:
@@ -84,7 +83,7 @@ class Canvas(Widget):
         return [self.render_line(y).crop(crop.x, crop.right) for y in range(crop.y, crop.bottom)]
 
     def render_line(self, y: int) -> Strip:
-        width, height = self._size
+        width, height = self.cells
         if self._drawn_width != width or len(self._rows) != height:
             self.draw()
         if y >= len(self._rows):

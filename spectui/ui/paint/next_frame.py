@@ -14,6 +14,8 @@ from rich.console import Console
 from textual.geometry import Region
 from textual.screen import Screen
 
+from spectui.ui.paint.textual_private import places, send, stands
+
 if TYPE_CHECKING:
     from spectui.ui.paint.canvas import Canvas
 
@@ -59,28 +61,21 @@ def paint(screen: Screen[Any], canvases: Iterable[Canvas]) -> None:
     Textual would do the same up to 16 ms later, in the middle of an engine step, and at several times the cost. Under
     another screen, or while the layout is about to change, that later way serves.
     """
-    app = screen.app
-    driver = app._driver
-    places = screen._compositor.visible_widgets
-    direct = screen is app.screen and not screen._layout_required and not app._batch_count and driver is not None
+    app, direct, lying = screen.app, stands(screen), places(screen)
     output: list[str] = []
     for canvas in canvases:
         changed = canvas.take_changed()
         if not direct:
             canvas.refresh(*(Region(0, y, canvas.size.width, 1) for y in changed))
-        elif canvas in places:
-            region, clip = places[canvas]
+        elif canvas in lying:
+            region, clip = lying[canvas]
             output += _lines(app.console, canvas, region, region.intersection(clip), changed)
-    if driver is None or not output or app.is_headless:
-        return
-    # Canvases may come in any order; what is drawn must be the same bytes each time.
-    output.sort()
-    x, y = app.cursor_position
-    output.append(f"\x1b[{y + 1};{x + 1}H")
-    app._begin_update()
-    driver.write("".join(output))
-    app._end_update()
-    driver.flush()
+    if output:
+        # Canvases may come in any order; what is drawn must be the same bytes each time.
+        output.sort()
+        x, y = app.cursor_position
+        output.append(f"\x1b[{y + 1};{x + 1}H")
+        send(app, "".join(output))
 
 
 def _lines(console: Console, canvas: Canvas, region: Region, visible: Region, changed: list[int]) -> list[str]:

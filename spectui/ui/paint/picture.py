@@ -11,6 +11,8 @@ from typing import Any
 
 from textual.app import App
 
+from spectui.ui.paint.textual_private import strips
+
 TITLE = "SpecTUI"
 
 
@@ -28,7 +30,7 @@ def svg(app: App[Any]) -> str:
 
 def rows(app: App[Any]) -> list[str]:
     """The screen as text, without trailing spaces."""
-    return [strip.text.rstrip() for strip in app.screen._compositor.render_strips()]
+    return [strip.text.rstrip() for strip in strips(app.screen)]
 
 
 def save(app: App[Any]) -> str:

@@ -14,14 +14,12 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
-from textual import _xterm_parser as xterm
 from textual import events
-from textual.drivers.linux_driver import LinuxDriver
-from textual.keys import _character_to_key
 from textual.message import Message
 
 from spectui.standstill import stand_still, stood_still
 from spectui.ui.paint.sequences import Pasted, Sequences, Typed
+from spectui.ui.paint.textual_private import BareDriver, SequenceParser, key_of
 
 POLL_S = 0.1
 """Longest time after which the input thread checks whether it should end."""
@@ -45,18 +43,15 @@ KEYPAD = {
 """The keypad's keys as the kitty keyboard protocol names them, and the characters they write."""
 
 
-class KeyParser(xterm.XTermParser):
+class KeyParser(SequenceParser):
     """Textual's parser, for one whole sequence at a time."""
 
     def knows(self, sequence: str) -> bool:
         """Whether a whole control sequence is a key, a mouse report or an answer that Textual waits for."""
-        if sequence in xterm.SPECIAL_SEQUENCES:
-            return True
-        answers = (xterm._re_in_band_window_resize, xterm._re_cursor_position, xterm._re_terminal_mode_response)
-        if any(answer.fullmatch(sequence) for answer in answers) or xterm._re_mouse_event.match(sequence):
+        if self.is_answer(sequence):
             return True
         try:
-            return any(True for _ in self._sequence_to_key_events(sequence))
+            return any(True for _ in self.keys(sequence))
         except (ValueError, OverflowError):
             # A key given by the number of a character that does not exist.
             return False
@@ -64,13 +59,10 @@ class KeyParser(xterm.XTermParser):
     def messages(self, whole: str) -> Iterator[Message]:
         """Translate plain characters or one whole sequence into messages."""
         yield from self.feed(whole)
-        if self._timeout_time is not None:
-            # Nothing more belongs to it, so there is nothing to wait for.
-            self._timeout_time = 0.0
-            yield from self.tick()
+        yield from self.wait_no_longer()
 
-    def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
-        for key in super()._sequence_to_key_events(sequence, alt):
+    def keys(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
+        for key in super().keys(sequence, alt):
             yield plain_key(key) if sequence.startswith("\x1b[5") else key
 
 
@@ -80,11 +72,11 @@ def plain_key(key: events.Key) -> events.Key:
     if name not in KEYPAD:
         return key
     written = key.character or KEYPAD[name]
-    name = written if written.isalnum() else _character_to_key(written)
+    name = written if written.isalnum() else key_of(written)
     return events.Key("+".join((*modifiers, name)), None if modifiers else written)
 
 
-class TerminalDriver(LinuxDriver):
+class TerminalDriver(BareDriver):
     """Draws on the terminal and reads from it.
 
     Attributes:
@@ -102,10 +94,8 @@ class TerminalDriver(LinuxDriver):
         self._beat = perf_counter()
         super().__init__(app, **options)
         self._heed_signals()
-        if self._size is None:
-            self._size = self._get_terminal_size()
 
-    def _get_terminal_size(self) -> tuple[int, int]:
+    def terminal_size(self) -> tuple[int, int]:
         """The terminal's own size, whatever old size the environment names."""
         for stream in (sys.__stdin__, sys.__stderr__):
             with suppress(OSError, AttributeError):
@@ -116,7 +106,7 @@ class TerminalDriver(LinuxDriver):
 
     def run_input_thread(self) -> None:
         """Read input, and tell the application what was typed."""
-        parser = KeyParser(self._debug)
+        parser = KeyParser(self.debugs)
         sequences = Sequences(parser.knows)
         # A byte that is not UTF-8 must not end the input.
         decode = getincrementaldecoder("utf-8")("replace").decode
@@ -151,7 +141,7 @@ class TerminalDriver(LinuxDriver):
 
     def stop_application_mode(self) -> None:
         """Give the terminal back as it was."""
-        if not self._away and self._writer_thread is not None:
+        if not self._away and self.draws:
             super().stop_application_mode()
 
     def disable_input(self) -> None:
@@ -176,10 +166,10 @@ class TerminalDriver(LinuxDriver):
     def _stop(self, group: bool) -> None:
         stand_still(group=group)
         # Not at once: a signal that arrived in the meantime may have asked for the end of the program.
-        self._loop.call_later(AGAIN_S, self._come_back)
+        self.loop.call_later(AGAIN_S, self._come_back)
 
     def _come_back(self) -> None:
-        if self._app._exit:
+        if self.leaves:
             return
         if not self._in_foreground():
             # Continued in the background, where drawing would draw on another program's screen.
@@ -201,13 +191,13 @@ class TerminalDriver(LinuxDriver):
 
     def _heed_signals(self) -> None:
         def stop(*_: object) -> None:
-            self._loop.call_soon_threadsafe(self.on_stop)
+            self.loop.call_soon_threadsafe(self.on_stop)
 
         def continued(*_: object) -> None:
             if not self._away:
                 # At once, because an engine step may end before the loop gets to run.
                 stood_still(perf_counter() - self._beat - POLL_S - LATE_S)
-                self._loop.call_soon_threadsafe(self._continued)
+                self.loop.call_soon_threadsafe(self._continued)
 
         signal.signal(signal.SIGTSTP, signal.SIG_IGN if self._never_stops else stop)
         signal.signal(signal.SIGCONT, continued)
@@ -215,7 +205,7 @@ class TerminalDriver(LinuxDriver):
     def _continued(self) -> None:
         """Take the terminal back after a stop by a signal that the process could not see; the shell has had it
         since."""
-        if self._away or self._app._exit:
+        if self._away or self.leaves:
             return
         self._away = self._unseen = True
         self._come_back()
@@ -223,6 +213,6 @@ class TerminalDriver(LinuxDriver):
     def close(self) -> None:
         """End the threads; an application that ends no longer handles these signals."""
         super().close()
-        if self._app._exit:
+        if self.leaves:
             signal.signal(signal.SIGTSTP, signal.SIG_DFL)
             signal.signal(signal.SIGCONT, signal.SIG_DFL)

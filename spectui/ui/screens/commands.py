@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from textual.command import CommandList, CommandPalette
+from textual.command import CommandList
+
+from spectui.ui.paint.textual_private import Palette
 
 
-class Commands(CommandPalette):
+class Commands(Palette):
     """Textual's palette, whose keys do nothing while there is no room for its list; there they would fail."""
 
-    def _action_command_list(self, action: str) -> None:
+    def move(self, action: str) -> None:
         commands = self.query_one(CommandList)
         if commands.scrollable_content_region:
-            super()._action_command_list(action)
+            super().move(action)

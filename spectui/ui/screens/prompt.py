@@ -6,13 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.cells import cell_len, get_character_cell_size
-from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.widgets import Input
 
 from spectui.ui.paint.cells import NEWLINE_SIGN, REPLACEMENT
+from spectui.ui.paint.textual_private import DrawnInput
 
 TAB_SIGN = "⇥"
 _SIGNS = {
@@ -51,7 +49,7 @@ def shown(text: str) -> str:
     return text.translate(_SIGNS)
 
 
-class PromptLine(Input):
+class PromptLine(DrawnInput):
     """Hidden until opened. Enter sends the text, Esc gives up, Up and Down walk through earlier answers.
 
     Pasted text keeps its lines; a sign stands for the end of each.
@@ -97,20 +95,8 @@ class PromptLine(Input):
         # Not focus(), which takes the keys one message later.
         self.screen.set_focus(self)
 
-    @property
-    def _value(self) -> Text:
-        return Text(shown(self.value), no_wrap=True, overflow="ignore", end="")
-
-    def _position_to_cell(self, position: int) -> int:
-        return cell_len(shown(self.value[:position]))
-
-    def _cell_offset_to_index(self, offset: int) -> int:
-        left = offset + self.scroll_offset.x
-        for place, char in enumerate(shown(self.value)):
-            left -= get_character_cell_size(char)
-            if left < 0:
-                return place
-        return len(self.value)
+    def drawn(self, text: str) -> str:
+        return shown(text)
 
     def on_key(self, event: events.Key) -> None:
         """Leave the key to the app, which gets all keys in the order they were typed, and gives the text back."""

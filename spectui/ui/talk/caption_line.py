@@ -28,7 +28,7 @@ class CaptionLine(Canvas):
 
         ``progress`` is shown at the right end of the first row.
         """
-        if (text, progress) == (self._text, self._progress) and self._size.width in (0, width - 2):
+        if (text, progress) == (self._text, self._progress) and self.cells.width in (0, width - 2):
             return
         self._text, self._progress = text, progress
         self.display = bool(text)

@@ -33,7 +33,7 @@ class ThemedApp(App[None]):
         found = super().get_driver_class()
         from spectui.ui.paint.terminal_driver import TerminalDriver
 
-        return TerminalDriver if found in TerminalDriver.__bases__ else found
+        return TerminalDriver if issubclass(TerminalDriver, found) else found
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return {}
