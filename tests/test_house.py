@@ -1,4 +1,4 @@
-"""The house as a whole: no circle among modules."""
+"""The house as a whole: no circle among modules, and none that asks to be split."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "spectui"
+MOST_LINES = 320
 
 
 def modules() -> dict[str, Path]:
@@ -50,3 +51,8 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert graph["spectui.__main__"] == {"spectui.cli.main"}
     # Raises CycleError with the circle.
     TopologicalSorter(graph).prepare()
+
+
+def test_no_module_asks_to_be_split() -> None:
+    lines = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items()}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
