@@ -35,23 +35,6 @@ class Check:
 
 Rows: TypeAlias = list[Check]
 
-_ORDERS = (
-    "ask",
-    "check",
-    "correct",
-    "free",
-    "install",
-    "let",
-    "load",
-    "look",
-    "make",
-    "pip",
-    "restart",
-    "see",
-    "set",
-    "start",
-)
-
 
 def attempted(area: str, check: Callable[[], Iterable[Check]]) -> Rows:
     """The rows of `check`, or one row that says why they could not be had."""
@@ -61,13 +44,6 @@ def attempted(area: str, check: Callable[[], Iterable[Check]]) -> Rows:
         reason = " ".join(str(error).split()) or type(error).__name__
         fix = "run the command again; if it fails again, report it with the output of `spectui doctor --json`"
         return [Check(area, "warning", f"could not be checked: {reason}", fix)]
-
-
-def split_fix(sentence: str) -> tuple[str, str]:
-    """What happened, and what to do about it: an order after a colon, empty in a sentence that has none."""
-    sentence = " ".join(sentence.split()).rstrip(".")
-    reason, _, rest = sentence.partition(": ")
-    return (reason, rest) if rest.partition(" ")[0] in _ORDERS else (sentence, "")
 
 
 def amount(count: int) -> str:

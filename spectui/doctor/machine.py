@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from spectui.doctor.check import Check, amount, split_fix
+from spectui.doctor.check import Check, Status, amount
+from spectui.errors import Fault
 from spectui.protocol.samples import GpuSample, Missing
 from spectui.runtime.threads import NO_PRELOAD, OPENMP_LIBRARY, EngineEnvironment, Setting
 from spectui.sources.hardware import DEMO_DTYPE, NUMBER_FORMATS
@@ -29,7 +30,7 @@ THREADS = "OMP_NUM_THREADS"
 class Gpus:
     """What NVML says."""
 
-    unavailable: str | None = None
+    unavailable: Fault | None = None
     """Why it says nothing, in one sentence; None when it answers."""
     driver: str | None = None
     samples: tuple[GpuSample, ...] = ()
@@ -90,7 +91,7 @@ def nvml_checks(gpus: Gpus, files: tuple[DeviceFile, ...], *, on_the_bus: bool) 
     elif files:
         yield Check("permissions", "ok", "this user has access to the GPUs' device files")
     if gpus.unavailable is not None:
-        reason, fix = split_fix(gpus.unavailable)
+        reason, fix = gpus.unavailable.what, gpus.unavailable.fix
         if files or on_the_bus:
             yield Check(
                 "NVML", "warning", reason, fix or "check whether `nvidia-smi` works, and restart the machine if not"
@@ -117,8 +118,9 @@ def _missing_checks(gpus: Gpus) -> Iterator[Check]:
         name = missing.what.removeprefix("GPM counters: ").replace(" (GPM)", "")
         reasons.setdefault((area, missing.why), []).append(name)
     for (area, why), names in reasons.items():
-        reason, fix = split_fix(why)
-        yield Check(area, "warning" if fix else "—", f"no {', '.join(names)}, since {reason}", fix)
+        fault = Fault.of(why)
+        status: Status = "warning" if fault.fix else "—"
+        yield Check(area, status, f"no {', '.join(names)}, since {fault.what}", fault.fix)
 
 
 def memory_checks(available: int, total: int) -> Iterator[Check]:
@@ -167,8 +169,8 @@ def preload_checks(
         how = "preloaded by you" if yours else "found, and preloaded when engines start"
         yield Check("preload", "ok", f"{OPENMP_LIBRARY} is {how}: {openmp}")
     elif environment.missing is not None:
-        reason, fix = split_fix(environment.missing)
-        yield Check("preload", "warning", f"{reason}, and drafting lanes are slower without it", fix)
+        what = f"{environment.missing.what}, and drafting lanes are slower without it"
+        yield Check("preload", "warning", what, environment.missing.fix)
     elif environ.get(NO_PRELOAD, "0") not in ("", "0"):
         what = f"{OPENMP_LIBRARY} is not preloaded because {NO_PRELOAD} is set: engines are about 6 % slower"
         yield Check("preload", "warning", what, f"unset {NO_PRELOAD}")

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from spectui.doctor.check import Check, amount, split_fix
+from spectui.doctor.check import Check, amount
+from spectui.errors import Fault
 from spectui.places import CACHE_VARIABLE, LOG_VARIABLE
 from spectui.sources.demo_model.wheel import WHEEL_BYTES, WHEEL_VARIABLE
 
@@ -94,7 +95,7 @@ class Cache:
     writable: bool
     wheel: bool = False
     """Whether the published file that it is made from is here already."""
-    obstacle: str | None = None
+    obstacle: Fault | None = None
     """Why it cannot be downloaded, with what to do; None when it can."""
 
     @property
@@ -112,8 +113,8 @@ def demo_model_checks(cache: Cache) -> Iterator[Check]:
             "demo model", "ok", f"not converted yet; the first start does it, without a network: {cache.folder}"
         )
     elif cache.obstacle is not None:
-        reason, fix = split_fix(cache.obstacle)
-        yield Check("demo model", "problem", f"not in {cache.folder} yet; {reason}", fix)
+        what = f"not in {cache.folder} yet; {cache.obstacle.what}"
+        yield Check("demo model", "problem", what, cache.obstacle.fix)
     else:
         state = "incomplete or changed" if cache.size else "not there yet"
         what = f"{state}: the first start downloads {amount(WHEEL_BYTES)} into {cache.folder}"

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from spectui.errors import Fault
 from spectui.places import substitutes
 
 # The values are set in the tables below and in `omp_threads`, nowhere else. They are measured; see docs/cost.md.
@@ -76,7 +77,7 @@ class EngineEnvironment:
     """Libraries loaded at process start, in order, the user's included."""
     settings: tuple[Setting, ...] = ()
     """Every variable with its reason, the user's own values included."""
-    missing: str | None = None
+    missing: Fault | None = None
     """What would make engines faster but cannot be done here, and how to fix that; None if nothing is missing."""
 
     @property
@@ -208,15 +209,15 @@ def _is_x86_64() -> bool:
     return sys.platform.startswith("linux") and os.uname().machine == "x86_64"
 
 
-def _preload(environ: Mapping[str, str], openmp: Path | None) -> tuple[str | None, str | None]:
+def _preload(environ: Mapping[str, str], openmp: Path | None) -> tuple[str | None, Fault | None]:
     """The right value of LD_PRELOAD (None: leave it unset), and what is missing."""
     given = environ.get("LD_PRELOAD")
     if environ.get(NO_PRELOAD, "0") not in ("", "0") or any(name in (given or "") for name in _OPENMP_NAMES):
         return given, None
     if openmp is None:
-        return given, f"{OPENMP_LIBRARY} was not found in this Python's environment: pip install intel-openmp"
+        return given, Fault(f"{OPENMP_LIBRARY} was not found in this Python's environment", "pip install intel-openmp")
     if any(separator in str(openmp) for separator in (" ", ":")):
-        return given, f"{openmp} cannot be preloaded: install into a folder without spaces or colons"
+        return given, Fault(f"{openmp} cannot be preloaded", "install into a folder without spaces or colons")
     return ":".join([*([given] if given else []), str(openmp)]), None
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypeAlias, TypeVar
 
+from spectui.errors import Fault
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -44,9 +46,11 @@ OLD_DRIVER = frozenset({Code.FUNCTION_NOT_FOUND, Code.ARGUMENT_VERSION_MISMATCH}
 FINAL = UNSUPPORTED | OLD_DRIVER | {Code.NO_PERMISSION}
 """Answers that never change; any other refusal may be temporary, and the metric is asked for again."""
 
-_FORBIDDEN = "this user may not read it: ask the administrator for permission"
-_OLD_DRIVER = "the driver does not know it yet: install a newer NVIDIA driver"
-_RESET = "the GPU has to be reset first: let the administrator run nvidia-smi --gpu-reset, or restart the machine"
+_FORBIDDEN = Fault("this user may not read it", "ask the administrator for permission")
+_OLD_DRIVER = Fault("the driver does not know it yet", "install a newer NVIDIA driver")
+_RESET = Fault(
+    "the GPU has to be reset first", "let the administrator run nvidia-smi --gpu-reset, or restart the machine"
+)
 
 
 def text(call: Callable[..., Any], *arguments: Any) -> str:

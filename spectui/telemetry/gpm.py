@@ -12,14 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from spectui.errors import Fault
 from spectui.telemetry.device import Code, Device, Metric
 
 LEAST_APART_NS = 100_000_000
 """The driver does not refresh the counters more often, so a difference between closer samples means nothing."""
 
-_FORBIDDEN = (
-    "GPU performance counters are for administrators only: ask yours to allow them to all users "
-    "(NVreg_RestrictProfilingToAdminUsers=0)"
+_FORBIDDEN = Fault(
+    "GPU performance counters are for administrators only",
+    "ask yours to allow them to all users (NVreg_RestrictProfilingToAdminUsers=0)",
 )
 _MIB = 1 << 20
 

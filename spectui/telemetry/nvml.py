@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from spectui.errors import Fault
 from spectui.protocol.samples import GpuSample, Missing
 from spectui.telemetry.device import UNREADABLE, Code, Device, said, text
 from spectui.telemetry.gpm import LEAST_APART_NS, Counters
@@ -20,22 +21,23 @@ from spectui.telemetry.mig import slices
 from spectui.telemetry.readings import PEAK, READINGS, peak
 from spectui.telemetry.visible import visible
 
-_NO_BINDING = "NVML's binding is not in this Python's environment: pip install nvidia-ml-py"
-_NO_GPU = "the NVIDIA driver reports no GPU: check `nvidia-smi -L`; a container must be given its GPUs"
-_NOT_ALLOWED = "this user may not open the NVIDIA devices: ask the administrator for access to /dev/nvidia*"
-_OLD = "the NVIDIA driver is too old for NVML's binding: install a newer one"
-_UNAVAILABLE: dict[int, str] = {
-    Code.LIBRARY_NOT_FOUND: (
-        "libnvidia-ml.so.1 was not found: install the NVIDIA driver, or start the container with its utilities "
-        "(NVIDIA_DRIVER_CAPABILITIES=compute,utility)"
+_NO_BINDING = Fault("NVML's binding is not in this Python's environment", "pip install nvidia-ml-py")
+_NO_GPU = Fault("the NVIDIA driver reports no GPU", "check `nvidia-smi -L`; a container must be given its GPUs")
+_NOT_ALLOWED = Fault("this user may not open the NVIDIA devices", "ask the administrator for access to /dev/nvidia*")
+_OLD = Fault("the NVIDIA driver is too old for NVML's binding", "install a newer one")
+_UNAVAILABLE: dict[int, Fault] = {
+    Code.LIBRARY_NOT_FOUND: Fault(
+        "libnvidia-ml.so.1 was not found",
+        "install the NVIDIA driver, or start the container with its utilities "
+        "(NVIDIA_DRIVER_CAPABILITIES=compute,utility)",
     ),
-    Code.DRIVER_NOT_LOADED: (
-        "the NVIDIA driver is installed but its kernel module is not loaded: load it (modprobe nvidia), "
-        "or restart the machine"
+    Code.DRIVER_NOT_LOADED: Fault(
+        "the NVIDIA driver is installed but its kernel module is not loaded",
+        "load it (modprobe nvidia), or restart the machine",
     ),
-    Code.LIB_RM_VERSION_MISMATCH: (
-        "libnvidia-ml.so.1 and the NVIDIA kernel module are of different versions, as after an update: "
-        "restart the machine"
+    Code.LIB_RM_VERSION_MISMATCH: Fault(
+        "libnvidia-ml.so.1 and the NVIDIA kernel module are of different versions, as after an update",
+        "restart the machine",
     ),
     Code.NO_PERMISSION: _NOT_ALLOWED,
     Code.FUNCTION_NOT_FOUND: _OLD,

