@@ -86,12 +86,11 @@ class Cost:
         return percentile(self.all_ms, 0.5) or 0.0
 
 
-WAYS: dict[str, tuple[Painter, float]] = {
-    "paint": (paint, 0.0),
-    "refresh(Region), drawn at once": (refresh_at_once, LATER_S),
-    "refresh(Region)": (refresh, LATER_S),
+WAYS: dict[str, Painter] = {
+    "paint": paint,
+    "refresh(Region), drawn at once": refresh_at_once,
+    "refresh(Region)": refresh,
 }
-"""Each way, and how long something may still come of it."""
 
 
 async def measure(size: tuple[int, int], steps: int = STEPS, turns: int = TURNS) -> tuple[list[Frame], dict[str, Cost]]:
@@ -115,13 +114,13 @@ async def measure(size: tuple[int, int], steps: int = STEPS, turns: int = TURNS)
         race = [frame for frame in frames if len(frame) > 2]
         for _ in range(turns):
             for frame in race:
-                for name, (way, later_s) in WAYS.items():
-                    await _quiet(later_s)
+                for name, way in WAYS.items():
+                    await _quiet()
                     _mark(frame)
                     Terminal.sent, began = 0, time.thread_time()
                     way(rig.app.screen, [canvas for canvas, _ in frame])
                     costs[name].frame_ms.append((time.thread_time() - began) * 1e3)
-                    await _quiet(later_s)
+                    await _quiet()
                     costs[name].all_ms.append((time.thread_time() - began) * 1e3)
                     costs[name].sent += Terminal.sent
     return race, costs
@@ -135,9 +134,9 @@ def _mark(frame: Frame) -> None:
             canvas._strips[y] = None
 
 
-async def _quiet(later_s: float) -> None:
+async def _quiet() -> None:
     """Let the messages that are on their way arrive."""
-    await asyncio.sleep(later_s)
+    await asyncio.sleep(LATER_S)
     for _ in range(20):
         await asyncio.sleep(0)
 
