@@ -93,13 +93,13 @@ def written(key: str) -> str:
 
 
 TALK: tuple[tuple[str, str, str, str], ...] = (
-    ("space", "Space", "talk_pause", "Hold the talk and the race, or let both go on."),
-    ("enter,right", "Enter Right", "talk_next", "Begin the next scene at once."),
-    ("escape", "Esc", "talk_end", "End the talk: the race stays as it is, and these keys do again what they did."),
+    ("space", "Space", "talk_pause", "Pause the talk and the race, or resume both."),
+    ("enter,right", "Enter Right", "talk_next", "Start the next scene at once."),
+    ("escape", "Esc", "talk_end", "End the talk; the race stays as it is, and these keys work normally again."),
 )
 """Keys, how they are written, action and description of what a talk takes the keys for while it is given."""
 
-TALK_GROUP = "While a talk is given"
+TALK_GROUP = "During a talk"
 
 
 def talk_bindings() -> list[BindingType]:
@@ -140,7 +140,7 @@ def groups(actions: Iterable[Action]) -> dict[str, list[Entry]]:
     for action in actions:
         lines = table.setdefault(action.group, [])
         if action.id == f"{FOCUS}1":
-            lines.append(Entry(f"1-{MAX_LANE_KEYS}", "Focus the lane of that number."))
+            lines.append(Entry(f"1-{MAX_LANE_KEYS}", "Focus the lane with that number."))
         elif not action.id.startswith(FOCUS):
             lines.append(Entry(action.shown, action.description, action.command))
     table[TALK_GROUP] = [Entry(shown, description) for _, shown, _, description in TALK]

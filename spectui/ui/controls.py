@@ -155,7 +155,7 @@ class Controls:
         """Slow motion on or off; of a round that is over again from its beginning."""
         if self.slow.on:
             if self.slow.leave():
-                self.app.say("at true speed from here; r plays it again from the beginning")
+                self.app.say("at true speed from here; r replays it from the beginning")
         elif self.view.round_over:
             self.slow.begin(going=True)
             self.send(cmd.Restart())
@@ -217,7 +217,7 @@ class Controls:
         if (lane := self.lane) is not None:
             info = lane.info
             hint = f"K of {info.title}, from 0 to {info.k_max}"
-            await self._ask("k", hint, "draft so many", lambda text: self._typed_k(info, text))
+            await self._ask("k", hint, "set K", lambda text: self._typed_k(info, text))
 
     async def _ask(self, what: str, hint: str, does: str, answer: Callable[[str], None]) -> None:
         from spectui.ui.screens.prompt import Question
@@ -228,7 +228,7 @@ class Controls:
         if text.isdecimal():
             self.send(cmd.SetK(lane.name, int(text)))
         else:
-            self.app.say(f"'{text}' is no K: {lane.title} takes a whole number from 0 to {lane.k_max}")
+            self.app.say(f"'{text}' is not a valid K: enter 0 to {lane.k_max}")
 
     def _temperature(self, text: str) -> None:
         try:
@@ -238,4 +238,4 @@ class Controls:
         if 0 <= temperature <= MAX_TEMPERATURE:
             self.send(cmd.SetTemperature(temperature))
         else:
-            self.app.say(f"'{text}' is no temperature: type a number from 0 (greedy) to {MAX_TEMPERATURE:g}")
+            self.app.say(f"'{text}' is not a valid temperature: enter 0 (greedy) to {MAX_TEMPERATURE:g}")

@@ -303,11 +303,11 @@ async def test_figures_can_be_typed(keys: tuple[str, ...], sent: cmd.Command) ->
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        (("k", *"two"), "'two' is no K: MTP takes a whole number from 0 to"),
-        (("k", *"-1"), "'-1' is no K"),
-        (("T", *"hot"), "'hot' is no temperature: type a number from 0 (greedy) to 10"),
-        (("T", *"nan"), "'nan' is no temperature"),
-        (("T", *"10.5"), "'10.5' is no temperature"),
+        (("k", *"two"), "'two' is not a valid K: enter 0 to"),
+        (("k", *"-1"), "'-1' is not a valid K"),
+        (("T", *"hot"), "'hot' is not a valid temperature: enter 0 (greedy) to 10"),
+        (("T", *"nan"), "'nan' is not a valid temperature"),
+        (("T", *"10.5"), "'10.5' is not a valid temperature"),
     ],
 )
 async def test_what_cannot_be_meant_is_said_to_the_user_alone(keys: tuple[str, ...], said: str) -> None:
@@ -355,7 +355,7 @@ async def test_help_can_be_read_to_its_end_at_80x24() -> None:
         for _ in range(12):
             await rig.press("pagedown")
             seen += rig.text
-        for word in ("Colours", "recovered", "Figures", "acceptance", "Shift+Tab", "PgDn", "End the program"):
+        for word in ("Colours", "recovered", "Figures", "acceptance", "Shift+Tab", "PgDn", "Quit at once"):
             assert word.lower() in seen.lower()
         await rig.press("question_mark")
         assert "AR" in rig.text

@@ -176,7 +176,7 @@ async def test_leaving_goes_on_at_true_speed_or_stays_paused() -> None:
         await rig.until(lambda: rig.app.slow.acted is not None)
         await rig.pilot.press("m")
         await rig.settle(lambda: rig.view.round_over)
-        assert "r plays it again from the beginning" in rig.text
+        assert "r replays it from the beginning" in rig.text
         await rig.press("m")
         await rig.until(lambda: rig.view.round == 1 and rig.app.slow.acted is not None)
         await rig.pilot.press("p")
