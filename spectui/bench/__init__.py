@@ -1,1 +1,1 @@
-"""The measuring harness and what is measured with it. Never imports Textual."""
+"""The measuring harness and the commands that measure with it. Never imports Textual."""

@@ -1,9 +1,9 @@
-"""``spectui calibrate``: what the instrument itself costs, measured on the real engines.
+"""``spectui calibrate``: measures on the real engines what SpecTUI itself costs.
 
 (a) the tap, on and off, on the same engine; (b) the whole program on a pseudo-terminal against headless, in two
-processes that take turns; (c) each lane in the race against the lane alone; (d) how late the event loop and a key's
-handler come while tokens are generated; (e) the share of engine time spent in our own Python; (f) the race with the
-telemetry's sampler beside it against the race without.
+processes that take turns; (c) each lane in the race against the lane alone; (d) how late the event loop and key
+handlers run while tokens are generated; (e) the share of engine time spent in our own Python; (f) the race with the
+telemetry's sampler running against the race without it.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ PARTS = ("tap", "screen", "race", "telemetry")
 TOKENS = 128
 PIECE_TOKENS = 32
 PIECES = 4
-"""Tap, race and telemetry are compared in short pieces, `PIECES` times as many: a machine's noise comes in seconds."""
+"""Tap, race and telemetry are compared in `PIECES` times as many short pieces, since a machine's noise lasts seconds."""
 
 SAMPLES_PER_SECOND = 10
-"""Of the telemetry that is measured: twice as many as the program takes."""
+"""The rate at which the measured telemetry samples: twice that of the program."""
 
 KEYS = 60
 KEY_PAUSE_S = (0.06, 0.18)
@@ -56,7 +56,7 @@ def calibrate(options: argparse.Namespace) -> int:
     """Measure the chosen parts and print them; returns the exit code."""
     chosen = tuple(part.strip() for part in (options.only or ",".join(PARTS)).split(","))
     if unknown := set(chosen) - set(PARTS):
-        raise UsageError(f"--only {', '.join(sorted(unknown))}: no such part, choose from {','.join(PARTS)}")
+        raise UsageError(f"--only {', '.join(sorted(unknown))}: no such part; choose from {','.join(PARTS)}")
     gpu = has_nvidia_gpu()
     apply_or_reexec(gpu=gpu)
     from spectui.bench.session import engine_session
@@ -84,7 +84,7 @@ def calibrate(options: argparse.Namespace) -> int:
 
 
 def _screen(options: argparse.Namespace) -> dict[str, Any]:
-    """(b) and (d): two processes, one with the screen, taking turns."""
+    """(b) and (d): two processes take turns, one of them with the screen."""
     from spectui.setup.config import lane_specs
 
     specs = lane_specs(options)
@@ -116,7 +116,7 @@ def _screen(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _latency(screen: Child) -> dict[str, Any]:
-    """(d): press keys now and then during one round: one that the screen answers, and two that change K."""
+    """(d): press keys at random intervals during one round: one that only the screen handles, and two that change K."""
     screen.figures()
     pressed: list[int] = []
     changed: list[int] = []
@@ -217,7 +217,7 @@ def _race(session: EngineSession, lanes: list[Lane], work: Work, repetitions: in
 def _telemetry(
     session: EngineSession, lanes: list[Lane], work: Work, mailbox: Mailbox, repetitions: int
 ) -> dict[str, Any]:
-    """(f): the race with and without a sampler, and what the sampler's thread computes."""
+    """(f): the race with and without a sampler, and the CPU time of the sampler's thread."""
     from spectui.telemetry.sampler import Sampler, open_readers
 
     spent_ns = wall_ns = 0
@@ -255,16 +255,16 @@ def _telemetry(
 
 
 def _busy(measured: Measurement) -> dict[str, int]:
-    """How many repetitions other programs disturbed: those that were measured again, and those that count."""
+    """Count the repetitions that other programs disturbed: those measured again, and those counted anyway."""
     return {"repeated": measured.repeated, "disturbed": measured.disturbed}
 
 
 def _passed_on(options: argparse.Namespace) -> list[str]:
-    """The engine options as a child's command line."""
+    """Return the engine options as a child's command line."""
     arguments: list[str] = []
     for name in ("model", "prompt", "prompts", "category", "system"):
         if (value := getattr(options, name)) is not None:
-            # In one word, since a text may begin with a dash.
+            # As one argument, since a text may begin with a dash.
             arguments.append(f"--{name}={value}")
     for spec in options.lane:
         arguments += ["--lane", spec]

@@ -1,4 +1,4 @@
-"""Child processes that race on a conductor's orders: the real program, on a pseudo-terminal or headless.
+"""Child processes that race on orders from this process: the real program, on a pseudo-terminal or headless.
 
 See `spectui.bench.conducted` for their side.
 """
@@ -25,22 +25,23 @@ PROGRAM = (sys.executable, "-m", "spectui.bench.conducted")
 COLUMNS, LINES = 120, 36
 
 SILENCE_S = 900.0
-"""How long a child may say nothing while it loads a lane or races: more than the largest models take."""
+"""How long a child may be silent while it loads a lane or races: longer than the largest models take."""
 
 CLOSE_S = 15.0
-"""How long a child may take to end by itself."""
+"""How long a child may take to exit by itself."""
 
 
 class ChildFailedError(RuntimeError):
-    """A child ended, could not start its lanes or did not answer; the message says which and why."""
+    """A child exited, could not start its lanes or did not answer; the message says which and why."""
 
 
 class Child:
-    """One measured process. ``mode`` is ``"screen"`` (in a pseudo-terminal of 120x36) or ``"headless"``.
+    """One measured process.
 
     Args:
-        arguments: Engine options of the command line.
-        lanes: How many lanes they make.
+        mode: ``"screen"`` (in a pseudo-terminal of 120x36) or ``"headless"``.
+        arguments: Engine options for the command line.
+        lanes: How many lanes these options make.
         environ: Environment variables to set on top of this process's own.
     """
 
@@ -82,14 +83,14 @@ class Child:
             for _ in range(lanes):
                 self._answer()
         except BaseException as error:
-            # Nobody else knows of it yet; whoever pressed Ctrl-C does not want to wait for its end.
+            # Nothing else can end this child yet, and a user who pressed Ctrl-C does not want to wait for its end.
             if not isinstance(error, ChildFailedError):
                 self._process.kill()
             self.close()
             raise
 
     def _drain(self) -> None:
-        """Read what the terminal shows, as a fast terminal would, and note when the first frame came."""
+        """Read the terminal's output as a fast terminal would, and note when the first frame arrives."""
         seen = b""
         while True:
             try:
@@ -102,7 +103,7 @@ class Child:
                     self.first_frame_ns = time.monotonic_ns()
 
     def _answer(self) -> dict[str, Any]:
-        """The next answer that is more than a sign of life."""
+        """Wait for the next answer that is more than a sign of life."""
         while True:
             try:
                 line = self._answers.line(SILENCE_S)
@@ -128,12 +129,12 @@ class Child:
         return self._answer()
 
     def race(self) -> dict[str, Any]:
-        """One round: ``lanes`` maps names to (tokens, lane time in ns), ``wall_ns`` is the round's wall time,
-        ``disturbed`` whether other programs used the cores."""
+        """Race one round. ``lanes`` maps names to (tokens, lane time in ns), ``wall_ns`` is the round's wall time and
+        ``disturbed`` says whether other programs used the cores."""
         return self._ask("round", "the end of a round")
 
     def samples(self) -> dict[str, Sample]:
-        """One round as samples: all lanes by lane clock, all by wall clock, and each lane by its clock."""
+        """Race one round; returns samples: all lanes by lane clock, all by wall clock, and each lane by its own clock."""
         answer = self.race()
         lanes: dict[str, tuple[int, int]] = answer["lanes"]
         tokens = sum(count for count, _ in lanes.values())
@@ -145,17 +146,17 @@ class Child:
         }
 
     def figures(self) -> dict[str, Any]:
-        """Event-loop lag, frame times and key handling since the last call; a screen only."""
+        """Return event-loop lag, frame times and key handling since the last call; for ``"screen"`` only."""
         return self._ask("figures", "its figures")
 
     def press(self, key: str) -> int:
-        """Type a key; returns the moment."""
+        """Type a key; returns the time (monotonic, in ns) at which it was sent."""
         moment = time.monotonic_ns()
         os.write(self._terminal, key.encode())
         return moment
 
     def close(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, whatever it is doing."""
         with contextlib.suppress(OSError):
             self._orders.close()
             if self.mode == "screen":
@@ -170,17 +171,17 @@ class Child:
 
 
 class Answers:
-    """Lines that come out of a pipe."""
+    """Reads a pipe line by line."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._rest = b""
 
     def line(self, timeout_s: float) -> str:
-        """The next line, empty at the end of the pipe.
+        """Wait for the next line; it is empty at the end of the pipe.
 
         Raises:
-            TimeoutError: Nothing came for ``timeout_s``.
+            TimeoutError: Nothing arrived within ``timeout_s``.
         """
         while b"\n" not in self._rest:
             if not select.select([self._fd], [], [], timeout_s)[0]:

@@ -1,12 +1,12 @@
-"""The real program under a conductor's orders, for `spectui calibrate`: ``python -m spectui.bench.conducted``.
+"""The child of `spectui calibrate` that runs the real program on orders: ``python -m spectui.bench.conducted``.
 
-Says on a pipe how far the lanes are, one line of JSON a stage, and what failed. Reads orders, one a line, from another
-pipe, and answers each with a line:
+It reports on a pipe how far the lanes are, one line of JSON per stage, and what failed. It reads orders, one per line,
+from another pipe, and answers each with a line:
 
-* ``round``: race the prompt once; answers tokens and lane time of every lane, the wall time of the round, and whether
-  other programs used the cores meanwhile.
-* ``figures``: answers event-loop lag, frame times, the moments when the key ``w`` reached its handler and when a K
-  changed, and the time of engine steps, all since the last ``figures``.
+* ``round``: races the prompt once; the answer has the tokens and lane time of every lane, the wall time of the round,
+  and whether other programs used the cores meanwhile.
+* ``figures``: the answer has event-loop lag, frame times, the times when the key ``w`` reached its handler and when a
+  K changed, and the duration of engine steps, all since the last ``figures``.
 
 Times are nanoseconds of the monotonic clock, which all processes of a machine share.
 """
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Stopwatch(Mailbox):
-    """A mailbox that notes what a round took; without a ``screen`` to drain it, it keeps nothing."""
+    """A mailbox that measures rounds; without a ``screen`` to drain it, it keeps no events."""
 
     def __init__(self, answers: TextIO, *, screen: bool) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class Stopwatch(Mailbox):
         self._clocks[step.lane] = step.clock_ns
 
     def expect(self) -> None:
-        """The next round is measured."""
+        """Measure the next round."""
         self._measuring = True
 
     def answer(self, figures: dict[str, Any]) -> None:
@@ -167,7 +167,7 @@ def _screen(source: Source, orders: TextIO, answers: TextIO) -> None:
     handled: list[int] = []
 
     class Timed(SpecTUIApp):
-        """Notes when the key ``w`` reached its handler."""
+        """Notes when the key ``w`` reaches its handler."""
 
         def acts(self, action: str) -> None:
             if action == "view.window":

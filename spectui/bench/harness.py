@@ -1,7 +1,7 @@
-"""The measuring harness: whatever measures, measures with this.
+"""The measuring harness that every benchmark uses.
 
-Cases run in turn, A B C A B C ..., so that a drift of the machine's speed hits all of them alike. A warm-up turn is
-not counted. Comparisons are ratios within one turn; medians and ranges are what is quoted.
+Cases run in turn, A B C A B C ..., so that a drift of the machine's speed affects all of them alike. A warm-up turn is
+not counted. Comparisons are ratios within one turn; reports quote their medians and ranges.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ ENGINE_VARIABLES = ("OMP_NUM_THREADS", "LD_PRELOAD", "VLLM_CPU_OMP_THREADS_BIND"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One run of one case: a fixed number of completion tokens, and the seconds that they took; ``disturbed`` says
-    whether other programs held it up."""
+    """One run of one case: a fixed number of completion tokens and the seconds they took; ``disturbed`` says whether
+    other programs held it up."""
 
     tokens: float
     seconds: float
@@ -33,12 +33,12 @@ class Sample:
 
 
 Samples = Mapping[str, Sample]
-"""What one run of a case gives: samples by name, such as one for each lane of a race."""
+"""The samples of one run of a case, by name; a race, for example, gives one for each lane."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Something to measure. ``run`` does it once and returns named samples; names are unique over all cases."""
+    """Something to measure. ``run`` runs it once and returns named samples; names are unique across all cases."""
 
     name: str
     run: Callable[[], Samples]
@@ -60,8 +60,8 @@ class Spread:
 
 @dataclass(slots=True)
 class Measurement:
-    """All counted samples by name, turn after turn. ``repeated`` turns were disturbed and measured again; the
-    ``disturbed`` ones were disturbed too and count, because it had been tried often enough."""
+    """All counted samples by name, in the order of the turns. ``repeated`` turns were disturbed and measured again;
+    ``disturbed`` turns were disturbed but count all the same, because no more repeats were allowed."""
 
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     repeated: int = 0
@@ -72,11 +72,11 @@ class Measurement:
             self.samples.setdefault(name, []).append(sample)
 
     def rate(self, name: str) -> Spread:
-        """Tokens per second of a case."""
+        """Tokens per second of the samples of that name."""
         return Spread.of([sample.rate for sample in self.samples[name]])
 
     def ratio(self, name: str, baseline: str) -> Spread:
-        """Rate of ``name`` over ``baseline``'s in the same turn."""
+        """Rate of ``name`` divided by that of ``baseline`` in the same turn."""
         pairs = zip(self.samples[name], self.samples[baseline], strict=True)
         return Spread.of([sample.rate / other.rate for sample, other in pairs])
 
@@ -90,8 +90,8 @@ def interleave(
 ) -> Measurement:
     """Run every case ``repetitions`` times in turn, after ``warm_up`` turns that do not count.
 
-    Every other turn runs backwards, so that no case always has the same neighbour before it. A turn that other programs
-    disturbed is run again, as long as that does not make more than twice the work.
+    Every other turn runs in reverse order, so that no case always follows the same neighbour. A turn that other
+    programs disturbed is run again, as long as the repeats do not more than double the work.
     """
     measurement = Measurement()
     turn = -warm_up
@@ -114,7 +114,7 @@ def interleave(
 
 
 def environment() -> dict[str, Any]:
-    """What the figures were measured on, for the record beside them."""
+    """Describe the machine and software that the figures were measured on, to be kept beside them."""
     return {
         "machine": machine_name(),
         "demo_dtype": cpu_dtype(),

@@ -1,4 +1,4 @@
-"""Figures as lines for people."""
+"""Formats measurements as lines of text for people."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 def calibration_lines(result: dict[str, Any]) -> list[str]:
-    """The calibration as a table with what each figure means and how it should be read."""
+    """Format a calibration as a table that says what each figure means and how to read it."""
     environment = result["environment"]
     versions = "  ".join(f"{name} {version}" for name, version in environment["versions"].items())
     lines = [
         f"machine   {environment['machine']}, load average at start {environment['load_average']:.2f}",
         f"software  {versions}",
         f"settings  {_settings(environment['settings'])}",
-        f"method    {result['repetitions']} interleaved repetitions of {result['tokens']} greedy tokens a lane in (b), "
-        f"{result['repetitions'] * result['pieces']} of {result['piece_tokens']}",
-        "          in (a), (c) and (f), after a warm-up; median (lowest to highest) of the ratios within a repetition;",
-        "          1 is no cost",
+        f"method    {result['repetitions']} interleaved repetitions of {result['tokens']} greedy tokens per lane in "
+        f"(b), {result['repetitions'] * result['pieces']} of {result['piece_tokens']}",
+        "          in (a), (c) and (f), after a warm-up; median (lowest to highest) of the ratios within a repetition,",
+        "          where 1 means no cost",
         "",
     ]
     if tap := result.get("tap"):
@@ -53,9 +53,9 @@ def calibration_lines(result: dict[str, Any]) -> list[str]:
         lines.append("")
     if telemetry := result.get("telemetry"):
         lines += [
-            "(f) telemetry at 10 samples a second, on / off, all lanes by lane clock",
+            "(f) telemetry at 10 samples per second, on / off, all lanes by lane clock",
             *_rows({"all lanes": telemetry["ratio"]}),
-            f"    {'the sampler computes':<22} {telemetry['core_share']:.2%} of one core",
+            f"    {'CPU time of the sampler':<22} {telemetry['core_share']:.2%} of one core",
             "",
         ]
     lines += _busy_lines([result[part]["busy"] for part in ("tap", "screen", "race", "telemetry") if part in result])
@@ -63,7 +63,7 @@ def calibration_lines(result: dict[str, Any]) -> list[str]:
 
 
 def _busy_lines(parts: Sequence[Mapping[str, int]]) -> list[str]:
-    """What other programs did to the measurement."""
+    """Say how much other programs disturbed the measurement."""
     repeated, left = (sum(part[name] for part in parts) for name in ("repeated", "disturbed"))
     if not repeated and not left:
         return ["no repetition was disturbed"]
@@ -90,12 +90,12 @@ def _rows(spreads: dict[str, dict[str, float]], form: str = "6.3f") -> list[str]
 
 
 def _settings(settings: dict[str, str | None]) -> str:
-    """Only what is set, libraries by their file name."""
+    """List only the settings that are set, with libraries by their file names."""
     return "  ".join(f"{name}={value.rpartition('/')[2]}" for name, value in settings.items() if value)
 
 
 def tuning_lines(found: Sequence[Found], serve: Mapping[str, str]) -> list[str]:
-    """What `spectui tune` found, a table for each search, and the lines to paste."""
+    """Format what `spectui tune` found: a table for each search, and the lines to paste."""
     lines: list[str] = []
     for one in found:
         about = f", {one.category} prompts" if one.category else ""
@@ -125,16 +125,16 @@ def tuning_lines(found: Sequence[Found], serve: Mapping[str, str]) -> list[str]:
             lines += _check_lines(one.best, one.check)
         lines.append("")
     if any(one.remembered for one in found):
-        lines += [f"Remembered in {tuned_file()}: lanes for which you name no K begin with it.", ""]
+        lines += [f"Saved in {tuned_file()}: lanes for which you name no K begin with the K found.", ""]
     lines += [line for text in serve.values() for line in (*text.splitlines(), "")]
     return lines[:-1]
 
 
 def _check_lines(best: int, check: Check) -> list[str]:
-    """The sweep, and how far the search and the cost model are from it."""
+    """Format the sweep, and how far the search and the cost model are from it."""
     lines = [
-        f"  check: of a sweep over every K the fastest was K = {check.best}; K = {best} was "
-        f"{check.shortfall:.1%} slower there",
+        f"  check: in a sweep over every K the fastest was K = {check.best}; K = {best} was "
+        f"{check.shortfall:.1%} slower",
         "     K   swept   est. without this K's own steps",
     ]
     for k, tok_s in check.tok_s.items():

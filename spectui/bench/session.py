@@ -1,4 +1,4 @@
-"""The engine session of everything that measures: loads lanes, drives them, explains what fails, and closes."""
+"""The engine session used by every measurement: it loads lanes, drives them, explains failures, and closes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class EngineSession:
-    """Lanes on one target, for a measurement without a screen. Every error is a `RunError` that names the log.
+    """Lanes on one target, for measuring without a screen. Every error is raised as a `RunError` that names the log.
 
     Attributes:
         target: Path or id of the target.
@@ -40,7 +40,7 @@ class EngineSession:
         """Find the target.
 
         Raises:
-            RunError: It cannot be loaded.
+            RunError: The target cannot be loaded.
         """
         self._specs = config.specs
         self._loader = Loader(config.find_target, config.engine_args)
@@ -55,18 +55,18 @@ class EngineSession:
         return self._loader.target
 
     def lanes(self) -> list[Lane]:
-        """Every lane that the options ask for, warm.
+        """Load and warm up every lane that the options ask for.
 
         Raises:
-            RunError: One of them cannot be built.
+            RunError: A lane cannot be built.
         """
         return [self.lane(info, spec) for info, spec in zip(lane_infos(self._specs), self._specs, strict=True)]
 
     def lane(self, info: LaneInfo, spec: LaneSpec) -> Lane:
-        """A lane that is warm.
+        """Load and warm up one lane.
 
         Raises:
-            RunError: It cannot be built.
+            RunError: The lane cannot be built.
         """
         say(f"loading {info.title}")
         with self._loading():
@@ -77,23 +77,24 @@ class EngineSession:
         return lane
 
     def close(self, *kept: Lane) -> None:
-        """End the lanes and give their memory back; ``kept`` go on."""
+        """Close the lanes and free their memory, except those in ``kept``."""
         for lane in [lane for lane in self._lanes if lane not in kept]:
             self._lanes.remove(lane)
             lane.close()
         compat.reclaim()
 
     def race(self, lanes: Sequence[Lane], work: Work, tokens: int) -> Mapping[str, Sample]:
-        """Race idle lanes once: a sample for each, by its lane clock.
+        """Race idle lanes once; returns a sample for each, by its lane clock.
 
         Raises:
-            RunError: An engine died, or does not take the prompts.
+            RunError: An engine died or rejected the prompts.
         """
         with self.driving():
             return race_once(lanes, work, tokens)
 
     def search(self, tuning: Tuning, tell: Callable[[TuneTurn], None]) -> TuneEnded:
-        """Run a search to its end, and tell of every turn. Ctrl-C ends it with what is known: as ``cancelled``.
+        """Run a search to its end, and report every turn to ``tell``. Ctrl-C stops it with the results so far, as
+        ``cancelled``.
 
         Raises:
             RunError: An engine died.
@@ -110,7 +111,7 @@ class EngineSession:
 
     @contextmanager
     def driving(self, title: Callable[[], str] = lambda: "") -> Iterator[None]:
-        """For what steps engines: one that dies becomes a `RunError`, which begins with ``title``."""
+        """Turn the death of an engine stepped within the block into a `RunError` that begins with ``title``."""
         try:
             with panics_as_errors():
                 yield
@@ -134,12 +135,12 @@ class EngineSession:
         return self.error(f"{title} failed: {without_log(why)}" if title else without_log(why))
 
     def error(self, sentence: str) -> RunError:
-        """The error that says so, with the log's name."""
+        """Return ``sentence`` as an error that also names the log."""
         return RunError(f"{sentence} (details in {self._log_path})")
 
     @contextmanager
     def watched_gpu(self) -> Iterator[None]:
-        """The lanes mark steps in which their GPU was held back: somebody has to look at it."""
+        """Watch the GPU within the block, so that lanes can mark steps in which it was throttled."""
         self._watch()
         try:
             yield
@@ -148,7 +149,7 @@ class EngineSession:
 
     @contextmanager
     def unwatched(self) -> Iterator[None]:
-        """Without that, for measuring what looking costs."""
+        """Stop watching the GPU within the block, for measuring what watching costs."""
         self._unwatch()
         try:
             yield
@@ -168,10 +169,10 @@ class EngineSession:
 
 @contextmanager
 def engine_session(config: HostConfig) -> Iterator[EngineSession]:
-    """A session whose words, and those of its libraries, go to the log of this run; its lanes end with the block.
+    """Open a session that sends its messages and its libraries' to this run's log, and closes its lanes at the end.
 
     Raises:
-        RunError: The target cannot be loaded, or no log can be kept.
+        RunError: The target cannot be loaded, or no log can be written.
     """
     path = log_file()
     with quiet_output(path):
@@ -184,13 +185,13 @@ def engine_session(config: HostConfig) -> Iterator[EngineSession]:
 
 
 def _titles(tuning: Tuning) -> str:
-    """Whose engine takes the steps of a search, and for whom."""
+    """Name the lane that is tuned, and the one whose engine is stepped if that is another."""
     tuned, stepped = tuning.lane.info.title, tuning.stepped.info.title
     return tuned if stepped == tuned else f"{stepped} beside {tuned}"
 
 
 class _Nobody:
-    """A sink for samples that nobody shows."""
+    """A sink that discards samples."""
 
     def emit(self, event: Event) -> None:
         pass

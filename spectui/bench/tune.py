@@ -27,22 +27,23 @@ if TYPE_CHECKING:
     from spectui.sources.vllm.tuning import Tuning
 
 DEFAULT_KS = 4
-"""K goes from 0 to this where neither --k nor the lane says more."""
+"""K ranges from 0 to this unless --k or the lane asks for more."""
 
 
 CHECK_TURNS = 8
-"""Turns of the sweep that a search is held against, at least: every category gets two prompts, as an interval needs."""
+"""The least number of turns of the sweep that checks a search: every category gets the two prompts that an interval
+needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A search held against a sweep over every K on the same engine, and the cost model against the sweep.
+    """A check of a search against a sweep over every K on the same engine, and of the cost model against the sweep.
 
     Attributes:
         best: The sweep's fastest K.
         shortfall: How much slower the search's K was in the sweep, as a share of the fastest.
-        tok_s: The sweep's throughput of every K.
-        held_out: The cost model's, each from the steps of the other K alone.
+        tok_s: Throughput of every K in the sweep.
+        held_out: Throughput of every K by the cost model, derived only from the steps of the other K.
     """
 
     best: int
@@ -55,9 +56,9 @@ class Check:
 class Found:
     """One search: a lane at one concurrency; ``category`` is empty for all prompts together.
 
-    ``running`` are the K that could not be told apart, or the best one alone. ``ar_tok_s`` is AR's throughput beside
-    them, ``disturbed`` the share of the measurement that other programs held up. ``remembered`` says that lanes will
-    begin with the best K.
+    ``running`` holds the K that could not be told apart, or only the best one. ``ar_tok_s`` is AR's throughput measured
+    beside them, and ``disturbed`` the share of the measurement that other programs held up. ``remembered`` says whether
+    lanes will begin with the best K.
     """
 
     lane: str
@@ -77,7 +78,7 @@ class Found:
 
     @property
     def last(self) -> TuneTurn:
-        """Where the search stood at its end."""
+        """The state of the search at its end."""
         return TuneTurn(
             self.lane,
             self.requests,
@@ -94,13 +95,13 @@ class Found:
 
 @dataclass(slots=True)
 class Searches:
-    """What became of all lanes.
+    """The results of all lanes.
 
     Attributes:
         found: The searches that have a result.
-        serve: The line that serves the model with it, by lane.
+        serve: The command that serves the model with the best K, by lane.
         failed: One sentence about each lane that could not be measured.
-        interrupted: Whether Ctrl-C ended it before its time.
+        interrupted: Whether Ctrl-C stopped the measurement early.
     """
 
     found: list[Found] = field(default_factory=list)
@@ -110,7 +111,7 @@ class Searches:
 
 
 def tune(options: argparse.Namespace) -> int:
-    """Measure and print; the exit code."""
+    """Measure and print; returns the exit code."""
     gpu = has_nvidia_gpu()
     apply_or_reexec(gpu=gpu)
     specs = tuned_specs(options)
@@ -129,10 +130,10 @@ def tune(options: argparse.Namespace) -> int:
 
 
 def k_values(text: str) -> tuple[int, ...]:
-    """``"0..7"`` or ``"0,2,4"`` as numbers.
+    """Parse ``"0..7"`` or ``"0,2,4"``.
 
     Raises:
-        UsageError: It is neither, or a K is not possible.
+        UsageError: The text is neither, or a K is out of range.
     """
     first, dots, last = text.partition("..")
     try:
@@ -145,10 +146,10 @@ def k_values(text: str) -> tuple[int, ...]:
 
 
 def tuned_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
-    """The lanes that can draft, built for the largest K that is tried.
+    """Return the lanes that can draft, built for the largest K that will be tried.
 
     Raises:
-        UsageError: None of them drafts, or a K is beyond a lane's own.
+        UsageError: No lane drafts, or a K is larger than the user's K for a lane.
     """
     from spectui.setup.config import lane_specs
 
@@ -164,13 +165,13 @@ def tuned_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
     for spec in drafting:
         if options.lane and re.search(r"[:,]k=", spec.text) and most > spec.k_max:
             raise UsageError(
-                f"--k {options.k} is out of range: lane '{spec.text}' goes from 0 to {spec.k_max}; leave out its k"
+                f"--k {options.k} is out of range: lane '{spec.text}' goes from 0 to {spec.k_max}; leave out its k="
             )
     return tuple(replace(spec, k_max=most, k_start=None) for spec in drafting)
 
 
 def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool) -> Searches:
-    """Search lane after lane: one that fails is left out, and Ctrl-C ends it with what is known."""
+    """Search lane after lane. A lane that fails is skipped, and Ctrl-C stops with the results so far."""
     from spectui.bench.session import engine_session
     from spectui.setup.config import host_config
 
@@ -186,17 +187,17 @@ def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool
             except RunError as error:
                 searches.failed.append(str(error))
                 if plain is not None and plain.running:
-                    # It died beside the lane, or is in the middle of a measurement that nobody ends.
+                    # It died along with the lane, or is in the middle of a measurement that will not be finished.
                     plain = None
             except KeyboardInterrupt:
                 searches.interrupted = True
-            # The next lane needs the room.
+            # The next lane needs the memory.
             session.close(*(() if plain is None else (plain,)))
     return searches
 
 
 def _plain_lane(session: EngineSession, into: Searches) -> Lane | None:
-    """An AR lane to measure beside every search; without one the speed-ups are over K = 0."""
+    """Load an AR lane to measure beside every search; without one the speed-ups are relative to K = 0."""
     spec = LaneSpec("ar", 0, text="ar")
     try:
         return session.lane(lane_infos([spec])[0], spec)
@@ -250,7 +251,7 @@ def _search_lane(
 
 
 def _checked(session: EngineSession, sweep: Tuning, best: int) -> Check | None:
-    """Measure every K, and hold ``best`` and the cost model against that; None when Ctrl-C ended it."""
+    """Measure every K, and compare ``best`` and the cost model with the result; None if Ctrl-C stopped it."""
     ended = session.search(sweep, _tell)
     if ended.why == "cancelled":
         return None
@@ -260,7 +261,7 @@ def _checked(session: EngineSession, sweep: Tuning, best: int) -> Check | None:
 
 
 def prompt_groups(prompts: Sequence[Prompt], *, by_category: bool) -> dict[str, list[Prompt]]:
-    """What is searched on: all prompts under the empty name, then those of each category where that is asked for."""
+    """Group the prompts to search on: all of them under the empty name, then each category if ``by_category``."""
     groups = {"": list(prompts)}
     for prompt in prompts if by_category else ():
         groups.setdefault(prompt.category, []).append(prompt)
@@ -289,6 +290,6 @@ def _tell(turn: TuneTurn) -> None:
     left = max(0.0, turn.budget_s - turn.spent_s)
     running = ", ".join(map(str, turn.running))
     say(
-        f"{turn.lane} at {turn.requests}: turn {turn.turn}, still in the running K = {running}; "
+        f"{turn.lane} at {turn.requests}: turn {turn.turn}, K still in the running: {running}; "
         f"best {turn.best}; at most {left:.0f} s left"
     )

@@ -1,4 +1,4 @@
-"""The work that is measured: a fixed number of greedy completion tokens, EOS ignored, prefix cache off."""
+"""The measured work: a fixed number of greedy completion tokens, with EOS ignored and the prefix cache off."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from spectui.sources.vllm.steady import Piece
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is raced, all at once, and how it is put to the model."""
+    """The prompts, which are raced all at once, and how they are passed to the model."""
 
     prompts: tuple[Prompt, ...]
     chat: Chat = field(default_factory=Chat)
 
 
 def fixed_length(tokens: int) -> Sampling:
-    """Greedy sampling of exactly ``tokens`` tokens."""
+    """Return greedy sampling of exactly ``tokens`` tokens."""
     return Sampling(max_tokens=tokens, ignore_eos=True)
 
 
 def race_once(lanes: Sequence[Lane], work: Work, tokens: int) -> dict[str, Sample]:
-    """Race the lanes, all prompts in flight all the time; a sample for each lane, by its lane clock."""
+    """Race the lanes with all prompts always in flight; returns a sample for each lane, by its lane clock."""
     pieces: dict[str, Piece] = {}
     started = {lane.info.name: lane.clock_ns for lane in lanes}
     for lane in lanes:
@@ -48,7 +48,7 @@ def _measured(piece: Piece) -> Sample:
 
 
 def untapped_once(lane: Lane, work: Work, tokens: int) -> Sample:
-    """The same work on the same engine as vLLM alone does it, without the tap and without our events."""
+    """Run the same work on the same engine as vLLM alone does, without the tap and without our events."""
     ids = [prompt_ids(lane, prompt, work.chat) for prompt in work.prompts]
     with lane.untapped(ids, fixed_length(tokens)) as step:
         emitted = wall_ns = disturbed_ns = 0
@@ -65,7 +65,7 @@ def untapped_once(lane: Lane, work: Work, tokens: int) -> Sample:
 
 
 def tapped_once(lane: Lane, work: Work, tokens: int, sink: Callable[[Event], None]) -> Sample:
-    """The same work with the tap, every event handed over; by the wall clock, as `untapped_once`."""
+    """Run the same work with the tap, passing on every event; timed by the wall clock, like `untapped_once`."""
     for slot, prompt in enumerate(work.prompts):
         lane.add(f"tapped-{slot}", slot, prompt_ids(lane, prompt, work.chat), fixed_length(tokens))
     emitted = disturbed_ns = 0

@@ -225,7 +225,7 @@ ENVIRONMENT = {"machine": NAMED["machine"], "versions": {}, "settings": {}, "loa
 def test_a_part_that_there_is_not_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["calibrate", "--only", "race,speed"]) == 2
     assert capsys.readouterr().err == (
-        "spectui calibrate: --only speed: no such part, choose from tap,screen,race,telemetry\n"
+        "spectui calibrate: --only speed: no such part; choose from tap,screen,race,telemetry\n"
     )
 
 

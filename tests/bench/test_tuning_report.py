@@ -33,9 +33,9 @@ def test_a_search_is_a_table_and_a_line_to_paste() -> None:
 def test_where_a_result_is_remembered_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPECTUI_CACHE_DIR", str(tmp_path))
     lines = tuning_lines([FOUND, replace(FOUND, remembered=True)], {"mtp": "vllm serve x"})
-    assert f"Remembered in {tmp_path / 'tuned-k.json'}: lanes for which you name no K begin with it." in lines
+    assert f"Saved in {tmp_path / 'tuned-k.json'}: lanes for which you name no K begin with the K found." in lines
     assert lines[-1] == "vllm serve x"
-    assert not any(line.startswith("Remembered") for line in tuning_lines([FOUND], {}))
+    assert not any(line.startswith("Saved") for line in tuning_lines([FOUND], {}))
 
 
 def test_categories_are_searched_behind_all_together() -> None:
@@ -55,6 +55,6 @@ def test_a_check_says_how_far_off_search_and_model_were() -> None:
     checked = replace(FOUND, check=Check(0, 0.021, {0: 32.0, 1: 31.3}, {1: 30.0}))
     lines = tuning_lines([checked], {"mtp": "vllm serve x"})
     assert lines[5] == "     -  dropped early: tok/s estimated from its ratio to the best K on shared prompts"
-    assert "of a sweep over every K the fastest was K = 0; K = 1 was 2.1% slower there" in lines[6]
+    assert "in a sweep over every K the fastest was K = 0; K = 1 was 2.1% slower" in lines[6]
     assert lines[8].split() == ["0", "32.0", "—"]
     assert lines[9].split() == ["1", "31.3", "30.0", "(-4.2%)"]

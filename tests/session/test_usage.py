@@ -65,7 +65,7 @@ def test_wrong_usage_is_refused_before_anything_starts(words: str, expected: str
         ("--lane ngram:k=7 --k 0..99", r"--k 0\.\.99 is not valid: .*"),
         (
             "--lane ngram:k=7 --k 0..9",
-            r"--k 0\.\.9 is out of range: lane 'ngram:k=7' goes from 0 to 7; leave out its k",
+            r"--k 0\.\.9 is out of range: lane 'ngram:k=7' goes from 0 to 7; leave out its k=",
         ),
     ],
 )
