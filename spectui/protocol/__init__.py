@@ -1,1 +1,1 @@
-"""What sources and screens say to each other: events, samples, commands, and the ways they travel."""
+"""What sources and screens exchange: events, samples and commands, and the channels that carry them."""

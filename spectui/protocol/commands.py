@@ -1,5 +1,5 @@
-"""What a user asks of a source. A source reads commands between engine steps and says which it follows
-(`Source.accepts`); one that it cannot follow is answered with a `Notice`."""
+"""Commands that a user gives to a source. A source reads them between engine steps and declares which it follows
+(`Source.accepts`); it answers any other with a `Notice`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SetPrompt:
 
 @dataclass(frozen=True, slots=True)
 class NextPrompt:
-    """Start a new round with a neighbour in the prompt set: ``by`` is +1 or -1."""
+    """Start a new round with the next (``by`` = +1) or previous (-1) prompt of the set."""
 
     by: int = 1
 
@@ -42,50 +42,50 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Stand still between two engine steps."""
+    """Pause between two engine steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Go on after `Pause`."""
+    """Continue after `Pause`."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepOnce:
-    """Take one engine step of ``lane`` (of the lane that is furthest behind when None) and pause."""
+    """Take one engine step of ``lane`` (if None, of the lane that is furthest behind) and pause."""
 
     lane: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StepBack:
-    """Of a replay: go back to before the last step, and pause."""
+    """Replay only: go back to before the last step, and pause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seek:
-    """Of a replay: go on by ``seconds`` of lane time, back when negative."""
+    """Replay only: move forward by ``seconds`` of lane time, or back if negative."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class SeekTo:
-    """Of a replay: go to a place, as a share of the trace from 0 to 1."""
+    """Replay only: jump to a position, given as a share of the trace from 0 to 1."""
 
     share: float
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeSpeed:
-    """Of a replay: play faster (``by`` +1) or slower (-1)."""
+    """Replay only: play faster (``by`` = +1) or slower (-1)."""
 
     by: int
 
 
 @dataclass(frozen=True, slots=True)
 class SetSpeed:
-    """Of a replay: play ``speed`` times as fast as the engines were."""
+    """Replay only: play at ``speed`` times the engines' speed."""
 
     speed: float
 
@@ -100,13 +100,14 @@ class SetK:
 
 @dataclass(frozen=True, slots=True)
 class Inspect:
-    """Ask the target what it thought of a step of the round.
+    """Ask the target for its probabilities at one step of the round.
 
     Attributes:
-        slot: The request.
-        index: The step.
-        before: Tokens that the request had emitted before it.
-        tokens: Ids of the step in order: the drafted ones, and the target's own where it stands behind all of them.
+        lane: The lane's name.
+        slot: The request's place in its round.
+        index: The step's number within its request.
+        before: Tokens that the request had emitted before the step.
+        tokens: Ids of the step in order: the drafted ones, then the target's own token if it follows all of them.
     """
 
     lane: str
@@ -118,21 +119,21 @@ class Inspect:
 
 @dataclass(frozen=True, slots=True)
 class SetConcurrency:
-    """Race ``requests`` prompts at once, from the next round on."""
+    """Race ``requests`` prompts at once, starting with the next round."""
 
     requests: int
 
 
 @dataclass(frozen=True, slots=True)
 class SetTemperature:
-    """Sample at ``temperature`` from the next round on; 0 is greedy."""
+    """Sample at ``temperature``, starting with the next round; 0 is greedy."""
 
     temperature: float
 
 
 @dataclass(frozen=True, slots=True)
 class Tune:
-    """End the round and search the fastest K of ``lane``, with at most ``budget_s`` seconds of engine steps."""
+    """End the round and search for the fastest K of ``lane``, using at most ``budget_s`` seconds of engine steps."""
 
     lane: str
     budget_s: float = TUNE_BUDGET_S
@@ -145,12 +146,12 @@ class StopTuning:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Record the run from now on, with what is still in memory before it; or end the recording."""
+    """Start recording the run, including the earlier events still in memory; or end the recording."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shutdown:
-    """Finish the current engine step, free the engines and end."""
+    """Finish the current engine step, free the engines and exit."""
 
 
 Command: TypeAlias = (

@@ -1,8 +1,8 @@
-"""The vocabulary: what a source says, in small frozen events.
+"""The vocabulary of sources: small frozen events.
 
-Everything that crosses a thread, enters a trace or comes back in a replay is one of these. The room knows neither
-vLLM nor Textual. Each module beside this one has the events of one subject and says at its end which of its records
-are events; this one puts them together and hands on the names that are used most.
+Everything that crosses a thread, enters a trace or comes back in a replay is one of these. The package knows neither
+vLLM nor Textual. Each of its event modules covers one subject and lists at its end which of its records are events;
+this module combines them and re-exports the names that are used most.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from spectui.protocol.tuning import KFigure, TuneEnded, TuneEvent, TuneTurn, Tun
 SCHEMA_VERSION = 1
 
 TraceEvent: TypeAlias = RunEvent | RoundEvent | StepEvent | InspectionEvent | TuneEvent | Sampled
-"""What happens in a run, and may stand in a trace."""
+"""Events of a run, which may be written to a trace."""
 
 Event: TypeAlias = TraceEvent | ScreenEvent
-"""What a source hands over."""
+"""Everything that a source may emit."""
 
 __all__ = [
     "NOTHING",

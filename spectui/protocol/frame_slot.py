@@ -1,9 +1,9 @@
-"""Frames are drawn between engine steps, never during one.
+"""Lets the screen draw frames between engine steps, never during one.
 
-Engine and screen share one interpreter lock and few cores: a screen that draws whenever it likes slows the very steps
-that it shows. So the screen *asks* for a frame, the engine thread *offers* a short slot between two steps and waits,
-bounded, until the frame is drawn. No lane clock runs meanwhile. Without a waiting frame an offer costs one attribute
-read; a stuck screen costs the engine at most ``bound_s`` an offer.
+Engine and screen share one interpreter lock and a few cores: a screen that draws at any time slows down the very steps
+that it shows. So the screen *requests* a frame, and the engine thread *offers* a short slot between two steps and waits
+for a bounded time until the frame is drawn. No lane clock runs meanwhile. If no frame is waiting, an offer costs one
+attribute read; a stuck screen costs the engine at most ``bound_s`` per offer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 
 class FrameSlot:
-    """Meeting point of one engine thread and one screen thread."""
+    """Synchronises one engine thread and one screen thread."""
 
     def __init__(self, bound_s: float = 0.05) -> None:
         self._bound_s = bound_s
@@ -22,10 +22,10 @@ class FrameSlot:
         self._drawn.set()
         self._stepping = False
         self.overruns = 0
-        """Slots that the engine left because the frame took longer than the bound."""
+        """Slots that the engine ended because the frame took longer than the bound."""
 
     def stepping(self, active: bool) -> None:
-        """Engine side: whether steps follow one another. While they do not, frames need no slot."""
+        """Engine side: say whether steps are running. While none are, frames need no slot."""
         self._stepping = active
         if not active:
             self.offer()
@@ -42,20 +42,20 @@ class FrameSlot:
             self.overruns += 1
 
     def stand_aside(self) -> None:
-        """Any other thread that needs the interpreter: wait while a granted frame is drawn."""
+        """For any other thread that needs the interpreter: wait while a granted frame is drawn."""
         self._drawn.wait(self._bound_s)
 
     @property
     def busy(self) -> bool:
-        """Screen side: whether steps follow one another, so that each brings something new."""
+        """Screen side: whether steps are running, so that there is always something new to draw."""
         return self._stepping
 
     def request(self, grant: Callable[[], None]) -> bool:
-        """Screen side: ask that ``grant`` be called on the engine thread between two steps.
+        """Screen side: request that ``grant`` be called on the engine thread between two steps.
 
-        ``grant`` must only pass the word on (``call_soon_threadsafe``); the screen then draws and calls `drawn`.
-        Returns False when no engine is stepping: draw at once, without calling `drawn`. Rarely a grant follows all
-        the same, of an engine that stopped at this very moment: a frame with nothing new, which calls `drawn`.
+        ``grant`` must only notify the screen (``call_soon_threadsafe``), which then draws and calls `drawn`.
+        Returns False if no engine is stepping: then draw at once, without calling `drawn`. In rare cases a grant still
+        follows, from an engine that stopped at this very moment; it draws a frame with nothing new and calls `drawn`.
         """
         if not self._stepping:
             return False
@@ -67,5 +67,5 @@ class FrameSlot:
         return True
 
     def drawn(self) -> None:
-        """Screen side: the frame of the granted slot is on the terminal."""
+        """Screen side: report that the frame of the granted slot is on the terminal."""
         self._drawn.set()

@@ -1,4 +1,4 @@
-"""One step in full: what the target thought of each of its tokens."""
+"""One step in detail: the target's verdict on each of its tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Likely:
-    """A token that the target could have said at a place, and how likely it was (0 to 1)."""
+    """A token that the target could have chosen at a position, and its probability (0 to 1)."""
 
     token: int
     text: str
@@ -17,14 +17,14 @@ class Likely:
 
 @dataclass(frozen=True, slots=True)
 class TokenVerdict:
-    """What the target thought of one token where it stands.
+    """The target's verdict on one token at its position.
 
     Attributes:
-        token: Its id.
-        text: Its text alone.
-        probability: The target's, before temperature and top-p.
-        rank: 1 for the likeliest token of the vocabulary.
-        likeliest: The likeliest tokens there, the likeliest first.
+        token: The token's id.
+        text: The token's own text.
+        probability: The target's probability for it, before temperature and top-p.
+        rank: Its rank in the vocabulary; 1 is the most likely token.
+        likeliest: The most likely tokens at that position, in descending order.
     """
 
     token: int
@@ -36,9 +36,11 @@ class TokenVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """One step in full, asked of the target anew: ``places`` of its drafted tokens, then of the target's own token
-    where that stands behind all of them. Empty where it could not be
-    asked; ``why`` says why."""
+    """One step in detail, recomputed by the target.
+
+    ``places`` holds the verdicts on the drafted tokens, then on the target's own token if that follows all of them. It
+    is empty if the target could not be asked; ``why`` says why.
+    """
 
     lane: str
     slot: int

@@ -1,4 +1,4 @@
-"""From the source's thread to the screen's: bounded, never blocking, and honest about what it drops."""
+"""Carries events from the source's thread to the screen's: bounded, non-blocking, and reporting everything it drops."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from spectui.protocol.events import Event, Gap, Step
 
 
 class Mailbox:
-    """Holds events until the screen drains them. Sources put, one thread drains; nobody waits for another's work.
+    """Holds events until the screen drains them. Any thread may emit and one thread drains, without waiting.
 
-    When ``capacity`` events wait, further steps are dropped and counted, and a `Gap` takes their place. It says where
-    the lanes stood behind them, so that no figure silently loses a part. What says where the run stands (a round began,
-    a request ended, a lane failed) is rare and always gets through: without it the screen would be wrong, not merely
-    incomplete.
+    Once ``capacity`` events are waiting, further steps are dropped and counted, and a `Gap` takes their place. It says
+    where the lanes stood after them, so that no figure silently loses a part. Events that change the state of the run
+    (a round began, a request ended, a lane failed) are rare and always get through: without them the screen would be
+    wrong, not merely incomplete.
     """
 
     def __init__(self, capacity: int = 65_536) -> None:
@@ -28,7 +28,7 @@ class Mailbox:
         """Steps dropped since the start."""
 
     def emit(self, event: Event) -> None:
-        """Hand over an event; called on the threads of the source and of the telemetry."""
+        """Add an event; called on the threads of the source and of the telemetry."""
         if len(self._events) >= self._capacity and isinstance(event, Step):
             with self._gap:
                 self._open_gap += 1
@@ -40,7 +40,7 @@ class Mailbox:
         self._events.append(event)
 
     def _close_gap(self, put: Callable[[Gap], None]) -> None:
-        """Put the gap where it belongs before it counts as closed: no other thread's event may come before it."""
+        """Put the gap in its place before marking it as closed, so that no other thread's event comes before it."""
         with self._gap:
             if self._open_gap:
                 put(Gap.behind(self._open_gap, self._last_lost.values()))
@@ -50,7 +50,7 @@ class Mailbox:
         return len(self._events)
 
     def drain(self, limit: int | None = None) -> list[Event]:
-        """Take what is there, oldest first, at most ``limit``; called on the screen's thread."""
+        """Take the waiting events, oldest first, at most ``limit``; called on the screen's thread."""
         count = len(self._events) if limit is None else min(limit, len(self._events))
         events = [self._events.popleft() for _ in range(count)]
         if self._open_gap and not self._events:

@@ -1,6 +1,6 @@
-"""What a replay says of itself, and whether a run is recorded. A part of the vocabulary of `spectui.protocol.events`.
+"""The state of a replay, and whether a run is being recorded. Part of the vocabulary of `spectui.protocol.events`.
 
-Places are shares of the trace's events, from 0 to 1, so that a bar can show them without knowing the trace.
+Positions are shares of the trace's events, from 0 to 1, so that a bar can show them without knowing the trace.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Playhead:
-    """Where a replay is.
+    """The position and state of a replay.
 
     Attributes:
-        number: Events that have been played.
-        total: Events of the trace as far as they are known.
-        lane_ns: Lane time played, all rounds in a row.
-        total_ns: Lane time of the trace as far as it is known.
-        known: How much of the file has been looked through, from 0 to 1; beyond that nothing can be sought.
-        speed: Lane time over wall time, as asked for.
-        reached: The same as it is, where the machine cannot keep up; None where it can.
-        paused: Whether the replay stands still; pauses of the recorded run are no matter of its own.
+        number: Events played so far.
+        total: Events in the indexed part of the trace.
+        lane_ns: Lane time played so far, over all rounds in a row.
+        total_ns: Lane time of the indexed part of the trace.
+        known: Share of the file that has been indexed, from 0 to 1; it is not possible to seek beyond it.
+        speed: Requested speed: lane time divided by wall time.
+        reached: Actual speed if the machine cannot keep up; None if it can.
+        paused: Whether the replay is paused; this is independent of pauses in the recorded run.
         ended: Whether the last event has been played.
     """
 
@@ -40,20 +40,21 @@ class Playhead:
 
     @property
     def share(self) -> float:
-        """The place on a timeline."""
+        """The position on a timeline, from 0 to 1."""
         return self.number / self.total if self.total else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class PlaybackMarks:
-    """What stands on the timeline.
+    """The marks on the timeline.
 
     Attributes:
         rounds: Where rounds begin.
         ends: Where requests end.
         k_changes: Where a K changed.
         divergences: Where a greedy lane left AR's path.
-        rejections: Share of the drafted tokens that were refused, in equal parts of the trace; None where none were.
+        rejections: Share of the drafted tokens that were rejected, for equal parts of the trace; None for a part
+            without drafted tokens.
     """
 
     rounds: tuple[float, ...]
@@ -65,21 +66,21 @@ class PlaybackMarks:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The run is recorded to ``path`` from now on; None ends it."""
+    """A recording to ``path`` has started; if ``path`` is None, it has ended."""
 
     path: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class StateReplaced:
-    """From here on ``state`` is the run's: how a replay goes anywhere in one step. Whoever sends it gives the state
-    away and keeps no hold of it."""
+    """Replaces the state of the run by ``state``, which lets a replay jump anywhere at once. The sender gives the state
+    away and must not use it afterwards."""
 
     state: RunState
 
 
 Played: TypeAlias = Playhead | PlaybackMarks | Recording
-"""What a state remembers of its player and its recorder; never part of a trace."""
+"""What a run's state keeps about the replay and the recording; never part of a trace."""
 
 ScreenEvent: TypeAlias = Played | StateReplaced
-"""What only the screen hears."""
+"""Events for the screen only."""

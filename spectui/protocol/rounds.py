@@ -12,10 +12,10 @@ FinishReason: TypeAlias = Literal["eos", "stop", "length", "abort", "error"]
 
 @dataclass(frozen=True, slots=True)
 class RoundStarted:
-    """All ready lanes start the same prompts at once; lane clocks of the round count from here.
+    """All ready lanes start the same prompts at once; the lane clocks of the round count from here.
 
-    ``absent`` are the slots of prompts that are not raced in this round: their conversation has no such turn, or they
-    were refused.
+    ``absent`` lists the slots of prompts that are not raced in this round, because their conversation has no such turn
+    or because they were rejected.
     """
 
     round: int
@@ -26,10 +26,10 @@ class RoundStarted:
 
 @dataclass(frozen=True, slots=True)
 class RequestStarted:
-    """``slot`` is the request's place in its round, the same in every lane; the first prompt has slot 0.
+    """A lane has started a request. ``slot`` is the request's place in its round, the same in every lane, from 0.
 
-    ``as_ar`` is False where its prompt is not, token for token, that of the first AR lane, because the two gave other
-    answers to an earlier turn: what follows cannot be compared.
+    ``as_ar`` is False if its prompt differs from that of the first AR lane in any token, because the two lanes answered
+    an earlier turn differently: their answers cannot be compared.
     """
 
     lane: str
@@ -41,8 +41,8 @@ class RequestStarted:
 
 @dataclass(frozen=True, slots=True)
 class RequestFinished:
-    """``emitted`` is our count of output tokens. A live lane holds the ids of each step against the engine's output,
-    so that they always agree."""
+    """A request has ended. ``emitted`` is our count of its output tokens. A live lane checks the ids of each step
+    against the engine's output, so that the two always agree."""
 
     lane: str
     request: str
@@ -53,7 +53,7 @@ class RequestFinished:
 
 @dataclass(frozen=True, slots=True)
 class Preempted:
-    """The engine took a running request's KV cache away; it will be recomputed and go on."""
+    """The engine took a running request's KV cache away; the request will continue once the cache is recomputed."""
 
     lane: str
     request: str
@@ -63,8 +63,8 @@ class Preempted:
 class Margin:
     """How clear the target's choice was where a greedy lane left AR's path.
 
-    ``margin`` is the difference of the target's two highest log-probabilities at output position ``position`` (from
-    0), measured after the round; the same text decided by so little is a near tie, not a fault.
+    ``margin`` is the difference between the target's two highest log-probabilities at output position ``position``
+    (from 0), measured after the round. A small margin means a near tie, not an error.
     """
 
     lane: str

@@ -1,4 +1,4 @@
-"""A run: what races, how far its lanes are from ready, and what holds for all of it."""
+"""Events about a run as a whole: what races, how its lanes load, and what applies to all of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 KSource: TypeAlias = Literal["default", "tuned", "yours"]
-"""Where a lane's K comes from: nobody chose it, a search found it on this machine, the user named it."""
+"""Where a lane's K comes from: it is the default, a search found it on this machine, or the user named it."""
 
 StageName: TypeAlias = Literal[
     "waiting",
@@ -27,13 +27,13 @@ class LaneInfo:
 
     Attributes:
         name: Unique within the run and short, such as ``"ar"`` or ``"mtp"``; every other event refers to it.
-        method: vLLM's name of the method (``"ar"`` for none).
-        title: The field's spelling, for headings: ``"AR"``, ``"MTP"``, ``"DFlash"``.
-        k_max: Drafted tokens that the lane was built for; 0 when it cannot draft.
+        method: vLLM's name for the method (``"ar"`` for no drafting).
+        title: The method's usual spelling, for headings: ``"AR"``, ``"MTP"``, ``"DFlash"``.
+        k_max: Drafted tokens that the lane was built for; 0 if it cannot draft.
         k_start: Drafted tokens that it begins with; None for ``k_max``.
         spec: The lane spec as the user would type it.
         note: One sentence that the audience should know, or an empty string.
-        k_source: Where the K that it begins with comes from; None where that is not known, and when it cannot draft.
+        k_source: Where the K that it begins with comes from; None if that is unknown or the lane cannot draft.
     """
 
     name: str
@@ -55,8 +55,8 @@ class LaneInfo:
 class Sampling:
     """How every lane samples.
 
-    ``temperature`` 0 is greedy; ``top_k`` 0 leaves every token in the choice; ``seed`` None leaves the choice to the
-    engine; ``json_schema`` is a JSON schema as text that the output must follow, None for free text.
+    ``temperature`` 0 is greedy; ``top_k`` 0 keeps every token as a candidate; with ``seed`` None the engine chooses the
+    seed; ``json_schema`` is the text of a JSON schema that the output must follow, or None for free text.
     """
 
     temperature: float = 0.0
@@ -82,15 +82,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One prompt of a prompt set: what is answered, and what stands before it.
+    """One prompt of a prompt set: the message to answer, and what comes before it.
 
     Attributes:
-        text: The user's message that is answered.
+        text: The user's message to answer.
         category: What kind of prompt it is.
         index: Its place in the set, from 0.
-        count: How many the set has.
-        before: The conversation up to here as the set has it: a system message, earlier turns with their answers.
-        asked: The user's earlier turns of a conversation that is raced turn by turn; behind each stands the lane's own
+        count: How many prompts the set has.
+        before: The conversation up to here as given by the set: a system message, earlier turns with their answers.
+        asked: The user's earlier turns of a conversation that is raced turn by turn; each is followed by the lane's own
             answer, which differs from lane to lane.
         later: The user's turns that follow once this one is answered.
     """
@@ -105,12 +105,12 @@ class Prompt:
 
     @property
     def turn(self) -> int:
-        """Which turn of its conversation this is, from 0."""
+        """The number of this turn in its conversation, from 0."""
         return len(self.asked)
 
     @property
     def turns(self) -> int:
-        """How many turns its conversation has."""
+        """The number of turns in its conversation."""
         return len(self.asked) + 1 + len(self.later)
 
 
@@ -129,7 +129,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class LaneStage:
-    """A lane's way from nothing to ready. ``done`` and ``total`` are bytes or parts, None where unknown."""
+    """How far a lane is with loading. ``done`` and ``total`` are bytes or parts; None if unknown."""
 
     lane: str
     stage: StageName
@@ -140,7 +140,7 @@ class LaneStage:
 
 @dataclass(frozen=True, slots=True)
 class KChanged:
-    """From its next step on ``lane`` may draft ``k`` tokens; ``source`` says who decided that."""
+    """From its next step on, ``lane`` may draft ``k`` tokens; ``source`` says where that K comes from."""
 
     lane: str
     k: int
@@ -149,15 +149,15 @@ class KChanged:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """The race stands still (``paused``) or runs."""
+    """The race was paused (``paused``) or continues."""
 
     paused: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One sentence for the user; ``lane`` is None when it concerns the run, ``refused`` says that the round that was
-    asked for does not begin."""
+    """One sentence for the user. ``lane`` is None if it concerns the whole run; ``refused`` means that the round
+    that was asked for does not begin."""
 
     text: str
     lane: str | None = None

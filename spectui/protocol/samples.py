@@ -1,7 +1,7 @@
-"""What the machine says while lanes race, and what each lane keeps in its memory: small frozen events.
+"""Samples of the machine while lanes race, and what each lane holds in memory: small frozen events.
 
-A part of the vocabulary of `spectui.protocol.events`. ``None`` is what is unknown or not supported, and never 0;
-`Missing` says why. Sizes are bytes, rates bytes a second, shares go from 0 to 1.
+Part of the vocabulary of `spectui.protocol.events`. A figure that is unknown or not supported is ``None``, never 0;
+`Missing` says why. Sizes are in bytes, rates in bytes per second, shares from 0 to 1.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 PeakSource: TypeAlias = Literal["probe", "bus"]
-"""Where a memory peak comes from: measured by copying, or derived from bus width and the highest memory clock."""
+"""Where a peak bandwidth comes from: measured by copying, or derived from bus width and the highest memory clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,25 +19,25 @@ class GpuSample:
 
     Attributes:
         index: NVML's index of the GPU.
-        name: The product's name; a MIG slice has its profile behind it.
-        lost: The driver says that the GPU has fallen off the bus; then nothing else is known.
-        memory_used: Of all processes, without what the driver reserves.
-        memory_total: Of the device.
-        process_memory: The part of this process.
-        bandwidth_share: DRAM traffic as a share of the peak (GPM), since the sample before.
-        sm_share: Time that SMs were busy (GPM).
-        tensor_share: Time that tensor pipes were busy (GPM).
+        name: The product's name; for a MIG slice, followed by its profile.
+        lost: Whether the driver says that the GPU has fallen off the bus; then nothing else is known.
+        memory_used: Memory used by all processes, without what the driver reserves.
+        memory_total: Memory of the device.
+        process_memory: Memory used by this process.
+        bandwidth_share: DRAM traffic as a share of the peak (GPM), since the previous sample.
+        sm_share: Share of the time in which SMs were busy (GPM).
+        tensor_share: Share of the time in which tensor pipes were busy (GPM).
         memory_busy: Share of the time in which memory was read or written at all; says nothing about bytes.
-        power_w: Watts.
+        power_w: Power draw in watts.
         power_limit_w: Watts that the device may draw.
-        temperature_c: Of the chip.
-        memory_temperature_c: Of the memory.
+        temperature_c: Temperature of the chip.
+        memory_temperature_c: Temperature of the memory.
         sm_clock_mhz: Clock of the SMs.
         memory_clock_mhz: Clock of the memory.
-        throttle: Why clocks are held down, in words; empty when they are not.
-        pcie_receive: From the host (GPM).
-        pcie_send: To the host (GPM).
-        foreign_share: Time that SMs were busy for other processes, lately.
+        throttle: Why clocks are throttled, in words; empty if they are not.
+        pcie_receive: PCIe traffic from the host (GPM).
+        pcie_send: PCIe traffic to the host (GPM).
+        foreign_share: Recent share of the time in which SMs were busy for other processes.
     """
 
     index: int
@@ -67,18 +67,18 @@ class HostSample:
     """This process and its host at one moment.
 
     Attributes:
-        resident: Memory of the process.
-        available: Memory that programs could still have.
+        resident: Resident memory of the process.
+        available: Memory still available to programs.
         total: Memory of the host.
-        engine_cores: Cores that the engine's threads kept busy since the sample before.
+        engine_cores: Cores that the engine's threads kept busy since the previous sample.
         other_cores: Cores that the rest of the process kept busy: screen, telemetry.
-        foreign_cores: Of the cores that the process may use, how many other programs kept busy; the hypervisor's own
-            use counts as theirs.
+        foreign_cores: How many of the cores that the process may use were kept busy by other programs; time that the
+            hypervisor took counts as theirs.
         load: Load average of the last minute.
         cores: Cores that the process may use.
         temperature_c: The hottest sensor of the processor.
-        major_faults: Pages a second that had to be read from disk.
-        minor_faults: Pages a second that were found in memory.
+        major_faults: Page faults per second that had to read from disk.
+        minor_faults: Page faults per second that were served from memory.
     """
 
     resident: int | None = None
@@ -96,7 +96,7 @@ class HostSample:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """``what`` cannot be had here; ``why`` is one sentence with what to do about it, where something can be done."""
+    """``what`` is not available here; ``why`` is one sentence, which says what can be done about it, if anything."""
 
     what: str
     why: str
@@ -104,11 +104,11 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class TelemetryStarted:
-    """What the samples to come can be held against.
+    """The references for the samples that follow.
 
     Attributes:
-        peaks: Highest memory bandwidth of each device in the order of the samples, the host's alone without a GPU.
-        peak_source: How the peaks are known.
+        peaks: Peak memory bandwidth of each device, in the order of the samples; only the host's if there is no GPU.
+        peak_source: Where the peaks come from.
         missing: What will not be sampled, and why.
     """
 
@@ -119,7 +119,7 @@ class TelemetryStarted:
 
 @dataclass(frozen=True, slots=True)
 class TelemetrySample:
-    """The devices and the host at ``at_ns`` since the telemetry began."""
+    """The devices and the host, ``at_ns`` after the telemetry began."""
 
     at_ns: int
     host: HostSample
@@ -128,14 +128,14 @@ class TelemetrySample:
 
 @dataclass(frozen=True, slots=True)
 class CacheLayers:
-    """Layers that go through a request's cache in the same way. A request's bytes are those of all of them together.
+    """Layers that read a request's cache in the same way. Byte counts cover all of them together.
 
     Attributes:
-        drafter: Whether they are the drafter's, and run in its passes only.
+        drafter: Whether they belong to the drafter and run only in its passes.
         token_bytes: Keys and values of one token.
-        state_bytes: State of a request in layers that keep one instead (Mamba, gated delta net).
-        window: How many of the newest tokens attention reaches; None where it reaches all.
-        chunked: Whether attention reaches back to the last multiple of ``window`` only (chunked local attention).
+        state_bytes: State of a request, for layers that keep one instead (Mamba, gated delta net).
+        window: How many of the newest tokens attention reaches; None if it reaches all.
+        chunked: Whether attention reaches back only to the last multiple of ``window`` (chunked local attention).
     """
 
     drafter: bool
@@ -151,10 +151,10 @@ class CacheGroup:
 
     Attributes:
         block_tokens: Tokens in a block.
-        window: How many of the newest tokens, the next one included, are kept; None where all are. A block goes back
-            when none of its tokens is.
+        window: How many of the newest tokens, including the next one, are kept; None if all are. A block is freed once
+            none of its tokens is kept.
         chunked: Whether tokens are kept from the last multiple of ``window`` on.
-        fixed_blocks: Blocks of a request however long it is (states); None where they follow from the tokens.
+        fixed_blocks: Blocks of a request regardless of its length (states); None if they depend on the tokens.
     """
 
     block_tokens: int
@@ -165,31 +165,31 @@ class CacheGroup:
 
 @dataclass(frozen=True, slots=True)
 class LaneMemory:
-    """What a lane's engine holds, and what a step of it has to read.
+    """What a lane's engine holds in memory, and what one of its steps has to read.
 
     Attributes:
         lane: The lane's name.
-        target_bytes: Weights of the target as they were loaded.
-        target_shared: Whether another lane holds the same weights in the same place.
-        target_read: Weights that every forward pass of the target reads: all but the embedding's rows, the output
-            matrix included, experts excluded.
-        expert_bytes: Weights of all experts of a mixture; 0 in a dense model.
-        experts: Experts of each layer, 0 in a dense model.
-        experts_active: Experts that one token goes through.
-        drafter_bytes: Weights of the drafter that are not the target's.
-        draft_read: Weights that one pass of the drafter reads, the output matrix included, experts excluded.
+        target_bytes: Weights of the target as loaded.
+        target_shared: Whether another lane uses the same weights in the same memory.
+        target_read: Weights that every forward pass of the target reads: all except the embedding's rows, including
+            the output matrix, excluding experts.
+        expert_bytes: Weights of all experts of a mixture; 0 for a dense model.
+        experts: Experts in each layer; 0 for a dense model.
+        experts_active: Experts that one token uses.
+        drafter_bytes: Weights of the drafter that it does not share with the target.
+        draft_read: Weights that one pass of the drafter reads, including the output matrix, excluding experts.
         draft_parallel: Whether one pass drafts all tokens (DFlash), or each token takes a pass.
-        kv_token_bytes: Cache that a token takes in all layers; None where one of them goes through its cache in a way
-            that is not known, and there is no estimate.
-        kv_reserved: Cache that the engine has set aside.
-        block_tokens: Tokens in a block of the cache, where there are no ``groups``.
-        draft_output: The output matrix, as part of ``draft_read``: a pass that drafts nothing leaves it out. None in
-            older traces.
-        draft_expert_bytes: Weights of all experts of the drafter; 0 of a dense one.
-        draft_experts: Experts of each layer of the drafter.
-        draft_experts_active: Experts of the drafter that one token goes through.
-        layers: How each layer goes through the cache; empty in older traces, in which all layers reach all tokens.
-        groups: What a request keeps occupied; empty in older traces and where it is not known.
+        kv_token_bytes: Cache that a token takes in all layers; None if a layer reads its cache in an unknown way, so
+            that there is no estimate.
+        kv_reserved: Cache that the engine has reserved.
+        block_tokens: Tokens in a block of the cache, used if there are no ``groups``.
+        draft_output: The part of ``draft_read`` that is the output matrix; a pass that drafts nothing does not read it.
+            None in older traces.
+        draft_expert_bytes: Weights of all experts of the drafter; 0 for a dense one.
+        draft_experts: Experts in each layer of the drafter.
+        draft_experts_active: Experts of the drafter that one token uses.
+        layers: How each layer reads the cache; empty in older traces, where all layers reach all tokens.
+        groups: What a request keeps occupied; empty in older traces and if it is not known.
         block_bytes: Cache that one block of any group takes; None in older traces.
     """
 

@@ -1,4 +1,4 @@
-"""The door through which every run comes in: live engines, a synthetic run, a replay."""
+"""The interface of every source of a run: live engines, a synthetic run, a replay."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from spectui.protocol.events import Event
 from spectui.protocol.frame_slot import FrameSlot
 
 ENGINE_THREAD = "engine"
-"""Name of the thread that steps engines: what it and the libraries' threads do is the engine's work."""
+"""Name of the thread that steps engines; the time of this thread and of libraries' threads counts as the engine's."""
 
 
 class Sink(Protocol):
@@ -19,7 +19,7 @@ class Sink(Protocol):
 
 
 class Source(Protocol):
-    """Something that makes events and follows commands, on a thread of its own."""
+    """Produces events and follows commands, on its own thread."""
 
     @property
     def accepts(self) -> frozenset[type[Command]]:
@@ -27,7 +27,7 @@ class Source(Protocol):
 
     @property
     def slot(self) -> FrameSlot:
-        """Where the screen asks for a moment between two steps."""
+        """Where the screen requests a frame between two steps."""
 
     def start(self, sink: Sink) -> None:
         """Start; returns at once. Called once."""
@@ -36,4 +36,4 @@ class Source(Protocol):
         """Queue a command; returns at once, from any thread."""
 
     def stop(self, timeout_s: float) -> bool:
-        """Ask the thread to end and wait; False when it is still busy after ``timeout_s``."""
+        """Ask the thread to end and wait for it; False if it is still busy after ``timeout_s``."""

@@ -1,7 +1,7 @@
-"""Verification steps, what they add up to, and what is known where some are missing.
+"""Verification steps, their totals, and what is known if some are missing.
 
 A *step* is one verification of a request's drafted tokens by the target; *emitted* tokens reached the output, *cut*
-tokens were verified but fell behind EOS, a stop string or ``max_tokens``.
+tokens were verified but came after EOS, a stop string or the ``max_tokens`` limit.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from operator import add, sub
 from typing import Literal, NamedTuple, TypeAlias
 
 Own: TypeAlias = Literal["recovered", "bonus"]
-"""The target's own token of a step: ``recovered`` at the first refused draft, ``bonus`` when none was refused."""
+"""The target's own token in a step: ``recovered`` at the first rejected draft, ``bonus`` if none was rejected."""
 
 CutReason: TypeAlias = Literal["eos", "stop", "length"]
 """What ended a request inside a step: the EOS token, a stop string or stop token, or a length limit."""
 
 
 class Totals(NamedTuple):
-    """What a lane has done: sums over its steps. A trace spells it as a list in this order, without zeros at its end.
+    """Sums over a lane's steps. A trace writes them as a list in this order, without trailing zeros.
 
     Attributes:
         steps: Verification steps.
         emitted: Tokens that reached the output.
         drafts: Steps that had a draft.
         drafted: Tokens drafted.
-        accepted: Tokens of those that the target kept, cut or not.
-        cut: Tokens that were verified but fell behind the end of a request.
+        accepted: Drafted tokens that the target kept, cut or not.
+        cut: Tokens that were verified but came after the end of a request.
         silent: Steps that emitted nothing.
     """
 
@@ -40,7 +40,7 @@ class Totals(NamedTuple):
     silent: int = 0
 
     def after(self, drafted: int, accepted: int, emitted: int, cut: int) -> Totals:
-        """With one more step, of so many tokens."""
+        """Add one more step with these numbers of tokens."""
         return Totals(
             self.steps + 1,
             self.emitted + emitted,
@@ -52,11 +52,11 @@ class Totals(NamedTuple):
         )
 
     def plus(self, other: Totals) -> Totals:
-        """Both together."""
+        """Add ``other`` to these totals."""
         return Totals(*map(add, self, other))
 
     def minus(self, other: Totals) -> Totals:
-        """What came after ``other``."""
+        """Subtract ``other``, which leaves what came after it."""
         return Totals(*map(sub, self, other))
 
 
@@ -74,21 +74,21 @@ class Step:
         index: Steps of this request so far, counting from 0.
         k: Drafted tokens that were allowed for this step.
         drafted: Ids that the drafter proposed; empty when there was no draft.
-        accepted: How many of ``drafted``, from the left, the target kept: as the engine counts, cut or not.
+        accepted: How many of ``drafted``, from the left, the target kept, as counted by the engine, cut or not.
         emitted: Ids that reached the output.
-        cut: Ids that were verified but fell behind the end of the request; never part of ``emitted``.
-        own: What the last verified id is, None when it fell to a cut.
-        cut_reason: What ended the request in this step, None when it goes on.
-        text: The text of ``emitted`` and ``cut``, one piece an id. An id that only begins a character has an empty
-            piece, the id that completes it has the whole character.
+        cut: Ids that were verified but came after the end of the request; never part of ``emitted``.
+        own: The kind of the last verified id; None if it was cut off.
+        cut_reason: What ended the request in this step; None if it continues.
+        text: The text of ``emitted`` and ``cut``, one piece per id. An id that only begins a character has an empty
+            piece; the id that completes it has the whole character.
         drafted_text: The text of ``drafted``, in the same way.
         batch: Requests that shared the engine step.
         wall_ns: Wall time of the engine step, once for the whole batch.
         clock_ns: The lane clock after the engine step: the sum of the lane's own engine steps.
-        draft_ns: The part of ``wall_ns`` spent in the drafter; None where it is not measured.
-        verify_ns: The part of ``wall_ns`` spent in the target's forward pass; None where it is not measured.
-        disturbed: Whether other programs, or a GPU that was slowed down, held the engine step up.
-        totals: What the lane has done since it was started, this step included, so that figures stay right whatever
+        draft_ns: The part of ``wall_ns`` spent in the drafter; None if it is not measured.
+        verify_ns: The part of ``wall_ns`` spent in the target's forward pass; None if it is not measured.
+        disturbed: Whether other programs, or a throttled GPU, held the engine step up.
+        totals: Totals of the lane since it was started, including this step, so that figures stay correct even if
             steps are lost on the way; None in older traces.
         before: Output tokens of the request before this step; None in older traces.
     """
@@ -117,13 +117,13 @@ class Step:
 
     @property
     def own_totals(self) -> Totals:
-        """What this step alone comes to."""
+        """The totals of this step alone."""
         return NOTHING.after(len(self.drafted), self.accepted, len(self.emitted), len(self.cut))
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """Where a lane stood: its clock, and what it had done since it was started."""
+    """The state of a lane: its clock, and its totals since it was started."""
 
     lane: str
     clock_ns: int
@@ -134,8 +134,8 @@ class Reached:
 class Gap:
     """``lost`` events are missing here.
 
-    Where they are the beginning, ``clocks`` are the lane clocks behind them. ``reached`` says of every lane that lost
-    steps where it stood behind the last of them; lanes whose steps carry no totals are not among them.
+    If they are the beginning of the run, ``clocks`` holds the lane clocks after them. ``reached`` gives, for every lane
+    that lost steps, its state after the last of them; lanes whose steps carry no totals are omitted.
     """
 
     lost: int
@@ -144,7 +144,7 @@ class Gap:
 
     @classmethod
     def behind(cls, lost: int, last: Iterable[Step]) -> Gap:
-        """The gap of ``lost`` events of which ``last`` are each lane's last step."""
+        """Make the gap for ``lost`` events, given the last lost step of each lane."""
         return cls(lost, reached=tuple(Reached(s.lane, s.clock_ns, s.totals) for s in last if s.totals is not None))
 
 

@@ -1,4 +1,4 @@
-"""The search for a lane's best K: where it stands, and how it ends."""
+"""The search for a lane's best K: its progress and its result."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 TuneWhy: TypeAlias = Literal["separated", "outrun", "same", "alone", "budget", "cancelled"]
-"""Why a search for the best K ended: its interval lies above the others', some were far slower on each prompt that
-they ran, those left are equally fast, there was one K only, the time was up, the user stopped it."""
+"""Why a search for the best K ended: its interval lies above the others'; the others were far slower on each prompt
+that they ran; those left are equally fast; there was only one K; the time was up; the user stopped it."""
 
 
 @dataclass(frozen=True, slots=True)
 class KFigure:
-    """What a search for the best K knows of one K; None is what was not measured, or not yet.
+    """What a search for the best K knows about one K. A figure is None if it was not measured, or not yet.
 
     Attributes:
         k: Drafted tokens that were allowed.
         running: Whether it can still be the best.
         tok_s: Throughput of all requests together.
         low: Lower end of its 95 % interval.
-        high: Upper end.
-        speed_up: Throughput over that of K = 0 on the same prompts; that is not AR, since vLLM runs the drafter's first
-            pass at K = 0 too.
+        high: Upper end of that interval.
+        speed_up: Throughput divided by that of K = 0 on the same prompts; K = 0 is not AR, since vLLM runs the
+            drafter's first pass then too.
         length: Acceptance length.
         by_position: Unconditional acceptance at each position.
-        draft_s: Mean time of a step in the drafter.
-        verify_s: Mean time of a step in the target's forward pass.
-        step_s: Mean time of a step.
-        estimate_tok_s: Throughput as the cost model has it.
-        over_ar: Throughput over AR's on the same prompts: the speed-up.
+        draft_s: Mean time that a step spends in the drafter.
+        verify_s: Mean time that a step spends in the target's forward pass.
+        step_s: Mean duration of a step.
+        estimate_tok_s: Throughput estimated by the cost model.
+        over_ar: Throughput divided by AR's on the same prompts: the speed-up.
         over_ar_low: Lower end of its 95 % interval.
-        over_ar_high: Upper end.
-        no_estimate: Why the cost model has no throughput, where that was asked for and is not known.
+        over_ar_high: Upper end of that interval.
+        no_estimate: Why the cost model gives no estimate; empty if it does or was not asked.
         accepted_at: K at which the acceptance behind the estimate was measured; it may depend on K.
-        drafting: Share of the steps behind a request's first one that had a draft.
+        drafting: Share of the steps after a request's first one that had a draft.
     """
 
     k: int
@@ -58,10 +58,10 @@ class KFigure:
 
 @dataclass(frozen=True, slots=True)
 class TuneTurn:
-    """Where the search for a lane's best K stands after ``turn`` turns with ``requests`` in flight.
+    """The state of the search for a lane's best K after ``turn`` turns with ``requests`` in flight.
 
-    ``ar_tok_s`` is what AR does on the same prompts, None where no AR lane was at hand; ``disturbed`` is the share of
-    what was measured so far, in time, that other programs held up and that a second try did not replace.
+    ``ar_tok_s`` is AR's throughput on the same prompts, None if there was no AR lane; ``disturbed`` is the share of the
+    time measured so far that other programs held up and that was not replaced by a second try.
     """
 
     lane: str
@@ -77,16 +77,16 @@ class TuneTurn:
 
     @property
     def ar_wins(self) -> bool:
-        """Whether AR is faster than the best K, as far as was measured."""
+        """Whether AR is faster than the best K, according to the measurements so far."""
         best = next((figure for figure in self.figures if figure.k == self.best), None)
         return best is not None and best.over_ar is not None and best.over_ar < 1
 
 
 @dataclass(frozen=True, slots=True)
 class TuneEnded:
-    """The search is over; the lane now drafts at the best K, and ``serve`` is the line that serves the model so.
+    """The search is over. The lane drafts at the best K, and ``serve`` is the command that serves the model that way.
 
-    When it was stopped before its first turn nothing is known: the lane has its K of before, and ``serve`` is empty.
+    If it was stopped before its first turn, nothing is known: the lane keeps its previous K, and ``serve`` is empty.
     """
 
     lane: str
