@@ -1,4 +1,4 @@
-"""The race without a screen: one plain line a step, then a table or JSON."""
+"""Runs the race without a screen: prints one plain line per step, then a table or JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from spectui.runtime import output
 
 
 class _Queue:
-    """A sink that keeps everything: a report must not lose a step."""
+    """A sink that keeps every event, since a report must not lose a step."""
 
     def __init__(self) -> None:
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -42,7 +42,7 @@ class _Queue:
 
 
 def run_headless(source: Source, rounds: int, out: TextIO, *, as_json: bool) -> RunState:
-    """Race ``rounds`` prompts, each conversation whole, and report on ``out``; returns what is known about the run."""
+    """Race ``rounds`` prompts with their whole conversations, and report to ``out``; returns the state of the run."""
     sink = _Queue()
     state = RunState()
     say: Callable[[str], None] = (lambda line: None) if as_json else (lambda line: print(line, file=out, flush=True))
@@ -73,12 +73,12 @@ def run_headless(source: Source, rounds: int, out: TextIO, *, as_json: bool) -> 
 
 
 def _refused(event: Event) -> bool:
-    """Whether a round did not begin, because its prompt is too long or the chat template does not take it."""
+    """Whether a round did not begin, because its prompt is too long or the chat template rejects it."""
     return isinstance(event, Notice) and event.refused
 
 
 def describe(event: Event, elapsed_s: float) -> str | None:
-    """One plain line about an event, None for what a log does not need."""
+    """Describe an event in one plain line; None for events that a log does not need."""
     line = _line(event, elapsed_s)
     return None if line is None else output.visible(line)
 
@@ -116,7 +116,7 @@ def _step_line(step: Step) -> str:
 
 
 def table(summary: RunSummary) -> list[str]:
-    """The summary for people."""
+    """Format the summary as a table for people."""
     rows = [f"{'lane':<12} {'K':>3} {'tokens':>7} {'tok/s':>8} {'speed-up':>9} {'length':>7} {'rate':>6}  K is"]
     rows += [_row(lane) for lane in summary.lanes]
     if disturbed := [
@@ -145,4 +145,4 @@ def _lost_row(lane: LaneSummary) -> str:
     if lane.steps_lost is None:
         return f"{lane.lane:<12} partial: an unknown number of steps is missing"
     steps = f"{lane.steps_lost:,} step{'s' if lane.steps_lost > 1 else ''} not seen"
-    return f"{lane.lane:<12} {steps}: counted everywhere but in acceptance by position and disturbed time"
+    return f"{lane.lane:<12} {steps}: counted everywhere except in acceptance by position and disturbed time"

@@ -1,4 +1,4 @@
-"""Where a replay is in its trace, and how it moves: event by event, to another place, at another speed."""
+"""Keeps a replay's place in its trace and moves it: event by event, to another place, at another speed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Cursor:
 
     @property
     def stepping(self) -> bool:
-        """Whether a single step is being played, which goes on in a pause."""
+        """Whether a single step is being played, even during a pause."""
         return self._single
 
     @property

@@ -1,7 +1,7 @@
-"""A recorded run through the same door as a live one: events in lane time, at any speed, from any place.
+"""Replays a recorded run as a source like a live one: events in lane time, at any speed, from any place.
 
-Lane time is what the engines took, so that lanes run at their true speed, absolute and relative to each other; what
-lay between, such as pauses and the screen's own slots, is not played. Knows no engine.
+Lane time is the time that the engines took, so that lanes run at their true speed, both absolutely and relative to each
+other; what lay between, such as pauses and the screen's own slots, is not played. Knows no engine.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from spectui.trace.reader import TraceError
 logger = logging.getLogger(__name__)
 
 ENOUGH = 1_024
-"""Events that may wait for the screen before the replay waits too: it must lose none."""
+"""Events that may be waiting for the screen before the replay waits for it: no event may be lost."""
 
 CROWD_S = 0.01
 BURST_EVENTS = 32
-"""Events that are played between two slots for a frame."""
+"""Events played between two slots for a frame."""
 
 INDEX_REST_S = 0.004
-"""How long the index rests while the replay has much to play: three quarters of the processor are for what is shown."""
+"""How long the index rests while the replay is busy: three quarters of the processor are for what is shown."""
 
 INDEX_AHEAD = 2_048
-"""Events that the index keeps ahead of what is played, before it rests."""
+"""Events that the index must be ahead of playback before it rests."""
 
-NO_ENGINES = "this is a replay: there is no engine to ask"
+NO_ENGINES = "this is a replay: no engine to ask"
 
 Start = Callable[[Timeline], int | None]
-"""Gives the place to begin at, None as long as the index does not reach so far."""
+"""Returns the place to begin at; None as long as the index does not reach that far."""
 
 
 class Replay:
@@ -76,8 +76,8 @@ class Replay:
         Args:
             timeline: The trace's index, not yet started.
             speed: Lane time over wall time.
-            start: Where to begin, in a pause; None begins at the beginning and plays.
-            loop: Begin again at the end.
+            start: Where to begin, paused; None begins at the beginning and plays.
+            loop: Whether to begin again at the end.
             now: The wall clock in seconds.
         """
         self._timeline = timeline
@@ -134,7 +134,7 @@ class Replay:
         self._slot.stand_aside()
 
     def _begin_at(self, start: Start) -> None:
-        """Go there as soon as the place is known, unless the user went elsewhere meanwhile."""
+        """Jump to the start as soon as its place is known, unless the user has moved elsewhere meanwhile."""
         self._cursor.set_paused(True)
         while self._cursor.paused and not (self._cursor.went or self._ending):
             settled = self._timeline.settled
@@ -146,7 +146,7 @@ class Replay:
                 self._follow_for(SAY_S)
 
     def _turn(self) -> None:
-        """Play what is due, or wait for it or for a command."""
+        """Play the events that are due, or wait for one or for a command."""
         if self._cursor.paused and not self._cursor.stepping:
             self._cursor.say(force=True)
             self._follow_for(None if self._timeline.settled else SAY_S)
@@ -159,7 +159,7 @@ class Replay:
             self._burst()
 
     def _burst(self) -> None:
-        """Play some of what is due, then let a waiting frame be drawn: no frame shares the interpreter."""
+        """Play some of the due events, then let a waiting frame be drawn: frames never compete with playback."""
         self._slot.stepping(True)
         crowded = self._crowded()
         for _ in range(0 if crowded else BURST_EVENTS):
@@ -180,11 +180,11 @@ class Replay:
             self._cursor.go(0)
 
     def _crowded(self) -> bool:
-        """Whether the screen has enough to do: a replay must lose nothing, and can wait."""
+        """Whether the screen has enough to do: a replay can wait, and must lose nothing."""
         return isinstance(self._sink, Sized) and len(self._sink) > ENOUGH
 
     def _follow_for(self, seconds: float | None) -> None:
-        """Let frames be drawn at any time, and follow the command that comes within ``seconds``; None waits for one."""
+        """Allow frames at any time, and follow a command that arrives within ``seconds``; None waits for one."""
         self._slot.stepping(False)
         self._follow_next(seconds)
 
@@ -192,7 +192,7 @@ class Replay:
         command = self._command(seconds)
         while command is not None:
             later = self._command(0.0) if isinstance(command, cmd.SeekTo) else None
-            # Of the places that somebody drags over only the last one is worth going to.
+            # While the user drags along the timeline, only the last place is worth a jump.
             if not isinstance(later, cmd.SeekTo):
                 self._follow(command)
             command = later

@@ -1,6 +1,6 @@
-"""Folding a trace up to any place: from the beginning, or from a snapshot of the state that was taken on the way.
+"""Folds a trace up to any place: from the beginning, or from a snapshot of the state that was taken earlier.
 
-Owns which snapshots are kept. Must not know why somebody goes to a place.
+Owns the choice of snapshots that are kept. Must not know why a place is visited.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from spectui.trace.reader import Trace, TraceOffset
 from spectui.trace.snapshot import Snapshot
 
 SNAPSHOT_EVENTS = 2048
-"""Events between two snapshots of a short trace; doubled whenever there are `MOST_SNAPSHOTS` of them."""
+"""Events between two snapshots of a short trace; doubled whenever there are `MOST_SNAPSHOTS` snapshots."""
 
 MOST_SNAPSHOTS = 512
 
 _NEAR = (1024, 64)
-"""How far before a place that was gone to snapshots are taken too: the next step back needs one of them."""
+"""How far before a visited place more snapshots are taken, since the next step back needs one of them."""
 
 _MOST_NEAR = 8
-"""Such snapshots are of one stretch between two others only."""
+"""These extra snapshots are kept only for one stretch between two regular ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Where folding can go on."""
+    """A place from which folding can continue."""
 
     place: TraceOffset
     snapshot: Snapshot
@@ -43,7 +43,7 @@ class Fold:
     def __init__(self, trace: Trace, stop: Stop | None = None) -> None:
         self._trace = trace
         self.reading = trace.read(stop.place if stop else None)
-        # The histories must not hold the fold that holds them: whole states would wait for the collector.
+        # The histories must not refer to this fold: such a cycle would keep whole states until the collector runs.
         self._offset = partial(getattr, self.reading, "offset")
         self.state = stop.snapshot.restore(self._offset) if stop else RunState()
 
@@ -58,18 +58,18 @@ class Fold:
         return self.reading.number
 
     def fold(self, event: TraceEvent) -> None:
-        """Fold the event that was read last."""
+        """Fold the event that was just read."""
         try:
             reduce(self.state, event)
         except Exception as error:
-            # Lines that can each be read may still contradict each other; no such line may end the rest.
+            # Lines that are readable by themselves may contradict each other; the rest must still be folded.
             line = self.reading.place.line
-            self._trace.problems.add(line, f"contradicts what came before it ({error}); it counts in part")
+            self._trace.problems.add(line, f"contradicts earlier lines ({error}); it counts only in part")
         if type(event) is RequestStarted and (lane := self.state.lanes.get(event.lane)):
             lane.round.requests[event.slot].history = FoldedHistory(self._offset)
 
     def go(self, number: int) -> None:
-        """Fold up to that place, or to the end."""
+        """Fold up to place ``number``, or to the end."""
         while self.number < number and (found := next(self.reading, None)):
             self.fold(found[1])
 
@@ -78,8 +78,8 @@ class Fold:
 
 
 class Stops:
-    """Where folding can go on, in order: sparser as a trace gets longer, and some more before the last place that was
-    gone to. One thread adds to them while it folds the trace, another one goes to places."""
+    """Places from which folding can continue, in order: sparser as a trace gets longer, with some more before the last
+    place visited. One thread adds to them while it folds the trace, and another uses them to jump to places."""
 
     def __init__(self) -> None:
         self.kept: list[Stop] = []
@@ -88,7 +88,7 @@ class Stops:
         self._near_to: Stop | None = None
 
     def pass_by(self, fold: Fold) -> None:
-        """Keep a stop of a fold that goes through the whole trace where one is due."""
+        """Keep a stop, if one is due, of the fold that goes through the whole trace."""
         if not fold.number or fold.number % self._spacing:
             return
         self.kept.append(fold.stop())
@@ -97,7 +97,7 @@ class Stops:
             self.kept = [stop for stop in self.kept if not _number_of(stop) % self._spacing]
 
     def fold(self, trace: Trace, number: int) -> Fold:
-        """A fold at the last stop that is not behind that place."""
+        """Return a fold at the last stop that is not after place ``number``."""
         kept = self.kept
         place = bisect_right(kept, number, key=_number_of)
         stop = kept[place - 1] if place else None
@@ -108,7 +108,7 @@ class Stops:
         return Fold(trace, max(near, key=_number_of, default=stop))
 
     def approach(self, fold: Fold, number: int) -> None:
-        """Go almost to that place, and keep stops on the way: the next step back needs one of them."""
+        """Fold almost up to place ``number``, keeping stops on the way, since the next step back needs one of them."""
         for before in _NEAR:
             if number - before > fold.number:
                 fold.go(number - before)

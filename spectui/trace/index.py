@@ -1,13 +1,13 @@
-"""Any place of a trace at once: states, events, times and marks by event number.
+"""Gives quick access to any place in a trace: states, events, times and marks by event number.
 
-Owns the index that is made of a trace on a thread of its own, while it is shown already, and the way back. Must not
-know who asks, or how fast a trace is played. Places are *event numbers*: number 0 is before the first event, number n
-is when n events have been folded.
+Owns the index of a trace, which is built on its own thread while the trace is already shown, and the way back to
+earlier places. Must not know who asks, or how fast a trace is played. Places are *event numbers*: number 0 is before
+the first event, number n is after n events have been folded.
 
-One pass over the trace notes in rows where events stand, and every few thousand events a snapshot of the state. Going
-to a place restores the snapshot before it and folds the events between, with the reducer that folded them the first
-time: what is shown then is what was shown going forward. Rows and snapshots get sparser as a trace gets longer, so
-that their memory is bounded.
+One pass over the trace notes the offsets of events in rows and takes a snapshot of the state every few thousand events.
+Jumping to a place restores the snapshot before it and folds the events in between, with the same reducer as the first
+time, so that it shows exactly what was shown when playing forward. Rows and snapshots get sparser as a trace gets
+longer, so that their memory is bounded.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from spectui.trace.snapshot import requests
 logger = logging.getLogger(__name__)
 
 ROW_EVENTS = 4
-"""Events between two rows of a short trace; doubled whenever there are `MOST_ROWS` of them."""
+"""Events between two rows of a short trace; doubled whenever there are `MOST_ROWS` rows."""
 
 MOST_NS = 2**63 - 1
-"""Lane time beyond this is none: clocks of damaged lines must not break columns of numbers."""
+"""Lane time beyond this is ignored: clocks in damaged lines must not overflow the columns of numbers."""
 
 MOST_ROWS = 16_384
 BREATH_EVENTS = 24
-"""Events after which the index lets others run, a millisecond of work."""
+"""Events after which the index lets other threads run, about a millisecond of work."""
 
 
 def _let_others_run() -> None:
@@ -55,13 +55,13 @@ def _let_others_run() -> None:
 
 
 class Timeline:
-    """The index of one trace. It grows from the front; what lies behind `known` cannot be reached yet.
+    """The index of one trace. It grows from the front; places after `known` cannot be reached yet.
 
-    What its thread makes is only ever added to or replaced, so that another thread, one at a time, may ask meanwhile.
+    Its thread only ever adds to its data or replaces it, so that another thread, one at a time, may use it meanwhile.
 
     Args:
         trace: An open trace.
-        breathe: Called on the index's thread every few milliseconds, for whoever else needs the processor.
+        breathe: Called on the index's thread every few milliseconds, to let other threads have the processor.
     """
 
     def __init__(self, trace: Trace, breathe: Callable[[], None] = _let_others_run) -> None:
@@ -77,55 +77,55 @@ class Timeline:
         self._inspections: dict[tuple[int, str, int, int], int] = {}
         self.marks = Marks()
         self.known = 0
-        """Events that can be reached."""
+        """The number of events that can be reached."""
         self.complete = False
-        """Whether those are all."""
+        """Whether these are all events of the trace."""
         self.lane_ns = 0
         """Lane time at the last event that is known."""
         self.fault = ""
-        """One sentence why the trace could not be read to its end."""
+        """One sentence that says why the trace could not be read to its end."""
 
     def start(self) -> None:
-        """Begin to make the index, on a thread of its own."""
+        """Start building the index, on its own thread."""
         self._thread.start()
 
     def cancel(self) -> None:
-        """Leave it as far as it is."""
+        """Stop building the index; the part that exists remains usable."""
         self._cancelled.set()
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait until nothing more will be known; False when that is not so after ``timeout_s``."""
+        """Wait until the index no longer grows; False if it still does after ``timeout_s``."""
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more will be known, be that all of the trace or not."""
+        """Whether the index no longer grows, be it complete or not."""
         return self.complete or (self._thread.ident is not None and not self._thread.is_alive())
 
     @property
     def steps(self) -> int:
-        """Verification steps of all lanes together that are known."""
+        """Verification steps of all lanes together in the known part."""
         return self._table.steps[-1] if self.known else 0
 
     def complaints(self) -> list[str]:
-        """One sentence about each sort of thing that was wrong in what was read."""
+        """One sentence about each kind of problem found in the part that was read."""
         return [*self._trace.complaints(), *([self.fault] if self.fault else [])]
 
     @property
     def progress(self) -> float:
-        """How much of the file is known, from 0 to 1."""
+        """The share of the file that is known, from 0 to 1."""
         return 1.0 if self.complete else min(1.0, self._read / self._trace.size)
 
     def state_at(self, number: int) -> RunState:
-        """The state after ``number`` events: a new one, which the caller may fold on.
+        """Return the state after ``number`` events: a new object, which the caller may fold further.
 
         Raises:
-            ValueError: So many events are not known.
-            TraceError: The file cannot be read any more.
+            ValueError: Fewer than ``number`` events are known.
+            TraceError: The file can no longer be read.
         """
         if not 0 <= number <= self.known:
-            raise ValueError(f"event {number} is not among the {self.known} that are known")
+            raise ValueError(f"event {number} is not among the {self.known} known events")
         with self._stops.fold(self._trace, number) as fold:
             self._stops.approach(fold, number)
             fold.go(number)
@@ -135,18 +135,18 @@ class Timeline:
         return fold.state
 
     def inspection(self, number: int, lane: str, slot: int, index: int) -> Inspected | None:
-        """What the target said about a step of the round there, if it was asked while the trace was recorded."""
+        """Return the target's verdict on a step of the round at ``number``, if it was asked during recording."""
         offset = self._inspections.get((self.marks.rounds_at(number), lane, slot, index))
         found = [] if offset is None else self._trace.events_at([offset])
         return found[0] if found and isinstance(found[0], Inspected) else None
 
     def events(self, number: int) -> Iterator[tuple[int, TraceEvent]]:
-        """The events behind that place, with their times."""
+        """Iterate over the events after that place, with their times."""
         with closing(self._reading(number)) as reading:
             yield from reading
 
     def at_step(self, steps: int) -> int:
-        """The place where ``steps`` verification steps of all lanes together have been taken."""
+        """Return the place where all lanes together have taken ``steps`` verification steps."""
         table = self._table
         row = table.before(table.steps, steps)
         number = self._number(table, row)
@@ -158,7 +158,7 @@ class Timeline:
         return number
 
     def at_lane_time(self, lane_ns: int) -> int:
-        """The place where the race has reached that lane time."""
+        """Return the place where the race reaches that lane time."""
         table = self._table
         row = table.before(table.lane_ns, lane_ns)
         number = self._number(table, row)
@@ -169,12 +169,12 @@ class Timeline:
             return fold.number
 
     def lane_time(self, number: int, state: RunState) -> int:
-        """The lane time at that place, where ``state`` is: of the lane furthest ahead, all rounds in a row."""
+        """Return the lane time at ``number``, given its state: that of the lane furthest ahead, over all rounds."""
         rounds = bisect_right(self._round_number, number)
         return min(MOST_NS, _furthest_ns(state) + (self._round_ns[rounds - 1] if rounds else 0))
 
     def step_before(self, number: int) -> int:
-        """The place before the last step that has been taken at ``number``; the beginning where there was none."""
+        """Return the place before the last step up to ``number``; the beginning if there is none."""
         table = self._table
         row = self._row(table, number)
         step = self._last_step(self._number(table, row), number)
@@ -184,7 +184,7 @@ class Timeline:
         return step or 0
 
     def _last_step(self, first: int, behind: int) -> int | None:
-        """The place before the last step between two places, None where there is none."""
+        """Return the place before the last step between two places; None if there is none."""
         last = None
         with closing(self._reading(first)) as reading:
             while reading.number < behind and (found := next(reading, None)):
@@ -193,7 +193,8 @@ class Timeline:
         return last
 
     def rejections(self, buckets: int) -> tuple[float | None, ...]:
-        """Share of the drafted tokens that were refused, in equal parts of what is known; None where none were."""
+        """Return the share of drafted tokens that were rejected, for equal parts of the known trace; None for a part
+        without drafted tokens."""
         table = self._table
         edges = [self._row(table, part * self.known // buckets) for part in range(buckets + 1)]
         shares: list[float | None] = []
@@ -204,7 +205,7 @@ class Timeline:
         return tuple(shares)
 
     def _reading(self, number: int) -> Reading:
-        """Open at that place, or at the end of what is known."""
+        """Open the trace at that place, or at the end of the known part."""
         number = min(number, self.known)
         table = self._table
         row = self._row(table, number)
@@ -214,7 +215,7 @@ class Timeline:
         return reading
 
     def _row(self, table: OffsetTable, number: int) -> int:
-        """The last row that is not behind that place."""
+        """Return the last row that is not after that place."""
         return table.before(table.number, number + 1)
 
     def _number(self, table: OffsetTable, row: int) -> int:
@@ -228,7 +229,7 @@ class Timeline:
             self.fault = str(error)
         except Exception as error:
             logger.exception("the index ended at event %d", self.known)
-            self.fault = f"the trace could not be read on: {error}; the log has the details"
+            self.fault = f"the rest of the trace could not be read: {error}; the log has the details"
 
     def _pass(self, fold: Fold) -> None:
         counts = [0, 0, 0]
@@ -252,7 +253,7 @@ class Timeline:
         self.complete = True
 
     def _count(self, event: TraceEvent, reading: Reading, counts: list[int]) -> None:
-        """Count steps, drafted and accepted tokens, and mark what a timeline shows or a replay is asked for."""
+        """Count steps and drafted and accepted tokens, and mark what a timeline shows or a replay may need."""
         number = reading.number
         match event:
             case Step():
@@ -269,7 +270,7 @@ class Timeline:
                 self._inspections[self.marks.rounds_at(number), lane, slot, index] = reading.offset
 
     def _note(self, fold: Fold, counts: Sequence[int]) -> None:
-        """Make the place known that has been reached."""
+        """Make the place that has been reached known."""
         place = fold.reading.place
         self._read = place.offset
         self.lane_ns = self.lane_time(place.number, fold.state)

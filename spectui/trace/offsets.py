@@ -1,4 +1,4 @@
-"""What is noted of places of a trace: a table of offsets, and marks. They are many, and must stay small."""
+"""Notes about the places of a trace: a table of offsets, and marks. There are many of them, so each must be small."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spectui.trace.reader import TraceOffset
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Event numbers at which something happened that a timeline shows, in order."""
+    """Event numbers of what a timeline shows, in order."""
 
     rounds: array[int] = field(default_factory=lambda: array("Q"))
     ends: array[int] = field(default_factory=lambda: array("Q"))
@@ -22,29 +22,29 @@ class Marks:
     """A greedy lane left AR's path."""
 
     def rounds_at(self, number: int) -> int:
-        """Rounds that have begun at that place."""
+        """Return the number of rounds that have begun at that place."""
         return bisect_right(self.rounds, number)
 
     def round_at(self, number: int) -> int:
-        """Where the round at that place begins; the beginning of the trace before the first one."""
+        """Return where the round at that place begins; before the first round, the beginning of the trace."""
         begun = self.rounds_at(number)
         return self.rounds[begun - 1] if begun else 0
 
     def round_before(self, number: int) -> int:
-        """Where the round before that one begins; the beginning of the trace where there is none."""
+        """Return where the round before that one begins; the beginning of the trace if there is none."""
         begun = self.rounds_at(number)
         return self.rounds[begun - 2] if begun > 1 else 0
 
     def round_after(self, number: int) -> int | None:
-        """Where the next round begins, None where none is known."""
+        """Return where the next round begins; None if none is known."""
         begun = self.rounds_at(number)
         return self.rounds[begun] if begun < len(self.rounds) else None
 
 
 class OffsetTable:
-    """What is known of some places, in order; the sums count from the beginning of the trace.
+    """Offsets, times and sums of some places, in order; the sums count from the beginning of the trace.
 
-    A row is there for other threads once its number is.
+    A row is complete, and other threads may read it, once its number is there.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class OffsetTable:
             column.append(value)
 
     def every(self, spacing: int) -> OffsetTable:
-        """The rows whose numbers are multiples of ``spacing``."""
+        """Return the rows whose numbers are multiples of ``spacing``."""
         table = OffsetTable()
         kept = [row for row, number in enumerate(self.number) if not number % spacing]
         for name, column in vars(self).items():
@@ -69,5 +69,5 @@ class OffsetTable:
         return TraceOffset(self.number[row], self.offset[row], self.line[row], self.time_ns[row])
 
     def before(self, column: array[int], value: int) -> int:
-        """The last row whose ``column`` is below ``value``; the first one where there is none."""
+        """Return the last row whose ``column`` is below ``value``; the first one if there is none."""
         return max(0, bisect_left(column, value, hi=len(self.number)) - 1)

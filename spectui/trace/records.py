@@ -1,8 +1,8 @@
-"""Records of the vocabulary to and from what JSON knows, with a sentence for everything that cannot be read.
+"""Converts records of the vocabulary to and from JSON values, and explains in a sentence whatever cannot be read.
 
-Owns what a field of a trace may hold: this is the definition, and takes its time. Must not know lines, or which
-records are events. Everything is derived from the dataclasses: a new record, or a new field with a default, needs no
-line here. Fields that have their default value are left out.
+Owns the definition of what a field of a trace may hold; it is written for clarity, not for speed. Must not know lines,
+or which records are events. Everything is derived from the dataclasses: a new record, or a new field with a default,
+needs no code here. Fields that have their default value are omitted.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from spectui.protocol.events import Totals
 from spectui.trace.sense import NONSENSE
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
-"""Whole numbers of a trace: what every reader of one can hold."""
+"""Limits of whole numbers in a trace: those that every reader can represent."""
 
 _POOLED_TEXTS = 65_536
 _POOLED_LENGTH = 64
 
 
 class LineError(ValueError):
-    """A line that cannot be read; the message goes on where "line 17" begins a sentence."""
+    """A line cannot be read; the message continues a sentence that begins with "line 17"."""
 
 
 class FieldError(ValueError):
-    """A value that is not what it should be; the message says what it should be."""
+    """A value is not of the expected kind; the message names that kind."""
 
 
 class _TextPool(dict[str, str]):
-    """One object for equal texts: a trace says the same few thousand pieces over and over."""
+    """Keeps one object for equal texts, since a trace repeats the same few thousand pieces."""
 
     def __missing__(self, text: str) -> str:
         if len(text) <= _POOLED_LENGTH:
@@ -44,16 +44,16 @@ class _TextPool(dict[str, str]):
 
 
 pooled = _TextPool().__getitem__
-"""The one object that stands for all equal texts."""
+"""Returns the one object that stands for all equal texts."""
 
 _Convert = Callable[[Any], Any]
 
 
 def whole(value: Any) -> int:
-    """A whole number out of JSON.
+    """Check a whole number from JSON.
 
     Raises:
-        FieldError: It is none, or too large.
+        FieldError: The value is not a whole number, or is too large.
     """
     if type(value) is int and INT_MIN <= value <= INT_MAX:
         return value
@@ -61,10 +61,10 @@ def whole(value: Any) -> int:
 
 
 def text(value: Any) -> str:
-    """A text out of JSON.
+    """Check a text from JSON.
 
     Raises:
-        FieldError: It is none.
+        FieldError: The value is not a text.
     """
     if type(value) is str:
         return pooled(value)
@@ -106,7 +106,7 @@ def _optional(inner: _Convert) -> _Convert:
 
 
 def _many(inner: _Convert, named: str | None) -> _Convert:
-    """A list of any length; what its items are where they have a name that says more than that of one item."""
+    """Read a list of any length; ``named`` is an error's plural for its items, None to report the bad item itself."""
 
     def read(value: Any) -> tuple[Any, ...]:
         try:
@@ -134,12 +134,12 @@ _wholes = _many(whole, _PLURALS[int])
 
 
 def _totals(value: Any) -> Totals:
-    """Zeros at the end may be missing; what a newer program has put behind is left out."""
+    """Read totals: trailing zeros may be missing, and entries that a newer program has added are ignored."""
     return Totals(*_wholes(value)[: len(Totals._fields)])
 
 
 def _reader(hint: Any) -> _Convert:
-    """How a value of that type is taken out of JSON and checked."""
+    """Return a function that reads and checks a value of that type from JSON."""
     arguments = get_args(hint)
     match get_origin(hint):
         case None if hint in _PLAIN:
@@ -162,9 +162,9 @@ def _reader(hint: Any) -> _Convert:
 
 @cache
 def record_reader(record: type) -> _Convert:
-    """How a record of that type is made of an object of JSON.
+    """Return a function that makes a record of that type from a JSON object.
 
-    The function raises `FieldError` where there is no object, `LineError` where it is not such a record.
+    The function raises `FieldError` if the value is not an object and `LineError` if it is not such a record.
     """
     hints = get_type_hints(record)
     parts = tuple((field.name, _reader(hints[field.name]), field.default) for field in fields(record))
@@ -193,7 +193,7 @@ def record_reader(record: type) -> _Convert:
 
 
 def short(totals: Totals) -> tuple[int, ...]:
-    """Without the zeros at the end, of which a lane that does not draft has many."""
+    """Return totals without trailing zeros, of which a lane that does not draft has many."""
     count = len(totals)
     while count and not totals[count - 1]:
         count -= 1
@@ -201,10 +201,10 @@ def short(totals: Totals) -> tuple[int, ...]:
 
 
 def plain(record: Any) -> dict[str, Any]:
-    """A record as an object of JSON; records in it stay as they are.
+    """Return a record as a JSON object; records in it stay as they are.
 
     Raises:
-        TypeError: It is no record.
+        TypeError: The value is not a record.
     """
     kind: type = type(record)
     data = {}
@@ -217,19 +217,19 @@ def plain(record: Any) -> dict[str, Any]:
 
 @cache
 def _defaults(record: type) -> tuple[tuple[str, Any], ...]:
-    """The names of its fields with their defaults."""
+    """Return the names of a record's fields with their defaults."""
     return tuple((field.name, field.default) for field in fields(record))
 
 
 @cache
 def records_in(record: type) -> frozenset[type]:
-    """The type of a record, and those of all records in it."""
+    """Return the type of a record and those of all records in it."""
     kinds = {kind for hint in get_type_hints(record).values() for kind in _kinds(hint) if is_dataclass(kind)}
     return frozenset({record}).union(*(records_in(cast(type, kind)) for kind in kinds))
 
 
 def _kinds(hint: Any) -> Iterator[Any]:
-    """The types of which a type is made."""
+    """Yield the types that a type consists of."""
     yield hint
     for inner in get_args(hint):
         yield from _kinds(inner)

@@ -1,4 +1,4 @@
-"""What would be nonsense in an event although every field has its type: the reducer and the screen rely on it."""
+"""Finds events that make no sense although every field has its type; the reducer and the screen rely on this check."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _step(step: ev.Step) -> str | None:
     if step.totals is not None and (why := _totals(step.totals)):
         return why
     if step.before is not None and step.before < 0:
-        return f"{step.before} tokens stand before it"
+        return f"{step.before} tokens came before it"
     return None if 0 <= step.k <= MAX_K else f"K is {step.k}"
 
 
@@ -42,8 +42,8 @@ def _reached(reached: ev.Reached) -> str | None:
 
 def _lane(info: ev.LaneInfo) -> str | None:
     if not 0 <= info.k_max <= MAX_K:
-        return f"K of a lane is {info.k_max}"
-    return None if 0 <= info.k_first <= info.k_max else f"a lane of K up to {info.k_max} begins with {info.k_first}"
+        return f"a lane's K is {info.k_max}"
+    return None if 0 <= info.k_first <= info.k_max else f"a lane with K up to {info.k_max} begins with {info.k_first}"
 
 
 def _k(of: ev.KChanged | ev.KFigure) -> str | None:
@@ -58,7 +58,7 @@ def _figure(figure: ev.KFigure) -> str | None:
 
 def _turn(turn: ev.TuneTurn) -> str | None:
     most = max(len(turn.figures), len(turn.running))
-    return None if most <= MAX_K + 1 else f"{most} K are searched"
+    return None if most <= MAX_K + 1 else f"{most} values of K are searched"
 
 
 def _inspected(inspected: ev.Inspected) -> str | None:
@@ -73,7 +73,7 @@ def _sampling(sampling: ev.Sampling) -> str | None:
         return f"top-p is {sampling.top_p:g}"
     if sampling.top_k < 0:
         return f"top-k is {sampling.top_k}"
-    return None if sampling.max_tokens >= 1 else f"an answer has {sampling.max_tokens} tokens at most"
+    return None if sampling.max_tokens >= 1 else f"an answer has at most {sampling.max_tokens} tokens"
 
 
 def _run(run: ev.RunStarted) -> str | None:
@@ -94,7 +94,7 @@ def _memory(memory: samples.LaneMemory) -> str | None:
         (memory.draft_experts_active, memory.draft_experts),
     ):
         if experts and not 0 <= active <= experts:
-            return f"a token goes through {active} of {experts} experts"
+            return f"a token uses {active} of {experts} experts"
     return None
 
 
@@ -119,4 +119,4 @@ NONSENSE: dict[type, Callable[[Any], str | None]] = {
     samples.CacheLayers: _cache,
     samples.CacheGroup: _cache,
 }
-"""By the type of a record: says in a few words why it makes no sense, None where it does."""
+"""By type of record: a function that says in a few words why a record makes no sense, or None if it does."""

@@ -1,8 +1,8 @@
-"""Lines of steps by msgspec, in a fifth of the time: nearly all lines of a trace are steps, and they are written beside
-the engine.
+"""Reads and writes the lines of steps with msgspec, in a fifth of the time: nearly all lines of a trace are steps, and
+they are written while the engine runs.
 
-Owns the speed only: what a line may hold is defined in `spectui.trace.records`, and whatever is not taken here is read
-and written there, which also finds the words for what is wrong.
+Owns only the speed: what a line may hold is defined in `spectui.trace.records`. A line that is not accepted here is
+read or written there, where errors are also explained.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _OPTIONAL = {field.name: field.default for field in _FIELDS if field.default is 
 
 
 def _checked(hint: Any) -> Any:
-    """The type with the bounds of a trace's numbers."""
+    """Return the type, with the limits of a trace's numbers."""
     arguments = get_args(hint)
     match get_origin(hint):
         case None if hint is int:
@@ -63,12 +63,12 @@ _Open = make_dataclass(
     [*((name, Any) for name in _REQUIRED), *((name, Any, default) for name, default in _OPTIONAL.items())],
     slots=True,
 )
-"""A `Step` that is not frozen yet. Freezing costs a call for each field of a new step, more than all of reading it;
-this one has the same slots, so that it can become a `Step` once they are filled."""
+"""A `Step` that is not frozen yet. A frozen class costs a call for each field of a new step, which takes longer than
+reading the line; this one has the same slots, so that it can become a `Step` once they are filled."""
 
 
 def read(line: str) -> tuple[int, Step] | None:
-    """The time and the step of a line; None where the line has to be looked at with care."""
+    """Return the time and the step of a line; None if the line needs the thorough reader."""
     try:
         found: Any = _decode(line)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -86,7 +86,7 @@ def read(line: str) -> tuple[int, Step] | None:
 
 
 def write(time_ns: int, step: Step) -> str | None:
-    """The line of a step; None where it holds what has to be written with care."""
+    """Return the line of a step; None if it holds something that needs the thorough writer."""
     line: Any = _Line(time_ns, _KIND, *_values(step))
     if step.totals is not None:
         line.totals = short(step.totals)
@@ -100,7 +100,7 @@ def write(time_ns: int, step: Step) -> str | None:
 
 
 def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Characters beyond ASCII as JSON escapes them; they can stand in its texts only."""
+    """Escape characters beyond ASCII as JSON does; they can only occur inside texts."""
     assert isinstance(error, UnicodeEncodeError)
     units = error.object[error.start : error.end].encode("utf-16-be").hex()
     return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4)), error.end

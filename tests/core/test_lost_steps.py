@@ -370,7 +370,7 @@ def test_the_report_says_what_is_partial() -> None:
     state = folded(through_mailbox(told.events, {steps[3], steps[5]}))
     assert table(summary_of(state))[-2:] == [
         "",
-        "mtp          2 steps not seen: counted everywhere but in acceptance by position and disturbed time",
+        "mtp          2 steps not seen: counted everywhere except in acceptance by position and disturbed time",
     ]
     assert table(summary_of(folded(told.events)))[-1].startswith("mtp ")
     left = [without_totals(event) for event in told.events]

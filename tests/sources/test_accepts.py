@@ -52,7 +52,7 @@ EXAMPLES: dict[type[cmd.Command], cmd.Command] = {
 REFUSALS = (
     "a live race cannot do that",
     "a synthetic race cannot do that",
-    "this is a replay: there is no engine to ask",
+    "this is a replay: no engine to ask",
 )
 Make = Callable[[pytest.MonkeyPatch, Path], Source]
 

@@ -293,7 +293,7 @@ def test_what_is_wrong_in_a_trace_is_said_once(trace: Path, tmp_path: Path) -> N
     with playing(tmp_path / "damaged.jsonl", loop=True) as (_, sink):
         sink.wait_for(lambda seen: sum(isinstance(event, RunStarted) for event in seen) >= 2)
         said = [e.text for e in sink.events if isinstance(e, Notice) and "damaged" in e.text]
-    assert said == ["damaged.jsonl has 2 damaged lines; line 41 is broken: it is no JSON; it is skipped"]
+    assert said == ["damaged.jsonl has 2 damaged lines; line 41 is broken: not JSON; it is skipped"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), TraceError("gone")])

@@ -198,10 +198,10 @@ def sampled(prompts: int = 1, **fields_of_sampling: Any) -> str:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("", "no JSON"),
-        ("[1]", "no JSON object"),
-        ('{"t":1,"e":"Paused","paused":true} {}', "no JSON object"),
-        ("[" * 100_000, "no JSON"),
+        ("", "not JSON"),
+        ("[1]", "not a JSON object"),
+        ('{"t":1,"e":"Paused","paused":true} {}', "not a JSON object"),
+        ("[" * 100_000, "not JSON"),
         ('{"e":"Paused","paused":true}', '"t"'),
         ('{"t":1}', '"e"'),
         ('{"t":1,"e":["Step"]}', '"e"'),
@@ -211,9 +211,9 @@ def sampled(prompts: int = 1, **fields_of_sampling: Any) -> str:
         ('{"t":1,"e":"Gap","lost":true}', "whole number"),
         ('{"t":1,"e":"Gap","lost":1.0}', "whole number"),
         ('{"t":1,"e":"Gap","lost":9223372036854775808}', "smaller number"),
-        ('{"t":1,"e":"Gap","lost":' + "9" * 5000 + "}", "no JSON"),
-        ('{"t":1,"e":"Margin","lane":"a","slot":0,"position":0,"margin":NaN}', "NaN is no number"),
-        ('{"t":1,"e":"Margin","lane":"a","slot":0,"position":0,"margin":-Infinity}', "-Infinity is no number"),
+        ('{"t":1,"e":"Gap","lost":' + "9" * 5000 + "}", "not JSON"),
+        ('{"t":1,"e":"Margin","lane":"a","slot":0,"position":0,"margin":NaN}', "NaN is not a number"),
+        ('{"t":1,"e":"Margin","lane":"a","slot":0,"position":0,"margin":-Infinity}', "-Infinity is not a number"),
         ('{"t":1,"e":"Margin","lane":"a","slot":0,"position":0,"margin":1e999}', "should be a number"),
         ('{"t":1,"e":"LaneStage","lane":"a","stage":"dreaming"}', "should be one of waiting, importing"),
         ('{"t":1,"e":"RoundStarted","round":0,"prompts":[{}],"sampling":{}}', 'a Prompt needs "text"'),
@@ -226,12 +226,12 @@ def sampled(prompts: int = 1, **fields_of_sampling: Any) -> str:
         (
             '{"t":1,"e":"RunStarted","target":"m","sampling":{},"lanes":'
             '[{"name":"a","method":"a","title":"A","k_max":1000000000,"spec":"a"}]}',
-            "K of a lane is 1000000000",
+            "a lane's K is 1000000000",
         ),
         (
             '{"t":0,"e":"RunStarted","target":"x","sampling":{},"lanes":'
             '[{"name":"a","method":"a","title":"A","k_max":2,"k_start":3,"spec":"a"}]}',
-            "a lane of K up to 2 begins with 3",
+            "a lane with K up to 2 begins with 3",
         ),
         (memory(experts=2, experts_active=3), "3 of 2 experts"),
         (memory(block_tokens=0), "0 tokens"),
@@ -259,7 +259,7 @@ def sampled(prompts: int = 1, **fields_of_sampling: Any) -> str:
         (changed(totals=[3, 9, 2, 4, 5]), "totals contradict each other"),
         (changed(totals=[3, 9, 4, 5, 5]), "totals contradict each other"),
         (changed(totals=[3, "9"]), '"totals" of Step should be a list of whole numbers'),
-        (changed(before=-1), "-1 tokens stand before it"),
+        (changed(before=-1), "-1 tokens came before it"),
         (
             '{"t":1,"e":"Gap","lost":1,"reached":[{"lane":"a","clock_ns":-2,"totals":[]}]}',
             "a lane clock is -2",
@@ -270,7 +270,7 @@ def sampled(prompts: int = 1, **fields_of_sampling: Any) -> str:
         (sampled(temperature=1e300), "the temperature is 1e+300"),
         (sampled(top_p=0), "top-p is 0"),
         (sampled(top_k=-1), "top-k is -1"),
-        (sampled(max_tokens=0), "an answer has 0 tokens at most"),
+        (sampled(max_tokens=0), "an answer has at most 0 tokens"),
         (sampled(prompts=17), "17 prompts race at once"),
         ('{"t":1,"e":"RunStarted","target":"m","lanes":[],"sampling":{},"concurrency":0}', "0 requests are in flight"),
         (
@@ -279,9 +279,9 @@ def sampled(prompts: int = 1, **fields_of_sampling: Any) -> str:
             + '],"sampling":{}}',
             "33 lanes race",
         ),
-        ('{"t":1,"e":"Recording","path":"/etc/passwd"}', "a Recording is no event of a run"),
-        ('{"t":1,"e":"Playhead"}', "a Playhead is no event of a run"),
-        ('{"t":1,"e":"PlaybackMarks","rounds":[0.5]}', "a PlaybackMarks is no event of a run"),
+        ('{"t":1,"e":"Recording","path":"/etc/passwd"}', "a Recording is not an event of a run"),
+        ('{"t":1,"e":"Playhead"}', "a Playhead is not an event of a run"),
+        ('{"t":1,"e":"PlaybackMarks","rounds":[0.5]}', "a PlaybackMarks is not an event of a run"),
     ],
 )
 def test_a_broken_line_says_what_is_wrong_with_it(line: str, said: str) -> None:

@@ -66,9 +66,9 @@ def a_pipe(path: Path) -> None:
         (a_pipe, "is not a regular file"),
         (lambda path: path.write_bytes(b""), "is empty"),
         (lambda path: path.write_bytes(b"\x7fELF\x02\x01\x01\x00\xff\xfe\n" * 40), "line 1 is broken: not text"),
-        (lambda path: path.write_bytes(bytes(4096)), "line 1 is broken: it is no JSON"),
-        (lambda path: path.write_text('{"a": 1}\n'), "line 1 is no header"),
-        (lambda path: path.write_text("hello\n" * 20), "line 1 is broken: it is no JSON"),
+        (lambda path: path.write_bytes(bytes(4096)), "line 1 is broken: not JSON"),
+        (lambda path: path.write_text('{"a": 1}\n'), "line 1 is not a trace header"),
+        (lambda path: path.write_text("hello\n" * 20), "line 1 is broken: not JSON"),
         (lambda path: path.write_text("\n\n"), "line 1 is broken"),
     ],
 )
@@ -116,10 +116,10 @@ def test_broken_lines_are_named_and_everything_else_is_kept(path: Path) -> None:
     trace = edited(path, edit)
     assert events_of(trace) == [event for place, event in enumerate(EVENTS) if place not in (4, 6, 8, 10, 12)]
     assert [(problem.line, problem.sentence) for problem in trace.problems.kept] == [
-        (6, "line 6 is broken: it is no JSON; it is skipped"),
+        (6, "line 6 is broken: not JSON; it is skipped"),
         (8, "line 8 is broken: not text; it is skipped"),
         (10, 'line 10 is broken: "paused" of Paused should be true or false; it is skipped'),
-        (14, "line 14 makes no sense: a Recording is no event of a run; it is skipped"),
+        (14, "line 14 makes no sense: a Recording is not an event of a run; it is skipped"),
     ]
     events_of(trace)
     assert trace.problems.count == 4, "a second reading tells nothing twice"
@@ -206,7 +206,7 @@ def test_without_its_header_a_trace_is_read_all_the_same(path: Path) -> None:
     trace = edited(path, edit)
     assert events_of(trace) == EVENTS
     assert [problem.sentence for problem in trace.problems.kept] == [
-        "line 1 is broken: it is no JSON; the rest is read without it"
+        "line 1 is broken: not JSON; the rest is read without it"
     ]
     assert events_of(edited(path, lambda lines: lines.pop(0))) == EVENTS  # type: ignore[arg-type, return-value]
 
