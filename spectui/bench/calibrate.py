@@ -43,7 +43,7 @@ PARTS = ("tap", "screen", "race", "telemetry")
 TOKENS = 128
 PIECE_TOKENS = 32
 PIECES = 4
-"""Tap, race and telemetry are compared in `PIECES` times as many short pieces, since a machine's noise lasts seconds."""
+"""Tap, race, telemetry are compared in `PIECES` times as many short pieces, since noise comes in bursts of seconds."""
 
 SAMPLES_PER_SECOND = 10
 """The rate at which the measured telemetry samples: twice that of the program."""

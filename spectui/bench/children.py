@@ -134,7 +134,7 @@ class Child:
         return self._ask("round", "the end of a round")
 
     def samples(self) -> dict[str, Sample]:
-        """Race one round; returns samples: all lanes by lane clock, all by wall clock, and each lane by its own clock."""
+        """Race one round; returns all lanes by lane clock, all lanes by wall clock, and each lane by its own clock."""
         answer = self.race()
         lanes: dict[str, tuple[int, int]] = answer["lanes"]
         tokens = sum(count for count, _ in lanes.values())

@@ -32,7 +32,7 @@ from spectui.protocol.events import (
 LANES = tuple(LaneInfo(name, name, title, k, name) for name, title, k in (("ar", "AR", 0), ("ngram", "n-gram", 5)))
 STARTED = RunStarted("demo", LANES, Sampling(), 1, "machine", ())
 STEP = Step("ar", "0.0", 0, 0, 0, (), 0, (7,), (), "bonus", None, ("x",), (), 1, 1_000_000, 1_000_000, None, None)
-REFUSED = Notice("the prompt has 9999 tokens, the lanes take at most 2047", level="warning", refused=True)
+REFUSED = Notice("the prompt has 9999 tokens, but the lanes take at most 2047", level="warning", refused=True)
 BEGUN = RoundStarted(0, (Prompt("Count."),), Sampling())
 
 

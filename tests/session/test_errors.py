@@ -120,7 +120,9 @@ def test_a_prompt_that_does_not_fit_is_refused_and_the_next_one_races(demo_model
         watcher.until(lambda event: isinstance(event, Notice))
         said = watcher.events[-1]
         assert isinstance(said, Notice)
-        assert re.fullmatch(r"the prompt has 6\d\d tokens, the lanes take at most 511: shorten it, or .*", said.text)
+        assert re.fullmatch(
+            r"the prompt has 6\d\d tokens, but the lanes take at most 511: shorten it, or .*", said.text
+        )
         host.send(SetPrompt("Count."))
         watcher.until(lambda event: isinstance(event, RoundStarted))
         watcher.until(lambda event: isinstance(event, RequestFinished))

@@ -160,7 +160,7 @@ def test_a_prompt_that_is_refused_is_left_out_and_the_others_race(monkeypatch: p
     (began,), (notice,) = sink.of(RoundStarted), sink.of(Notice)
     assert began.absent == (1,)  # type: ignore[attr-defined]
     assert notice == Notice(
-        "request 2 is left out: the prompt has 600 tokens, the lanes take at most 511: shorten it, or start with "
+        "request 2 was skipped: the prompt has 600 tokens, but the lanes take at most 511: shorten it, or start with "
         "--engine-arg max_model_len=856",
         level="warning",
     )
@@ -298,5 +298,5 @@ def test_a_conversation_ends_where_no_answer_has_a_text(monkeypatch: pytest.Monk
     assert host.stop(FAILSAFE_S)
     assert rounds(sink) == [("one",), ("works",)]
     assert sink.of(Notice) == [
-        Notice("the conversation cannot go on: no lane has answered its last turn", level="warning", refused=True)
+        Notice("the conversation cannot continue: no lane has answered its last turn", level="warning", refused=True)
     ]

@@ -55,7 +55,7 @@ def test_who_asks_while_lanes_load_is_told_once_that_it_follows(monkeypatch: pyt
     sink.wait_for_kind(RoundFinished)
     assert host.stop(FAILSAFE_S)
     assert [event.text for event in sink.of(Notice)] == [  # type: ignore[attr-defined]
-        "the lanes are still loading: what you asked for follows when they are ready"
+        "the lanes are still loading; your command will be followed when they are ready"
     ]
     assert len(sink.of(RoundStarted)) == 4
 
@@ -183,7 +183,7 @@ def test_a_refused_prompt_costs_its_lane_the_round_only(monkeypatch: pytest.Monk
     assert host.stop(FAILSAFE_S)
     assert {event.lane for event in sink.of(Step)} == {"ar", "ngram-2"}  # type: ignore[attr-defined]
     (notice,) = sink.of(Notice)
-    assert notice == Notice("the engine refused the prompt: add was told to fail", "ngram", "warning")
+    assert notice == Notice("the engine rejected the prompt: add was told to fail", "ngram", "warning")
     assert not failed(sink)
 
 

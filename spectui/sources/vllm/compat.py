@@ -1,4 +1,4 @@
-"""Everything that depends on vLLM's inside, so that a new release is met in one file. Written for vLLM 0.32."""
+"""Everything that depends on vLLM's internals, so that a new release changes only this file. Written for vLLM 0.32."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from spectui.protocol.events import Sampling
 logger = logging.getLogger(__name__)
 
 LEAST_UTILIZATION = 0.01
-"""A share of a GPU that is free whenever anything is."""
+"""A share of a GPU's memory so small that it is free whenever any memory is."""
 
 WORKER_EXTENSION = "spectui.sources.vllm.worker.TappedWorker"
-"""What every worker of an engine can do beside vLLM's own."""
+"""The class that extends every worker of an engine."""
 
 _alive: dict[int, Any] = {}
-"""Engines that were built and not closed, by identity, each with its workspaces."""
+"""Engines that were built and not yet closed, by identity, each with its workspaces."""
 
 
 def keep_process_groups() -> None:
-    """Let one engine end without the others.
+    """Let one engine shut down without affecting the others.
 
-    vLLM tears the process-wide parallel groups down when any in-process engine shuts down or is collected
-    (``vllm/v1/engine/core.py``, ``EngineCore.shutdown``); with several engines only the last may do that.
+    vLLM tears down the process-wide parallel groups when any in-process engine is shut down or collected
+    (``vllm/v1/engine/core.py``, ``EngineCore.shutdown``); with several engines only the last one may do that.
     """
     core: Any = importlib.import_module("vllm.v1.engine.core")
     original = core.cleanup_dist_env_and_memory
@@ -44,10 +44,10 @@ def keep_process_groups() -> None:
 
 
 def register_kernels_once() -> None:
-    """Let vLLM's CPU platform swap its kernels in with the first engine only.
+    """Let vLLM's CPU platform replace its kernels for the first engine only.
 
-    It does so again for every engine, looking into each attribute of each loaded module
-    (``vllm/triton_utils/dispatcher.py``): slow, and an error once numba's ``llvmlite`` is among them.
+    vLLM repeats this for every engine, inspecting each attribute of each loaded module
+    (``vllm/triton_utils/dispatcher.py``), which is slow, and fails once numba's ``llvmlite`` is loaded.
     """
     dispatcher: Any = importlib.import_module("vllm.triton_utils.dispatcher")
     original = dispatcher.register_kernels
@@ -64,19 +64,19 @@ def register_kernels_once() -> None:
 
 
 def share_no_tokenizers() -> None:
-    """Spare every engine the deep copies of its tokenizer.
+    """Stop vLLM from making deep copies of each engine's tokenizer.
 
-    vLLM makes a pool of them for servers that tokenize on several threads (``vllm/tokenizers/hf.py``); here one thread
-    owns all engines, and half a second a lane is better spent.
+    vLLM keeps a pool of copies for servers that tokenize on several threads (``vllm/tokenizers/hf.py``). Here one
+    thread owns all engines, so the copies would waste half a second per lane.
     """
     renderer: Any = importlib.import_module("vllm.renderers.hf")
     renderer.maybe_make_thread_pool = lambda tokenizer, copies=1: tokenizer
 
 
 def inspect_models_here() -> None:
-    """Spare the first run a second import of vLLM for each model class.
+    """Avoid a second import of vLLM for each model class on the first run.
 
-    vLLM looks into a class that it has not seen before in another process, so that CUDA stays untouched in this one
+    vLLM inspects a class that it has not seen before in another process, so that CUDA stays uninitialised in this one
     (``vllm/model_executor/models/registry.py``); a CPU engine needs the class here anyway.
     """
     if _on_cpu():
@@ -86,10 +86,10 @@ def inspect_models_here() -> None:
 
 @contextmanager
 def without_collections() -> Iterator[None]:
-    """Load engines without searching what they consist of for garbage, again and again.
+    """Keep the garbage collector from searching engines' objects again and again within the block.
 
-    Millions of objects are made and none of them is garbage; afterwards they are out of the collector's sight, in
-    steps too. On the reference machine this takes a fifth off the time until the first token.
+    Loading creates millions of objects, none of which is garbage; afterwards they are frozen, so that the collector
+    ignores them during steps too. On the reference machine this saves a fifth of the time until the first token.
     """
     gc.disable()
     try:
@@ -100,7 +100,7 @@ def without_collections() -> Iterator[None]:
 
 
 def build_engine(**engine_args: Any) -> Any:
-    """An ``LLMEngine`` in this process. Engines must be built and stepped on one thread (the forward context is
+    """Build an ``LLMEngine`` in this process. Engines must be built and stepped on one thread (the forward context is
     global to the process)."""
     from vllm import EngineArgs
     from vllm.v1.engine.llm_engine import LLMEngine
@@ -109,7 +109,7 @@ def build_engine(**engine_args: Any) -> Any:
     register_kernels_once()
     share_no_tokenizers()
     inspect_models_here()
-    # vLLM collects several times while it builds an engine; what is frozen costs it nothing.
+    # vLLM runs the collector several times while it builds an engine; frozen objects cost it no time.
     gc.freeze()
     engine_args = {**_without_memory_check(engine_args), **engine_args, "worker_extension_cls": WORKER_EXTENSION}
     engine = LLMEngine.from_engine_args(EngineArgs(**engine_args))
@@ -119,9 +119,12 @@ def build_engine(**engine_args: Any) -> Any:
 
 
 def _without_memory_check(engine_args: Mapping[str, Any]) -> Mapping[str, Any]:
-    """vLLM asks a GPU for ``gpu_memory_utilization`` of its whole memory, free, before it loads anything, also where
-    the size of the KV cache is given and nothing is derived from it (``vllm/v1/worker/utils.py``, `request_memory`):
-    beside other lanes it would start no third one."""
+    """Disable vLLM's check of a GPU's free memory if the size of the KV cache is given.
+
+    Before it loads anything, vLLM requires ``gpu_memory_utilization`` of a GPU's whole memory to be free, even if
+    nothing is derived from that share (``vllm/v1/worker/utils.py``, `request_memory`). Beside two other lanes a third
+    one would not start.
+    """
     sized = engine_args.get("kv_cache_memory_bytes") is not None
     return {"gpu_memory_utilization": LEAST_UTILIZATION} if sized and not _on_cpu() else {}
 
@@ -132,7 +135,7 @@ GRAPH_ARGUMENTS = frozenset(
 
 
 def graphs(engine_args: Mapping[str, Any], sizes: Sequence[int]) -> Mapping[str, Any]:
-    """Have whole steps of ``sizes`` tokens captured as CUDA graphs, unless the user says what is; a CPU has none."""
+    """Capture whole steps of ``sizes`` tokens as CUDA graphs, unless the user chose the sizes; a CPU has no graphs."""
     theirs = engine_args.get("enforce_eager") or GRAPH_ARGUMENTS & engine_args.keys()
     return {} if theirs or _on_cpu() else {"cudagraph_capture_sizes": list(sizes)}
 
@@ -146,19 +149,19 @@ def _workspaces() -> Any:
 
 
 def enter(engine: Any) -> None:
-    """Make an engine the one whose turn it is, before it does anything.
+    """Make ``engine`` the current one; must be called before it does anything.
 
-    vLLM has one manager of scratch memory in a process, and a new engine replaces it, while the older engines' CUDA
-    graphs hold addresses in the one that they were built with (``vllm/v1/worker/workspace.py``).
+    vLLM has one manager of scratch memory per process, which a new engine replaces, while the CUDA graphs of older
+    engines hold addresses in the one that they were built with (``vllm/v1/worker/workspace.py``).
     """
     _workspaces()._manager = _alive.get(id(engine))
 
 
 def waiting(engine: Any) -> Callable[[], None]:
-    """Waits until the engine's GPU has done what it was given; on a CPU there is nothing to wait for.
+    """Return a function that waits until the engine's GPU has finished its work; on a CPU it does nothing.
 
-    Model runner V2 starts the copy of the sampled ids before the drafter runs, and a step of vLLM's waits for that
-    copy alone (``vllm/v1/worker/gpu/model_runner.py``, ``sample_tokens``).
+    Model runner V2 starts the copy of the sampled ids before the drafter runs, and one of vLLM's steps waits only for
+    that copy (``vllm/v1/worker/gpu/model_runner.py``, ``sample_tokens``).
     """
     device = getattr(model_runner_of(engine), "device", None)
     if getattr(device, "type", "cpu") != "cuda":
@@ -166,7 +169,7 @@ def waiting(engine: Any) -> Callable[[], None]:
     torch: Any = importlib.import_module("torch")
 
     def wait() -> None:
-        # To ask costs a microsecond; to wait for all of a device, of which nothing is left to do, a hundred.
+        # A query costs a microsecond; synchronising a device that is already idle costs a hundred.
         if not (stream := torch.cuda.current_stream(device)).query():
             stream.synchronize()
 
@@ -174,9 +177,9 @@ def waiting(engine: Any) -> Callable[[], None]:
 
 
 def close_engine(engine: Any) -> None:
-    """End an engine, also one that died; the last one takes the process groups with it. Closing twice does nothing.
+    """Shut an engine down, even one that died; the last one also ends the process groups. Closing twice does nothing.
 
-    Its memory comes back with `reclaim`, once nothing refers to it any more.
+    `reclaim` frees its memory, once nothing refers to it any more.
     """
     if id(engine) not in _alive:
         return
@@ -189,9 +192,9 @@ def close_engine(engine: Any) -> None:
 
 
 def reclaim() -> None:
-    """Give back the memory of engines that were closed or never came to be.
+    """Free the memory of engines that were closed or could not be built.
 
-    An engine is a web of cycles, and it is frozen: only a search of everything finds its weights and its cache.
+    An engine is full of reference cycles and frozen, so only a full collection finds its weights and its cache.
     """
     gc.unfreeze()
     gc.collect()
@@ -210,16 +213,16 @@ def model_runner_of(engine: Any) -> Any:
 
 
 def proposer_of(engine: Any) -> Any:
-    """What drafts, None in an engine that does not: V1's runner calls it its drafter, V2's its speculator."""
+    """Return the object that drafts, None if the engine has none: V1's runner calls it drafter, V2's speculator."""
     runner = model_runner_of(engine)
     return getattr(runner, "drafter", None) or getattr(runner, "speculator", None)
 
 
 def cache_layers_of(engine: Any) -> dict[str, tuple[Any, Any]]:
-    """Every layer that goes through a cache in a forward pass, by name: its module and vLLM's spec of its cache.
+    """Return every layer that reads a cache in a forward pass, by name: its module and vLLM's spec of its cache.
 
-    The spec is the layer's own. The groups' specs say how blocks are given out: with the hybrid allocator off they
-    hold a layer with a sliding window to be one without. A layer that shares another's cache goes through it too.
+    The spec is the layer's own. The groups' specs describe how blocks are allocated: with the hybrid allocator off,
+    they treat a layer with a sliding window like one without. A layer that shares another's cache reads that cache.
     """
     runner = model_runner_of(engine)
     modules = runner.vllm_config.compilation_config.static_forward_context
@@ -233,8 +236,9 @@ def cache_layers_of(engine: Any) -> dict[str, tuple[Any, Any]]:
 def render_chat(
     engine: Any, messages: list[dict[str, str]], template: str | None, arguments: Mapping[str, Any]
 ) -> str | list[int] | None:
-    """A conversation as vLLM's server gives it to the model: content parts where the template wants them, the template
-    of the model's processor or vLLM's own for its family where ``template`` is None. None where there is none."""
+    """Return a conversation as vLLM's server passes it to the model: with content parts if the template wants them, and
+    if ``template`` is None, with the template of the model's processor or vLLM's own for its family. None if the model
+    has no template."""
     from vllm.renderers.chat_utils import ChatTemplateResolutionError
     from vllm.renderers.params import ChatParams
 
@@ -250,7 +254,7 @@ def render_chat(
 def unknown_template_arguments(
     tokenizer: Any, template: str, arguments: Mapping[str, Any]
 ) -> Mapping[str, Sequence[str]]:
-    """Arguments that vLLM would not hand to the template because it does not ask for them, each with those it does."""
+    """Return the arguments that vLLM would not pass on because the template does not use them, each with those it does."""
     hf: Any = importlib.import_module("vllm.renderers.hf")
     taken = hf.resolve_chat_template_kwargs(tokenizer, template, dict(arguments))
     unknown = [name for name in arguments if name not in taken]
@@ -259,8 +263,8 @@ def unknown_template_arguments(
 
 
 def probing_params(likeliest: int, *, prompt: bool = False) -> Any:
-    """``SamplingParams`` that ask for the likeliest tokens behind a prompt; with ``prompt`` at each of its places too,
-    for which the engine computes the whole vocabulary's likelihoods everywhere."""
+    """Return ``SamplingParams`` that ask for the most likely tokens after a prompt; with ``prompt`` also at each of its
+    positions, for which the engine computes the probabilities of the whole vocabulary everywhere."""
     from vllm import SamplingParams
 
     return SamplingParams(
@@ -274,7 +278,7 @@ def probing_params(likeliest: int, *, prompt: bool = False) -> Any:
 
 
 def sampling_params(sampling: Sampling, slot: int) -> Any:
-    """vLLM's ``SamplingParams``; each step's output carries only the tokens of that step."""
+    """Return vLLM's ``SamplingParams``; each step's output carries only the tokens of that step."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 

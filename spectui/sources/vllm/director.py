@@ -1,4 +1,4 @@
-"""Directs a live race: whose step is next, rounds, pauses, searches, and how commands change them."""
+"""Directs a live race: chooses the next lane to step, runs rounds, pauses and searches, and follows commands."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Director:
         lanes: Sequence[Lane],
         emit: Callable[[Event], None],
     ) -> None:
-        """Prepare; nothing begins before `begin`.
+        """Prepare; nothing starts before `begin` is called.
 
         Args:
             config: What races.
             infos: Every lane, including those that could not be loaded.
             target: Path or id of the target.
             lanes: The loaded lanes.
-            emit: Takes the events.
+            emit: Receives the events.
         """
         self._config = config
         self._infos = infos
@@ -65,13 +65,13 @@ class Director:
             self._emit(event)
 
     def begin(self) -> None:
-        """Begin the first round, in pause if the configuration says so."""
+        """Begin the first round, paused if the configuration says so."""
         self.set_paused(self._config.paused)
         if self.race.lanes:
             self._begin()
 
     def next_step(self) -> Callable[[], None] | None:
-        """What takes the next engine step, of the search or of the race; None if a command has to come first."""
+        """Return what takes the next engine step, of the search or the race; None if a command must come first."""
         if self._tuning is not None and not self._paused:
             return partial(self._tune, self._tuning)
         if (lane := self._next_lane()) is not None:
@@ -83,7 +83,7 @@ class Director:
         return self._start(self.race.begin(self._deck.take(self._concurrency), self._sampling))
 
     def _start(self, begun: Iterator[Event]) -> bool:
-        """Begin a round; returns whether it has begun, which fails if its prompts are refused."""
+        """Begin a round; returns whether it has begun, which it has not if its prompts were rejected."""
         try:
             self._emit_all(begun)
         except PromptRefusedError as error:
@@ -96,7 +96,7 @@ class Director:
         return False
 
     def _next_lane(self) -> Lane | None:
-        """The lane to step; in a pause that of a `StepOnce`, which this uses up."""
+        """Return the lane to step; during a pause that of a `StepOnce`, which is used up by this."""
         if self._tuning is not None:
             return None
         ahead = self.race.next_lane()
@@ -116,7 +116,7 @@ class Director:
         return None
 
     def _rest(self) -> None:
-        """Announce the end of a round that is over; nothing is stepped before the next command."""
+        """Announce the end of a round that is over; no step is taken before the next command."""
         if self._tuning is None and self.race.next_lane() is None:
             self._end_round()
 

@@ -1,4 +1,4 @@
-"""Which commands a live race follows, and how."""
+"""Maps commands to what a live race does."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class EngineHost:
                 self._director.race.close()
 
     def _loaded(self) -> Director:
-        """The lanes that could be loaded; a shutdown is not kept waiting for more than one of them."""
+        """Load the lanes, skipping those that fail; a shutdown waits for the loading of one lane at most."""
         config = self._config
         self._emit(
             RunStarted(
@@ -99,14 +99,14 @@ class EngineHost:
                 lanes.append(lane)
             if self._shutdown.is_set():
                 break
-            # Commands wait in their queue until there is a race to follow them in.
+            # Commands wait in their queue until there is a race that can follow them.
             if not told and not self._commands.empty():
                 told = True
-                self._emit(Notice("the lanes are still loading: what you asked for follows when they are ready"))
+                self._emit(Notice("the lanes are still loading; your command will be followed when they are ready"))
         return Director(config, self._infos, self._loader.target, lanes, self._emit)
 
     def _turn(self, director: Director) -> None:
-        """One engine step, or a wait for the next command; then the commands that came meanwhile."""
+        """Take one engine step, or wait for the next command; then follow the commands that arrived meanwhile."""
         if (step := director.next_step()) is not None:
             self._slot.stepping(True)
             step()

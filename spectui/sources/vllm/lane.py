@@ -1,4 +1,4 @@
-"""One lane: an engine, its requests, and the event that each of them makes in each step."""
+"""One lane: an engine, its requests, and the events that they produce in each step."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from spectui.standstill import awake_ns
 
 
 class ProbeRefusedError(RuntimeError):
-    """The engine has no room to be asked about the target's choices; the message is a sentence. Nothing is lost."""
+    """The engine has no room for a question about the target's choices; the message is a sentence. Nothing is lost."""
 
 
 class ProbeDiedError(RuntimeError):
-    """The engine died while it was asked about the target's choices; the message is the engine's own."""
+    """The engine died while it was asked about the target's choices; the message is the engine's."""
 
 
 LIKELIEST = 6
-"""How many of the target's likeliest tokens an inspection asks for at each place."""
+"""How many of the target's most likely tokens an inspection asks for at each position."""
 
 PROBE = "probe"
 
 WARM_UP_IDS = tuple(range(100, 164))
-"""Any ordinary ids: the warm-up's text is never seen."""
+"""Any ordinary ids: the text of the warm-up is never shown."""
 
 
 class Lane:
@@ -51,9 +51,9 @@ class Lane:
 
     Attributes:
         clock_ns: The lane clock: the sum of the wall time of the lane's own steps.
-        totals: What it has done since its warm-up.
+        totals: Its totals since the warm-up.
         disagreements: Finished requests whose totals differ from the engine's own.
-        waits: Whether other programs hold the engine's threads up.
+        waits: Measures whether other programs hold up the engine's threads.
     """
 
     def __init__(self, info: LaneInfo, spec: LaneSpec, target: str, engine_args: Mapping[str, Any]) -> None:
@@ -62,7 +62,7 @@ class Lane:
         self.info = info
         self.spec = spec
         seats = int(engine_args["max_num_seqs"])
-        # One more seat than requests may take: for a probe beside them. And one for every K: see `LaneSpec`.
+        # One slot more than requests may take, for a probe beside them; and one for every K: see `LaneSpec`.
         places = max(seats + 1, spec.k_max + 1)
         speculative = spec.speculative_config(target, places)
         metered = {"speculative_config": speculative, "per_request_spec_decode_metrics": "detailed"}
@@ -114,19 +114,19 @@ class Lane:
         self._tap.k = k
 
     def render(self, messages: list[dict[str, str]], template: str | None, arguments: Mapping[str, Any]) -> Any:
-        """A conversation as vLLM gives it to the model; None where the model has no chat template."""
+        """Return a conversation as vLLM passes it to the model; None if the model has no chat template."""
         return compat.render_chat(self._engine, messages, template, arguments)
 
     def unknown_arguments(self, template: str, arguments: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
-        """Arguments that say nothing to the chat template, each with those that would."""
+        """Return the arguments that the chat template does not use, each with those that it does."""
         return compat.unknown_template_arguments(self.tokenizer, template, arguments) if arguments else {}
 
     def answer(self, request: LaneRequest) -> str:
-        """What was emitted for a request, as the next turn of its conversation quotes it."""
+        """Return the text emitted for a request, as the next turn of its conversation quotes it."""
         return str(self.tokenizer.decode(request.ids.tolist(), skip_special_tokens=True))
 
     def add(self, request: str, slot: int, prompt_ids: Sequence[int], sampling: Sampling) -> LaneRequest:
-        """Queue a request; its first step comes with the lane's next one."""
+        """Queue a request; it takes its first step with the lane's next one."""
         params = compat.sampling_params(sampling, slot)
         engine_id = self._engine.add_request(request, {"prompt_token_ids": list(prompt_ids)}, params)
         lane_request = LaneRequest(request, slot, list(prompt_ids), PieceDecoder(self._table, prompt_ids))
@@ -134,7 +134,7 @@ class Lane:
         return lane_request
 
     def abort(self) -> list[Event]:
-        """End what is unfinished, and say so; the engine sends no last output for it."""
+        """End the unfinished requests and return the events that say so; the engine sends no last output for them."""
         compat.enter(self._engine)
         requests = list(self._by_request.values())
         self._by_request.clear()
@@ -144,7 +144,7 @@ class Lane:
         return [RequestFinished(self.info.name, r.request, r.slot, "abort", len(r.ids)) for r in requests]
 
     def step(self) -> list[Event]:
-        """One engine step, and what happened in it.
+        """Take one engine step, and return its events.
 
         Raises:
             TapMismatchError: The tap and the engine's output differ.
@@ -152,7 +152,7 @@ class Lane:
         entered = awake_ns()
         compat.enter(self._engine)
         self._timers.reset()
-        # What another lane left for the GPU to do is not this lane's time, and all of its own is.
+        # Work that another lane left to the GPU must not count as this lane's time, and all of its own work must.
         self._wait()
         self.waits.begin()
         start = awake_ns()
@@ -166,7 +166,7 @@ class Lane:
         return events
 
     def disturbs(self, wall_ns: int) -> bool:
-        """Whether something held the engine step up that has just ended and took ``wall_ns``."""
+        """Whether something held up the engine step that has just ended and took ``wall_ns``."""
         return self.waits.disturbed(wall_ns) or GPU_HINDERED.is_set()
 
     def _events(self, outputs: dict[str, Any], wall_ns: int) -> list[Event]:
@@ -203,25 +203,25 @@ class Lane:
         return events
 
     def top_two_margin(self, ids: Sequence[int]) -> float:
-        """The target's margin, in nats, between its two likeliest tokens after ``ids``; off the lane clock.
+        """Return the target's margin, in nats, between its two most likely tokens after ``ids``; off the lane clock.
 
         Raises:
-            ProbeDiedError: The engine died over it.
-            ProbeRefusedError: It has no room for it.
+            ProbeDiedError: The engine died of the probe.
+            ProbeRefusedError: The engine has no room for the probe.
         """
         (after,) = self._probe(ids, compat.probing_params(2)).outputs[0].logprobs
         likeliest = sorted((entry.logprob for entry in after.values()), reverse=True)
         return float(likeliest[0] - likeliest[1])
 
     def inspect(self, slot: int, before: int, tokens: Sequence[int]) -> tuple[TokenVerdict, ...]:
-        """What the target makes of ``tokens`` behind the first ``before`` emitted ones of the slot's request.
+        """Return the target's verdicts on ``tokens`` after the first ``before`` emitted ones of the slot's request.
 
-        Computed anew in one pass, off the lane clock; requests in flight wait and lose nothing.
+        They are recomputed in one pass, off the lane clock; requests in flight wait and lose nothing.
 
         Raises:
             KeyError: The slot has had no request.
-            ProbeDiedError: The engine died over it.
-            ProbeRefusedError: The requests in flight leave no room for it.
+            ProbeDiedError: The engine died of the probe.
+            ProbeRefusedError: The requests in flight leave no room for the probe.
         """
         request = self._by_slot[slot]
         context = request.prompt_ids + request.ids[:before].tolist()
@@ -237,13 +237,13 @@ class Lane:
         )
 
     def _text(self, token: int) -> str:
-        # Behind itself, since a first token may lose the space before it.
+        # Decode the token after itself, since a first token may lose its leading space.
         return PieceDecoder(self._table, (token,)).peek((token,))[0]
 
     def _probe(self, ids: Sequence[int], params: Any) -> Any:
-        """The engine's output for ``ids``.
+        """Return the engine's output for ``ids``.
 
-        Alone it gets on with each step, or never: nobody else runs who could free cache blocks.
+        The probe runs alone, so it advances with every step or never: no other request could free cache blocks.
         """
         compat.enter(self._engine)
         with self._tap.alone():
@@ -265,9 +265,9 @@ class Lane:
 
     @contextmanager
     def untapped(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> Iterator[Callable[[], Any]]:
-        """The idle lane's engine as vLLM alone runs it, for measuring what the tap costs.
+        """Run the idle lane's engine as vLLM alone does, for measuring what the tap costs.
 
-        Gives a function that takes one engine step and returns its outputs, None when the prompts are done.
+        Yields a function that takes one engine step and returns its outputs, or None once the prompts are done.
         """
         compat.enter(self._engine)
         self._timers.detach()
@@ -283,7 +283,7 @@ class Lane:
             self._timers.attach()
 
     def warm_up(self, prompt_ids: Sequence[int], tokens: int = 8) -> None:
-        """Generate a few tokens off the clock, so that one-time work (JIT, allocation) is in no figure."""
+        """Generate a few tokens off the clock, so that no figure includes one-time work (JIT, allocation)."""
         self.add("warm-up", 0, prompt_ids, Sampling(max_tokens=tokens, ignore_eos=True))
         with self.waits.learning():
             while self.running:
@@ -292,10 +292,10 @@ class Lane:
         self.totals = NOTHING
 
     def memory(self) -> LaneMemory:
-        """What the engine holds, and what a step has to read."""
+        """Return what the engine holds in memory, and what a step has to read."""
         return lane_memory(self.info.name, self._engine)
 
     def close(self) -> None:
-        """End the engine; `compat.reclaim` gives its memory back once nothing refers to the lane."""
+        """Shut the engine down; `compat.reclaim` frees its memory once nothing refers to the lane."""
         self.waits.close()
         compat.close_engine(self._engine)

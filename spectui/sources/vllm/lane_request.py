@@ -1,4 +1,4 @@
-"""A request in flight in a lane: the event that each of its steps makes, and its counts beside vLLM's own."""
+"""A request in flight in a lane: turns its steps into events, and compares our counts with vLLM's."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class TapMismatchError(RuntimeError):
-    """The tap and the engine's output disagree about what was emitted; the message says where."""
+    """The tap and the engine's output disagree about the emitted tokens; the message says where."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineCounts:
-    """What vLLM itself counted for a finished request (``per_request_spec_decode_metrics``): steps with a draft,
-    drafted and accepted tokens, and how many of each the tap saw."""
+    """vLLM's own counts for a finished request (``per_request_spec_decode_metrics``), which are steps with a draft,
+    drafted and accepted tokens, and the tap's counts of the same."""
 
     request: str
     engine: tuple[int, int, int]
@@ -54,19 +54,19 @@ class LaneRequest:
         disturbed: bool,
         before: Totals,
     ) -> Step:
-        """Count the request's share of an engine step, and make its event.
+        """Count the request's part of an engine step, and return its event.
 
         Args:
             info: The lane.
             record: What the tap saw.
-            output: What the engine put out for the request, None where that is nothing.
+            output: The engine's output for the request; None if there is none.
             batch: Requests that share the engine step.
-            wall_ns: Time of the engine step.
-            clock_ns: The lane clock behind it.
-            draft_ns: Time of drafting in it, None where that is not known.
-            verify_ns: Time of verification in it, None where that is not known.
+            wall_ns: Wall time of the engine step.
+            clock_ns: The lane clock after it.
+            draft_ns: Time spent drafting in it; None if unknown.
+            verify_ns: Time spent verifying in it; None if unknown.
             disturbed: Whether something held it up.
-            before: The lane's totals up to here.
+            before: The lane's totals before this request's part.
 
         Raises:
             TapMismatchError: The tap and the engine's output differ.
@@ -76,7 +76,7 @@ class LaneRequest:
         if emitted != sampled[: len(emitted)]:
             raise TapMismatchError(
                 f"{info.title}, request {self.request}, step {self.steps}: the tap saw {sampled}, "
-                f"the engine put out {emitted}"
+                f"the engine emitted {emitted}"
             )
         accepted = len(sampled) - 1 if drafted else 0
         own: Own | None = None
@@ -113,11 +113,11 @@ class LaneRequest:
         return step
 
     def finished(self, info: LaneInfo, output: Any) -> RequestFinished:
-        """The event that the request's last output makes."""
+        """Return the event for the request's last output."""
         return RequestFinished(info.name, self.request, self.slot, _finish_reason(output), len(self.ids))
 
     def disagreement(self, output: Any) -> EngineCounts | None:
-        """Hold the totals of a finished request against the engine's; None where they agree, or it has none."""
+        """Compare the totals of a finished request with the engine's; None if they agree, or the engine has none."""
         metrics = getattr(output.outputs[0], "spec_decode_metrics", None)
         if metrics is None:
             return None

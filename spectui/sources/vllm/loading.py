@@ -1,6 +1,6 @@
-"""Loads engines, for the live race and for measurements alike: target, vLLM, then one lane after the other.
+"""Loads engines, both for the live race and for measurements: the target, vLLM, then one lane after the other.
 
-What fails gives its memory back and is one sentence; the log has the rest.
+A failure frees the memory and is explained in one sentence; the log has the rest.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ class Loader:
     """Loads lanes on one target. Call its methods on the thread that will step the lanes.
 
     Attributes:
-        target: Path or id of the target, empty until `find_target` has found it.
+        target: Path or id of the target; empty until `find_target` has found it.
     """
 
     def __init__(self, find_target: Callable[[Report], str], engine_args: Mapping[str, Any]) -> None:
         """Prepare.
 
         Args:
-            find_target: Gives the path or id of the target, fetching it if need be.
-            engine_args: vLLM engine arguments of every lane.
+            find_target: Returns the path or id of the target, downloading it if necessary.
+            engine_args: vLLM engine arguments for every lane.
         """
         self._find_target = find_target
         self._engine_args = engine_args
         self.target = ""
 
     def find_target(self, report: Report = lambda *progress: None) -> None:
-        """Find the target, or make it; ``report`` is told how far that is.
+        """Find the target, or make it; progress is passed to ``report``.
 
         Raises:
-            NotLoadedError: It cannot be loaded.
+            NotLoadedError: The target cannot be loaded.
         """
         try:
             self.target = self._find_target(report)
@@ -72,10 +72,10 @@ class Loader:
             raise NotLoadedError(explain_import(error)) from error
 
     def lane(self, info: LaneInfo, spec: LaneSpec, warming_up: Callable[[], None] = lambda: None) -> Lane:
-        """Build a lane and warm it up; ``warming_up`` is called between the two.
+        """Build a lane and warm it up; ``warming_up`` is called in between.
 
         Raises:
-            NotLoadedError: It cannot be built. Its engine is closed and its memory given back.
+            NotLoadedError: The lane cannot be built. Its engine is closed and its memory freed.
         """
         try:
             with panics_as_errors(), compat.without_collections():
@@ -83,7 +83,7 @@ class Loader:
         except Exception as error:
             logger.exception("lane %s could not be built", info.name)
             sentence = explain(error, spec, self.target)
-        # Outside of the handler no frame refers to the engine, so that its memory can be found.
+        # Only outside the handler does no frame refer to the engine, so that its memory can be freed.
         compat.reclaim()
         raise NotLoadedError(sentence)
 
@@ -93,7 +93,7 @@ class Loader:
             warming_up()
             lane.warm_up(WARM_UP_IDS)
         except BaseException:
-            # Ctrl-C too: nobody else knows of the engine yet.
+            # On Ctrl-C too, since nothing else knows about the engine yet.
             lane.close()
             raise
         return lane
@@ -102,9 +102,9 @@ class Loader:
 def load_lanes(
     loader: Loader, infos: Sequence[LaneInfo], specs: Sequence[LaneSpec], emit: Callable[[Event], None]
 ) -> Iterator[Lane | None]:
-    """Load one lane after the other, with events that say how far each is: a lane, or None for one that failed.
+    """Load one lane after the other, with events that report progress; yields each lane, or None for one that failed.
 
-    The caller may stop between two.
+    The caller may stop in between.
     """
 
     def everywhere(stage: StageName, detail: str = "", done: int | None = None, total: int | None = None) -> None:
@@ -138,5 +138,5 @@ def _tell_memory(lane: Lane, emit: Callable[[Event], None]) -> None:
     try:
         emit(lane.memory())
     except Exception:
-        # A model whose modules are built otherwise than known ones races all the same.
+        # A model whose modules are built differently from known ones still races.
         logger.exception("the memory of lane %s is unknown", lane.info.name)

@@ -1,4 +1,4 @@
-"""The fair race: whose step is next, and where the lanes stand in a round."""
+"""The fair race: chooses which lane steps next, and keeps the state of the lanes in a round."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 def furthest_behind(lanes: Iterable[tuple[Lane, int]]) -> Lane | None:
-    """Of lanes with their clocks at the start of the round: the running one whose clock has advanced least.
+    """Return the running lane whose clock has advanced least; ``lanes`` pairs each with its clock at the round's start.
 
     Each step then has the device to itself, and all lanes advance together in lane time.
     """
@@ -38,20 +38,20 @@ def furthest_behind(lanes: Iterable[tuple[Lane, int]]) -> Lane | None:
 
 
 Answers = Mapping[tuple[str, int], tuple[str, ...]]
-"""By lane and slot: what the lane answered to the turns of its conversation so far."""
+"""By lane and slot: the lane's answers to the turns of its conversation so far."""
 
 
 class Race:
     """The rounds of a set of lanes: the same prompts in each, started together.
 
-    A conversation that is raced turn by turn takes a round for each turn; in the later ones every lane is given its own
-    earlier answers. Emits nothing itself: methods return the events in order. What goes wrong with one lane costs that
-    lane, and the others go on.
+    A conversation that is raced turn by turn takes one round per turn; in later rounds every lane is given its own
+    earlier answers. The race emits nothing itself: methods return the events in order. An error in one lane removes
+    that lane, and the others continue.
 
     Attributes:
-        round: The number of the round, -1 before the first.
-        open: Whether a round has begun and its end was not announced.
-        lost: Whether a lane was closed whose memory was not given back (`compat.reclaim`).
+        round: The number of the round; -1 before the first.
+        open: Whether a round has begun whose end has not been announced.
+        lost: Whether a lane was closed whose memory has not been freed yet (`compat.reclaim`).
     """
 
     def __init__(self, lanes: Sequence[Lane], chat: Chat | None = None) -> None:
@@ -72,27 +72,27 @@ class Race:
         return tuple(self._lanes)
 
     def lane(self, name: str) -> Lane | None:
-        """The lane of that name, None where it does not run (any more)."""
+        """Return the lane of that name; None if it is not, or no longer, running."""
         return next((lane for lane in self._lanes if lane.info.name == name), None)
 
     def begin(self, prompts: tuple[Prompt, ...], sampling: Sampling) -> Iterator[Event]:
-        """Give every lane the same prompts; what was running is aborted, and a prompt that is refused is left out.
+        """Give every lane the same prompts. Running requests are aborted, and a prompt that is rejected is skipped.
 
         Raises:
-            PromptRefusedError: All were refused: nothing was started, and what was running goes on.
+            PromptRefusedError: All prompts were rejected: nothing was started, and running requests continue.
         """
         yield from self._begin(prompts, range(len(prompts)), {}, sampling)
 
     @property
     def goes_on(self) -> bool:
-        """Whether the round is over and a conversation of it has another turn."""
+        """Whether the round is over and one of its conversations has another turn."""
         return bool(self._lanes) and not self.open and any(self._prompts[slot].later for slot in self._racing)
 
     def next_turn(self) -> Iterator[Event]:
-        """Go on with the conversations that have another turn.
+        """Continue the conversations that have another turn.
 
         Raises:
-            PromptRefusedError: None of them can go on, which ends them.
+            PromptRefusedError: None of them can continue, which ends them.
         """
         going = [slot for slot in self._racing if self._prompts[slot].later]
         self._racing = ()
@@ -104,7 +104,7 @@ class Race:
                     with panics_as_errors():
                         answers[place] = (*answers.get(place, ()), lane.answer(request))
                 except Exception:
-                    # The lane sits the next turn out: its answer cannot be quoted.
+                    # The lane sits out the next turn, since its answer cannot be quoted.
                     logger.exception("the answer of lane %s has no text", lane.info.name)
         prompts = tuple(_turned(prompt) if slot in going else prompt for slot, prompt in enumerate(self._prompts))
         yield from self._begin(prompts, going, answers, self._sampling)
@@ -128,28 +128,28 @@ class Race:
         self._prompts, self._racing, self._answers, self._sampling = prompts, tuple(ids), answers, sampling
         yield RoundStarted(self.round, prompts, sampling, tuple(s for s in range(len(prompts)) if s not in ids))
         for slot, why in refused.items():
-            yield Notice(f"request {slot + 1} is left out: {why}", level="warning")
+            yield Notice(f"request {slot + 1} was skipped: {why}", level="warning")
         for lane in self.lanes:
             yield from self._start(lane, ids)
 
     def _ids(self, prompt: Prompt, slot: int, answers: Answers) -> dict[str, list[int]]:
-        """The prompt as each lane is given it: the same ids, unless the lanes answered an earlier turn differently."""
+        """Return the prompt for each lane: the same ids, unless the lanes answered an earlier turn differently."""
         made: dict[tuple[str, ...], list[int]] = {}
         by_lane: dict[str, list[int]] = {}
         for lane in self._lanes:
             own = answers.get((lane.info.name, slot), ())
             if len(own) < len(prompt.asked):
-                continue  # It sat an earlier turn out.
+                continue  # The lane sat out an earlier turn.
             if own not in made:
                 made[own] = prompt_ids(lane, prompt, self._chat, own)
             by_lane[lane.info.name] = made[own]
         if self._lanes and not by_lane:
-            raise PromptRefusedError("the conversation cannot go on: no lane has answered its last turn")
+            raise PromptRefusedError("the conversation cannot continue: no lane has answered its last turn")
         self._check_length(made.values())
         return by_lane
 
     def _start(self, lane: Lane, prompts: Mapping[int, Mapping[str, Sequence[int]]]) -> Iterator[Event]:
-        """Queue the prompts in one lane. An engine that refuses one sits the round out."""
+        """Queue the prompts in one lane. If its engine rejects one, the lane sits out the round."""
         name = lane.info.name
         self._start_ns[name] = lane.clock_ns
         requests = self._requests[name] = {}
@@ -167,19 +167,19 @@ class Race:
             logger.exception("lane %s did not take a prompt", name)
             requests.clear()
             yield from self.abort(lane)
-            yield Notice(f"the engine refused the prompt: {first_line(error)}", name, "warning")
+            yield Notice(f"the engine rejected the prompt: {first_line(error)}", name, "warning")
 
     def _check_length(self, prompts: Collection[Sequence[int]]) -> None:
         room = min((lane.max_model_len for lane in self._lanes), default=0)
         longest = max(map(len, prompts), default=0)
         if longest >= room > 0:
             raise PromptRefusedError(
-                f"the prompt has {longest} tokens, the lanes take at most {room - 1}: "
+                f"the prompt has {longest} tokens, but the lanes take at most {room - 1}: "
                 f"shorten it, or start with --engine-arg max_model_len={longest + 256}"
             )
 
     def next_lane(self) -> Lane | None:
-        """The lane to step, None when the round is over."""
+        """Return the lane to step; None if the round is over."""
         return furthest_behind((lane, self._start_ns.get(lane.info.name, 0)) for lane in self._lanes)
 
     def abort(self, lane: Lane) -> Iterator[Event]:
@@ -190,7 +190,7 @@ class Race:
             yield self.lose(lane, error)
 
     def lose(self, lane: Lane, error: Exception) -> LaneStage:
-        """Go on without a lane whose engine died."""
+        """Remove a lane whose engine died, and continue without it."""
         logger.error("lane %s died", lane.info.name, exc_info=error)
         self._lanes.remove(lane)
         self._requests.pop(lane.info.name, None)
@@ -199,7 +199,7 @@ class Race:
         return LaneStage(lane.info.name, "failed", explain_death(error))
 
     def close(self) -> None:
-        """End all lanes."""
+        """Close all lanes."""
         while self._lanes:
             self._lanes.pop().close()
 
@@ -237,5 +237,5 @@ class Race:
 
 
 def _turned(prompt: Prompt) -> Prompt:
-    """The next turn of a conversation."""
+    """Return the next turn of a conversation."""
     return replace(prompt, text=prompt.later[0], asked=(*prompt.asked, prompt.text), later=prompt.later[1:])

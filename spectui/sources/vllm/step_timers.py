@@ -1,4 +1,4 @@
-"""Where the time of an engine step goes: the target's forward pass and the drafter. Written for vLLM 0.32."""
+"""Times the parts of an engine step: the target's forward pass and the drafter. Written for vLLM 0.32."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spectui.standstill import awake_ns
 
 
 class WallMarks:
-    """Moments of a processor that computes while its caller waits."""
+    """Time marks on a CPU, which computes while its caller waits."""
 
     @staticmethod
     def mark() -> int:
@@ -23,7 +23,7 @@ class WallMarks:
 
 
 class DeviceMarks:
-    """Moments in what a GPU was given to do; the time between two can be read once it has come past them."""
+    """Time marks in a GPU's queue of work; the time between two can be read once the GPU has passed both."""
 
     @staticmethod
     def mark() -> Any:
@@ -37,16 +37,16 @@ class DeviceMarks:
 
 
 Wrapped = tuple[Any, str, Callable[..., Any]]
-"""An object of vLLM's, the name of one of its methods, and what stands in for it."""
+"""One of vLLM's objects, the name of one of its methods, and the function that replaces it."""
 
 
 class StepTimers:
-    """Time that a step spends in the target's forward pass and in the drafter, in nanoseconds; None for what did not
-    run, and for what this vLLM does elsewhere.
+    """Time that a step spends in the target's forward pass and in the drafter, in nanoseconds; None for a part that did
+    not run, or that this version of vLLM runs elsewhere.
 
-    Wraps methods of the model runner: V1's (``vllm/v1/worker/gpu_model_runner.py``) hands its model and its drafter to
-    one method each; V2 (``vllm/v1/worker/gpu/model_runner.py``) announces the forward pass, replayed graph or not, to
-    its own ``step_timing``, samples next, and drafts with its ``speculator``.
+    It wraps methods of the model runner. V1's (``vllm/v1/worker/gpu_model_runner.py``) runs its model and its drafter
+    in one method each; V2's (``vllm/v1/worker/gpu/model_runner.py``) announces the forward pass, whether or not it is a
+    replayed graph, to its own ``step_timing``, then samples, and drafts with its ``speculator``.
     """
 
     def __init__(self, engine: Any) -> None:
@@ -71,19 +71,19 @@ class StepTimers:
         return None if marks is None else sum(self._marks.between(start, end) for start, end in marks)
 
     def attach(self) -> None:
-        """Begin to measure."""
+        """Start measuring."""
         self._wrapped = list(self._methods()) if self._marks is not None else []
         for owner, name, method in self._wrapped:
             setattr(owner, name, method)
 
     def detach(self) -> None:
-        """Leave the runner as vLLM made it."""
+        """Restore the runner to the state in which vLLM made it."""
         while self._wrapped:
             owner, name, _ = self._wrapped.pop()
             owner.__dict__.pop(name, None)
 
     def reset(self) -> None:
-        """A step begins."""
+        """Begin a new step."""
         self._parts = {}
         self._forward = None
 

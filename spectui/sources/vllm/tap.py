@@ -1,8 +1,8 @@
-"""The tap: a scheduler that sees what was drafted and what the target made of it.
+"""The tap: a scheduler that sees what was drafted and what the target accepted of it.
 
-vLLM's ``scheduler_cls`` is the supported hook. ``update_from_output`` gets the drafted ids of every request and the
-ids that verification left, for every drafter, as long as scheduling is synchronous and the model runner hands them
-over: V1 does, V2 has to be made to (`spectui.sources.vllm.worker`). Otherwise ``-1`` stands in their place.
+vLLM's ``scheduler_cls`` is the supported hook. ``update_from_output`` receives the drafted ids of every request and the
+ids that remain after verification, for every drafter, as long as scheduling is synchronous and the model runner passes
+them on. V1 does; V2 only does so after `spectui.sources.vllm.worker` has changed it, and passes ``-1`` otherwise.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from vllm.v1.request import Request
 
 
 class HiddenDraftsError(RuntimeError):
-    """vLLM keeps the ids of the drafted tokens from the scheduler; the message is a sentence."""
+    """vLLM does not pass the ids of drafted tokens to the scheduler; the message is a sentence."""
 
 
 class Verified(NamedTuple):
-    """One request in one engine step: ids that were drafted, and ids that verification left, uncut.
+    """One request in one engine step: the ids that were drafted, and those that remain after verification, uncut.
 
-    ``k`` is the number of drafted tokens that was allowed when the drafter ran.
+    ``k`` is the number of drafted tokens that were allowed when the drafter ran.
     """
 
     request: str
@@ -35,7 +35,7 @@ class Verified(NamedTuple):
 
 
 class TapScheduler(Scheduler):
-    """vLLM's scheduler with a memory of the last step and a K that can change between steps."""
+    """vLLM's scheduler, which also remembers the last step and has a K that can change between steps."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -46,7 +46,7 @@ class TapScheduler(Scheduler):
 
     @property
     def k(self) -> int:
-        """Tokens that may be drafted from the next step on."""
+        """How many tokens may be drafted, from the next step on."""
         return self._k
 
     @k.setter
@@ -56,14 +56,14 @@ class TapScheduler(Scheduler):
             self.dynamic_sd_lookup = [k] * len(self.dynamic_sd_lookup)
 
     def take(self) -> tuple[list[Verified], list[str]]:
-        """What the last engine step verified, and the requests preempted in it."""
+        """Return what the last engine step verified, and the requests preempted in it."""
         verified, self._verified = self._verified, []
         preempted, self._preempted = self._preempted, []
         return verified, preempted
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Schedule only what is added within; the others keep their places, their cache and their drafts.
+        """Schedule only requests added within the block; the others keep their places, their cache and their drafts.
 
         The model runner keeps the state of requests that a step leaves out (``_update_states`` in
         ``vllm/v1/worker/gpu_model_runner.py``).
@@ -78,7 +78,7 @@ class TapScheduler(Scheduler):
             self._verified, self._preempted = verified, preempted
 
     def computed(self, request_id: str) -> int:
-        """How many tokens of a request are computed; -1 where there is no such request."""
+        """Return how many tokens of a request are computed; -1 if there is no such request."""
         request = self.requests.get(request_id)
         return -1 if request is None else int(request.num_computed_tokens)
 
@@ -89,7 +89,7 @@ class TapScheduler(Scheduler):
             drafts = scheduler_output.scheduled_spec_decode_tokens
             for request_id in scheduler_output.num_scheduled_tokens:
                 request = self.requests.get(request_id)
-                # The base class shortens these very lists where a request ends: read them first.
+                # The base class truncates these lists when a request ends, so read them first.
                 ids = sampled[index_of[request_id]]
                 if ids and request is not None and not request.is_finished():
                     drafted = _shown(drafts.get(request_id, ()))
@@ -99,7 +99,7 @@ class TapScheduler(Scheduler):
 
     def update_draft_token_ids(self, draft_token_ids: DraftTokenIds) -> None:
         super().update_draft_token_ids(draft_token_ids)
-        # Not every drafter asks for the live K; a draft is cut to it here, before it is scheduled.
+        # Not every drafter respects the live K, so drafts are cut to it here, before they are scheduled.
         for request_id in draft_token_ids.req_ids:
             request = self.requests.get(request_id)
             if request is not None and len(request.spec_token_ids) > self._k_of_drafts:
@@ -111,15 +111,15 @@ class TapScheduler(Scheduler):
 
 
 def _shown(drafted: Iterable[int]) -> tuple[int, ...]:
-    """The drafted ids; ``-1`` is no draft's, and taking it for "no draft" would make an accepted one look like AR.
+    """Return the drafted ids. ``-1`` is not a token; taken for "no draft", it would make an accepted one look like AR.
 
     Raises:
-        HiddenDraftsError: There are none to see.
+        HiddenDraftsError: vLLM hides the ids.
     """
     ids = tuple(drafted)
     if any(i < 0 for i in ids):
         raise HiddenDraftsError(
-            "vLLM keeps the drafted tokens from its scheduler, so there is nothing to show of them: please report this "
-            "with the output of `spectui doctor`"
+            "vLLM hides the drafted tokens from its scheduler, so they cannot be shown: please report this with the "
+            "output of `spectui doctor`"
         )
     return ids

@@ -1,4 +1,4 @@
-"""What an engine's workers do beside vLLM's own, wherever they run. Written for vLLM 0.32."""
+"""Extends an engine's workers, in whichever process they run. Written for vLLM 0.32."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class TappedWorker:
     model_runner: Any
 
     def show_drafts(self) -> None:
-        """Let the scheduler have the ids of what is drafted.
+        """Make the model runner pass the drafted ids to the scheduler.
 
-        Model runner V2 hands them over only where a grammar has to see them, and ``-1`` for each otherwise
-        (``vllm/v1/worker/gpu/spec_decode/utils.py``, ``DraftTokensHandler``). The price is a copy that the end of a
-        step waits for. The V1 runner hands them over anyway.
+        Model runner V2 passes them on only if a grammar needs them, and otherwise ``-1`` for each
+        (``vllm/v1/worker/gpu/spec_decode/utils.py``, ``DraftTokensHandler``). The price is a copy that has to complete
+        before a step ends. The V1 runner always passes them on.
         """
         handler = getattr(self.model_runner, "draft_tokens_handler", None)
         if handler is None:
