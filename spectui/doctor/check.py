@@ -1,4 +1,4 @@
-"""One answer of the doctor, the words that all answers share, and all of them as text and as JSON. Pure."""
+"""A check, the wording that all checks share, and the checks as text and as JSON. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spectui.runtime.output import visible
 from spectui.sources.demo_model.progress import megabytes
 
 Status: TypeAlias = Literal["ok", "warning", "problem", "—"]
-"""A problem stops something that was asked for, a warning does not; the em dash is for what does not apply here."""
+"""A problem prevents something that was asked for, a warning does not; an em dash means that nothing applies here."""
 
 
 NARROWEST = 40
@@ -23,21 +23,21 @@ _KEPT = "\0"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was found in one area."""
+    """The result of one check, in one area."""
 
     area: str
     status: Status
     what: str
     """What was found, and where."""
     fix: str = ""
-    """What to do about it, in one sentence; empty when there is nothing to do."""
+    """What to do about it, in one sentence; empty if there is nothing to do."""
 
 
 Rows: TypeAlias = list[Check]
 
 
 def attempted(area: str, check: Callable[[], Iterable[Check]]) -> Rows:
-    """The rows of `check`, or one row that says why they could not be had."""
+    """Return the rows of `check`, or one row that says why the check failed."""
     try:
         return list(check())
     except Exception as error:
@@ -47,18 +47,18 @@ def attempted(area: str, check: Callable[[], Iterable[Check]]) -> Rows:
 
 
 def amount(count: int) -> str:
-    """A byte count for people, in powers of ten."""
+    """Format a byte count for people, in powers of ten."""
     return megabytes(count) if count < 1_000_000_000 else f"{count / 1e9:.1f} GB"
 
 
 def text(checks: Sequence[Check], width: int, *, colour: bool = False, home: str = "") -> str:
-    """The checks in aligned columns, a fix below what it mends, and the summary.
+    """Format the checks in aligned columns, each fix below its problem, and the summary.
 
     Args:
-        checks: in the order in which they are shown.
-        width: columns that a line may take; a long path may take more, so that it can be copied.
-        colour: colour the statuses.
-        home: the user's home directory, shown as ``~``.
+        checks: The checks, in the order in which they are shown.
+        width: Columns that a line may take; a long path may take more, so that it can be copied.
+        colour: Whether to colour the statuses.
+        home: The user's home directory, shown as ``~``.
     """
     if len(home) > 1:
         checks = [replace(check, what=check.what.replace(f"{home}/", "~/")) for check in checks]
@@ -87,7 +87,7 @@ def _lines(checks: Sequence[Check], width: int, colour: bool) -> Iterator[str]:
 
 
 def _wrapped(words: str, room: int) -> list[str]:
-    # Paths and error messages are not ours. A command stays on one line.
+    # Paths and error messages may contain anything. A command stays on one line.
     parts = visible(words).split("`")
     whole = "`".join(part.replace(" ", _KEPT) if index % 2 else part for index, part in enumerate(parts))
     lines = textwrap.wrap(whole, room, break_long_words=False, break_on_hyphens=False)
@@ -95,7 +95,7 @@ def _wrapped(words: str, room: int) -> list[str]:
 
 
 def summary(checks: Sequence[Check]) -> str:
-    """One line about all of them."""
+    """Summarise all checks in one line."""
     problems, warnings = (_counted(checks, status) for status in ("problem", "warning"))
     if problems:
         first = "it" if not warnings and problems.startswith("1 ") else "the " + problems.partition(" ")[2]
@@ -109,5 +109,5 @@ def _counted(checks: Sequence[Check], status: str) -> str:
 
 
 def document(checks: Sequence[Check], machine: str, versions: Mapping[str, str]) -> dict[str, Any]:
-    """The same for machines, paths in full."""
+    """Return the checks for JSON, with full paths."""
     return {"checks": [asdict(check) for check in checks], "machine": machine, "versions": dict(versions)}

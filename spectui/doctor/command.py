@@ -1,4 +1,4 @@
-"""`spectui doctor`: the order of the checks, visible progress, and the way out."""
+"""`spectui doctor`: runs the checks in order, shows progress, and sets the exit code."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from spectui.runtime.output import as_json
 from spectui.sources.hardware import DEMO_DTYPE, fastest_dtype, machine_name, software_versions
 
 TORCH_S = 4.0
-"""Seconds after its start at which the import of torch is given up, so that the whole command takes less than 5."""
+"""Seconds after which the import of torch is stopped, so that the whole command takes less than 5."""
 FULL_S = 180.0
 """The same for each import with ``--full``."""
 WIDEST = 120
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Check everything and print it; the exit code says whether something is a problem."""
+    """Check everything and print the result; the exit code says whether there is a problem."""
     checks = examine(Facts(), full=options.full)
     if options.json:
         print(as_json(document(checks, machine_name(), dict(software_versions()))))
@@ -36,7 +36,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def examine(facts: Facts, *, full: bool) -> Rows:
-    """All checks, in the order in which they are shown; torch is imported while the others are made."""
+    """Run all checks, in the order in which they are shown; torch is imported while the others run."""
     limit = FULL_S if full else TORCH_S
     environ = _engine_environ(facts)
     with Trial(TORCH, environ) as torch:
@@ -47,7 +47,7 @@ def examine(facts: Facts, *, full: bool) -> Rows:
 
 
 def _engine_environ(facts: Facts) -> dict[str, str]:
-    """The environment of the trials: that of the engines, as far as it can be known."""
+    """Return the environment for the trial imports: that of the engines, as far as it is known."""
     try:
         return {**os.environ, **facts.environment.changes}
     except Exception:
@@ -92,7 +92,7 @@ def _nvml(facts: Facts) -> Iterable[Check]:
 def _settings(facts: Facts) -> Rows:
     def preload() -> Iterable[Check]:
         if not facts.engine.vllm_found:
-            return [Check("preload", "—", "there is no engine to preload libraries for")]
+            return [Check("preload", "—", "no engine to preload libraries for")]
         return machine.preload_checks(facts.environment, os.environ, facts.absent_libraries)
 
     return [
@@ -132,7 +132,7 @@ def _text(checks: Rows) -> str:
 
 @contextmanager
 def _progress(name: str, limit_s: float) -> Iterator[Callable[[float], None]]:
-    """Says on standard error what is waited for: in a line that goes away again, or once where that is no terminal."""
+    """Show on standard error what is being waited for: in a line that is removed again, or once without a terminal."""
     live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
     def tell(seconds: float) -> None:

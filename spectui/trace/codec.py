@@ -35,7 +35,7 @@ _READ = {name: record_reader(kind) for name, kind in KINDS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The first line of a trace: the schema of the rest, the program that wrote it, and the run if known."""
+    """The first line of a trace: the schema of the others, the program that wrote it, and the run if known."""
 
     schema: int
     program: str

@@ -206,7 +206,7 @@ NO_LIBRARY = Fault("libnvidia-ml.so.1 was not found", "install the NVIDIA driver
             Gpus(NO_LIBRARY),
             (),
             False,
-            ["driver —: there is no NVIDIA GPU", "NVML —: libnvidia-ml.so.1 was not found", "GPM —: no GPU"],
+            ["driver —: no NVIDIA GPU", "NVML —: libnvidia-ml.so.1 was not found", "GPM —: no GPU"],
         ),
         (Gpus(NO_LIBRARY), (), True, ["NVML warning: libnvidia-ml.so.1 was not found > install the NVIDIA driver"]),
         (
@@ -329,7 +329,7 @@ def test_sensors() -> None:
             {},
             ("/x/libiomp5.so",),
             [
-                "preload warning: LD_PRELOAD names /x/libiomp5.so, which is not there > correct",
+                "preload warning: LD_PRELOAD names /x/libiomp5.so, which does not exist > correct",
                 "preload ok: tcmalloc is preloaded",
             ],
         ),
@@ -581,10 +581,10 @@ def test_a_driver_that_cannot_be_understood_costs_its_own_rows(monkeypatch: pyte
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
     unavailable = Facts(garbled).gpus
-    assert unavailable == Gpus("the NVIDIA driver's answers cannot be read: see whether `nvidia-smi` answers")
+    assert unavailable == Gpus("the NVIDIA driver's answers cannot be read: check whether `nvidia-smi` works")
     assert [check.status for check in machine.device_checks(unavailable, 2)] == ["ok"]
     assert said(machine.nvml_checks(unavailable, (), on_the_bus=True)) == [
-        "NVML warning: the NVIDIA driver's answers cannot be read > see whether `nvidia-smi` answers"
+        "NVML warning: the NVIDIA driver's answers cannot be read > check whether `nvidia-smi` works"
     ]
 
 
@@ -632,7 +632,7 @@ def test_an_import_is_tried() -> None:
     ("code", "expected"),
     [
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
-        ("import os; os._exit(3)", "its process ended with exit code 3 and no message"),
+        ("import os; os._exit(3)", "its process exited with code 3 and no message"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGILL)", "its process died of SIGILL"),
     ],
 )
@@ -666,7 +666,7 @@ def test_no_process_is_a_reason_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 ROWS = [
     Check("engine", "ok", "vLLM 0.32.0, CPU build"),
-    Check("GPM", "—", "no GPU whose memory traffic could be counted"),
+    Check("GPM", "—", "no GPU whose memory traffic can be counted"),
     Check(
         "demo model",
         "warning",
@@ -681,7 +681,7 @@ ROWS = [
 def test_text_at_80_columns() -> None:
     assert text(ROWS, 80, home="/home/ada").splitlines() == [
         "✓ ok       engine      vLLM 0.32.0, CPU build",
-        "—          GPM         no GPU whose memory traffic could be counted",
+        "—          GPM         no GPU whose memory traffic can be counted",
         "! warning  demo model  not there yet: the first start downloads 93 MB into",
         "                       ~/.cache/spectui/demo-model/SmolLM2",
         "                       → start `spectui` once with a network, or set",
