@@ -1,6 +1,6 @@
-"""The user's own keys: ``keys.toml`` in the folder for settings, an action's id and its key on each line.
+"""The user's own keys: ``keys.toml`` in the configuration folder, with an action's id and its key on each line.
 
-A line that cannot be followed is named and left out; the action keeps its key.
+An invalid line is reported and skipped; the action keeps its key.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _MODIFIERS = ("ctrl+", "shift+", "alt+")
 
 @dataclass(frozen=True, slots=True)
 class Keymap:
-    """Textual's name of the key of each action that the user moved, by the action's id; and what was left out."""
+    """Textual's names for the keys that the user moved, by the action's id, and what is wrong with other lines."""
 
     keys: Mapping[str, str]
     faults: tuple[str, ...] = ()
 
 
 def read_keymap(path: Path, actions: Sequence[Action]) -> Keymap:
-    """The keymap in a file; an empty one where there is no file."""
+    """Read the keymap from a file; it is empty if there is no file."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -49,7 +49,7 @@ def read_keymap(path: Path, actions: Sequence[Action]) -> Keymap:
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """``race.pause = "p"`` is a table in a table for TOML; here it is one name."""
+    """Flatten tables: ``race.pause = "p"`` is a nested table in TOML, but one name here."""
     for name, value in table.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{before}{name}.")
@@ -75,10 +75,10 @@ def _checked(path: Path, wanted: Mapping[str, Any], actions: Sequence[Action]) -
 
 
 def _take_clashes(path: Path, keys: dict[str, str], actions: Sequence[Action]) -> Iterator[str]:
-    """Leave out keys that another action has, and say so; actions that give a key up make room for others."""
+    """Remove keys that another action has, and report them; a key that its action gives up is free for others."""
     while clash := _clash(keys, actions):
         moved, other = clash
-        yield f"{path.name}: {moved} cannot have '{keys.pop(moved)}', which {other} has"
+        yield f"{path.name}: {moved} cannot use '{keys.pop(moved)}', which {other} has"
 
 
 def _clash(keys: Mapping[str, str], actions: Sequence[Action]) -> tuple[str, str] | None:
@@ -92,13 +92,13 @@ def _clash(keys: Mapping[str, str], actions: Sequence[Action]) -> tuple[str, str
 
 
 def _keys(action: Action, keys: Mapping[str, str]) -> list[str]:
-    """The action's keys, the first one as the user has it."""
+    """Return the action's keys, with the user's choice as the first."""
     first, *others = action.keys.split(",")
     return [keys.get(action.id, first), *others]
 
 
 def _sent_instead(value: object) -> str | None:
-    """What a terminal sends for a letter with Shift: the capital, and with Ctrl or Alt what it sends without Shift."""
+    """Say what a terminal sends for a letter with Shift: the capital; with Ctrl or Alt, the same as without Shift."""
     if not isinstance(value, str):
         return None
     *modifiers, letter = value.lower().split("+")
@@ -109,7 +109,7 @@ def _sent_instead(value: object) -> str | None:
 
 
 def textual_key(value: object) -> str | None:
-    """Textual's name of a key as people write it, None when it is none."""
+    """Return Textual's name for a key as people write it; None if it is not a key."""
     if not isinstance(value, str) or not value:
         return None
     if len(value) == 1:
@@ -122,7 +122,7 @@ def textual_key(value: object) -> str | None:
 
 
 def with_keys(actions: Sequence[Action], keymap: Keymap) -> tuple[Action, ...]:
-    """The actions as the user has their keys, for footer, help and palette."""
+    """Return the actions with the user's keys, for footer, help and palette."""
     return tuple(
         replace(action, keys=",".join(_keys(action, keymap.keys)), shown_as="") if action.id in keymap.keys else action
         for action in actions

@@ -1,6 +1,6 @@
-"""The application without a terminal, in a time that whoever drives it lets pass: for pictures, casts and tests.
+"""Runs the application without a terminal and with a clock that the caller advances: for pictures, casts and tests.
 
-Owns the clock that is moved by hand and what the screen would have sent to a terminal. Must not know traces or files.
+Owns that clock and the output that the screen would have sent to a terminal. Must not know traces or files.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from spectui.ui.screens.message import NOTICE_S
 from spectui.ui.theme.themed_app import DEFAULT_THEME
 
 _MOST_TURNS = 50
-"""A screen that changes more often than this without any news would change for ever."""
+"""A screen that changes more often than this without any new event would never stop changing."""
 
 
 class HandClock:
-    """Time as a `Scheduler` that stands still until somebody lets it pass; other threads are served by the loop."""
+    """A `Scheduler` whose time stands still until it is advanced; calls from other threads go through the loop."""
 
     def __init__(self) -> None:
         self.time = 1_000.0
@@ -53,7 +53,7 @@ class HandClock:
         self._loop.call_soon_threadsafe(callback, context=self._context)
 
     def run_for(self, seconds: float) -> None:
-        """Let time pass, and do what is due in it."""
+        """Advance the time, and run the callbacks that fall due."""
         end = self.time + seconds
         while self._queue and self._queue[0][0] <= end:
             self.time, _, callback = heapq.heappop(self._queue)
@@ -62,7 +62,7 @@ class HandClock:
 
 
 class Paper(HeadlessDriver):
-    """A terminal that keeps what it is sent."""
+    """A terminal that keeps what is sent to it."""
 
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)  # type: ignore[arg-type]
@@ -76,11 +76,11 @@ class Paper(HeadlessDriver):
         self.sent.append(data)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing, since nothing is buffered."""
 
 
 class Offscreen:
-    """A running app, made by `offscreen` only."""
+    """A running app, as made by `offscreen`."""
 
     def __init__(self, app: SpecTUIApp, pilot: Pilot[None], clock: HandClock) -> None:
         self.app = app
@@ -88,16 +88,16 @@ class Offscreen:
         self._clock = clock
 
     async def pass_time(self, seconds: float) -> None:
-        """Draw what happened, and let time pass with what is due in it."""
+        """Draw what has happened, then advance the time and run what falls due."""
         self.app.frames.poke()
         self._clock.run_for(seconds)
         screen = self.app.screen
         if not settled(screen):
-            # Textual does these by itself, some time after; here they belong to this moment.
+            # Textual does these by itself a little later; here they belong to this moment.
             await self._pilot.pause()
 
     async def settle(self) -> None:
-        """Wait until nothing moves any more; notices go meanwhile."""
+        """Wait until nothing changes any more; notices disappear meanwhile."""
         await self._pilot.pause()
         self._clock.run_for(NOTICE_S + CHARTS_S)
         before: object = None
@@ -110,14 +110,14 @@ class Offscreen:
             before = now
 
     def sent(self) -> str:
-        """What was sent to the terminal since the last call."""
+        """Return what was sent to the terminal since the last call."""
         driver = driver_of(self.app)
         assert isinstance(driver, Paper)
         sent, driver.sent = driver.sent, []
         return "".join(sent)
 
     def full(self) -> str:
-        """Everything that is on the screen, as it would be sent to a terminal that shows nothing yet."""
+        """Return the whole screen, as it would be sent to a terminal that shows nothing yet."""
         return whole_screen(self.app.screen)
 
     def svg(self) -> str:
@@ -129,8 +129,7 @@ class Offscreen:
 
 @asynccontextmanager
 async def offscreen(source: Source, size: tuple[int, int], theme: str | None = None) -> AsyncIterator[Offscreen]:
-    """The app on ``source`` at ``size``; ``NO_COLOR``, the user's keys and what the machine is busy
-    with leave no trace in it."""
+    """Run the app on ``source`` at ``size``, unaffected by ``NO_COLOR``, the user's keys and the machine's load."""
     clocks: list[HandClock] = []
 
     def scheduler() -> HandClock:
@@ -153,7 +152,7 @@ async def offscreen(source: Source, size: tuple[int, int], theme: str | None = N
 
 @contextmanager
 def _in_colour() -> Iterator[None]:
-    """Textual and rich ask the environment for colours once, when an app is made."""
+    """Enable colours within the block: Textual and rich read the environment once, when an app is made."""
     kept = {name: os.environ.pop(name) for name in ("NO_COLOR", "FORCE_COLOR") if name in os.environ}
     try:
         yield

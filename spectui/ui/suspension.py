@@ -1,4 +1,4 @@
-"""Ctrl-Z: the race stands still before the process does, and goes on after it."""
+"""Handles Ctrl-Z: the race pauses before the process stops, and continues after it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from spectui.protocol.source import Source
 
 LOOK_S = 0.01
 PATIENCE_S = 1.0
-"""How long an engine may take to finish its step before the process stops in the middle of it."""
+"""How long the process waits for an engine to finish its step before it stops anyway."""
 
 
 class Suspension:
     """Lets an app be stopped by the shell's job control.
 
     Args:
-        source: Paused meanwhile.
-        view: The run as the source has it.
-        back: Called when the screen is to be drawn anew.
+        source: The source to pause meanwhile.
+        view: Returns the current view of the run.
+        back: Called when the screen has to be redrawn.
     """
 
     def __init__(self, source: Source, view: Callable[[], RunView], back: Callable[[], None]) -> None:
@@ -33,7 +33,7 @@ class Suspension:
         self._stopping = self._resumes = False
 
     def serve(self, driver: Driver | None) -> bool:
-        """Work with the driver of a real terminal; with any other one nothing can be stopped. Says which it is."""
+        """Use the driver of a real terminal; no other can be suspended. Returns whether it is one."""
         from spectui.ui.paint.terminal_driver import TerminalDriver
 
         if isinstance(driver, TerminalDriver):
@@ -44,7 +44,7 @@ class Suspension:
 
     @property
     def possible(self) -> bool:
-        """Whether there is a terminal to give back."""
+        """Whether there is a terminal to return to the shell."""
         return self._driver is not None and self._driver.can_suspend
 
     def begin(self, group: bool = False) -> None:
@@ -71,7 +71,7 @@ class Suspension:
     def _returned(self) -> None:
         self._stopping = False
         playhead = self._view().playhead
-        # A replay that has reached its end would begin again.
+        # Resuming a replay that has reached its end would start it again.
         if self._resumes and not (playhead is not None and playhead.ended):
             self._source.send(cmd.Resume())
         self._resumes = False

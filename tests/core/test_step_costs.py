@@ -159,7 +159,7 @@ def race(*steps: Step, requests: int = 1) -> RunView:
 @pytest.mark.parametrize("width", [40, 76, 116, 196])
 def test_rows_show_every_lane_that_has_taken_a_step(width: int) -> None:
     empty = cost_rows(race().lanes, width)
-    assert [plain(row) for row in empty] == ["no step yet"]
+    assert [plain(row) for row in empty] == ["no steps yet"]
     steps = [step(AR, n, 0, n) for n in range(5)] + [step(MTP, n, 1 + n % 3, n, emitted=2) for n in range(9)]
     rows = cost_rows(race(*steps).lanes, width)
     assert all(row_width(row) <= width for row in rows), [plain(row) for row in rows if row_width(row) > width]

@@ -133,7 +133,7 @@ def test_an_h100_with_gpm(machine: Machine) -> None:
     assert screen.gauge("memory", "Host") == "1.90 GB"
     assert "this process 11.8 GB, device 12.9 GB of 85.9 GB" in screen.panel
     assert "from bus width and clock" in screen.panel
-    assert "clocks held down by nothing" in screen.panel
+    assert "clocks throttled by nothing" in screen.panel
     assert "Bandwidth   2.10 TB/s" in screen.panel
     assert "Not sampled here" not in screen.panel
     assert screen.view.memory.total == 11 * GB
@@ -209,7 +209,7 @@ def test_a_gpu_that_is_lost_in_mid_run(machine: Machine) -> None:
 
     screen = machine.play("h100", samples=4, between=lose)
     assert screen.strip == "GPU 0 was lost, the race goes on   NVIDIA H100 80GB HBM3"
-    assert "lost: the driver no longer reaches it" in screen.panel
+    assert "lost: the driver can no longer reach it" in screen.panel
     assert "12.9 GB" not in screen.strip + screen.panel
     telemetry = screen.view.telemetry
     assert telemetry is not None
@@ -271,5 +271,5 @@ def test_a_driver_that_hangs(machine: Machine) -> None:
 def test_what_is_not_known_is_never_zero(machine: Machine, name: str) -> None:
     """The only zeros are what the machine says: an empty slice, and pages that were not read."""
     screen = machine.play(name)
-    said = screen.panel.replace("from disk    0 a second", "").replace("0 B of 42.3 GB", "")
+    said = screen.panel.replace("from disk    0 per second", "").replace("0 B of 42.3 GB", "")
     assert not re.search(r"(?<![\d.])0(?:\.0+)? (?:%|W|°C|MHz|B|[kMGT]B)", said), said

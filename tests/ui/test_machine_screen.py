@@ -263,8 +263,8 @@ def test_the_lanes_below_the_roofline() -> None:
     rows = machine_rows(ON_CPU, 116)
     first = next(place for place, row in enumerate(rows) if plain(row).startswith("Lanes below")) + 1
     measured, estimated = plain(rows[first]).split("est.")
-    assert measured.split() == ["tok/s", "tokens", "a", "step"]
-    assert estimated.split() == ["of", "peak", "tok/s", "at", "most", "traffic", "bytes", "a", "step"]
+    assert measured.split() == ["tok/s", "tokens/step"]
+    assert estimated.split() == ["of", "peak", "max.", "tok/s", "traffic", "bytes/step"]
     for row, lane, style in zip(rows[first + 1 :], ON_CPU.lanes, ("lane.0", "lane.1", "lane.2"), strict=False):
         name, tok_s, tokens, _, share, _, most, rate, _, size, _ = plain(row).split()
         traffic = lane.traffic
@@ -285,10 +285,10 @@ def test_estimates_give_way_from_the_last_where_the_panel_is_narrow() -> None:
         width: next(line for line in panel(ON_CPU, width) if "est." in line and "tok/s" in line.split())
         for width in PANEL_WIDTHS
     }
-    assert "bytes a step" in heads[116]
+    assert "bytes/step" in heads[116]
     assert heads[196] == heads[116]
     assert "traffic" in heads[76]
-    assert "bytes a step" not in heads[76]
+    assert "bytes/step" not in heads[76]
     assert heads[36].split() == ["tok/s", "est.", "of", "peak"]
 
 
@@ -299,13 +299,13 @@ def test_where_nothing_is_known_the_panel_says_so() -> None:
     assert "Bandwidth   est. 10.7 GB/s" in text
     (gauges,) = (line for line in text if line.startswith("DRAM traffic"))
     assert gauges.split() == ["DRAM", "traffic", "—", "memory", "busy", "—", "SM", "busy", "—"]
-    assert "clocks held down by —" in text
+    assert "clocks throttled by —" in text
     assert any(line.split() == ["temperature", "—", "page", "faults", "—", "from", "disk", "—"] for line in text)
 
 
 def test_reserved_memory_that_was_not_touched_is_told() -> None:
     text = panel(raced(PROBE, sample(host=replace(HOST, resident=900_000_000))))
-    assert "148 MB of what is reserved was not touched yet." in text
+    assert "148 MB of the reserved memory has not been touched yet." in text
     assert any(line.split()[0] == "other" and line.endswith(" 0 B") for line in text if line)
 
 
@@ -385,11 +385,11 @@ async def test_what_came_meanwhile_is_on_the_live_screen_afterwards() -> None:
 async def test_without_any_telemetry_the_panel_says_so() -> None:
     async with running() as rig:
         await rig.press("g")
-        assert "no sample yet" in rig.text
+        assert "no samples yet" in rig.text
         check_screen(rig)
         tell(rig, sample())
         await rig.settle(lambda: "this process 1.90 GB" in rig.text)
-        assert "no sample yet" not in rig.text
+        assert "no samples yet" not in rig.text
 
 
 async def test_a_lost_gpu_is_told_while_the_race_goes_on() -> None:

@@ -88,7 +88,7 @@ async def test_escape_stops_a_search_and_then_leaves() -> None:
         assert isinstance(rig.app.screen, TuneScreen)
         rig.app._mailbox.emit(TURN)
         await rig.settle(lambda: "turn 4" in rig.text)
-        assert "stop and keep what is known" in rig.text
+        assert "stop and keep the best K so far" in rig.text
         await rig.press("escape")
         assert rig.source.commands[-1] == cmd.StopTuning()
         rig.app._mailbox.emit(ENDED)

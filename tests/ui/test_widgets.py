@@ -500,7 +500,7 @@ def test_points_are_means_and_never_more_than_asked_for() -> None:
 
 def test_the_lesson_names_both_figures_at_any_width() -> None:
     lane = race().lane(MTP)
-    assert plain(lesson_row(lane, 80)) == "a meter that counts stream chunks says 19.2 tok/s, true is 64.0 tok/s"
+    assert plain(lesson_row(lane, 80)) == "a meter that counts stream chunks says 19.2 tok/s; the truth is 64.0 tok/s"
     assert plain(lesson_row(lane, 40)) == "stream chunks 19.2/s, tokens 64.0/s"
     assert plain(lesson_row(lane, 30)) == "chunks 19.2, tokens 64.0"
     assert lesson_row(Race(MTP).lane(MTP), 80) == ()

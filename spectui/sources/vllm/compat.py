@@ -254,7 +254,7 @@ def render_chat(
 def unknown_template_arguments(
     tokenizer: Any, template: str, arguments: Mapping[str, Any]
 ) -> Mapping[str, Sequence[str]]:
-    """Return the arguments that vLLM would not pass on because the template does not use them, each with those it does."""
+    """Return the arguments that vLLM would not pass on as the template does not use them, each with those it does."""
     hf: Any = importlib.import_module("vllm.renderers.hf")
     taken = hf.resolve_chat_template_kwargs(tokenizer, template, dict(arguments))
     unknown = [name for name in arguments if name not in taken]

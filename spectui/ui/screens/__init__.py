@@ -1,1 +1,1 @@
-"""The screens: they arrange widgets and follow keys; what is drawn comes from views."""
+"""The screens: they arrange widgets and handle keys, and draw what views contain."""

@@ -1,4 +1,4 @@
-"""What fits where: from the size of the terminal to the parts of the live screen. Pure numbers, no widgets."""
+"""Computes the layout of the live screen from the size of the terminal. Pure numbers, no widgets."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from spectui.ui.widgets.pane_head import COMPACT_ROWS, LARGE_ROWS
 from spectui.ui.widgets.status import MIN_HEIGHT, MIN_WIDTH
 
 PANE_CELLS = 38
-"""Narrowest pane that stands beside another."""
+"""The least width of a pane beside another."""
 
 MAX_PANES = 4
 SIDE_CELLS = 30
-"""Width of the charts where they stand beside the pane."""
+"""Width of the charts if they stand beside the pane."""
 
 _CHART_CELLS = 38
 
@@ -23,7 +23,7 @@ _AUDIENCE_CHART_HEIGHT = 44
 _AUDIENCE_CHART_ROWS = 8
 _SENTENCE_HEIGHT = 12
 _SENTENCE_CELLS = 68
-"""Width of a pane in which a sentence about a step needs one row."""
+"""Width of a pane from which a sentence about a step fits one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +31,17 @@ class Arrangement:
     """The parts of the live screen.
 
     Attributes:
-        panes: Lanes side by side.
-        strip: Whether a line names all lanes, because not all have a pane.
+        panes: How many lanes are side by side.
+        strip: Whether a line lists all lanes, because not all have a pane.
         head: Rows of a pane's head.
-        ledger: Rows of a pane's ledger; 0 leaves it out.
+        ledger: Rows of a pane's ledger; 0 for no ledger.
         charts: Where the charts are.
         chart_count: How many of the three charts are shown, in the order acceptance, accepted per step, throughput.
         chart_rows: Rows of the charts below the panes.
         telemetry: Whether there is a line for memory and bandwidth.
-        tight: Whether even the blank row below the strip is needed for text.
-        airy: Whether blank rows set the parts apart.
-        sentence: Rows of the sentence under a pane's text; 0 leaves it out.
+        tight: Whether even the blank row below the strip is used for text.
+        airy: Whether blank rows separate the parts.
+        sentence: Rows of the sentence under a pane's text; 0 for no sentence.
     """
 
     panes: int
@@ -57,7 +57,7 @@ class Arrangement:
     sentence: int = 0
 
 
-# From this height on: rows of head, ledger and charts below. Chosen so that the text keeps most of what is added.
+# From this height on: rows of head, ledger and charts below. Chosen so that most of the added height goes to the text.
 _TIERS = (
     (44, LARGE_ROWS, 8, 10),
     (34, LARGE_ROWS, 5, 8),
@@ -69,7 +69,7 @@ _TIERS = (
 
 
 def arrange(width: int, height: int, lanes: int) -> Arrangement | None:
-    """The arrangement for a terminal of ``width`` x ``height`` cells; None when it is too small for any."""
+    """Return the arrangement for a terminal of ``width`` x ``height`` cells; None if it is too small for any."""
     if width < MIN_WIDTH or height < MIN_HEIGHT:
         return None
     _, head, ledger, chart_rows = next(tier for tier in _TIERS if height >= tier[0])
@@ -96,7 +96,7 @@ def arrange(width: int, height: int, lanes: int) -> Arrangement | None:
 
 
 def arrange_for_audience(width: int, height: int, lanes: int) -> Arrangement | None:
-    """The same for presenter mode: large digits and text, no ledger, and a chart only where there is plenty of room."""
+    """Do the same for presenter mode: large digits and text, no ledger, and a chart only if there is plenty of room."""
     found = arrange(width, height, lanes)
     if found is None:
         return None
@@ -120,7 +120,7 @@ def _sentence_rows(width: int, height: int) -> int:
 
 
 def arrange_above(rows: int, width: int, height: int, lanes: int, audience: bool = False) -> Arrangement | None:
-    """The arrangement while a list of ``rows`` stands below: the panes stay as they are if the charts can make room."""
+    """Return the arrangement above a list of ``rows``: the panes stay as they are if the charts can make room."""
     arranged = arrange_for_audience if audience else arrange
     whole = arranged(width, height, lanes)
     less = arranged(width, max(min(height, MIN_HEIGHT), height - rows), lanes)
@@ -130,6 +130,6 @@ def arrange_above(rows: int, width: int, height: int, lanes: int, audience: bool
 
 
 def visible(focus: int, panes: int, lanes: int, first: int) -> int:
-    """The first lane shown, such that lane ``focus`` is among ``panes`` of them; moves no more than it must."""
+    """Return the first lane to show so that lane ``focus`` is among the ``panes`` shown; moves only if needed."""
     first = max(min(first, focus), focus - panes + 1)
     return max(0, min(first, lanes - panes))

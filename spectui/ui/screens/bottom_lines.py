@@ -1,4 +1,4 @@
-"""The lines between charts and message: memory and bandwidth, and in a replay the timeline."""
+"""The lines between charts and message: memory and bandwidth, and the timeline of a replay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spectui.ui.widgets.timeline_bar import TimelineBar
 
 
 class BottomLines(Vertical):
-    """Shows the lines that there is room and reason for."""
+    """Shows those lines that are needed and fit."""
 
     DEFAULT_CSS = "BottomLines { height: auto; }"
 
@@ -26,13 +26,13 @@ class BottomLines(Vertical):
         yield self._timeline
 
     def fit_to(self, arrangement: Arrangement, replay: bool) -> None:
-        """Give the lines their rows; a replay's timeline is always there."""
+        """Assign rows to the lines; the timeline of a replay is always shown."""
         self._telemetry.display = arrangement.telemetry
         self._timeline.display = replay
         self.display = arrangement.telemetry or replay
 
     def show(self, view: RunView, slow: bool) -> None:
-        """Show ``view``; what changes slowly only when ``slow``."""
+        """Show ``view``; slowly changing parts are updated only if ``slow``."""
         if slow and self._telemetry.display:
             self._telemetry.show(view)
         if self._timeline.display:

@@ -1,4 +1,4 @@
-"""The charts: acceptance by position, accepted per step, throughput; below the panes or beside the only one."""
+"""The charts: acceptance by position, accepted per step, throughput; below the panes, or beside a single pane."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spectui.ui.widgets.throughput_chart import ThroughputChart
 
 
 class Charts(Horizontal):
-    """Draws the charts that there is room for."""
+    """Draws the charts that fit."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,18 +27,18 @@ class Charts(Horizontal):
         yield self._throughput
 
     def fit_to(self, arrangement: Arrangement, lanes: int) -> None:
-        """Take the places of ``arrangement``; without lanes there is nothing to draw."""
+        """Lay the charts out as in ``arrangement``; without lanes there is nothing to draw."""
         beside = arrangement.charts == "beside"
         self.display = arrangement.charts != "none" and lanes > 0
         for place, chart in enumerate((self._acceptance, self._histogram, self._throughput)):
             chart.display = place < arrangement.chart_count
             chart.styles.height = None if beside else arrangement.chart_rows
-            # Text of panes and charts stands in the same columns: one cell at the edges, two between.
+            # Text of panes and charts uses the same columns: one cell at the edges, two in between.
             last = place == arrangement.chart_count - 1
             chart.styles.margin = (0, 1 if beside or last else 2, int(beside), 1)
 
     def show(self, lanes: tuple[LaneView, ...], focus: int, windowed: bool) -> None:
-        """Show the lane at ``focus``, and the throughput of all."""
+        """Show the lane at ``focus``, and the throughput of all lanes."""
         if not self.display or focus >= len(lanes):
             return
         lane, number = lanes[focus], focus + 1

@@ -1,4 +1,4 @@
-"""The command palette, on a terminal of any size."""
+"""The command palette, which works on a terminal of any size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spectui.ui.paint.textual_private import Palette
 
 
 class Commands(Palette):
-    """Textual's palette, whose keys do nothing while there is no room for its list; there they would fail."""
+    """Textual's palette, except that its keys do nothing while its list has no room, where they would fail."""
 
     def move(self, action: str) -> None:
         commands = self.query_one(CommandList)

@@ -1,4 +1,4 @@
-"""Where the time goes: every lane, every K."""
+"""The screen of step times, for every lane and every K."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from spectui.ui.widgets.cost_rows import cost_rows
 
 
 class CostsReader(Reader):
-    """The lanes of the view."""
+    """Shows the lanes of a view."""
 
     def __init__(self, view: RunView) -> None:
         super().__init__()
@@ -20,14 +20,14 @@ class CostsReader(Reader):
 
 
 class CostsScreen(ReaderScreen):
-    """Moves on with the race, twice a second."""
+    """Follows the race, updated twice a second."""
 
     def __init__(self, view: RunView) -> None:
         self._costs = CostsReader(view)
         super().__init__("step times", "measured throughput and step time of each K; ┃ is the cost model", self._costs)
 
     def present(self, view: RunView, slow: bool) -> None:
-        """Show what the steps so far say."""
+        """Show the figures of the steps so far."""
         if not self.is_mounted or not slow:
             return
         self._costs.view = view

@@ -1,4 +1,4 @@
-"""The step inspector: one verification step of the focused lane, and the ways to the next one worth a look."""
+"""The step inspector: shows one verification step of the focused lane, with keys to find the next interesting one."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ KEYS = hints(
 
 
 class InspectReader(Reader):
-    """One step of one lane.
+    """Shows one step of one lane.
 
     Attributes:
-        lane: The lane's place.
-        index: The step, None for the newest.
-        answers: What the target said so far, by step.
+        lane: The lane's position.
+        index: The step; None for the newest.
+        answers: The target's answers so far, by step.
     """
 
     def __init__(self, view: RunView, lane: int) -> None:
@@ -58,14 +58,14 @@ class InspectReader(Reader):
 
     @property
     def answer(self) -> Inspected | None:
-        """What the target said about the step on the screen."""
+        """The target's answer about the step on the screen."""
         past = self.past
         return self.answers.get((past.step.lane, past.step.slot, past.step.index)) if past else None
 
     def content(self, width: int) -> list[Row]:
         lane, past = self.shown, self.past
         if lane is None or past is None or lane.stream is None:
-            return [(("no step yet", "muted"),)]
+            return [(("no steps yet", "muted"),)]
         history = lane.history
         of = f"step {past.step.index + 1} of {history.last + 1}" if history else ""
         request = f"   request {past.step.slot + 1}" if lane.requests > 1 else ""
@@ -78,11 +78,11 @@ class InspectReader(Reader):
 
 
 class InspectScreen(ReaderScreen):
-    """Opened in a pause; asks the source about each step that comes on the screen, once.
+    """Opened while the race is paused; asks the source once about each step that is shown.
 
     Args:
         view: The run.
-        lane: The lane's place to begin with.
+        lane: The position of the lane to begin with.
         send: Passes a command to the source.
         leave: Called when the screen closes.
     """
@@ -102,7 +102,7 @@ class InspectScreen(ReaderScreen):
         self, view: RunView, lane: int, send: Callable[[cmd.Command], None], leave: Callable[[], None]
     ) -> None:
         self._rows = InspectReader(view, lane)
-        super().__init__("step inspector", "a verification, and what the target thought of every token", self._rows)
+        super().__init__("step inspector", "a verification step, and what the target thought of each token", self._rows)
         self._send = send
         self._leaving = leave
         self._asked: PastStep | None = None
@@ -112,7 +112,7 @@ class InspectScreen(ReaderScreen):
         self._ask()
 
     def present(self, view: RunView, slow: bool) -> None:
-        """Show the newest step while that is what is looked at, and the target's answer."""
+        """Show the newest step if no other was chosen, and the target's answer."""
         if not self.is_mounted:
             return
         self._rows.view = view
@@ -161,7 +161,7 @@ class InspectScreen(ReaderScreen):
         self.reader.redraw()
 
     def action_step_once(self) -> None:
-        """Take one more step of this lane, and look at it."""
+        """Take one more step of this lane, and show it."""
         lane = self._rows.shown
         if lane is not None and lane.active:
             self._rows.index = None

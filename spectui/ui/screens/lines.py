@@ -1,4 +1,4 @@
-"""The one-line widgets below the panes: what is going on, and the keys."""
+"""The one-line widgets below the panes: the message and the keys."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from spectui.ui.paint.rows import Row, Span, row_width
 
 GAP = "   "
 ROOMY = 100
-"""Cells from which the keys of the footer stand further apart."""
+"""Width from which the keys of the footer are spaced further apart."""
 
 
 def hints(*keys: tuple[str, str]) -> Row:
-    """(key, what it does) as a row."""
+    """Format pairs of (key, what it does) as a row."""
     return tuple(span for key, does in keys for span in ((key, "key"), (f" {does}{GAP}", "muted")))
 
 
 def asking_hints(enter: str) -> Row:
-    """What the keys do while the line for the user's words is open."""
+    """Return what the keys do while the prompt line is open."""
     return hints(("Enter", enter), ("Esc", "back"), ("Up Down", "earlier ones"))
 
 
 class MessageLine(Canvas):
-    """One sentence, or nothing."""
+    """Shows one sentence, or nothing."""
 
     DEFAULT_CSS = "MessageLine { height: 1; }"
 
@@ -52,7 +52,7 @@ class MessageLine(Canvas):
 
 
 class KeysLine(Canvas):
-    """The footer: as many keys as fit, dimmed where they can do nothing now; a click does what the key does."""
+    """The footer: shows as many keys as fit, dimmed if they can do nothing now; a click does what the key does."""
 
     DEFAULT_CSS = "KeysLine { height: 1; }"
 
@@ -65,9 +65,9 @@ class KeysLine(Canvas):
         self._instead: Row = ()
 
     def show(self, actions: Sequence[Action], possible: Set[str], labels: Mapping[str, str], instead: Row = ()) -> None:
-        """Show ``actions``, dimmed but for those whose ids are ``possible``.
+        """Show ``actions``, dimmed except those whose ids are in ``possible``.
 
-        ``labels`` replaces labels by id; ``instead`` stands in place of all of them while something else takes the
+        ``labels`` replaces labels by id; ``instead`` is shown in place of all actions while something else takes the
         keys.
         """
         if (actions, possible, labels, instead) != (self._actions, self._possible, self._labels, self._instead):

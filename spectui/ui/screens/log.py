@@ -1,4 +1,4 @@
-"""What the engine and its libraries print, in a panel of its own."""
+"""The screen with the output of the engine and its libraries."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from spectui.ui.app import LogTail
 
 ROWS = 10_000
-"""Wrapped rows that the panel keeps."""
+"""How many wrapped rows the panel keeps."""
 
 _LOUD = {"ERROR": "bad", "CRITICAL": "bad", "WARNING": "warn"}
 
 
 class LogReader(Reader):
-    """The lines, wrapped; their text is never taken for markup."""
+    """Shows wrapped log lines; their text is never treated as markup."""
 
     def __init__(self, lines: deque[str]) -> None:
         super().__init__(follow=True)
@@ -40,7 +40,7 @@ class LogReader(Reader):
         return list(self._wrapped) or [(("Nothing has been logged yet.", "muted"),)]
 
     def add(self, lines: list[str]) -> None:
-        """Wrap ``lines`` behind those that are there."""
+        """Wrap ``lines`` and append them."""
         for line in lines:
             text = safe(line.rstrip("\r\n"))
             style = log_style(text)
@@ -51,12 +51,12 @@ class LogReader(Reader):
 
 
 def log_style(line: str) -> str:
-    """The style of a line by the level word near its beginning."""
+    """Return the style of a line, according to the level word near its beginning."""
     return next((style for word, style in _LOUD.items() if word in line[:40]), "muted")
 
 
 class LogScreen(ReaderScreen):
-    """Follows the log while its end is in sight."""
+    """Follows the log while its end is visible."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("l", "leave", show=False)]
 
@@ -68,7 +68,7 @@ class LogScreen(ReaderScreen):
         self.add_class("clocked")
 
     def present(self, view: RunView, slow: bool) -> None:
-        """Look for new lines, twice a second at most."""
+        """Check for new lines, at most twice a second."""
         if not slow or not self.is_mounted:
             return
         lines = self._tail.poll()

@@ -1,4 +1,4 @@
-"""Memory and bandwidth in full."""
+"""The screen of memory and bandwidth in detail."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spectui.ui.widgets.machine_rows import machine_rows
 
 
 class MachineReader(Reader):
-    """The telemetry of the view."""
+    """Shows the telemetry of a view."""
 
     def __init__(self, view: RunView) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class MachineReader(Reader):
 
 
 class MachineScreen(ReaderScreen):
-    """Moves on with every sample; leaves on the key that opened it too."""
+    """Follows every sample; the key that opened it also closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("g", "leave", show=False)]
 

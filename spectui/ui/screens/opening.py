@@ -1,4 +1,4 @@
-"""Opens the screens that lie in front of the race; each is loaded when it is first wanted."""
+"""Opens the screens that cover the race; each is imported when it is first used."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ if TYPE_CHECKING:
 
 
 def explain(at: Controls) -> None:
-    """Help, the keys that this source does not take dimmed."""
+    """Open the help, with the keys that this source does not accept dimmed."""
     from spectui.ui.screens.help import HelpScreen
 
     at.app.push_screen(HelpScreen(at.app.actions, at.app.source.accepts))
 
 
 def costs(at: Controls) -> None:
-    """Where the time of a step goes."""
+    """Open the step times."""
     from spectui.ui.screens.costs import CostsScreen
 
     at.app.show(CostsScreen(at.view))
 
 
 def machine(at: Controls) -> None:
-    """Memory and bandwidth."""
+    """Open memory and bandwidth."""
     from spectui.ui.screens.machine import MachineScreen
 
     at.app.show(MachineScreen(at.view))
 
 
 def inspect(at: Controls) -> None:
-    """Single steps of the focused lane; the race stands still meanwhile."""
+    """Open the step inspector on the focused lane; the race is paused meanwhile."""
     from spectui.ui.screens.inspect import InspectScreen
 
     leave = at.stand_still()
@@ -40,7 +40,7 @@ def inspect(at: Controls) -> None:
 
 
 def log(at: Controls) -> None:
-    """What the engine prints."""
+    """Open the engine's log."""
     from spectui.ui.screens.log import LogScreen
 
     if at.app.log_tail is not None:
@@ -48,7 +48,7 @@ def log(at: Controls) -> None:
 
 
 def tuning(at: Controls) -> None:
-    """A search for the best K that has begun."""
+    """Open the screen of a search for the best K that has begun."""
     from spectui.ui.screens.tune import TuneScreen
 
     at.app.show(TuneScreen(at.view, lambda: at.send(StopTuning())))

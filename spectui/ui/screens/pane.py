@@ -1,4 +1,4 @@
-"""One lane's pane: head, text, ledger; or the sentence for an audience."""
+"""One lane's pane: head, text, and ledger or the sentence for an audience."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from spectui.ui.widgets.token_stream import TokenStream
 
 @dataclass(frozen=True, slots=True)
 class Narration:
-    """What is told to an audience.
+    """What an audience is told.
 
     Attributes:
-        sentence: Stands under the text.
-        before: Tokens of the text that stand before ``tokens``.
-        tokens: Those of a step that is acted out, None when none is.
+        sentence: The sentence under the text.
+        before: How many tokens of the text come before ``tokens``.
+        tokens: The tokens of a step shown in slow motion; None if there is none.
     """
 
     sentence: str = ""
@@ -37,7 +37,7 @@ NO_NARRATION = Narration()
 
 
 class LanePane(Vertical):
-    """Shows one lane; a click asks for the focus."""
+    """Shows one lane; a click focuses it."""
 
     class Chosen(Message):
         """The user clicked the pane of the lane at ``index``."""
@@ -63,7 +63,7 @@ class LanePane(Vertical):
         yield self.sentence
 
     def fit_to(self, arrangement: Arrangement) -> None:
-        """Give the parts their rows."""
+        """Assign rows to the parts."""
         self.head.styles.height = arrangement.head
         self.ledger.styles.height = arrangement.ledger
         self.ledger.display = arrangement.ledger > 0
@@ -80,7 +80,7 @@ class LanePane(Vertical):
         if before is not None and before[0] is lane and before[1] == state:
             return
         self.head.show(lane, state)
-        # A view is also new when only AR's speed moved, which is no news for the text and the ledger.
+        # A view is also new if only AR's speed has changed, which does not affect the text and the ledger.
         if before is None or (before[0].revision, before[0].slot) != (lane.revision, lane.slot):
             self.stream.show(lane.stream, lane_message(lane, state))
             self.ledger.show(lane)

@@ -1,4 +1,4 @@
-"""The panes side by side: which lanes are in sight, and what each pane is told."""
+"""The panes side by side: chooses which lanes are visible, and what each pane shows."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from spectui.ui.widgets.pane_head import PaneState
 
 
 class Panes(Horizontal):
-    """Makes a pane for every lane and shows as many as there is room for, the focused one among them.
+    """Makes a pane for every lane and shows as many as fit, including the focused one.
 
     Args:
         choices: What the user chose.
-        slow: The step that is acted out.
-        loading_s: Seconds since a lane began to load.
+        slow: The step that is shown in slow motion.
+        loading_s: Returns the seconds since a lane began to load.
     """
 
     def __init__(self, choices: Choices, slow: SlowMotion, loading_s: Callable[[LaneView], float | None]) -> None:
@@ -33,12 +33,12 @@ class Panes(Horizontal):
         self._first = 0
 
     def first(self, arrangement: Arrangement, lanes: int) -> int:
-        """The first lane in sight."""
+        """Return the first visible lane."""
         self._first = visible(self._choices.focus, arrangement.panes, lanes, self._first)
         return self._first
 
     def fit_to(self, arrangement: Arrangement, lanes: int) -> None:
-        """Take the places of ``arrangement``."""
+        """Lay the panes out as in ``arrangement``."""
         self._mount(lanes)
         self._slow.in_sight = range(self._first, self._first + arrangement.panes)
         for index, pane in enumerate(self._panes):
@@ -54,19 +54,19 @@ class Panes(Horizontal):
             self.show_rejected()
 
     def show(self, view: RunView) -> None:
-        """Show what moved."""
+        """Show what has changed in ``view``."""
         self.show_rejected()
         for index, (pane, lane) in enumerate(zip(self._panes, view.lanes, strict=False)):
             if pane.display:
                 pane.show(lane, self._state(view, lane, index), self._narration(lane))
 
     def show_rejected(self) -> None:
-        """Let every text show of the refused drafts what was chosen; those of slow motion have fallen away."""
+        """Let every text show rejected drafts as chosen; those of slow motion have already disappeared."""
         for pane in self._panes:
             pane.stream.rejected = "none" if self._slow.on else self._choices.rejected
 
     def scroll(self, where: str) -> None:
-        """Scroll the focused lane's text; there is none while the terminal is too small for a pane."""
+        """Scroll the focused lane's text, if the terminal is large enough for a pane."""
         if self._choices.focus >= len(self._panes):
             return
         stream = self._panes[self._choices.focus].stream

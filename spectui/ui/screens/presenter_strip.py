@@ -1,4 +1,4 @@
-"""All lanes on one line, for screens on which not every lane has a pane."""
+"""Lists all lanes on one line, for screens on which not every lane has a pane."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GAP = "   "
 
 
 class LaneStrip(Canvas):
-    """Number, name, tok/s and speed-up of every lane; a click focuses one."""
+    """Shows number, name, tok/s and speed-up of every lane; a click focuses a lane."""
 
     DEFAULT_CSS = "LaneStrip { height: 1; }"
 
@@ -33,7 +33,7 @@ class LaneStrip(Canvas):
         self._focus = 0
 
     def show(self, lanes: tuple[LaneView, ...], focus: int) -> None:
-        """Show ``lanes``, the one at ``focus`` marked."""
+        """Show ``lanes``, with a mark on the one at ``focus``."""
         self._lanes, self._focus = lanes, focus
         self.redraw()
 
@@ -41,7 +41,7 @@ class LaneStrip(Canvas):
         return [tuple(span for _, item in self._fitting(width) for span in (*item, (GAP, "text")))]
 
     def _fitting(self, width: int) -> list[tuple[int, Row]]:
-        """(lane, spans) of the lanes that fit; those before the focus give way first."""
+        """Return (lane, spans) for the lanes that fit; those before the focus are dropped first."""
         items = [(index, lane_item(lane, index, index == self._focus)) for index, lane in enumerate(self._lanes)]
         while len(items) > 1 and sum(row_width(item) + len(GAP) for _, item in items) - len(GAP) > width:
             items.pop(0 if items[0][0] < self._focus else -1)
@@ -57,7 +57,7 @@ class LaneStrip(Canvas):
 
 
 def lane_item(lane: LaneView, index: int, focused: bool) -> Row:
-    """One lane in a few words."""
+    """Format one lane in a few words."""
     name = lane_style(index, title=True) if focused else "muted"
     item: Row = ((f"{index + 1} {safe(lane.info.title)}", name),)
     if lane.stage.stage == "failed":

@@ -1,4 +1,4 @@
-"""One line for what the user types. It lies on the live screen, so that the race stays in sight."""
+"""The line in which the user types. It is part of the live screen, so that the race stays visible."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _SIGNS = {
     **dict.fromkeys((ord("\n"), 0x2028, 0x2029), NEWLINE_SIGN),
     ord("\t"): TAB_SIGN,
 }
-"""What stands for characters that would leave the line or turn it around; each for one, so that places stay."""
+"""Replacements for characters that would break or reverse the line; each is one character, so that positions stay."""
 
 HISTORY = 100
-"""Answers that are kept for the arrow keys."""
+"""How many answers are kept for the arrow keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the line asks for.
+    """A question that the line asks.
 
     Attributes:
-        hint: Stands in the empty line.
-        answer: Called with what the user typed, unless that is nothing.
+        hint: Shown in the empty line.
+        answer: Called with what the user typed, unless that is empty.
         does: What Enter does, for the footer.
-        earlier: Answers so far, for the arrow keys; grows.
+        earlier: Answers so far, for the arrow keys; new ones are appended.
     """
 
     hint: str
@@ -45,14 +45,14 @@ class Question:
 
 
 def shown(text: str) -> str:
-    """The text on one line, character by character."""
+    """Return the text as one line, character by character."""
     return text.translate(_SIGNS)
 
 
 class PromptLine(DrawnInput):
-    """Hidden until opened. Enter sends the text, Esc gives up, Up and Down walk through earlier answers.
+    """An input line that is hidden until opened. Enter sends the text, Esc cancels, Up and Down browse earlier answers.
 
-    Pasted text keeps its lines; a sign stands for the end of each.
+    Pasted text keeps its lines; a symbol marks the end of each.
 
     Args:
         on_close: Called when the line is hidden again.
@@ -86,38 +86,38 @@ class PromptLine(DrawnInput):
         return self.has_class("open")
 
     def open(self, question: Question) -> None:
-        """Show an empty line and take the keys."""
+        """Show an empty line and take the keyboard focus."""
         self.question = question
         self.placeholder = question.hint
         self.value = ""
         self._place = len(question.earlier)
         self.add_class("open")
-        # Not focus(), which takes the keys one message later.
+        # Not focus(), which takes effect one message later.
         self.screen.set_focus(self)
 
     def drawn(self, text: str) -> str:
         return shown(text)
 
     def on_key(self, event: events.Key) -> None:
-        """Leave the key to the app, which gets all keys in the order they were typed, and gives the text back."""
+        """Leave the key to the app, which receives all keys in the order they were typed and passes the text back."""
         event.prevent_default()
 
     def on_paste(self, event: events.Paste) -> None:
-        """Leave it to the app too: Textual's line takes the first line only."""
+        """Leave pasting to the app too, since Textual's input takes only the first line."""
         event.prevent_default()
 
     def put(self, text: str) -> None:
-        """Put ``text`` where the cursor is, in place of what is selected."""
+        """Insert ``text`` at the cursor, replacing any selection."""
         self.replace(text, *self.selection)
 
     def action_give_up(self) -> None:
         self._close()
 
     def action_stay(self) -> None:
-        """Do nothing: Tab belongs to the lanes."""
+        """Do nothing, since Tab switches lanes."""
 
     def action_recall(self, by: int) -> None:
-        """Show an earlier answer, or come back to the one being typed."""
+        """Show an earlier answer, or return to the one being typed."""
         earlier = self.question.earlier if self.question else []
         place = min(len(earlier), max(0, self._place + by))
         if place == self._place:
@@ -129,7 +129,7 @@ class PromptLine(DrawnInput):
         self.cursor_position = len(self.value)
 
     async def action_submit(self) -> None:
-        """Send the text. At once: the next key is not for this line."""
+        """Send the text at once, since the next key is not meant for this line."""
         text = self.value.strip()
         if text and (question := self.question) is not None:
             if question.earlier[-1:] != [text]:

@@ -1,4 +1,4 @@
-"""The keys of the live screen; the prompt line and the list of themes take all keys while they are open."""
+"""Handles the keys of the live screen; the prompt line and the list of themes take all keys while they are open."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _BY_ID = {action.id: action for action in ACTIONS}
 
 
 class RaceKeys(Screen[None]):
-    """Does every action by its id."""
+    """A screen that runs every action by its id."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(ACTIONS)
-    # Textual would give the keys to the hidden prompt line when another screen closes.
+    # Otherwise Textual would focus the hidden prompt line when another screen closes.
     AUTO_FOCUS = ""
 
     def __init__(self, controls: Controls, panes: Panes) -> None:
@@ -48,7 +48,7 @@ class RaceKeys(Screen[None]):
         return True if wanted is None or self._controls.possible(wanted) else None
 
     def doing(self, action: Action) -> Callable[[], None]:
-        """What the action's key would do, for clicks and the command palette."""
+        """Return a function that does what the action's key does, for clicks and the command palette."""
 
         def do() -> None:
             self.call_later(self.run_action, action.call)
@@ -74,7 +74,7 @@ class RaceKeys(Screen[None]):
         self._app.redraw_all()
 
     async def ask(self, question: Question) -> None:
-        """Open the line for the user's words."""
+        """Open the prompt line with ``question``."""
         from spectui.ui.screens.prompt import PromptLine
 
         if self._prompt_line is None:
@@ -90,12 +90,12 @@ class RaceKeys(Screen[None]):
 
     @property
     def typing(self) -> PromptLine | None:
-        """The prompt line while it is open."""
+        """The prompt line if it is open."""
         line = self._prompt_line
         return line if line is not None and line.is_open else None
 
     @property
     def choosing(self) -> ThemeList | None:
-        """The list of themes while it is open."""
+        """The list of themes if it is open."""
         themes = self._theme_list
         return themes if themes is not None and themes.is_open else None

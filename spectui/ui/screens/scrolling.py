@@ -1,4 +1,4 @@
-"""A screen full of rows to read, under a title: help and the engine's log."""
+"""A screen of rows to read under a title, such as help and the engine's log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WHEEL_LINES = 3
 
 
 class Reader(Canvas):
-    """Rows longer than the screen. Follows the end when asked to, until the user scrolls up."""
+    """Shows more rows than fit the screen. Follows the end if asked to, until the user scrolls up."""
 
     DEFAULT_CSS = "Reader { margin: 0 2; }"
 
@@ -29,7 +29,7 @@ class Reader(Canvas):
         self._may_follow = follow
 
     def content(self, width: int) -> list[Row]:
-        """All rows."""
+        """Return all rows."""
         raise NotImplementedError
 
     def rows(self, width: int, height: int) -> list[Row]:
@@ -39,7 +39,7 @@ class Reader(Canvas):
         return content[self._top : self._top + height]
 
     def scroll_rows(self, rows: int) -> None:
-        """Move down by ``rows``, up when negative; reaching the end follows it again."""
+        """Scroll down by ``rows``, or up if negative; at the end it follows the end again."""
         end = max(0, len(self.content(self.size.width)) - self.size.height)
         self._top = max(0, min(end, self._top + rows))
         self._following = self._may_follow and self._top == end
@@ -55,7 +55,7 @@ class Reader(Canvas):
 
 
 class ReaderScreen(Screen[None]):
-    """A title, a `Reader`, and how to leave."""
+    """A title, a `Reader`, and the keys to leave."""
 
     DEFAULT_CSS = """
     ReaderScreen { background: $background; layout: vertical; overflow: hidden; }
@@ -87,13 +87,13 @@ class ReaderScreen(Screen[None]):
         yield self._leave
 
     def present(self, view: RunView, slow: bool) -> None:
-        """Nothing here comes from the run."""
+        """Do nothing: this screen does not depend on the run."""
 
     def action_leave(self) -> None:
         self.dismiss()
 
     def action_stay(self) -> None:
-        """There is nothing to move between."""
+        """Do nothing, since there is nothing to move between."""
 
     def action_scroll_text(self, rows: int) -> None:
         self.reader.scroll_rows(rows)
@@ -103,5 +103,5 @@ class ReaderScreen(Screen[None]):
 
 
 def heading(text: str, width: int) -> list[Row]:
-    """A blank row, then ``text`` on a thin rule."""
+    """Return a blank row, then ``text`` on a thin rule."""
     return [(), spread(((text, "strong"), (" ", "text")), (("─" * max(0, width - len(text) - 1), "faint"),), width)]

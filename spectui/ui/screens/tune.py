@@ -1,4 +1,4 @@
-"""The search for the focused lane's best K: what is measured, how long it may still take, and the line to paste."""
+"""The screen of a search for the focused lane's best K: measurements, remaining time, and the command to paste."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spectui.ui.widgets.tune_rows import tune_rows
 
 
 class TuneReader(Reader):
-    """The search that the view knows of."""
+    """Shows the search of a view."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,11 +38,11 @@ class TuneReader(Reader):
 
 
 class TuneScreen(ReaderScreen):
-    """Esc ends a search that runs, and leaves when none does.
+    """Esc stops a running search; if none is running, it closes the screen.
 
     Args:
-        view: The run as the search began.
-        stop: Ends the search with what it knows.
+        view: The run when the search began.
+        stop: Stops the search and keeps the best K so far.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -63,7 +63,7 @@ class TuneScreen(ReaderScreen):
         return tuning if isinstance(tuning, TuneEnded) else None
 
     def present(self, view: RunView, slow: bool) -> None:
-        """Show what a turn found."""
+        """Show the results of a turn."""
         if not self.is_mounted:
             return
         self._rows.view = view
@@ -72,9 +72,9 @@ class TuneScreen(ReaderScreen):
 
     def _hints(self) -> Row:
         if self._ended is None:
-            return hints(("Esc", "stop and keep what is known"))
+            return hints(("Esc", "stop and keep the best K so far"))
         said: Row = (("copied", "good"), ("   ", "text")) if self._copied else EMPTY
-        return said + hints(("y", "copy the line"), ("Esc", "back to the race"))
+        return said + hints(("y", "copy the command"), ("Esc", "back to the race"))
 
     def action_leave(self) -> None:
         if self._ended is None and self._rows.view is not None and self._rows.view.fault is None:
@@ -83,7 +83,7 @@ class TuneScreen(ReaderScreen):
             self.dismiss()
 
     def action_copy(self) -> None:
-        """Give the line to the terminal's clipboard."""
+        """Copy the command to the terminal's clipboard."""
         if self._ended is not None and self._ended.serve:
             self.app.copy_to_clipboard(self._ended.serve)
             self._copied = True

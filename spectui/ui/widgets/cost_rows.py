@@ -1,4 +1,4 @@
-"""Where the time of every lane goes, K by K, and what the cost model makes of it."""
+"""Formats where each lane's time goes, K by K, and the estimates of the cost model."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from spectui.ui.widgets.time_bars import time_rows
 from spectui.ui.widgets.tune_rows import note_rows, step_times, throughput_rows
 
 MISSING = "partial: steps were lost"
-"""Stands over figures of the steps that were seen."""
+"""Shown above figures that cover only the steps that were seen."""
 
 _WIDE = 100
 
 
 def cost_rows(lanes: Sequence[LaneView], width: int) -> list[Row]:
-    """Every lane that has taken a step: throughput and step time at each K with the requests now in flight.
+    """Format every lane that has taken a step: throughput and step time at each K with the requests now in flight.
 
-    The chart of all lanes comes first on a wide screen, and last where it would push the rest out of sight.
+    The chart of all lanes comes first on a wide screen, and last if it would push the rest out of sight.
     """
     plain = next((lane for lane in lanes if lane.info.method == "ar"), None)
     rows, curves = list[Row](), list[KCurve]()
@@ -52,7 +52,7 @@ def cost_rows(lanes: Sequence[LaneView], width: int) -> list[Row]:
     chart = k_rows(curves, *ar, width)
     if chart and width >= _WIDE:
         return [*chart, EMPTY, *rows]
-    return [*rows, *chart] or [(("no step yet", "muted"),)]
+    return [*rows, *chart] or [(("no steps yet", "muted"),)]
 
 
 def _names(lane: LaneView) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ def _crossover(lane: LaneView, plain: LaneView) -> str:
         ahead, behind = (f"K = {lane.k}", "AR") if found.first else ("AR", f"K = {lane.k}")
         return (
             f"est.: {ahead} is faster than {behind} from {found.least} to {found.most} requests in flight; there is "
-            "no estimate beyond."
+            "no estimate beyond that."
         )
     if found.first:
         return f"est.: K = {lane.k} pays up to {found.crossing:.0f} requests in flight; beyond that AR is faster."

@@ -1,4 +1,4 @@
-"""The machine in full: memory by owner, bandwidth over time, the lanes below the roofline, gauges, what is missing."""
+"""Formats the machine in detail: memory by owner, bandwidth, lanes below the roofline, gauges, what is missing."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from spectui.ui.widgets.telemetry_strip import bandwidth_row
 
 CHART_ROWS = 8
 _CELLS = 110
-"""Rows get no wider than this, so that a figure stands near its name."""
+"""Rows are no wider than this, so that figures stay near their names."""
 
 _GAP = "   "
 _VALUE = 19
-"""Cells that a gauge's value has at least, so that columns stand still while figures move."""
+"""The least width of a gauge's value, so that columns do not move as figures change."""
 
 _LEAST_BAR, _LEAST_NAME, _MOST_NAME = 8, 6, 16
 _ROOMY = 60
-"""Cells from which there is room for what is in use of a cache."""
+"""Width from which there is room for the part of a cache that is in use."""
 
 ROOFLINE = (
-    "est.: bytes of a step = weights + drafter passes + KV cache that attention reaches; at most tok/s = peak / bytes "
-    "of a step x tokens of a step. Activations and hits in the processor's caches are left out."
+    "est.: bytes/step = weights + drafter passes + KV cache that attention reaches; max. tok/s = peak / (bytes/step) x "
+    "tokens/step. Activations and hits in the processor's caches are not counted."
 )
 
 
 def machine_rows(run: RunView, width: int) -> list[Row]:
-    """Everything that the telemetry says."""
+    """Format everything that the telemetry measures."""
     machine = run.telemetry
     if machine is None:
-        return [(("no sample yet", "muted"),)]
+        return [(("no samples yet", "muted"),)]
     cells = min(width, _CELLS)
     rows = _section("Memory", _memory_rows(run.memory, cells), cells, _total(run.memory, machine))
     rows += _section("Bandwidth", _bandwidth_rows(machine, cells), cells, bandwidth_row(machine, run.partial))
@@ -59,7 +59,7 @@ def machine_rows(run: RunView, width: int) -> list[Row]:
 
 
 def _section(title: str, rows: Sequence[Row], width: int, note: Row = EMPTY) -> list[Row]:
-    """A title with a note behind it, or below it where there is no room; nothing without rows."""
+    """Return a title with a note after it, or below it if there is no room, and the rows; nothing without rows."""
     if not rows:
         return []
     name: Row = ((clip(title, width), "strong"),)
@@ -71,13 +71,13 @@ def _section(title: str, rows: Sequence[Row], width: int, note: Row = EMPTY) -> 
 
 
 def _memory_rows(memory: MemoryView, width: int) -> list[Row]:
-    """A bar for each holding and for the rest: its size, and of a cache how much of it is in use."""
+    """Format a bar for each holding and for the rest: its size, and for a cache how much of it is in use."""
     total = memory.total
     holdings = list(memory.holdings)
     if memory.other is not None:
         holdings.append(Holding("other", "", max(0, memory.other)))
     if not holdings:
-        return [(("no lane holds anything yet", "muted"),)]
+        return [(("no lane holds any memory yet", "muted"),)]
     values = _sizes(holdings, in_use=width >= _ROOMY)
     room = width - len(values[0]) - _LEAST_BAR - 2
     bars = [
@@ -90,13 +90,13 @@ def _memory_rows(memory: MemoryView, width: int) -> list[Row]:
     ]
     rows = bar_rows(bars, "accent", width, len(bars))
     if memory.other is not None and memory.other < 0:
-        untouched = f"{size_text(-memory.other)} of what is reserved was not touched yet."
+        untouched = f"{size_text(-memory.other)} of the reserved memory has not been touched yet."
         rows += [((line, "muted"),) for line in wrap(untouched, width)]
     return rows
 
 
 def _sizes(holdings: Sequence[Holding], in_use: bool) -> list[str]:
-    """Sizes below each other, and behind them what is in use of them."""
+    """Return aligned sizes, each followed by how much of it is in use."""
     sizes = [size_text(one.bytes) for one in holdings]
     uses = ["" if one.used is None or not in_use else f"{_GAP}{size_text(one.used)} in use" for one in holdings]
     figures, behind = max(map(len, sizes)), max(map(len, uses))
@@ -128,7 +128,7 @@ def _bandwidth_rows(machine: MachineView, width: int) -> list[Row]:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A figure of every lane under its heading; ``rank`` says how soon it gives way."""
+    """One figure for every lane, under a heading; ``rank`` says how soon the column is dropped."""
 
     heading: str
     values: Sequence[str]
@@ -140,23 +140,23 @@ class _Column:
         return max(map(len, (self.heading, *self.values)))
 
     def text(self, at: int | None = None) -> str:
-        """The value at a place, else the heading."""
+        """Return the value at position ``at``, or the heading."""
         return f"  {self.heading if at is None else self.values[at]:>{self.cells}}"
 
 
 def _roofline_rows(lanes: Sequence[LaneView], peak: float | None, width: int) -> list[Row]:
-    """For each lane that has stepped what was measured, a bar of MBU, and what is estimated."""
+    """Format, for each lane that has stepped, the measurements, a bar of MBU, and the estimates."""
     moving = [(place, lane, lane.traffic) for place, lane in enumerate(lanes) if lane.traffic is not None]
     if not moving:
         return []
     shares = [traffic.utilisation(peak) for _, _, traffic in moving]
     columns = [
         _Column("tok/s", [_rate(lane.tok_s) for _, lane, _ in moving], 0, estimated=False),
-        _Column("tokens a step", [f"{traffic.tokens_per_step:.2f}" for _, _, traffic in moving], 3, estimated=False),
+        _Column("tokens/step", [f"{traffic.tokens_per_step:.2f}" for _, _, traffic in moving], 3, estimated=False),
         _Column("of peak", [percent_text(share) for share in shares], 1),
-        _Column("tok/s at most", [_rate(traffic.ceiling(peak)) for _, _, traffic in moving], 2),
+        _Column("max. tok/s", [_rate(traffic.ceiling(peak)) for _, _, traffic in moving], 2),
         _Column("traffic", [rate_text(traffic.per_second) for _, _, traffic in moving], 4),
-        _Column("bytes a step", [size_text(traffic.step_bytes) for _, _, traffic in moving], 5),
+        _Column("bytes/step", [size_text(traffic.step_bytes) for _, _, traffic in moving], 5),
     ]
     names = [clip(safe(lane.info.title), min(_MOST_NAME, width // 4)) for _, lane, _ in moving]
     named = max(map(cell_len, names))
@@ -186,7 +186,7 @@ def _rate(tok_s: float | None) -> str:
 
 def _gpu_rows(gpu: GpuSample, peak: float | None, width: int) -> list[Row]:
     if gpu.lost:
-        lost = "lost: the driver no longer reaches it; nvidia-smi and the kernel's log say why"
+        lost = "lost: the driver can no longer reach it; see nvidia-smi and the kernel log"
         return [((line, "bad"),) for line in wrap(lost, width)]
     busy = percent_text(gpu.memory_busy)
     gauges = [
@@ -207,7 +207,7 @@ def _gpu_rows(gpu: GpuSample, peak: float | None, width: int) -> list[Row]:
         ("PCIe out", rate_text(gpu.pcie_send)),
     ]
     held = DASH if gpu.throttle is None else ", ".join(gpu.throttle) or "nothing"
-    return [*_gauges(gauges, width), *(((line, "muted"),) for line in wrap(safe(f"clocks held down by {held}"), width))]
+    return [*_gauges(gauges, width), *(((line, "muted"),) for line in wrap(safe(f"clocks throttled by {held}"), width))]
 
 
 def _host_rows(host: HostSample, with_memory: bool, width: int) -> list[Row]:
@@ -223,14 +223,14 @@ def _host_rows(host: HostSample, with_memory: bool, width: int) -> list[Row]:
         ("elsewhere", number_text(host.foreign_cores, "cores", ".2f")),
         ("load", load if host.cores is None else f"{load} on {host.cores} cores"),
         ("temperature", number_text(host.temperature_c, "°C")),
-        ("page faults", number_text(host.minor_faults, "a second")),
-        ("from disk", number_text(host.major_faults, "a second")),
+        ("page faults", number_text(host.minor_faults, "per second")),
+        ("from disk", number_text(host.major_faults, "per second")),
     ]
     return _gauges(gauges, width)
 
 
 def _gauges(gauges: Sequence[tuple[str, str]], width: int) -> list[Row]:
-    """Names and values in as many columns as the width allows, read row by row."""
+    """Lay names and values out in as many columns as the width allows, row by row."""
     names, values = max(len(name) for name, _ in gauges), max(_VALUE, *(len(value) for _, value in gauges))
     columns = max(1, (width + len(_GAP)) // (names + 2 + values + len(_GAP)))
     rows: list[Row] = []

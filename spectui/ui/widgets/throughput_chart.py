@@ -1,4 +1,4 @@
-"""Throughput of all lanes over lane time, and the lesson of the meter that counts stream chunks."""
+"""Charts the throughput of all lanes over lane time, with the figure of a meter that counts stream chunks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from spectui.ui.paint.rows import EMPTY, Row, fit, row_width
 from spectui.ui.theme.palette import lane_style
 
 STRETCH_S = 0.5
-"""Seconds of lane time that a point is the mean of at least: a step's burst is not a change of speed."""
+"""The least lane time in seconds that a point averages, since the burst of one step is not a change of speed."""
 
 _Marks: TypeAlias = tuple[tuple[float, int], ...]
 
 
 class ThroughputChart(Canvas):
-    """The lines of all lanes, and the focused one's lesson."""
+    """Draws the lines of all lanes, and the lesson of the focused one."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -28,7 +28,7 @@ class ThroughputChart(Canvas):
         self._focus = 1
 
     def show(self, lanes: Sequence[LaneView], focus: int) -> None:
-        """Show ``lanes``, the ``focus``-th from 1 in front."""
+        """Show ``lanes``, with the ``focus``-th (from 1) in front."""
         self._lanes, self._focus = tuple(lanes), focus
         self.redraw()
 
@@ -37,7 +37,7 @@ class ThroughputChart(Canvas):
 
 
 def throughput_rows(lanes: Sequence[LaneView], width: int, height: int, focus: int = 1) -> list[Row]:
-    """Heading that names the lanes' colours, the lines, and the focused lane's lesson where there is room."""
+    """Return a heading with the lanes' colours, the lines, and, if there is room, the focused lane's lesson."""
     if height < 1:
         return []
     rows = [_heading(lanes, width)]
@@ -52,7 +52,7 @@ def throughput_rows(lanes: Sequence[LaneView], width: int, height: int, focus: i
 
 
 def _heading(lanes: Sequence[LaneView], width: int) -> Row:
-    """Where the names do not fit, the lanes' numbers stand for them, as they do in the panes and on the lines."""
+    """Return the heading; if the names do not fit, it shows the lanes' numbers, as the panes and the lines do."""
     names = [safe(lane.info.title) for lane in lanes]
     numbers = [str(number) for number in range(1, len(lanes) + 1)]
     for title, words in (("tok/s over lane time", names), ("tok/s", names), ("tok/s", numbers)):
@@ -65,15 +65,15 @@ def _heading(lanes: Sequence[LaneView], width: int) -> Row:
 
 
 def lesson_row(lane: LaneView, width: int) -> Row:
-    """What a client that counts stream chunks as tokens would report, beside the truth; empty before the first step.
+    """Compare what a client that counts stream chunks as tokens reports with the truth; empty before the first step.
 
-    The wording gets shorter with the width; the two figures never go.
+    The wording gets shorter with the width; the two figures are always shown.
     """
     if lane.naive_tok_s is None or lane.tok_s is None:
         return EMPTY
     naive, true = three_digits(lane.naive_tok_s), three_digits(lane.tok_s)
     for before, between, unit in (
-        ("a meter that counts stream chunks says ", " tok/s, true is ", " tok/s"),
+        ("a meter that counts stream chunks says ", " tok/s; the truth is ", " tok/s"),
         ("stream chunks ", "/s, tokens ", "/s"),
         ("chunks ", ", tokens ", ""),
     ):
@@ -84,7 +84,7 @@ def lesson_row(lane: LaneView, width: int) -> Row:
 
 
 def coarser(series: Points, most: int) -> Points:
-    """Means over equal stretches of at least `STRETCH_S`, at most ``most`` of them; the unfinished last one waits."""
+    """Return means over equal stretches of at least `STRETCH_S`, at most ``most``; an unfinished stretch is omitted."""
     if len(series) < 2:
         return ()
     group = max(1, round(STRETCH_S / (series[1][0] - series[0][0])))
@@ -95,9 +95,9 @@ def coarser(series: Points, most: int) -> Points:
 
 
 def throughput_plot(lines: Sequence[Points], focus: int, width: int, marks: _Marks = ()) -> Plot:
-    """The lines on axes from 0 to round figures, each ending in its lane's number; the focused one in front.
+    """Draw the lines on axes from 0 to round figures, each ending in its lane's number; the focused one is in front.
 
-    ``marks`` are where the focused lane's K changed: an arrow on the ground, with the new K.
+    ``marks`` are the times at which the focused lane's K changed: each is an arrow on the axis, with the new K.
     """
     top = nice_ceiling(max(rate for line in lines for _, rate in line), 10)
     last = nice_ceiling(max(line[-1][0] for line in lines if line), 5)

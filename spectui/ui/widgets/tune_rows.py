@@ -1,4 +1,4 @@
-"""A search for the best K as rows: throughput of every K with its interval, and where a step's time goes."""
+"""Formats a search for the best K: throughput of every K with its interval, and where a step's time goes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _LEAST_BAR = 12
 
 
 def tune_rows(title: str, style: str, tuning: TuneTurn | TuneEnded, width: int, stale: bool = False) -> list[Row]:
-    """Everything about one search.
+    """Format everything about one search.
 
     Args:
         title: The lane's heading.
         style: The lane's style.
-        tuning: Where it stands, or how it ended.
-        width: Cells.
-        stale: Whether the search stands still.
+        tuning: The state of the search, or its result.
+        width: Width in cells.
+        stale: Whether the search is not making progress.
     """
     turn = tuning.last if isinstance(tuning, TuneEnded) else tuning
     requests = f"{turn.requests} request{'s' if turn.requests > 1 else ''} in flight"
@@ -58,7 +58,7 @@ def tune_rows(title: str, style: str, tuning: TuneTurn | TuneEnded, width: int, 
 
 
 def step_times(figures: Iterable[KFigure]) -> list[StepTimes]:
-    """The bars of every K that was measured."""
+    """Return the bars of every K that was measured."""
     return [
         StepTimes(str(figure.k), figure.draft_s, figure.verify_s, figure.step_s)
         for figure in figures
@@ -69,14 +69,14 @@ def step_times(figures: Iterable[KFigure]) -> list[StepTimes]:
 def throughput_rows(
     figures: Sequence[KFigure], best: int | None, style: str, width: int, names: Sequence[str] = COLUMNS
 ) -> list[Row]:
-    """A bar for each K from 0 to the fastest, with a mark where the cost model has it.
+    """Format a throughput bar for each K, scaled to the fastest, with a mark at the cost model's estimate.
 
     Args:
-        figures: Every K.
-        best: The K that is pointed at, None for none.
-        style: The lane's.
-        width: Cells.
-        names: Columns behind the bars; the first ones give way where there is no room.
+        figures: The figures of every K.
+        best: The K to point at; None for none.
+        style: The lane's style.
+        width: Width in cells.
+        names: Columns after the bars; the first ones are dropped if there is no room.
     """
     columns = [(name, _CELLS[name]) for name in names]
     while columns and width - 4 - 8 - sum(w + 2 for _, w in columns) < _LEAST_BAR:
@@ -96,7 +96,7 @@ def throughput_rows(
 
 
 def note_rows(figures: Sequence[KFigure], width: int) -> list[Row]:
-    """What the estimates rest on."""
+    """Say what the estimates are based on."""
     return [((line, "muted"),) for note in estimate_notes(figures) for line in wrap(safe(note), width)]
 
 
