@@ -118,7 +118,7 @@ class EngineSession:
         except PromptRefusedError as error:
             raise self.error(str(error)) from error
         except (RunError, UsageError, BrokenPipeError):
-            # The last is of whoever was told how far it is.
+            # A BrokenPipeError comes from reporting progress, not from an engine.
             raise
         except Exception as error:
             logger.exception("an engine died in a measurement")

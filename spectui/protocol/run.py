@@ -129,7 +129,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class LaneStage:
-    """How far a lane is with loading. ``done`` and ``total`` are bytes or parts; None if unknown."""
+    """The progress of a lane from nothing to ready. ``done`` and ``total`` are bytes or parts; None if unknown."""
 
     lane: str
     stage: StageName

@@ -134,8 +134,8 @@ class Reached:
 class Gap:
     """``lost`` events are missing here.
 
-    If they are the beginning of the run, ``clocks`` holds the lane clocks after them. ``reached`` gives, for every lane
-    that lost steps, its state after the last of them; lanes whose steps carry no totals are omitted.
+    At the beginning of a trace, ``clocks`` holds the lane clocks after the missing events. ``reached`` gives, for every
+    lane that lost steps, its state after the last of them; lanes whose steps carry no totals are omitted.
     """
 
     lost: int

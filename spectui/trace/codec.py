@@ -52,7 +52,7 @@ _json_value = json.JSONDecoder(parse_constant=_no_constant).raw_decode
 
 @cache
 def _step_lines() -> ModuleType:
-    """Import `step_lines` with the first line: msgspec takes 20 ms, which would delay the first frame and ``--help``."""
+    """Import `step_lines` with the first line: msgspec takes 20 ms, which would delay the first frame or ``--help``."""
     from spectui.trace import step_lines
 
     return step_lines
