@@ -160,7 +160,9 @@ def _garbled_config(free: Path, demo: Path) -> tuple[str, str, dict[str, Any]]:
     return "ar", str(free), {}
 
 
-REBUILT = r"the model's weights in .*model\.safetensors are damaged or incomplete: delete it and start again, .* anew"
+REBUILT = (
+    r"the model's weights in .*model\.safetensors are damaged or incomplete: delete it and start again; it is rebuilt"
+)
 CANNOT: dict[str, tuple[Case, str]] = {
     "a path that is not there": (
         _target("/nowhere/model"),

@@ -86,7 +86,7 @@ def test_no_vllm_installed(tmp_path: Path) -> None:
         "sys.meta_path.insert(0, NoVllm())\n"
     )
     ended = without_a_terminal(tmp_path, env={"PYTHONPATH": str(tmp_path)}, timeout=PROMPT_S)
-    assert re.fullmatch(r"spectui run: vLLM is not installed for .*python.*: `make setup` .*", one_line(ended, 1))
+    assert re.fullmatch(r"spectui run: vLLM is not installed for .*python.*: run `make setup` .*", one_line(ended, 1))
 
 
 def test_a_broken_vllm(demo_model: Path, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_broken_vllm(demo_model: Path, tmp_path: Path) -> None:
     (tmp_path / "vllm" / "__init__.py").write_text("raise ImportError('libtorch.so: no such file')\n")
     ended = without_a_terminal(tmp_path, env={"PYTHONPATH": str(tmp_path)}, timeout=PROMPT_S)
     line = one_line(ended, 1)
-    assert re.match(r"spectui: no lane could run: vLLM could not be imported: libtorch\.so: no such file; the R", line)
+    assert re.match(r"spectui: no lane could run: vLLM could not be imported: libtorch\.so: no such file; see I", line)
     assert_names_the_log(line, tmp_path)
 
 
