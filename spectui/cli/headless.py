@@ -95,7 +95,7 @@ def _line(event: Event, elapsed_s: float) -> str | None:
         case RequestFinished(lane, request, _, reason, emitted):
             return f"{lane:<12} request {request} finished ({reason}), {emitted} tokens"
         case Margin(lane, slot, position, margin):
-            return f"{lane:<12} prompt {slot} left AR's path at token {position}, top-2 margin {margin:.3f}"
+            return f"{lane:<12} prompt {slot} left AR's path at token {position + 1}, top-2 margin {margin:.3f}"
         case Notice(text, lane):
             return f"{lane or 'note':<12} {text}"
     return None

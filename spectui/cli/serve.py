@@ -95,7 +95,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="the page's address when it is behind a proxy, such as https://example.org/demo",
     )
     parser.add_argument("--speed", type=values.speed, default=1.0, metavar="X", help=opts.SPEEDS)
-    parser.add_argument("--at", default=None, metavar="PLACE", help="start here, paused")
+    at = "start paused at this step (412) or lane time (12.5s)"
+    parser.add_argument("--at", default=None, metavar="PLACE", help=at)
     parser.add_argument("--loop", action="store_true", help="start over at the end")
     parser.add_argument("--theme", default=None, metavar="NAME", help="colour theme")
     # These are known only in order to say why an engine is not served.

@@ -17,7 +17,12 @@ DESCRIPTION = (
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     opts.add_engine_options(parser, several=True)
-    parser.add_argument("--k", default=None, metavar="RANGE", help="K to try, such as 0..7 or 0,2,4")
+    parser.add_argument(
+        "--k",
+        default=None,
+        metavar="RANGE",
+        help="K to try, such as 0..7 or 0,2,4 (0 to 4, or to the lane's k if larger)",
+    )
     parser.add_argument(
         "--budget",
         type=values.positive,

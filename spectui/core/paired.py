@@ -9,10 +9,10 @@ Variation between prompts stops being uncertain once every prompt was measured; 
 The two are told apart by the number of steps, which belongs to the prompt alone: the time that a prompt took beyond its
 steps times the mean time of a step is noise. Prompts of the same turn share their noise, so it is counted by turns.
 
-Worked example: two of the four prompts in one category were measured, 30 tokens in 1.5 s and 10 in 0.5 s; both prompts
-of another category gave 40 tokens in 4 s. Each of the first two stands for two prompts: 2 x (30 + 10) + 40 + 40 = 160
-tokens in 2 x (1.5 + 0.5) + 4 + 4 = 12 s, or 13.3 tok/s. The mean of the prompts' own rates, 15, is a throughput that no
-user ever sees.
+Worked example: two of the four prompts in one category were measured, 30 tokens in 1.5 s and 10 in 0.5 s; two prompts
+of another category gave 40 tokens in 4 s each. Each of the first two stands for two prompts: 2 x (30 + 10) + 40 + 40 =
+160 tokens in 2 x (1.5 + 0.5) + 4 + 4 = 12 s, or 13.3 tok/s. The mean of the prompts' own rates, 15, is a throughput
+that no user ever sees.
 """
 
 from __future__ import annotations

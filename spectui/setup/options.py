@@ -7,7 +7,7 @@ import argparse
 from spectui.protocol.limits import MAX_CONCURRENCY, MAX_SPEED, MIN_SPEED
 from spectui.setup import values
 
-SPEEDS = f"{MIN_SPEED:g} to {MAX_SPEED:g} times (1)"
+SPEEDS = f"playback speed, {MIN_SPEED:g} to {MAX_SPEED:g} (1)"
 
 
 def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:

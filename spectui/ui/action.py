@@ -36,7 +36,7 @@ class Action:
         id: Stable name, for keymaps: ``group.what``.
         keys: Textual's key names, comma separated; the first one is shown.
         label: One or two words, for the footer.
-        description: One sentence, for help, palette and README.
+        description: One sentence, for help, palette and docs/keys.md.
         do: A command to send, or what else happens.
         sends: The command that ``do`` may send, where it is a function: without a source that takes it, it is dimmed.
         possible: Whether it would do anything now.
@@ -127,21 +127,22 @@ def bindings(actions: Iterable[Action]) -> list[BindingType]:
 
 
 class Entry(NamedTuple):
-    """A line about keys in help and README; ``command`` is what a source has to take for them."""
+    """A line about keys in help and docs/keys.md; ``command`` is what a source has to take for them."""
 
     keys: str
     description: str
     command: type[Command] | None = None
+    id: str = ""
 
 
 def groups(actions: Iterable[Action]) -> dict[str, list[Entry]]:
-    """The keys by group, as help and README list them; those that focus a lane by its number are one line."""
+    """The keys by group, as help and docs/keys.md list them; those that focus a lane by its number are one line."""
     table: dict[str, list[Entry]] = {}
     for action in actions:
         lines = table.setdefault(action.group, [])
         if action.id == f"{FOCUS}1":
-            lines.append(Entry(f"1-{MAX_LANE_KEYS}", "Focus the lane with that number."))
+            lines.append(Entry(f"1-{MAX_LANE_KEYS}", "Focus the lane with that number.", None, f"{FOCUS}1"))
         elif not action.id.startswith(FOCUS):
-            lines.append(Entry(action.shown, action.description, action.command))
+            lines.append(Entry(action.shown, action.description, action.command, action.id))
     table[TALK_GROUP] = [Entry(shown, description) for _, shown, _, description in TALK]
     return table

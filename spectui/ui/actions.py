@@ -212,11 +212,15 @@ ACTIONS: tuple[Action, ...] = (
 
 
 def keys_table() -> str:
-    """The README's table of keys, in Markdown."""
-    lines = ["| key | does |", "|---|---|"]
-    for entries in groups(ACTIONS).values():
-        lines += [f"| `{entry.keys}` | {entry.description} |" for entry in entries]
-    return "\n".join(lines) + "\n"
+    """The tables of docs/keys.md, in Markdown, one for each group."""
+    tables = []
+    for group, entries in groups(ACTIONS).items():
+        lines = [f"## {group}", "", "| key | does | name |", "|---|---|---|"]
+        for entry in entries:
+            keys = " or ".join(f"`{key}`" for key in entry.keys.split(" "))
+            lines.append(f"| {keys} | {entry.description} | {f'`{entry.id}`' if entry.id else ''} |")
+        tables.append("\n".join(lines))
+    return "\n\n".join(tables) + "\n"
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ class Controls:
         """Slow motion on or off; of a round that is over again from its beginning."""
         if self.slow.on:
             if self.slow.leave():
-                self.app.say("at true speed from here; r replays it from the beginning")
+                self.app.say("at true speed from here; r races again from the beginning")
         elif self.view.round_over:
             self.slow.begin(going=True)
             self.send(cmd.Restart())

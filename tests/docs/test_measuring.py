@@ -54,7 +54,7 @@ def _pays() -> str:
     found = pays(BatchCost.of([(1, 0.012), (4, 0.024)], 1.5), BatchCost.of([(1, 0.010), (4, 0.013)], 1.0))
     assert found is not None
     assert found.first
-    return f"at {found.crossing:.1f} requests. Measured at 1 to 4 requests, the lines carry to {found.most}."
+    return f"at {found.crossing:.1f} requests. Measured at 1 to 4 requests, the lines hold up to {found.most}."
 
 
 def _cache() -> str:

@@ -176,7 +176,7 @@ async def test_leaving_goes_on_at_true_speed_or_stays_paused() -> None:
         await rig.until(lambda: rig.app.slow.acted is not None)
         await rig.pilot.press("m")
         await rig.settle(lambda: rig.view.round_over)
-        assert "r replays it from the beginning" in rig.text
+        assert "r races again from the beginning" in rig.text
         await rig.press("m")
         await rig.until(lambda: rig.view.round == 1 and rig.app.slow.acted is not None)
         await rig.pilot.press("p")
@@ -204,7 +204,7 @@ async def test_at_the_end_of_a_round_it_offers_true_speed() -> None:
         await rig.press("p", "m", "space")
         await rig.until(lambda: rig.view.round_over)
         await rig.settle(lambda: rig.app.slow.idle)
-        assert "finished: r replays at true speed" in rig.text
+        assert "finished: r races again at true speed" in rig.text
         await rig.press("n")
         asked = rig.source.commands.index(cmd.NextPrompt(1))
         assert rig.source.commands[asked + 1] == cmd.Pause()

@@ -48,7 +48,7 @@ FIGURES: tuple[tuple[str, str], ...] = (
     (
         "diverged at",
         "First token at which a greedy lane differs from AR. A small margin is a near tie that rounding can flip; a "
-        "large one is an engine fault, and so is an answer that stops before AR's or goes past its end.",
+        "large one points to an engine fault, and so does an answer that stops before AR's or goes past its end.",
     ),
     (
         "disturbed",

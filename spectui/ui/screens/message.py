@@ -40,13 +40,13 @@ def message(view: RunView, notice_age_s: float | None, slot: int = 0, slow: bool
 
 def _slow(view: RunView) -> Row:
     if view.round_over:
-        return (("finished: ", "good"), ("r replays at true speed, n next prompt", "text"))
+        return (("finished: ", "good"), ("r races again at true speed, n next prompt", "text"))
     if view.paused:
         return (
             ("slow motion, paused: ", "warn"),
-            (". takes one step, Space continues, r replays at true speed", "text"),
+            (". takes one step, Space continues, r races again at true speed", "text"),
         )
-    return (("slow motion: ", "accent"), ("Space pauses, r replays at true speed, m ends slow motion", "text"))
+    return (("slow motion: ", "accent"), ("Space pauses, r races again at true speed, m ends slow motion", "text"))
 
 
 def _starting(lanes: tuple[LaneView, ...]) -> Row:

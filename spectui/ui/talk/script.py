@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from spectui.errors import did_you_mean
 from spectui.protocol.limits import MAX_K, MAX_SPEED, MIN_SPEED
+from spectui.ui.keymap import textual_key
 
 SCREENS = ("live", "costs", "machine", "help")
 OWN_KEYS = ("space", "enter", "right", "escape", "ctrl+c", "q")
@@ -206,13 +207,14 @@ def _keys(keys: Collection[str]) -> _Reader:
     def read(place: _ScriptLocation, key: str, value: Any) -> tuple[str, ...]:
         if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
             raise place.wrong(key, value, 'a list of keys, such as ["x", "g"]')
-        for one in value:
-            if one in OWN_KEYS:
+        named = tuple(textual_key(one) or one for one in value)
+        for one, name in zip(value, named, strict=True):
+            if name in OWN_KEYS:
                 raise place.error(f"{key}: the key '{one}' is reserved for the presenter")
-            if keys and one not in keys:
-                near = did_you_mean(one, keys)
+            if keys and name not in keys:
+                near = did_you_mean(name, keys)
                 raise place.error(f"{key}: '{one}' is not a key of the live screen{near or ': press ? for a list'}")
-        return tuple(value)
+        return named
 
     return read
 
