@@ -190,6 +190,8 @@ class Bootstrap:
         if not usable:
             # The interpreter behind a virtual environment, so that an active .venv can replace itself.
             self.do("creating .venv", [getattr(sys, "_base_executable", sys.executable), "-m", "venv", str(self.venv)])
+        elif subprocess.run([self.interpreter, "-c", "import pip"], capture_output=True).returncode:
+            self.do("adding pip to .venv", [self.interpreter, "-m", "ensurepip", "--default-pip"])
         self.write_stamp(wanted)
         say("[3/4] Installing uv")
         pip = [self.interpreter, "-m", "pip"]
@@ -204,8 +206,8 @@ class Bootstrap:
         say("Ready.")
 
     def starts(self) -> bool:
-        """Whether `.venv` has a Python of this version that starts, and pip."""
-        probe = [self.interpreter, "-c", "import pip, sys; print('%d.%d' % sys.version_info[:2])"]
+        """Whether `.venv` has a Python of this version that starts."""
+        probe = [self.interpreter, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
         with contextlib.suppress(OSError):
             return subprocess.run(probe, capture_output=True, text=True).stdout.strip() == self.python
         return False

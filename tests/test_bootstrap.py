@@ -203,6 +203,20 @@ def test_a_second_run_waits_for_the_first(project: Project) -> None:
 
 
 @pytest.mark.slow
+def test_an_environment_without_pip_is_kept_and_gets_it(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    assert project.run("").returncode == 0
+    marker = project.root / ".venv" / "marker"
+    marker.touch()
+    (project.root / ".venv" / bootstrap.STAMP_NAME).unlink()
+    for pip in (project.root / ".venv" / "lib").glob("python*/site-packages/pip*"):
+        shutil.rmtree(pip)
+    finished = project.run("")
+    assert (finished.returncode, marker.exists()) == (0, True), finished.stderr
+    assert f"[2/4] Keeping {project.root}/.venv" in finished.stderr
+
+
+@pytest.mark.slow
 def test_a_forced_route_is_kept_and_makes_a_new_environment(tmp_path: Path) -> None:
     project = Project(tmp_path)
     assert project.run("", "--route", "gpu").returncode == 0

@@ -86,6 +86,8 @@ class Action:
 
 def written(key: str) -> str:
     """Textual's ``key`` as people write it: ``p``, ``F5``, ``Ctrl+O``, ``%``, ``PgUp``."""
+    if len(key) == 1:
+        return key
     sign = format_key(key)
     if len(sign) == 1 and sign.isascii() and "+" not in key:
         return sign

@@ -14,6 +14,7 @@ from spectui.sources.vllm import compat
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
 from tests.support.fake_lanes import FakeLane, fake_engine
+from tests.support.fake_tokenizers import PanicException
 
 SPECS = [parse_lane_spec(text) for text in ("ar", "ngram:k=3")]
 CONFIG = HostConfig("fake", lambda report: "fake", SPECS, [Prompt("x")])
@@ -55,17 +56,18 @@ def test_a_session_closes_its_lanes_however_it_ends(
 @pytest.mark.parametrize(
     ("missing", "said"),
     [
-        ({"find_target": "x"}, r"the model could not be .*: no model \(details in "),
+        ({"find_target": OSError}, r"the model could not be .*: no model \(details in "),
+        ({"find_target": PanicException}, r"the model could not be .*: no model \(details in "),
         ({"ENGINE_ROOM": "no_such_room"}, r"vLLM could not be imported: No module named 'no_such_room'; "),
     ],
-    ids=("target", "vLLM"),
+    ids=("target", "panic", "vLLM"),
 )
 def test_what_every_lane_needs_is_no_lanes_failure(
-    reclaimed: list[list[str]], monkeypatch: pytest.MonkeyPatch, missing: dict[str, str], said: str
+    reclaimed: list[list[str]], monkeypatch: pytest.MonkeyPatch, missing: dict[str, Any], said: str
 ) -> None:
     def find_target(report: Any) -> str:
         if "find_target" in missing:
-            raise OSError("no model")
+            raise missing["find_target"]("no model")
         return "fake"
 
     for name in missing.keys() - {"find_target"}:

@@ -76,5 +76,5 @@ def test_a_tapped_worker_leaves_the_v1_runner_alone() -> None:
 def test_a_hidden_draft_is_an_error_with_a_sentence(hidden: tuple[int, ...]) -> None:
     tap = pytest.importorskip("spectui.sources.vllm.tap")
     assert tap._shown((7, 8)) == (7, 8)
-    with pytest.raises(tap.HiddenDraftsError, match="nothing to show of them"):
+    with pytest.raises(tap.HiddenDraftsError, match="cannot be shown"):
         tap._shown(hidden)

@@ -9,6 +9,7 @@ import pytest
 
 from spectui.places import CONFIG_VARIABLE
 from spectui.protocol import commands as cmd
+from spectui.ui.action import written as shown
 from spectui.ui.actions import ACTIONS
 from spectui.ui.keymap import FILE, Keymap, read_keymap, textual_key, with_keys
 from tests.support.rig import running
@@ -81,6 +82,11 @@ def test_no_file_is_no_fault(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("written", "key"), [("p", "p"), ("R", "R"), ("?", "question_mark"), ("F5", "f5")])
 def test_keys_are_written_as_people_do(written: str, key: str) -> None:
     assert textual_key(written) == key
+
+
+@pytest.mark.parametrize("letter", ["p", "P", "ö", "ж", "ß"])
+def test_a_letter_is_shown_as_it_is(letter: str) -> None:
+    assert shown(letter) == letter
 
 
 def test_what_was_not_moved_stays_as_it_is() -> None:

@@ -114,7 +114,11 @@ def build_engine(**engine_args: Any) -> Any:
     engine_args = {**_without_memory_check(engine_args), **engine_args, "worker_extension_cls": WORKER_EXTENSION}
     engine = LLMEngine.from_engine_args(EngineArgs(**engine_args))
     _alive[id(engine)] = _workspaces()._manager
-    engine.collective_rpc("show_drafts")
+    try:
+        engine.collective_rpc("show_drafts")
+    except BaseException:
+        close_engine(engine)
+        raise
     return engine
 
 
@@ -189,6 +193,9 @@ def close_engine(engine: Any) -> None:
         engine.engine_core.shutdown()
     except Exception:
         logger.exception("an engine could not be shut down")
+    finally:
+        # Nothing may keep the workspaces of a closed engine; the next one to do anything brings its own.
+        _workspaces()._manager = None
 
 
 def reclaim() -> None:

@@ -53,7 +53,8 @@ class Loader:
             NotLoadedError: The target cannot be loaded.
         """
         try:
-            self.target = self._find_target(report)
+            with panics_as_errors():
+                self.target = self._find_target(report)
         except Exception as error:
             logger.exception("the target could not be loaded")
             raise NotLoadedError(explain_target(error)) from error
@@ -65,7 +66,7 @@ class Loader:
             NotLoadedError: They cannot be imported.
         """
         try:
-            with compat.without_collections():
+            with panics_as_errors(), compat.without_collections():
                 importlib.import_module(ENGINE_ROOM)
         except Exception as error:
             logger.exception("vLLM could not be imported")
