@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-DISTURBED = 0.3
+DISTURBED = 1 / 3
 """A step is disturbed if the waits of its threads add up to more than this share of its wall time. On a quiet
 machine a daemon, or the terminal that draws the screen, occasionally takes a few milliseconds: up to a quarter of a
 step of 30 ms. A program that keeps one of two cores busy makes the waits at least 0.36 of a step."""
