@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from spectui.sources.vllm import compat
+from spectui.sources.vllm.compat import parts
 
 
 class HiddenCapture:
@@ -18,7 +18,7 @@ class HiddenCapture:
     """
 
     def __init__(self, engine: Any, layers: tuple[int, ...]) -> None:
-        self._runner = compat.model_runner_of(engine)
+        self._runner = parts.model_runner_of(engine)
         self._parts: list[torch.Tensor] = []
         self._rows: dict[str, list[torch.Tensor]] = defaultdict(list)
         model = self._runner.model.model

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from spectui.sources.hardware import cpu_dtype
-from spectui.sources.vllm import compat
+from spectui.sources.vllm.compat import engines
 
 MAX_MODEL_LEN = 2048
 
 
 def batch_engine(target: Path, *, batch: int, kv_bytes: int = 6 << 30, **engine_args: Any) -> Any:
     """An eager engine on the demo target for ``batch`` requests at once."""
-    return compat.build_engine(
+    return engines.build_engine(
         model=str(target),
         enforce_eager=True,
         max_model_len=MAX_MODEL_LEN,

@@ -13,7 +13,7 @@ from demos.drafters.engine import Batcher, Finished, batch_engine
 from demos.drafters.prompts import CATEGORIES, heldout_prompts
 from demos.drafters.walk import Acceptance
 from spectui.protocol.events import Prompt
-from spectui.sources.vllm import compat
+from spectui.sources.vllm.compat import engines
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.prompting import chat_ids
 
@@ -34,7 +34,7 @@ def measured_acceptance(target: Path, spec: LaneSpec, prompts: list[Prompt], bat
     try:
         finished = run_all(engine, prompts)
     finally:
-        compat.close_engine(engine)
+        engines.close_engine(engine)
     return [_acceptance(one.metrics, spec.k_max) for one in finished]
 
 

@@ -15,7 +15,7 @@ from spectui.protocol.events import Event, LaneInfo, TuneEnded, TuneTurn, TuneWh
 from spectui.runtime.logs import log_file, without_log
 from spectui.runtime.quiet import quiet_output, say
 from spectui.runtime.threads import has_nvidia_gpu
-from spectui.sources.vllm import compat
+from spectui.sources.vllm.compat import engines
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import explain_death
 from spectui.sources.vllm.foreign import panics_as_errors
@@ -81,7 +81,7 @@ class EngineSession:
         for lane in [lane for lane in self._lanes if lane not in kept]:
             self._lanes.remove(lane)
             lane.close()
-        compat.reclaim()
+        engines.reclaim()
 
     def race(self, lanes: Sequence[Lane], work: Work, tokens: int) -> Mapping[str, Sample]:
         """Race idle lanes once; returns a sample for each, by its lane clock.

@@ -10,7 +10,7 @@ import pytest
 from spectui.bench.session import EngineSession, engine_session
 from spectui.errors import RunError
 from spectui.protocol.events import Prompt
-from spectui.sources.vllm import compat
+from spectui.sources.vllm.compat import engines
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
 from tests.support.fake_lanes import FakeLane, fake_engine
@@ -25,7 +25,7 @@ def reclaimed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Which lanes were closed, each time that memory was given back."""
     fake_engine(monkeypatch, {("ngram", "warm-up"): 0})
     given: list[list[str]] = []
-    monkeypatch.setattr(compat, "reclaim", lambda: given.append([*FakeLane.closed]))
+    monkeypatch.setattr(engines, "reclaim", lambda: given.append([*FakeLane.closed]))
     return given
 
 

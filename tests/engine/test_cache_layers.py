@@ -10,8 +10,8 @@ import pytest
 
 from spectui.core.kv_cache import cache_in_use, cache_traffic
 from spectui.protocol.samples import CacheGroup, CacheLayers
-from spectui.sources.vllm import compat
 from spectui.sources.vllm.cache_layers import cache_groups, cache_layers
+from spectui.sources.vllm.compat import parts
 from tests.support.making_machines import DENSE
 
 pytestmark = pytest.mark.engine
@@ -226,6 +226,6 @@ def test_a_layer_that_shares_a_cache_goes_through_it_too() -> None:
     runner = SimpleNamespace(vllm_config=config, get_kv_cache_spec=lambda: {"owner": full})
     worker = SimpleNamespace(worker=SimpleNamespace(model_runner=runner))
     engine = SimpleNamespace(model_executor=SimpleNamespace(driver_worker=worker))
-    layers = compat.cache_layers_of(engine)
+    layers = parts.cache_layers_of(engine)
     assert layers == {"owner": (owner, full), "sharer": (sharer, full)}
     assert cache_layers(layers, frozenset({id(sharer)})) == (CacheLayers(False, 2_048), CacheLayers(True, 2_048))

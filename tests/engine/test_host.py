@@ -12,7 +12,7 @@ import pytest
 
 from spectui.protocol.commands import Restart
 from spectui.protocol.events import LaneStage, Prompt, RoundFinished, Sampling
-from spectui.sources.vllm import compat
+from spectui.sources.vllm.compat import engines, parts
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.host import EngineHost
 from spectui.sources.vllm.lane import Lane
@@ -51,7 +51,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> Iterator[weakref.WeakValueDiction
 
     def look(lane: Lane) -> None:
         original(lane)
-        alive[lane.info.name] = compat.model_runner_of(lane._engine).model
+        alive[lane.info.name] = parts.model_runner_of(lane._engine).model
 
     monkeypatch.setattr(Lane, "_look_into_engine", look)
     # pytest keeps what is logged, and with it the frames in which the engine was.
@@ -81,19 +81,19 @@ def test_nothing_is_left_of_lanes_that_failed(
     monkeypatch.setattr(Lane, "warm_up", failing_warm_up)
     monkeypatch.setattr(Lane, "step", failing_step)
     racing = Racing(START_S)
-    before = set(compat._alive)
+    before = set(engines._alive)
     host = host_of(demo_model, "mtp:k=2", "ar", "ngram:k=3")
     host.start(racing)
     racing.wait_for_kind(RoundFinished)
     assert set(models) == {"mtp", "ar"}
     host.send(Restart())
     racing.wait_for_kind(RoundFinished, 2)
-    left = set(models), len(compat._alive.keys() - before)
+    left = set(models), len(engines._alive.keys() - before)
     assert host.stop(START_S)
     failed = {event.lane for event in racing.of(LaneStage) if event.stage == "failed"}  # type: ignore[attr-defined]
     assert failed == {"ngram", "mtp"}
     assert left == ({"ar"}, 1)
-    assert set(compat._alive) == before
+    assert set(engines._alive) == before
 
 
 class Racing(Collector):

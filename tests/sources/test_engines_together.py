@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from spectui.sources.vllm import compat
+from spectui.sources.vllm.compat import device, engines, parts
 from spectui.sources.vllm.footprint import _drafts_at_once
 
 pytestmark = pytest.mark.unit
@@ -17,9 +17,9 @@ def test_every_engine_has_its_own_workspaces(monkeypatch: pytest.MonkeyPatch) ->
     workspace = pytest.importorskip("vllm.v1.worker.workspace")
     monkeypatch.setattr(workspace, "_manager", "the last engine's")
     first, second = SimpleNamespace(), SimpleNamespace()
-    monkeypatch.setattr(compat, "_alive", {id(first): "the first's", id(second): "the second's"})
+    monkeypatch.setattr(engines, "_alive", {id(first): "the first's", id(second): "the second's"})
     for engine, own in ((first, "the first's"), (second, "the second's")):
-        compat.enter(engine)
+        engines.enter(engine)
         assert workspace._manager == own
 
 
@@ -30,8 +30,8 @@ def test_every_engine_has_its_own_workspaces(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_given_cache_size_takes_the_place_of_a_share_of_the_gpu(
     monkeypatch: pytest.MonkeyPatch, cpu: bool, asked: dict[str, Any], added: bool
 ) -> None:
-    monkeypatch.setattr(compat, "_on_cpu", lambda: cpu)
-    assert ("gpu_memory_utilization" in compat._without_memory_check(asked)) is added
+    monkeypatch.setattr(device, "on_cpu", lambda: cpu)
+    assert ("gpu_memory_utilization" in device.without_memory_check(asked)) is added
 
 
 class DFlashSpeculator:
@@ -58,6 +58,6 @@ class MTPSpeculator: ...
 )
 def test_what_drafts_is_found_in_either_runner(runner: dict[str, Any], proposer: type, at_once: bool) -> None:
     worker = SimpleNamespace(worker=SimpleNamespace(model_runner=SimpleNamespace(**runner)))
-    found = compat.proposer_of(SimpleNamespace(model_executor=SimpleNamespace(driver_worker=worker)))
+    found = parts.proposer_of(SimpleNamespace(model_executor=SimpleNamespace(driver_worker=worker)))
     assert type(found) is proposer
     assert _drafts_at_once(found) is at_once

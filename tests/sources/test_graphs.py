@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from spectui.sources.vllm import compat
+from spectui.sources.vllm.compat import device
 from spectui.sources.vllm.lane_spec import parse_lane_spec
 
 pytestmark = pytest.mark.unit
@@ -90,7 +90,7 @@ def test_every_k_of_every_number_of_requests_has_a_whole_graph(text: str, reques
     "theirs", [{"enforce_eager": True}, {"compilation_config": {}}, {"cudagraph_capture_sizes": [1]}]
 )
 def test_the_user_decides_what_is_captured(monkeypatch: pytest.MonkeyPatch, theirs: dict[str, Any]) -> None:
-    assert compat.graphs({"enforce_eager": False}, [1, 2]) == {}
-    monkeypatch.setattr(compat, "_on_cpu", lambda: False)
-    assert compat.graphs({"enforce_eager": False}, [1, 2]) == {"cudagraph_capture_sizes": [1, 2]}
-    assert compat.graphs(theirs, [1, 2]) == {}
+    assert device.graphs({"enforce_eager": False}, [1, 2]) == {}
+    monkeypatch.setattr(device, "on_cpu", lambda: False)
+    assert device.graphs({"enforce_eager": False}, [1, 2]) == {"cudagraph_capture_sizes": [1, 2]}
+    assert device.graphs(theirs, [1, 2]) == {}

@@ -158,7 +158,8 @@ def test_a_lane_that_fails_is_closed_and_the_others_go_on(
 def test_the_memory_of_a_lane_that_died_is_not_kept_by_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     import gc
 
-    from spectui.sources.vllm import compat, race
+    from spectui.sources.vllm import race
+    from spectui.sources.vllm.compat import engines
 
     host, sink = fake_host(monkeypatch, *LANES, troubles={("ngram", "step"): 4}), Collector()
     # pytest keeps what is logged, and with it the frames in which the lane was.
@@ -169,7 +170,7 @@ def test_the_memory_of_a_lane_that_died_is_not_kept_by_the_host(monkeypatch: pyt
         gc.collect()
         left.append({lane.info.name for lane in FakeLane.made})
 
-    monkeypatch.setattr(compat, "reclaim", reclaim)
+    monkeypatch.setattr(engines, "reclaim", reclaim)
     host.start(sink)
     sink.wait_for_kind(RoundFinished)
     assert host.stop(FAILSAFE_S)

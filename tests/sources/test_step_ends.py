@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from spectui.sources.vllm import compat, lane, step_timers
+from spectui.sources.vllm import lane, step_timers
+from spectui.sources.vllm.compat import device
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.step_timers import StepTimers
 
@@ -134,7 +135,7 @@ def test_a_gpu_is_waited_for_and_a_processor_is_not(
     torch = pytest.importorskip("torch")
     streams = {torch.device("cuda:1"): Stream(busy)}
     monkeypatch.setattr(torch.cuda, "current_stream", streams.__getitem__)
-    wait = compat.waiting(engine_of(SimpleNamespace(device=torch.device(kind))))
+    wait = device.waiting(engine_of(SimpleNamespace(device=torch.device(kind))))
     for _ in range(2):
         wait()
     assert [stream.waited for stream in streams.values()] == [waited]

@@ -14,7 +14,8 @@ import pytest
 
 from spectui.protocol.events import NOTHING, Event, LaneInfo, Prompt, RequestFinished, Sampling, Step, TokenVerdict
 from spectui.protocol.samples import LaneMemory
-from spectui.sources.vllm import compat, loading
+from spectui.sources.vllm import loading
+from spectui.sources.vllm.compat import engines
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.host import EngineHost
 from spectui.sources.vllm.lane_spec import LaneSpec, parse_lane_spec
@@ -137,7 +138,7 @@ def fake_engine(monkeypatch: pytest.MonkeyPatch, troubles: Mapping[tuple[str, st
     monkeypatch.setattr(FakeLane, "closed", [], raising=False)
     monkeypatch.setattr(loading, "Lane", FakeLane)
     monkeypatch.setattr(loading, "ENGINE_ROOM", "json")
-    monkeypatch.setattr(compat, "reclaim", lambda: None)
+    monkeypatch.setattr(engines, "reclaim", lambda: None)
 
 
 def fake_host(

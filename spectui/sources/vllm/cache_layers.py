@@ -26,7 +26,7 @@ def cache_layers(layers: Mapping[str, tuple[Any, Any]], drafter: frozenset[int])
     """How layers read the cache; None if one of them reads it in an unknown way.
 
     Args:
-        layers: Module and spec of each layer, as `compat.cache_layers_of` returns them.
+        layers: Module and spec of each layer, as `parts.cache_layers_of` returns them.
         drafter: Identities of the drafter's modules.
     """
     sizes: defaultdict[tuple[bool, int | None, bool], tuple[float, int]] = defaultdict(lambda: (0.0, 0))

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spectui.protocol.samples import LaneMemory
-from spectui.sources.vllm import compat
 from spectui.sources.vllm.cache_layers import cache_groups, cache_layers
+from spectui.sources.vllm.compat import parts
 
 UNREAD_TOWERS = ("visual", "vision_tower", "vision_model", "audio_tower", "embed_vision", "embed_audio")
 """Parts of a model that text never passes through."""
@@ -42,10 +42,10 @@ class _Weights:
 
 def lane_memory(lane: str, engine: Any, *, shared: bool = False) -> LaneMemory:
     """Measure a loaded engine. ``shared`` means that another lane holds the same target in the same memory."""
-    runner, scheduler = compat.model_runner_of(engine), compat.scheduler_of(engine)
+    runner, scheduler = parts.model_runner_of(engine), parts.scheduler_of(engine)
     target = _weights(runner.model, _tied(runner.model_config), known=set())
     experts, active = _experts(runner.model)
-    proposer = compat.proposer_of(engine)
+    proposer = parts.proposer_of(engine)
     drafter = getattr(proposer, "model", None)
     drafts, draft_output = _Weights(0, 0, 0, 0), 0
     draft_experts = draft_active = 0
@@ -56,7 +56,7 @@ def lane_memory(lane: str, engine: Any, *, shared: bool = False) -> LaneMemory:
         draft_experts, draft_active = _experts(drafter)
         own_modules = frozenset(map(id, drafter.modules())) - frozenset(map(id, runner.model.modules()))
     cache = scheduler.kv_cache_config
-    layers = cache_layers(compat.cache_layers_of(engine), own_modules)
+    layers = cache_layers(parts.cache_layers_of(engine), own_modules)
     # vLLM puts all groups into one allocation, and each of its tensors has the size of the whole.
     reserved = max((tensor.size for tensor in cache.kv_cache_tensors), default=0)
     return LaneMemory(

@@ -12,7 +12,7 @@ from spectui.protocol.events import Event, Notice, RunStarted
 from spectui.protocol.frame_slot import FrameSlot
 from spectui.protocol.source import ENGINE_THREAD, Sink
 from spectui.sources.hardware import machine_name, software_versions
-from spectui.sources.vllm import compat
+from spectui.sources.vllm.compat import engines
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.director import Director
 from spectui.sources.vllm.errors import first_line
@@ -70,7 +70,7 @@ class EngineHost:
                 self._turn(self._director)
                 if self._director.race.lost:
                     self._director.race.lost = False
-                    compat.reclaim()
+                    engines.reclaim()
         except Exception as error:
             logger.exception("the engine thread died")
             self._emit(Notice(f"the engine thread died: {first_line(error)}; the log has the details", level="error"))

@@ -19,7 +19,7 @@ from spectui.protocol.events import (
 )
 from spectui.protocol.samples import LaneMemory
 from spectui.sources.hindrance import GPU_HINDERED
-from spectui.sources.vllm import compat
+from spectui.sources.vllm.compat import device, engines, inputs, parts
 from spectui.sources.vllm.footprint import lane_memory
 from spectui.sources.vllm.lane_request import EngineCounts, LaneRequest
 from spectui.sources.vllm.lane_spec import LaneSpec
@@ -66,12 +66,12 @@ class Lane:
         places = max(seats + 1, spec.k_max + 1)
         speculative = spec.speculative_config(target, places)
         metered = {"speculative_config": speculative, "per_request_spec_decode_metrics": "detailed"}
-        self._engine = compat.build_engine(
+        self._engine = engines.build_engine(
             model=target,
             scheduler_cls=TapScheduler,
             async_scheduling=False,
             **(metered if speculative else {}),
-            **(compat.graphs(engine_args, spec.graph_sizes(seats)) if speculative else {}),
+            **(device.graphs(engine_args, spec.graph_sizes(seats)) if speculative else {}),
             **{"max_num_active_seqs": seats, **engine_args, "max_num_seqs": places},
             **spec.target_arguments(engine_args.get("hf_overrides")),
         )
@@ -91,11 +91,11 @@ class Lane:
         self._disturbed = False
 
     def _look_into_engine(self) -> None:
-        self._tap = compat.scheduler_of(self._engine)
+        self._tap = parts.scheduler_of(self._engine)
         if self.info.k_max:
             self._tap.k = self.info.k_first
         self._timers = StepTimers(self._engine)
-        self._wait = compat.waiting(self._engine)
+        self._wait = device.waiting(self._engine)
         self.tokenizer = self._engine.get_tokenizer()
         self.max_model_len = int(self._engine.vllm_config.model_config.max_model_len)
         self._table = TokenTable(self.tokenizer)
@@ -115,11 +115,11 @@ class Lane:
 
     def render(self, messages: list[dict[str, str]], template: str | None, arguments: Mapping[str, Any]) -> Any:
         """Return a conversation as vLLM passes it to the model; None if the model has no chat template."""
-        return compat.render_chat(self._engine, messages, template, arguments)
+        return inputs.render_chat(self._engine, messages, template, arguments)
 
     def unknown_arguments(self, template: str, arguments: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
         """Return the arguments that the chat template does not use, each with those that it does."""
-        return compat.unknown_template_arguments(self.tokenizer, template, arguments) if arguments else {}
+        return inputs.unknown_template_arguments(self.tokenizer, template, arguments) if arguments else {}
 
     def answer(self, request: LaneRequest) -> str:
         """Return the text emitted for a request, as the next turn of its conversation quotes it."""
@@ -127,7 +127,7 @@ class Lane:
 
     def add(self, request: str, slot: int, prompt_ids: Sequence[int], sampling: Sampling) -> LaneRequest:
         """Queue a request; it takes its first step with the lane's next one."""
-        params = compat.sampling_params(sampling, slot)
+        params = inputs.sampling_params(sampling, slot)
         engine_id = self._engine.add_request(request, {"prompt_token_ids": list(prompt_ids)}, params)
         lane_request = LaneRequest(request, slot, list(prompt_ids), PieceDecoder(self._table, prompt_ids))
         self._by_request[request] = self._by_engine_id[engine_id] = self._by_slot[slot] = lane_request
@@ -135,7 +135,7 @@ class Lane:
 
     def abort(self) -> list[Event]:
         """End the unfinished requests and return the events that say so; the engine sends no last output for them."""
-        compat.enter(self._engine)
+        engines.enter(self._engine)
         requests = list(self._by_request.values())
         self._by_request.clear()
         self._by_engine_id.clear()
@@ -150,7 +150,7 @@ class Lane:
             TapMismatchError: The tap and the engine's output differ.
         """
         entered = awake_ns()
-        compat.enter(self._engine)
+        engines.enter(self._engine)
         self._timers.reset()
         # Work that another lane left to the GPU must not count as this lane's time, and all of its own work must.
         self._wait()
@@ -209,7 +209,7 @@ class Lane:
             ProbeDiedError: The engine died of the probe.
             ProbeRefusedError: The engine has no room for the probe.
         """
-        (after,) = self._probe(ids, compat.probing_params(2)).outputs[0].logprobs
+        (after,) = self._probe(ids, inputs.probing_params(2)).outputs[0].logprobs
         likeliest = sorted((entry.logprob for entry in after.values()), reverse=True)
         return float(likeliest[0] - likeliest[1])
 
@@ -225,7 +225,7 @@ class Lane:
         """
         request = self._by_slot[slot]
         context = request.prompt_ids + request.ids[:before].tolist()
-        params = compat.probing_params(LIKELIEST, prompt=True)
+        params = inputs.probing_params(LIKELIEST, prompt=True)
         places = self._probe([*context, *tokens], params).prompt_logprobs[len(context) :]
         return tuple(self._place(token, entries) for token, entries in zip(tokens, places, strict=True))
 
@@ -245,7 +245,7 @@ class Lane:
 
         The probe runs alone, so it advances with every step or never: no other request could free cache blocks.
         """
-        compat.enter(self._engine)
+        engines.enter(self._engine)
         with self._tap.alone():
             probe = self._engine.add_request(PROBE, {"prompt_token_ids": list(ids)}, params)
             reached = -1
@@ -269,13 +269,13 @@ class Lane:
 
         Yields a function that takes one engine step and returns its outputs, or None once the prompts are done.
         """
-        compat.enter(self._engine)
+        engines.enter(self._engine)
         self._timers.detach()
         tap_class, self._tap.__class__ = type(self._tap), type(self._tap).__base__
         engine = self._engine
         try:
             for slot, ids in enumerate(prompts):
-                params = compat.sampling_params(sampling, slot)
+                params = inputs.sampling_params(sampling, slot)
                 engine.add_request(f"untapped-{slot}", {"prompt_token_ids": list(ids)}, params)
             yield lambda: engine.step() if engine.has_unfinished_requests() else None
         finally:
@@ -296,6 +296,6 @@ class Lane:
         return lane_memory(self.info.name, self._engine)
 
     def close(self) -> None:
-        """Shut the engine down; `compat.reclaim` frees its memory once nothing refers to the lane."""
+        """Shut the engine down; `engines.reclaim` frees its memory once nothing refers to the lane."""
         self.waits.close()
-        compat.close_engine(self._engine)
+        engines.close_engine(self._engine)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from spectui.protocol.events import Event, LaneInfo, LaneStage, StageName
-from spectui.sources.vllm import compat
+from spectui.sources.vllm.compat import engines
 from spectui.sources.vllm.errors import explain, explain_import, explain_target
 from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
@@ -66,7 +66,7 @@ class Loader:
             NotLoadedError: They cannot be imported.
         """
         try:
-            with panics_as_errors(), compat.without_collections():
+            with panics_as_errors(), engines.without_collections():
                 importlib.import_module(ENGINE_ROOM)
         except Exception as error:
             logger.exception("vLLM could not be imported")
@@ -79,13 +79,13 @@ class Loader:
             NotLoadedError: The lane cannot be built. Its engine is closed and its memory freed.
         """
         try:
-            with panics_as_errors(), compat.without_collections():
+            with panics_as_errors(), engines.without_collections():
                 return self._warm_lane(info, spec, warming_up)
         except Exception as error:
             logger.exception("lane %s could not be built", info.name)
             sentence = explain(error, spec, self.target)
         # Only outside the handler does no frame refer to the engine, so that its memory can be freed.
-        compat.reclaim()
+        engines.reclaim()
         raise NotLoadedError(sentence)
 
     def _warm_lane(self, info: LaneInfo, spec: LaneSpec, warming_up: Callable[[], None]) -> Lane:

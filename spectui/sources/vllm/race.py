@@ -51,7 +51,7 @@ class Race:
     Attributes:
         round: The number of the round; -1 before the first.
         open: Whether a round has begun whose end has not been announced.
-        lost: Whether a lane was closed whose memory has not been freed yet (`compat.reclaim`).
+        lost: Whether a lane was closed whose memory has not been freed yet (`engines.reclaim`).
     """
 
     def __init__(self, lanes: Sequence[Lane], chat: Chat | None = None) -> None:

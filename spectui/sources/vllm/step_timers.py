@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from spectui.sources.vllm import compat
+from spectui.sources.vllm.compat import parts
 from spectui.standstill import awake_ns
 
 
@@ -50,7 +50,7 @@ class StepTimers:
     """
 
     def __init__(self, engine: Any) -> None:
-        self._runner = compat.model_runner_of(engine)
+        self._runner = parts.model_runner_of(engine)
         device = str(getattr(self._runner, "device", "cpu")).partition(":")[0]
         self._marks: Any = {"cpu": WallMarks, "cuda": DeviceMarks}.get(device)
         self._parts: dict[str, list[tuple[Any, Any]]] = {}

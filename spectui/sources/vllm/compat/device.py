@@ -1,0 +1,56 @@
+"""What an engine must be told about its device, and how to wait for it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from spectui.sources.vllm.compat.parts import model_runner_of
+
+LEAST_UTILIZATION = 0.01
+"""A share of a GPU's memory so small that it is free whenever any memory is."""
+
+GRAPH_ARGUMENTS = frozenset(
+    {"compilation_config", "cudagraph_capture_sizes", "max_cudagraph_capture_size", "performance_mode"}
+)
+
+
+def on_cpu() -> bool:
+    return bool(importlib.import_module("vllm.platforms").current_platform.is_cpu())
+
+
+def without_memory_check(engine_args: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Disable vLLM's check of a GPU's free memory if the size of the KV cache is given.
+
+    Before it loads anything, vLLM requires ``gpu_memory_utilization`` of a GPU's whole memory to be free, even if
+    nothing is derived from that share (``vllm/v1/worker/utils.py``, `request_memory`). Beside two other lanes a third
+    one would not start.
+    """
+    sized = engine_args.get("kv_cache_memory_bytes") is not None
+    return {"gpu_memory_utilization": LEAST_UTILIZATION} if sized and not on_cpu() else {}
+
+
+def graphs(engine_args: Mapping[str, Any], sizes: Sequence[int]) -> Mapping[str, Any]:
+    """Capture whole steps of ``sizes`` tokens as CUDA graphs, unless the user chose the sizes; a CPU has no graphs."""
+    theirs = engine_args.get("enforce_eager") or GRAPH_ARGUMENTS & engine_args.keys()
+    return {} if theirs or on_cpu() else {"cudagraph_capture_sizes": list(sizes)}
+
+
+def waiting(engine: Any) -> Callable[[], None]:
+    """Return a function that waits until the engine's GPU has finished its work; on a CPU it does nothing.
+
+    Model runner V2 starts the copy of the sampled ids before the drafter runs, and one of vLLM's steps waits only for
+    that copy (``vllm/v1/worker/gpu/model_runner.py``, ``sample_tokens``).
+    """
+    device = getattr(model_runner_of(engine), "device", None)
+    if getattr(device, "type", "cpu") != "cuda":
+        return lambda: None
+    torch: Any = importlib.import_module("torch")
+
+    def wait() -> None:
+        # A query costs a microsecond; synchronising a device that is already idle costs a hundred.
+        if not (stream := torch.cuda.current_stream(device)).query():
+            stream.synchronize()
+
+    return wait

@@ -1,0 +1,50 @@
+"""What vLLM does once more for every engine, done once."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from spectui.sources.vllm.compat.device import on_cpu
+
+
+def register_kernels_once() -> None:
+    """Let vLLM's CPU platform replace its kernels for the first engine only.
+
+    vLLM repeats this for every engine, inspecting each attribute of each loaded module
+    (``vllm/triton_utils/dispatcher.py``), which is slow, and fails once numba's ``llvmlite`` is loaded.
+    """
+    dispatcher: Any = importlib.import_module("vllm.triton_utils.dispatcher")
+    original = dispatcher.register_kernels
+    if getattr(original, "once", False):
+        return
+
+    def register(overrides: Mapping[str, Callable[..., Any]]) -> None:
+        fresh = {name: kernel for name, kernel in overrides.items() if name not in dispatcher._registry}
+        if fresh:
+            original(fresh)
+
+    register.once = True  # type: ignore[attr-defined]
+    dispatcher.register_kernels = register
+
+
+def share_no_tokenizers() -> None:
+    """Stop vLLM from making deep copies of each engine's tokenizer.
+
+    vLLM keeps a pool of copies for servers that tokenize on several threads (``vllm/tokenizers/hf.py``). Here one
+    thread owns all engines, so the copies would waste half a second per lane.
+    """
+    renderer: Any = importlib.import_module("vllm.renderers.hf")
+    renderer.maybe_make_thread_pool = lambda tokenizer, copies=1: tokenizer
+
+
+def inspect_models_here() -> None:
+    """Avoid a second import of vLLM for each model class on the first run.
+
+    vLLM inspects a class that it has not seen before in another process, so that CUDA stays uninitialised in this one
+    (``vllm/model_executor/models/registry.py``); a CPU engine needs the class here anyway.
+    """
+    if on_cpu():
+        registry: Any = importlib.import_module("vllm.model_executor.models.registry")
+        registry._run_in_subprocess = lambda inspect: inspect()
