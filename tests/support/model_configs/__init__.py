@@ -1,8 +1,8 @@
 """The published configurations of the models that presets name, without their weights: real sizes, real layer types.
 
-Sizes are facts about the published checkpoints, taken from their public config.json (vision and audio towers are left at
-transformers' defaults where their sizes are not known). `write_hub` lays them out as Hugging Face's cache does, so that
-vLLM and everything else finds a model by its id without a network.
+Sizes are facts about the published checkpoints, taken from their public config.json (vision and audio towers are left
+at transformers' defaults where their sizes are not known). `write_hub` lays them out as Hugging Face's cache does, so
+that vLLM and everything else finds a model by its id without a network.
 """
 
 from __future__ import annotations
