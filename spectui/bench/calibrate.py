@@ -22,7 +22,7 @@ from spectui import places
 from spectui.bench.children import Child, ChildFailedError
 from spectui.bench.harness import Case, Measurement, Sample, Spread, environment, interleave
 from spectui.bench.report import calibration_lines
-from spectui.bench.workload import Work, tapped_once, untapped_once
+from spectui.bench.workload import Work, race_once, tapped_once, untapped_once
 from spectui.core.disturbance import foreign
 from spectui.core.prompts import PromptError
 from spectui.core.rates import percentile
@@ -35,7 +35,7 @@ from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
 from spectui.setup.prompt_sets import first_turn, kept_for_children
 
 if TYPE_CHECKING:
-    from spectui.bench.session import EngineSession
+    from spectui.setup.session import EngineSession
     from spectui.sources.vllm.config import HostConfig
     from spectui.sources.vllm.lane import Lane
 
@@ -59,8 +59,8 @@ def calibrate(options: argparse.Namespace) -> int:
         raise UsageError(f"--only {', '.join(sorted(unknown))}: no such part; choose from {','.join(PARTS)}")
     gpu = has_nvidia_gpu()
     apply_or_reexec(gpu=gpu)
-    from spectui.bench.session import engine_session
     from spectui.setup.config import host_config
+    from spectui.setup.session import engine_session
 
     try:
         with kept_for_children(options.prompts) as options.prompts:
@@ -198,14 +198,15 @@ def _race(session: EngineSession, lanes: list[Lane], work: Work, repetitions: in
     """(c): each lane in the race and alone."""
 
     def together() -> dict[str, Any]:
-        return {f"{name} in the race": sample for name, sample in session.race(lanes, work, PIECE_TOKENS).items()}
+        return {f"{name} in the race": sample for name, sample in race_once(lanes, work, PIECE_TOKENS).items()}
 
     def alone(lane: Lane) -> dict[str, Any]:
-        return {f"{name} alone": sample for name, sample in session.race([lane], work, PIECE_TOKENS).items()}
+        return {f"{name} alone": sample for name, sample in race_once([lane], work, PIECE_TOKENS).items()}
 
     cases = [Case("all lanes in the race", together)]
     cases += [Case(f"{lane.info.name} alone", partial(alone, lane)) for lane in lanes]
-    measured: Measurement = interleave(cases, repetitions * PIECES, progress=say)
+    with session.driving():
+        measured: Measurement = interleave(cases, repetitions * PIECES, progress=say)
     names = [lane.info.name for lane in lanes]
     return {
         "ratios": {name: _spread(measured.ratio(f"{name} in the race", f"{name} alone")) for name in names},
@@ -223,7 +224,7 @@ def _telemetry(
     spent_ns = wall_ns = 0
 
     def raced() -> Sample:
-        samples = session.race(lanes, work, PIECE_TOKENS)
+        samples = race_once(lanes, work, PIECE_TOKENS)
         return Sample(
             sum(one.tokens for one in samples.values()),
             sum(one.seconds for one in samples.values()),
@@ -248,7 +249,7 @@ def _telemetry(
         return {"sampled": replace(sample, disturbed=foreign(taken))}
 
     cases = [Case("telemetry on", on), Case("telemetry off", off)]
-    with session.unwatched():
+    with session.unwatched(), session.driving():
         measured = interleave(cases, repetitions * PIECES, progress=say)
     ratio = _spread(measured.ratio("sampled", "unsampled"))
     return {"ratio": ratio, "core_share": spent_ns / wall_ns, "busy": _busy(measured)}

@@ -21,7 +21,7 @@ from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
 from spectui.sources.vllm.lane_spec import LaneSpec, lane_infos
 
 if TYPE_CHECKING:
-    from spectui.bench.session import EngineSession
+    from spectui.setup.session import EngineSession
     from spectui.sources.vllm.config import HostConfig
     from spectui.sources.vllm.lane import Lane
     from spectui.sources.vllm.tuning import Tuning
@@ -172,8 +172,8 @@ def tuned_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
 
 def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool) -> Searches:
     """Search lane after lane. A lane that fails is skipped, and Ctrl-C stops with the results so far."""
-    from spectui.bench.session import engine_session
     from spectui.setup.config import host_config
+    from spectui.setup.session import engine_session
 
     config = host_config(argparse.Namespace(**{**vars(options), "concurrency": 1}), gpu=gpu)
     searches = Searches()

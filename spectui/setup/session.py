@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from spectui.bench.harness import Sample
-from spectui.bench.workload import Work, race_once
 from spectui.errors import RunError, UsageError
 from spectui.protocol.events import Event, LaneInfo, TuneEnded, TuneTurn, TuneWhy
 from spectui.runtime.logs import log_file, without_log
@@ -82,15 +80,6 @@ class EngineSession:
             self._lanes.remove(lane)
             lane.close()
         engines.reclaim()
-
-    def race(self, lanes: Sequence[Lane], work: Work, tokens: int) -> Mapping[str, Sample]:
-        """Race idle lanes once; returns a sample for each, by its lane clock.
-
-        Raises:
-            RunError: An engine died or rejected the prompts.
-        """
-        with self.driving():
-            return race_once(lanes, work, tokens)
 
     def search(self, tuning: Tuning, tell: Callable[[TuneTurn], None]) -> TuneEnded:
         """Run a search to its end, and report every turn to ``tell``. Ctrl-C stops it with the results so far, as

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from spectui.bench.session import EngineSession, engine_session
 from spectui.errors import RunError
 from spectui.protocol.events import Prompt
+from spectui.setup.session import EngineSession, engine_session
 from spectui.sources.vllm.compat import engines
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
