@@ -17,6 +17,7 @@ from spectui.figures import DASH, number_text, ratio_text
 from spectui.protocol.commands import NextPrompt
 from spectui.protocol.events import (
     Event,
+    LaneChecked,
     LaneStage,
     Margin,
     Notice,
@@ -90,6 +91,8 @@ def _line(event: Event, elapsed_s: float) -> str | None:
         case LaneStage(lane, stage, detail):
             progress = f" {event.done * 100 // event.total} %" if event.done is not None and event.total else ""
             return f"{lane:<12} {stage}{' ' + detail if detail else ''}{progress} ({elapsed_s:.1f} s)"
+        case LaneChecked():
+            return f"{event.lane:<12} self-test: {_checked(event)}"
         case RoundStarted(number, prompts, _, absent):
             return f"round {number}: " + " | ".join(_prompt_line(p) for s, p in enumerate(prompts) if s not in absent)
         case RequestFinished(lane, request, _, reason, emitted):
@@ -99,6 +102,15 @@ def _line(event: Event, elapsed_s: float) -> str | None:
         case Notice(text, lane):
             return f"{lane or 'note':<12} {text}"
     return None
+
+
+def _checked(found: LaneChecked) -> str:
+    if found.warning:
+        return found.warning
+    whose = "its own at K = 0" if found.plain else "AR's"
+    if found.position is None:
+        return f"{found.tokens} tokens equal {whose}"
+    return f"left {whose} text at token {found.position + 1}, a near tie (top-2 margin {found.margin:.3f})"
 
 
 def _prompt_line(prompt: Prompt) -> str:
@@ -119,6 +131,8 @@ def table(summary: RunSummary) -> list[str]:
     """Format the summary as a table for people."""
     rows = [f"{'lane':<12} {'K':>3} {'tokens':>7} {'tok/s':>8} {'speed-up':>9} {'length':>7} {'rate':>6}  K is"]
     rows += [_row(lane) for lane in summary.lanes]
+    if warnings := [f"{lane.lane:<12} {lane.warning}" for lane in summary.lanes if lane.warning]:
+        rows += ["", *warnings]
     if disturbed := [
         f"{lane.lane} {lane.disturbed_share * 100:.0f} %"
         for lane in summary.lanes

@@ -39,6 +39,12 @@ def _lane_stage(state: RunState, event: ev.LaneStage) -> None:
         lane.revision += 1
 
 
+def _lane_checked(state: RunState, event: ev.LaneChecked) -> None:
+    if lane := state.lanes.get(event.lane):
+        lane.checked = event
+        lane.revision += 1
+
+
 def _round_started(state: RunState, event: ev.RoundStarted) -> None:
     state.round = event.round
     state.prompts = event.prompts
@@ -244,6 +250,7 @@ def _gap(state: RunState, event: ev.Gap) -> None:
 _HANDLERS: dict[type, Callable[[RunState, Any], None]] = {
     ev.RunStarted: _run_started,
     ev.LaneStage: _lane_stage,
+    ev.LaneChecked: _lane_checked,
     ev.RoundStarted: _round_started,
     ev.RequestStarted: _request_started,
     ev.Step: _step,

@@ -22,6 +22,7 @@ from spectui.protocol.events import (
     FinishReason,
     Inspected,
     KSource,
+    LaneChecked,
     LaneInfo,
     LaneStage,
     Prompt,
@@ -114,6 +115,7 @@ class LaneState:
         told: What the lane itself has counted up to the last known step, None if that cannot be known.
         waiting: Whether steps may be missing after it; the next totals will tell.
         memory: None until the lane's engine is up.
+        checked: The result of its self-test; None if it has had none.
     """
 
     info: LaneInfo
@@ -128,6 +130,7 @@ class LaneState:
     preemptions: int = 0
     failed: str | None = None
     memory: LaneMemory | None = None
+    checked: LaneChecked | None = None
     acceptance: AcceptanceCounter = field(default_factory=AcceptanceCounter)
     window: AcceptanceCounter = field(default_factory=lambda: AcceptanceCounter(WINDOW_STEPS))
     ledger: deque[LedgerRow] = field(default_factory=lambda: deque(maxlen=LEDGER_STEPS))

@@ -100,6 +100,7 @@ class LaneSummary:
     Attributes:
         k: The K that the lane ended with; None without a drafter.
         drafted_steps: Steps that had a draft.
+        warning: What the lane's self-test found wrong; None if nothing, or if it had none.
         steps_lost: As in `Figures.lost`; ``acceptance_by_position`` and ``disturbed_share`` do not include these steps.
     """
 
@@ -120,6 +121,7 @@ class LaneSummary:
     disturbed_share: float | None
     steps_lost: int | None
     failed: str | None
+    warning: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,4 +168,5 @@ def lane_summary(lane: LaneState, reference: LaneState | None) -> LaneSummary:
         disturbed_share=figures.disturbed_share,
         steps_lost=figures.lost,
         failed=lane.failed,
+        warning=(lane.checked.warning if lane.checked else "") or None,
     )

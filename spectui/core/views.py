@@ -73,6 +73,7 @@ class LaneView:
         traffic: Bytes that the round's steps had to read, an estimate; None before its second step, and if the size of
             the engine's weights is not known.
         active: Unfinished requests of the round; ``requests`` counts all of them.
+        warning: What the lane's self-test found wrong; empty if nothing.
     """
 
     info: LaneInfo
@@ -107,6 +108,7 @@ class LaneView:
     active: int
     requests: int
     preemptions: int
+    warning: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +252,7 @@ class Viewer:
             active=sum(r.finished is None for r in current.requests.values()),
             requests=len(current.requests),
             preemptions=lane.preemptions,
+            warning=lane.checked.warning if lane.checked else "",
         )
         self._lanes[name] = view
         return view

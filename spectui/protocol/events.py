@@ -24,6 +24,7 @@ from spectui.protocol.rounds import (
 from spectui.protocol.run import (
     KChanged,
     KSource,
+    LaneChecked,
     LaneInfo,
     LaneStage,
     Message,
@@ -59,6 +60,7 @@ __all__ = [
     "KChanged",
     "KFigure",
     "KSource",
+    "LaneChecked",
     "LaneInfo",
     "LaneStage",
     "Likely",

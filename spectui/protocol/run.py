@@ -139,6 +139,31 @@ class LaneStage:
 
 
 @dataclass(frozen=True, slots=True)
+class LaneChecked:
+    """The self-test of a lane that has just started: its greedy tokens beside AR's, K changing on the way.
+
+    Attributes:
+        lane: The lane's name.
+        tokens: How many tokens were compared.
+        drafted: Tokens that were drafted meanwhile.
+        accepted: How many of those the target kept.
+        position: Where the two first differ, counted from 0; None if they are equal.
+        margin: The target's top-2 margin there, in nats; None if it is not known.
+        plain: Whether the lane was compared with itself at K = 0, because no AR lane had started.
+        warning: What is wrong with the lane, and what to do, in one sentence; empty if nothing is, and for a near tie.
+    """
+
+    lane: str
+    tokens: int
+    drafted: int = 0
+    accepted: int = 0
+    position: int | None = None
+    margin: float | None = None
+    plain: bool = False
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class KChanged:
     """From its next step on, ``lane`` may draft ``k`` tokens; ``source`` says where that K comes from."""
 
@@ -165,4 +190,4 @@ class Notice:
     refused: bool = False
 
 
-RunEvent: TypeAlias = RunStarted | LaneStage | KChanged | Paused | Notice
+RunEvent: TypeAlias = RunStarted | LaneStage | LaneChecked | KChanged | Paused | Notice

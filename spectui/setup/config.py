@@ -80,6 +80,7 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
         concurrency=options.concurrency,
         engine_args=arguments,
         asked_args=dict(options.engine_arg),
+        self_test=not options.no_self_test,
         remember=tuned.remember,
     )
 

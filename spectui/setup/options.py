@@ -79,6 +79,9 @@ def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False
         metavar="KEY=VALUE",
         help="any vLLM engine argument for every lane, such as quantization=fp8; repeatable",
     )
+    parser.add_argument(
+        "--no-self-test", action="store_true", help="do not compare the lanes' text with AR's when they start"
+    )
 
 
 def add_drawing(parser: argparse.ArgumentParser, output: str) -> None:

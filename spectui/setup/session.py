@@ -41,7 +41,7 @@ class EngineSession:
             RunError: The target cannot be loaded.
         """
         self._specs = config.specs
-        self._loader = Loader(config.find_target, config.engine_args)
+        self._loader = Loader(config.find_target, config.engine_args, self_test=config.self_test)
         self._log_path = log_path
         self._lanes: list[Lane] = []
         self._sampler: Sampler | None = None
@@ -72,6 +72,8 @@ class EngineSession:
         with self._loading(info.title):
             lane = self._loader.lane(info, spec)
         self._lanes.append(lane)
+        if lane.checked is not None and lane.checked.warning:
+            say(f"{info.title}: {lane.checked.warning}")
         return lane
 
     def close(self, *kept: Lane) -> None:

@@ -18,6 +18,7 @@ from spectui.protocol.events import (
     Event,
     Gap,
     KChanged,
+    LaneChecked,
     LaneStage,
     Notice,
     RequestFinished,
@@ -67,7 +68,7 @@ class Memory:
                 self._standing[type(event)] = (stamp, event)
                 for key in [key for key in self._standing if isinstance(key, tuple) and key[0] in _OF_ROUND]:
                     del self._standing[key]
-            case LaneStage() | LaneMemory() | KChanged():
+            case LaneStage() | LaneChecked() | LaneMemory() | KChanged():
                 self._standing[type(event), event.lane] = (stamp, event)
             case RequestStarted() | RequestFinished():
                 self._standing[type(event), event.lane, event.slot] = (stamp, event)

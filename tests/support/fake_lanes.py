@@ -55,6 +55,7 @@ class FakeLane:
         self.totals = NOTHING
         self.disagreements: list[Any] = []
         self.k = info.k_first
+        self.checked: Any = None
         self.rendered: list[list[tuple[str, str]]] = []
         self._sampling = Sampling()
         self._requests: dict[str, FakeRequest] = {}

@@ -41,6 +41,7 @@ class HostConfig:
         concurrency: Requests in flight in every lane, 1 to `MAX_CONCURRENCY`.
         engine_args: vLLM engine arguments for every lane.
         asked_args: Those of them that the user set.
+        self_test: Whether each lane is compared with AR when it has started.
         paused: Whether to begin in pause, so that the caller sends the first command.
         remember: Keeps the result of a search for a lane's best K; returns whether it is kept, and never raises.
     """
@@ -54,6 +55,7 @@ class HostConfig:
     concurrency: int = 1
     engine_args: Mapping[str, Any] = field(default_factory=dict)
     asked_args: Mapping[str, Any] = field(default_factory=dict)
+    self_test: bool = False
     paused: bool = False
     remember: Callable[[LaneSpec, TuneEnded], bool] = lambda spec, ended: False
 

@@ -185,14 +185,7 @@ class Director:
             self._emit(self.race.lose(lane, error))
             return
         for counts in lane.disagreements:
-            self._emit(
-                Notice(
-                    f"request {counts.request}: vLLM counts {counts.engine[1]} drafted and {counts.engine[2]} accepted "
-                    f"tokens, the tap {counts.tap[1]} and {counts.tap[2]}; please report this",
-                    lane.info.name,
-                    "warning",
-                )
-            )
+            self._emit(Notice(f"{counts.sentence}; please report this", lane.info.name, "warning"))
         lane.disagreements.clear()
 
     def refuse(self, why: str, lane: str | None = None) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from spectui.protocol.events import (
     NOTHING,
     Event,
+    LaneChecked,
     LaneInfo,
     Likely,
     Preempted,
@@ -54,6 +55,7 @@ class Lane:
         totals: Its totals since the warm-up.
         disagreements: Finished requests whose totals differ from the engine's own.
         waits: Measures whether other programs hold up the engine's threads.
+        checked: The result of its self-test; None if it has had none.
     """
 
     def __init__(self, info: LaneInfo, spec: LaneSpec, target: str, engine_args: Mapping[str, Any]) -> None:
@@ -89,6 +91,7 @@ class Lane:
         self.own_ns = 0
         self.disagreements: list[EngineCounts] = []
         self._disturbed = False
+        self.checked: LaneChecked | None = None
 
     def _look_into_engine(self) -> None:
         self._tap = parts.scheduler_of(self._engine)

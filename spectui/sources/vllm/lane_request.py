@@ -26,6 +26,14 @@ class EngineCounts:
     engine: tuple[int, int, int]
     tap: tuple[int, int, int]
 
+    @property
+    def sentence(self) -> str:
+        """What differs."""
+        return (
+            f"request {self.request}: vLLM counts {self.engine[1]} drafted and {self.engine[2]} accepted tokens, "
+            f"the tap {self.tap[1]} and {self.tap[2]}"
+        )
+
 
 @dataclass(slots=True)
 class LaneRequest:

@@ -16,6 +16,7 @@ from spectui.sources.vllm.errors import explain, explain_import, explain_target
 from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
 from spectui.sources.vllm.lane_spec import LaneSpec
+from spectui.sources.vllm.self_test import SelfTest
 from spectui.sources.vllm.target import Report
 
 logger = logging.getLogger(__name__)
@@ -35,13 +36,17 @@ class Loader:
         target: Path or id of the target; empty until `find_target` has found it.
     """
 
-    def __init__(self, find_target: Callable[[Report], str], engine_args: Mapping[str, Any]) -> None:
+    def __init__(
+        self, find_target: Callable[[Report], str], engine_args: Mapping[str, Any], *, self_test: bool = False
+    ) -> None:
         """Prepare.
 
         Args:
             find_target: Returns the path or id of the target, downloading it if necessary.
             engine_args: vLLM engine arguments for every lane.
+            self_test: Whether every lane is to have its self-test.
         """
+        self._self_test = SelfTest() if self_test else None
         self._find_target = find_target
         self._engine_args = engine_args
         self.target = ""
@@ -72,8 +77,8 @@ class Loader:
             logger.exception("vLLM could not be imported")
             raise NotLoadedError(explain_import(error)) from error
 
-    def lane(self, info: LaneInfo, spec: LaneSpec, warming_up: Callable[[], None] = lambda: None) -> Lane:
-        """Build a lane and warm it up; ``warming_up`` is called in between.
+    def lane(self, info: LaneInfo, spec: LaneSpec, warming_up: Callable[[str], None] = lambda detail: None) -> Lane:
+        """Build a lane, warm it up and test it; ``warming_up`` is called after the first, and again after the second.
 
         Raises:
             NotLoadedError: The lane cannot be built. Its engine is closed and its memory freed.
@@ -88,11 +93,14 @@ class Loader:
         engines.reclaim()
         raise NotLoadedError(sentence)
 
-    def _warm_lane(self, info: LaneInfo, spec: LaneSpec, warming_up: Callable[[], None]) -> Lane:
+    def _warm_lane(self, info: LaneInfo, spec: LaneSpec, warming_up: Callable[[str], None]) -> Lane:
         lane = Lane(info, spec, self.target, self._engine_args)
         try:
-            warming_up()
+            warming_up("")
             lane.warm_up(WARM_UP_IDS)
+            if self._self_test is not None:
+                warming_up("self-test")
+                lane.checked = self._self_test.check(lane)
         except BaseException:
             # On Ctrl-C too, since nothing else knows about the engine yet.
             lane.close()
@@ -126,11 +134,13 @@ def load_lanes(
 def _load_lane(loader: Loader, info: LaneInfo, spec: LaneSpec, emit: Callable[[Event], None]) -> Lane | None:
     emit(LaneStage(info.name, "loading", "weights"))
     try:
-        lane = loader.lane(info, spec, lambda: emit(LaneStage(info.name, "warming up")))
+        lane = loader.lane(info, spec, lambda detail: emit(LaneStage(info.name, "warming up", detail)))
     except NotLoadedError as error:
         emit(LaneStage(info.name, "failed", str(error)))
         return None
     _tell_memory(lane, emit)
+    if lane.checked is not None:
+        emit(lane.checked)
     emit(LaneStage(info.name, "ready"))
     return lane
 

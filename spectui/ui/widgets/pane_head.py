@@ -210,12 +210,14 @@ def _large(lane: LaneView, state: PaneState, width: int) -> list[Row]:
 
 
 def _remarks(lane: LaneView, state: PaneState, width: int, room: int) -> list[Row]:
-    """Whether something is missing or the text is AR's, the lane's note, and what drafting yields: in this order if
-    room is short."""
+    """What the self-test found wrong, whether something is missing or the text is AR's, the lane's note, and what
+    drafting yields: in this order if room is short."""
     compared = missing_span(lane) or divergence_span(lane, state.greedy, state.over)
     drafting: Span = (drafting_text(lane), "muted")
     both = compared is not None and len(drafting[0]) + len(compared[0]) + 3 <= width
     rows: list[Row] = []
+    if lane.warning:
+        rows += [((line, "bad"),) for line in shortened(safe(lane.warning), width, room)]
     if compared is not None:
         rows.append(spread((drafting,), (compared,), width) if both else (compared,))
     if lane.info.note and room > len(rows):

@@ -1,0 +1,189 @@
+"""Compares a lane's greedy tokens with AR's, K changing on the way: the self-test of a lane that has just started.
+
+It finds an engine that computes something else once a step has fewer drafts than the lane was built for, as vLLM 0.32
+does with Gated DeltaNet layers on x86-64 without AMX (``_spec_forward`` in ``gdn_attention.py``); a sampler that
+accepts what the target would not have said; a tap that counts otherwise than vLLM. Its steps are on no lane clock and
+in no total.
+"""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle
+
+from spectui.core.losslessness import Comparison, Divergence
+from spectui.protocol.events import LaneChecked, Sampling, Step
+from spectui.sources.vllm.foreign import panics_as_errors
+from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
+
+logger = logging.getLogger(__name__)
+
+TEXT = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,"
+"""Every model goes on counting and is sure of it (the demo by more than 0.6 nats for 40 tokens, in either number format),
+and drafters get some of it right."""
+
+LEAST_TOKENS, MOST_TOKENS = 12, 40
+BUDGET_NS = 350_000_000
+"""The reference generates `MOST_TOKENS`, or what it can in this time, but at least `LEAST_TOKENS`, and every other lane
+as many: about a second for the three lanes of the demo."""
+
+
+@contextmanager
+def off_the_record(lane: Lane) -> Iterator[None]:
+    """Restore the lane's clock, its totals and its K at the end of the block."""
+    clock_ns, own_ns, totals, k = lane.clock_ns, lane.own_ns, lane.totals, lane.k
+    try:
+        yield
+    finally:
+        lane.clock_ns, lane.own_ns, lane.totals = clock_ns, own_ns, totals
+        _set_k(lane, k)
+
+
+def _set_k(lane: Lane, k: int) -> None:
+    if lane.info.k_max:
+        lane.k = k
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A lane's greedy tokens beside the reference's.
+
+    Attributes:
+        tokens: How many were compared.
+        drafted: Tokens that were drafted meanwhile.
+        accepted: How many of those were accepted.
+        divergence: Their first difference; None if there is none.
+    """
+
+    tokens: int
+    drafted: int
+    accepted: int
+    divergence: Divergence | None = None
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the tokens are equal, or part where the target itself was undecided."""
+        return self.divergence is None or self.divergence.near_tie is True
+
+
+class Reference:
+    """A lane's own greedy tokens, without drafts, for other lanes to be compared with.
+
+    Attributes:
+        ids: The tokens.
+    """
+
+    def __init__(self, lane: Lane, most: int = MOST_TOKENS, budget_ns: int | None = BUDGET_NS) -> None:
+        """Let the idle lane generate them: ``most``, or what it can in ``budget_ns``, but at least `LEAST_TOKENS`."""
+        self._lane = lane
+        self._prompt = _prompt(lane)
+        most = max(1, min(most, lane.max_model_len - len(self._prompt) - 1))
+        with off_the_record(lane):
+            self.ids, _, _ = self._generated(lane, (0,), most, budget_ns)
+
+    def compare(self, lane: Lane, ks: Sequence[int]) -> Compared:
+        """Compare an idle lane, whose steps take each K of ``ks`` in turn.
+
+        Raises whatever the lane's engine raises.
+        """
+        with off_the_record(lane):
+            ids, drafted, accepted = self._generated(lane, ks, len(self.ids))
+        position = Comparison(self.ids, ids).update()
+        divergence = None if position is None else Divergence(position, self._margin(position))
+        return Compared(min(len(ids), len(self.ids)), drafted, accepted, divergence)
+
+    def _generated(
+        self, lane: Lane, ks: Sequence[int], tokens: int, budget_ns: int | None = None
+    ) -> tuple[array[int], int, int]:
+        request = lane.add("self-test", 0, self._prompt, Sampling(max_tokens=tokens, ignore_eos=True))
+        began_ns, turns = lane.clock_ns, cycle(ks)
+        drafted = accepted = 0
+        while lane.running:
+            _set_k(lane, next(turns))
+            for event in lane.step():
+                if isinstance(event, Step):
+                    drafted += len(event.drafted)
+                    accepted += event.accepted
+            late = budget_ns is not None and lane.clock_ns - began_ns >= budget_ns
+            if late and lane.running and len(request.ids) >= LEAST_TOKENS:
+                lane.abort()
+        return request.ids, drafted, accepted
+
+    def _margin(self, position: int) -> float | None:
+        """The target's margin there, as the reference has it; None if it cannot say."""
+        try:
+            return self._lane.top_two_margin([*self._prompt, *self.ids[:position]])
+        except Exception:
+            # Whatever is wrong with the reference shows in its own lane.
+            logger.exception("the margin at token %d of the self-test is unknown", position)
+            return None
+
+
+def _prompt(lane: Lane) -> list[int]:
+    """The text's ids, no more of them than the warm-up has shown to fit."""
+    try:
+        with panics_as_errors():
+            ids = [int(token) for token in lane.tokenizer.encode(TEXT)]
+    except Exception:
+        logger.exception("the tokenizer cannot take the self-test's text")
+        ids = []
+    return ids[: len(WARM_UP_IDS)] or list(WARM_UP_IDS)
+
+
+def changing(k_max: int) -> tuple[int, ...]:
+    """The K of the steps of a self-test: as many drafts as possible, one, none, and as many again."""
+    return (k_max, min(k_max, 1), 0, k_max)
+
+
+class SelfTest:
+    """The self-test of lanes on one target. Lanes are compared with the first AR lane, as soon as there is one, and
+    with themselves at K = 0 before."""
+
+    def __init__(self) -> None:
+        self._ar: Reference | None = None
+
+    def check(self, lane: Lane) -> LaneChecked | None:
+        """Test a lane that has just been warmed up; None for the AR lane that others are compared with.
+
+        Raises whatever the lane's engine raises.
+        """
+        reference = self._ar or Reference(lane)
+        if self._ar is None and lane.info.method == "ar":
+            self._ar = reference
+            return None
+        found = reference.compare(lane, changing(lane.info.k_max))
+        warnings = []
+        if not found.lossless:
+            logger.error("lane %s is not lossless: %r", lane.info.name, found)
+            steady = reference.compare(lane, (lane.info.k_max,)) if lane.info.k_max else found
+            warnings.append(_unlike(found, self._ar is not None, lane.info.k_max if steady.lossless else None))
+        warnings += [f"{counts.sentence}; please report this" for counts in lane.disagreements]
+        lane.disagreements.clear()
+        return LaneChecked(
+            lane=lane.info.name,
+            tokens=found.tokens,
+            drafted=found.drafted,
+            accepted=found.accepted,
+            position=None if found.divergence is None else found.divergence.position,
+            margin=None if found.divergence is None else found.divergence.margin,
+            plain=self._ar is None,
+            warning="; ".join(warnings),
+        )
+
+
+def _unlike(found: Compared, ar: bool, safe_k: int | None) -> str:
+    """Say that a lane's tokens are not the reference's; ``safe_k`` is the K at which they are."""
+    assert found.divergence is not None
+    margin = found.divergence.margin
+    sure = (
+        "how sure the target is there is not known" if margin is None else f"the target is sure there, by {margin:.2f}"
+    )
+    whose = "AR's" if ar else "its own at K = 0"
+    left = f"its text left {whose} at token {found.divergence.position + 1}"
+    if safe_k is not None:
+        return f"keep it at K={safe_k}: with fewer drafts {left} ({sure})"
+    return f"do not trust its figures: {left} ({sure}); `spectui doctor --lanes` says more"
