@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from spectui import places
-from spectui.doctor.machine import DeviceFile, Gpus, memory_left
+from spectui.doctor.machine import DeviceFile, Gpus
 from spectui.doctor.software import DISTRIBUTIONS, Engine
 from spectui.doctor.surroundings import Cache, Display
 from spectui.errors import Fault
@@ -24,6 +24,7 @@ from spectui.runtime import threads
 from spectui.sources.demo_model import DemoModelError, demo_drafter, demo_model_ready, prepare, wheel
 from spectui.sources.demo_model import cache as model_cache
 from spectui.sources.demo_model import drafters as demo_drafters
+from spectui.telemetry.free_memory import memory_left
 from spectui.telemetry.nvml import Nvml, NvmlUnavailableError
 
 NVML_S = 2.0

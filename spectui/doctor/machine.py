@@ -19,7 +19,6 @@ DEMO_MEMORY = 3_000_000_000
 """Memory that the demo's three lanes take, in bytes."""
 LEAST_MEMORY = 1_500_000_000
 """Memory that one lane on the demo model takes, in bytes."""
-CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
 IN_PROCESS = "VLLM_ENABLE_V1_MULTIPROCESSING"
@@ -133,18 +132,6 @@ def memory_checks(available: int, total: int) -> Iterator[Check]:
         yield Check("memory", "warning", what, fix)
     else:
         yield Check("memory", "ok", what)
-
-
-def memory_left(available: int, group: Path = CONTROL_GROUP) -> int:
-    """Return the host's `available` memory, or less if a container's limit leaves less."""
-    try:
-        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
-        lines = (group / "memory.stat").read_text().splitlines()
-    except (OSError, ValueError):
-        return available
-    # Files that the kernel caches count as used memory, but are dropped when memory is needed.
-    cached = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
-    return max(0, min(available, limit - used + cached))
 
 
 def sensor_checks(temperatures: Mapping[str, float]) -> Iterator[Check]:

@@ -275,15 +275,6 @@ def test_memory(available: int, expected: str) -> None:
     expect(machine.memory_checks(available, 24 * 10**9), [expected])
 
 
-def test_a_containers_limit_counts(tmp_path: Path) -> None:
-    assert machine.memory_left(8 * GIB, tmp_path) == 8 * GIB
-    (tmp_path / "memory.current").write_text(f"{3 * GIB}\n")
-    (tmp_path / "memory.stat").write_text(f"anon 5\ninactive_file {GIB}\nactive_file 7\n")
-    for limit, expected in ((f"{4 * GIB}\n", 2 * GIB), ("max\n", 8 * GIB), (f"{99 * GIB}\n", 8 * GIB), ("1\n", 0)):
-        (tmp_path / "memory.max").write_text(limit)
-        assert machine.memory_left(8 * GIB, tmp_path) == expected
-
-
 def test_sensors() -> None:
     expect(
         machine.sensor_checks({"nvme": 30.2, "k10temp Tctl": 61.7}), ["sensors ok: the hottest is k10temp Tctl, 62 °C"]

@@ -12,12 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from spectui.core.memory_plan.weights import TOWERS
 from spectui.protocol.samples import LaneMemory
 from spectui.sources.vllm.cache_layers import cache_groups, cache_layers
 from spectui.sources.vllm.compat import parts
-
-UNREAD_TOWERS = ("visual", "vision_tower", "vision_model", "audio_tower", "embed_vision", "embed_audio")
-"""Parts of a model that text never passes through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,7 @@ def _packed_bytes(module: Any) -> int:
 
 
 def _kind(part: _Part, tied: bool) -> str:
-    if any(tower in part.name.split(".") for tower in UNREAD_TOWERS):
+    if any(tower in part.name.split(".") for tower in TOWERS):
         return "tower"
     kinds = {cls.__name__ for cls in type(part.module).__mro__}
     if "ParallelLMHead" in kinds:
