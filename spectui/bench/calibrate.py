@@ -263,7 +263,7 @@ def _busy(measured: Measurement) -> dict[str, int]:
 def _passed_on(options: argparse.Namespace) -> list[str]:
     """Return the engine options as a child's command line."""
     arguments: list[str] = []
-    for name in ("model", "prompt", "prompts", "category", "system"):
+    for name in ("model", "preset", "prompt", "prompts", "category", "system"):
         if (value := getattr(options, name)) is not None:
             # As one argument, since a text may begin with a dash.
             arguments.append(f"--{name}={value}")

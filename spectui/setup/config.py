@@ -15,6 +15,7 @@ from spectui.errors import RunError, UsageError, did_you_mean
 from spectui.protocol.events import Prompt, Sampling
 from spectui.protocol.limits import MAX_CONCURRENCY, MAX_LANES, concurrency_fault
 from spectui.setup import prompt_sets
+from spectui.setup.presets.applying import usual_lanes, with_preset
 from spectui.sources.demo_model import drafters
 from spectui.sources.demo_model.prepare import FINGERPRINT
 from spectui.sources.hardware import cpu_dtype, forced_dtype, hardware_name
@@ -50,6 +51,7 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
         UsageError: An option is wrong; nothing was started.
         RunError: vLLM is not installed.
     """
+    options = with_preset(options)
     if fault := concurrency_fault(options.concurrency):
         raise UsageError(f"--concurrency {options.concurrency}: {fault}")
     if options.model is not None and (fault := folder_fault(options.model)) is not None:
@@ -86,9 +88,10 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
 
 
 def lane_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
-    """The lanes that were asked for, or the default ones: the demo lanes with the demo model, else AR and n-gram."""
+    """The lanes that were asked for, or the usual ones: the demo's, the preset's, or those found for the target."""
+    options = with_preset(options)
     demo = options.model is None
-    asked = options.lane or (DEMO_LANES if demo else ("ar", "ngram:k=5"))
+    asked = options.lane or (DEMO_LANES if demo else usual_lanes(options))
     if len(asked) > MAX_LANES:
         raise UsageError(f"{len(asked)} lanes are too many: at most {MAX_LANES} race at once")
     try:

@@ -14,6 +14,12 @@ def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False
     """Add the options of every command that starts engines; ``several`` allows a list of concurrencies."""
     parser.add_argument("--model", default=None, metavar="PATH_OR_ID", help="the target model (the demo model)")
     parser.add_argument(
+        "--preset",
+        default=None,
+        metavar="NAME",
+        help="a model with its lanes and engine arguments: spectui presets lists them",
+    )
+    parser.add_argument(
         "--lane",
         action="append",
         default=[],

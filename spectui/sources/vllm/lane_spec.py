@@ -14,6 +14,7 @@ from spectui.places import expanded
 from spectui.protocol.events import KSource, LaneInfo
 from spectui.protocol.limits import MAX_K
 from spectui.sources.demo_model import drafters
+from spectui.sources.model_configs import block_tokens, config_of
 from spectui.sources.vllm import vllm_options
 from spectui.sources.vllm.checkpoint_files import separate_head_layers
 
@@ -214,10 +215,18 @@ def _value(text: str) -> Any:
 
 
 def _k(text: str, method: str, options: dict[str, Any]) -> int:
-    k = options.pop("num_speculative_tokens", DEFAULT_K.get(method, 3))
+    k = options.pop("num_speculative_tokens", None)
+    k = _default_k(method, options) if k is None else k
     if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MAX_K:
         raise LaneSpecError(f"lane '{text}': k={k} is not valid: K is a whole number from 1 to {MAX_K}.")
     return k
+
+
+def _default_k(method: str, options: Mapping[str, Any]) -> int:
+    """The K of a lane that names none: of a DFlash drafter that is on this machine, its block; else the usual one."""
+    if method == "dflash" and (config := config_of(str(options.get("model", "")))) is not None:
+        return min(block_tokens(config) or DEFAULT_K[method], MAX_K)
+    return DEFAULT_K.get(method, 3)
 
 
 def _checked(text: str, method: str, options: dict[str, Any]) -> dict[str, Any]:

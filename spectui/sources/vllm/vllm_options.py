@@ -32,16 +32,33 @@ def draft_options() -> frozenset[str]:
 
 
 @cache
+def mtp_targets() -> frozenset[str]:
+    """Every name in the function by which vLLM finds layers of multi-token prediction in a target's configuration: the
+    model types and architectures that it knows are among them. Empty if they cannot be found."""
+    functions = (node for node in ast.walk(_tree("config/speculative.py")) if isinstance(node, ast.FunctionDef))
+    return frozenset(
+        node.value
+        for function in functions
+        if function.name == "hf_config_override"
+        for node in ast.walk(function)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+
+
+@cache
 def _fields(file: str, class_name: str) -> frozenset[str]:
-    folder = engine_folder()
-    try:
-        tree = ast.parse((folder / file).read_text(encoding="utf-8")) if folder is not None else ast.Module([], [])
-    except (OSError, SyntaxError, ValueError):
-        return frozenset()
     return frozenset(
         statement.target.id
-        for node in tree.body
+        for node in _tree(file).body
         if isinstance(node, ast.ClassDef) and node.name == class_name
         for statement in node.body
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
     )
+
+
+def _tree(file: str) -> ast.Module:
+    folder = engine_folder()
+    try:
+        return ast.parse((folder / file).read_text(encoding="utf-8")) if folder is not None else ast.Module([], [])
+    except (OSError, SyntaxError, ValueError):
+        return ast.Module([], [])
