@@ -275,6 +275,8 @@ def _passed_on(options: argparse.Namespace) -> list[str]:
         arguments += ["--chat-template-arg", f"{key}={json.dumps(value)}"]
     if options.raw:
         arguments.append("--raw")
+    if not options.share:
+        arguments.append("--no-share")
     plain = ("concurrency", "seed", "temperature", "top_p", "top_k")
     return arguments + [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in plain]
 

@@ -83,6 +83,7 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
         engine_args=arguments,
         asked_args=dict(options.engine_arg),
         self_test=not options.no_self_test,
+        share=options.share,
         remember=tuned.remember,
     )
 

@@ -88,6 +88,12 @@ def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False
     parser.add_argument(
         "--no-self-test", action="store_true", help="do not compare the lanes' text with AR's when they start"
     )
+    parser.add_argument(
+        "--no-share",
+        dest="share",
+        action="store_false",
+        help="load the target's weights once per lane, instead of one copy for all lanes",
+    )
 
 
 def add_drawing(parser: argparse.ArgumentParser, output: str) -> None:

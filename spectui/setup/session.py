@@ -41,7 +41,7 @@ class EngineSession:
             RunError: The target cannot be loaded.
         """
         self._specs = config.specs
-        self._loader = Loader(config.find_target, config.engine_args, self_test=config.self_test)
+        self._loader = Loader(config.find_target, config.engine_args, share=config.share, self_test=config.self_test)
         self._log_path = log_path
         self._lanes: list[Lane] = []
         self._sampler: Sampler | None = None
@@ -71,6 +71,8 @@ class EngineSession:
             self._loader.import_engine()
         with self._loading(info.title):
             lane = self._loader.lane(info, spec)
+        if lane.own_copy:
+            say(lane.own_copy)
         self._lanes.append(lane)
         if lane.checked is not None and lane.checked.warning:
             say(f"{info.title}: {lane.checked.warning}")

@@ -19,6 +19,7 @@ from spectui.sources.vllm.compat import engines
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.host import EngineHost
 from spectui.sources.vllm.lane_spec import LaneSpec, parse_lane_spec
+from spectui.sources.vllm.sharing import ALONE, Borrowing
 
 STEP_NS = 10_000_000
 EXAMPLES = (Prompt("one", "a"), Prompt("two", "a"), Prompt("three", "b"), Prompt("four", "c"))
@@ -43,8 +44,11 @@ class FakeLane:
     trouble: type[BaseException] = RuntimeError
     made: weakref.WeakSet[FakeLane]
     closed: list[str]
+    own_copy = ""
 
-    def __init__(self, info: LaneInfo, spec: LaneSpec, target: str, engine_args: Mapping[str, Any]) -> None:
+    def __init__(
+        self, info: LaneInfo, spec: LaneSpec, target: str, engine_args: Mapping[str, Any], borrowing: Borrowing = ALONE
+    ) -> None:
         self.info = info
         self.spec = spec
         self._calls: Counter[str] = Counter()

@@ -42,6 +42,7 @@ class HostConfig:
         engine_args: vLLM engine arguments for every lane.
         asked_args: Those of them that the user set.
         self_test: Whether each lane is compared with AR when it has started.
+        share: Whether the lanes use one copy of the target's weights where they can.
         paused: Whether to begin in pause, so that the caller sends the first command.
         remember: Keeps the result of a search for a lane's best K; returns whether it is kept, and never raises.
     """
@@ -56,6 +57,7 @@ class HostConfig:
     engine_args: Mapping[str, Any] = field(default_factory=dict)
     asked_args: Mapping[str, Any] = field(default_factory=dict)
     self_test: bool = False
+    share: bool = True
     paused: bool = False
     remember: Callable[[LaneSpec, TuneEnded], bool] = lambda spec, ended: False
 

@@ -23,11 +23,14 @@ LONGEST = 200
 
 def explain(error: BaseException, spec: LaneSpec, target: str) -> str:
     """Explain in one sentence why a lane could not be built: what happened, where, what to do."""
+    known = known_cause(error, spec, target)
+    return known or f"could not be started: {first_line(error)}; the log has the details"
+
+
+def known_cause(error: BaseException, spec: LaneSpec, target: str) -> str | None:
+    """Explain an error that is the user's or the machine's; None if it is another one."""
     failure = _Failure(error, spec, target)
-    for rule in _RULES:
-        if sentence := rule(failure):
-            return sentence
-    return f"could not be started: {failure.said}; the log has the details"
+    return next((sentence for rule in _RULES if (sentence := rule(failure))), None)
 
 
 def explain_death(error: BaseException) -> str:

@@ -39,7 +39,7 @@ class _Weights:
 
 
 def lane_memory(lane: str, engine: Any, *, shared: bool = False) -> LaneMemory:
-    """Measure a loaded engine. ``shared`` means that another lane holds the same target in the same memory."""
+    """Measure a loaded engine. ``shared`` means that an earlier lane holds the same target in the same memory."""
     runner, scheduler = parts.model_runner_of(engine), parts.scheduler_of(engine)
     target = _weights(runner.model, _tied(runner.model_config), known=set())
     experts, active = _experts(runner.model)
@@ -79,6 +79,11 @@ def lane_memory(lane: str, engine: Any, *, shared: bool = False) -> LaneMemory:
         groups=cache_groups(group.kv_cache_spec for group in cache.kv_cache_groups),
         block_bytes=reserved // cache.num_blocks,
     )
+
+
+def weight_bytes(model: Any) -> int:
+    """Bytes of a loaded model's weights."""
+    return _weights(model, tied=False, known=set()).all
 
 
 def _drafts_at_once(proposer: Any) -> bool:

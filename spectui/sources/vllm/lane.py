@@ -25,6 +25,7 @@ from spectui.sources.vllm.footprint import lane_memory
 from spectui.sources.vllm.lane_request import EngineCounts, LaneRequest
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.pieces import PieceDecoder, TokenTable
+from spectui.sources.vllm.sharing import ALONE, Borrowing
 from spectui.sources.vllm.step_timers import StepTimers
 from spectui.sources.vllm.waiting import CoreWaits
 from spectui.standstill import awake_ns
@@ -56,9 +57,20 @@ class Lane:
         disagreements: Finished requests whose totals differ from the engine's own.
         waits: Measures whether other programs hold up the engine's threads.
         checked: The result of its self-test; None if it has had none.
+        shares_target: Whether the target's weights are those of an earlier lane.
+        own_copy: Why they are not, although lanes should share them, as a sentence; else empty.
     """
 
-    def __init__(self, info: LaneInfo, spec: LaneSpec, target: str, engine_args: Mapping[str, Any]) -> None:
+    own_copy = ""
+
+    def __init__(
+        self,
+        info: LaneInfo,
+        spec: LaneSpec,
+        target: str,
+        engine_args: Mapping[str, Any],
+        borrowing: Borrowing = ALONE,
+    ) -> None:
         from spectui.sources.vllm.tap import TapScheduler
 
         self.info = info
@@ -68,15 +80,17 @@ class Lane:
         places = max(seats + 1, spec.k_max + 1)
         speculative = spec.speculative_config(target, places)
         metered = {"speculative_config": speculative, "per_request_spec_decode_metrics": "detailed"}
-        self._engine = engines.build_engine(
-            model=target,
-            scheduler_cls=TapScheduler,
-            async_scheduling=False,
-            **(metered if speculative else {}),
-            **(device.graphs(engine_args, spec.graph_sizes(seats)) if speculative else {}),
-            **{"max_num_active_seqs": seats, **engine_args, "max_num_seqs": places},
-            **spec.target_arguments(engine_args.get("hf_overrides")),
-        )
+        with borrowing.engine_args() as loading:
+            self._engine = engines.build_engine(
+                model=target,
+                scheduler_cls=TapScheduler,
+                async_scheduling=False,
+                **(metered if speculative else {}),
+                **(device.graphs(engine_args, spec.graph_sizes(seats)) if speculative else {}),
+                **{"max_num_active_seqs": seats, **engine_args, "max_num_seqs": places, **loading},
+                **spec.target_arguments(engine_args.get("hf_overrides")),
+            )
+        self.shares_target = borrowing.shared
         self.waits = CoreWaits()
         try:
             self._look_into_engine()
@@ -296,7 +310,7 @@ class Lane:
 
     def memory(self) -> LaneMemory:
         """Return what the engine holds in memory, and what a step has to read."""
-        return lane_memory(self.info.name, self._engine)
+        return lane_memory(self.info.name, self._engine, shared=self.shares_target)
 
     def close(self) -> None:
         """Shut the engine down; `engines.reclaim` frees its memory once nothing refers to the lane."""

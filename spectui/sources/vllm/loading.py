@@ -10,13 +10,14 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from spectui.protocol.events import Event, LaneInfo, LaneStage, StageName
+from spectui.protocol.events import Event, LaneInfo, LaneStage, Notice, StageName
 from spectui.sources.vllm.compat import engines
-from spectui.sources.vllm.errors import explain, explain_import, explain_target
+from spectui.sources.vllm.errors import explain, explain_import, explain_target, first_line, known_cause
 from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.self_test import SelfTest
+from spectui.sources.vllm.sharing import ALONE, Borrowing, SharedTarget, SharingError
 from spectui.sources.vllm.target import Report
 
 logger = logging.getLogger(__name__)
@@ -37,18 +38,25 @@ class Loader:
     """
 
     def __init__(
-        self, find_target: Callable[[Report], str], engine_args: Mapping[str, Any], *, self_test: bool = False
+        self,
+        find_target: Callable[[Report], str],
+        engine_args: Mapping[str, Any],
+        *,
+        share: bool = True,
+        self_test: bool = False,
     ) -> None:
         """Prepare.
 
         Args:
             find_target: Returns the path or id of the target, downloading it if necessary.
             engine_args: vLLM engine arguments for every lane.
+            share: Whether all lanes use one copy of the target's weights where they can.
             self_test: Whether every lane is to have its self-test.
         """
         self._self_test = SelfTest() if self_test else None
         self._find_target = find_target
         self._engine_args = engine_args
+        self._shared = SharedTarget(engine_args) if share else None
         self.target = ""
 
     def find_target(self, report: Report = lambda *progress: None) -> None:
@@ -83,18 +91,47 @@ class Loader:
         Raises:
             NotLoadedError: The lane cannot be built. Its engine is closed and its memory freed.
         """
+        if self._shared is None:
+            return self._built(info, spec, warming_up, ALONE)
+        borrowing = self._shared.borrowing(self.target)
+        try:
+            lane = self._built(info, spec, warming_up, borrowing)
+        except SharingError as error:
+            why = f"sharing failed: {first_line(error)}; the log has the details"
+        else:
+            lane.own_copy = self._shared.own_copy(borrowing, self.target)
+            return lane
+        if (shortage := self._shared.shortage()) is not None:
+            raise NotLoadedError(f"cannot share the target's weights, and {shortage}: use fewer lanes; {why}")
+        lane = self._built(info, spec, warming_up, ALONE)
+        lane.own_copy = f"{info.title} has its own copy of the target: {why}"
+        return lane
+
+    def _built(self, info: LaneInfo, spec: LaneSpec, warming_up: Callable[[str], None], borrowing: Borrowing) -> Lane:
+        """Build a lane and warm it up.
+
+        Raises:
+            SharingError: The lane may be built with an own copy of the target.
+            NotLoadedError: The lane cannot be built. In either case its memory is freed.
+        """
+        failure: Exception
         try:
             with panics_as_errors(), engines.without_collections():
-                return self._warm_lane(info, spec, warming_up)
+                return self._warm_lane(info, spec, warming_up, borrowing)
         except Exception as error:
             logger.exception("lane %s could not be built", info.name)
-            sentence = explain(error, spec, self.target)
+            if borrowing.shared and known_cause(error, spec, self.target) is None:
+                failure = SharingError(first_line(error))
+            else:
+                failure = NotLoadedError(explain(error, spec, self.target))
         # Only outside the handler does no frame refer to the engine, so that its memory can be freed.
         engines.reclaim()
-        raise NotLoadedError(sentence)
+        raise failure
 
-    def _warm_lane(self, info: LaneInfo, spec: LaneSpec, warming_up: Callable[[str], None]) -> Lane:
-        lane = Lane(info, spec, self.target, self._engine_args)
+    def _warm_lane(
+        self, info: LaneInfo, spec: LaneSpec, warming_up: Callable[[str], None], borrowing: Borrowing
+    ) -> Lane:
+        lane = Lane(info, spec, self.target, self._engine_args, borrowing)
         try:
             warming_up("")
             lane.warm_up(WARM_UP_IDS)
@@ -138,6 +175,8 @@ def _load_lane(loader: Loader, info: LaneInfo, spec: LaneSpec, emit: Callable[[E
     except NotLoadedError as error:
         emit(LaneStage(info.name, "failed", str(error)))
         return None
+    if lane.own_copy:
+        emit(Notice(lane.own_copy, info.name, "warning"))
     _tell_memory(lane, emit)
     if lane.checked is not None:
         emit(lane.checked)

@@ -20,6 +20,19 @@ def on_cpu() -> bool:
     return bool(importlib.import_module("vllm.platforms").current_platform.is_cpu())
 
 
+def free_memory() -> int | None:
+    """Bytes that are free on the device, or on a CPU those that processes can get; None if that is not known."""
+    if not on_cpu():
+        torch: Any = importlib.import_module("torch")
+        return int(torch.cuda.mem_get_info()[0]) if torch.cuda.is_available() else None
+    try:
+        import psutil  # type: ignore[import-untyped]
+
+        return int(psutil.virtual_memory().available)
+    except (ImportError, OSError):
+        return None
+
+
 def without_memory_check(engine_args: Mapping[str, Any]) -> Mapping[str, Any]:
     """Disable vLLM's check of a GPU's free memory if the size of the KV cache is given.
 
