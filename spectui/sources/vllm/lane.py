@@ -87,8 +87,13 @@ class Lane:
                 async_scheduling=False,
                 **(metered if speculative else {}),
                 **(device.graphs(engine_args, spec.graph_sizes(seats)) if speculative else {}),
-                **{"max_num_active_seqs": seats, **engine_args, "max_num_seqs": places, **loading},
-                **spec.target_arguments(engine_args.get("hf_overrides")),
+                **{
+                    "max_num_active_seqs": seats,
+                    **engine_args,
+                    **spec.target_arguments(engine_args.get("hf_overrides")),
+                    "max_num_seqs": places,
+                    **loading,
+                },
             )
         self.shares_target = borrowing.shared
         self.waits = CoreWaits()
