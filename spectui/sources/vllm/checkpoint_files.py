@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 from spectui.places import expanded
-
-_LONGEST_HEADER = 100_000_000
+from spectui.sources.checkpoints.headers import header
 
 
 def damaged_weights(folder: Path) -> Path | None:
@@ -17,8 +16,9 @@ def damaged_weights(folder: Path) -> Path | None:
     """
     for path in sorted(folder.glob("*.safetensors")):
         try:
-            if not _whole(path):
-                return path
+            header(path)
+        except ValueError:
+            return path
         except OSError:
             continue
     return None
@@ -32,17 +32,3 @@ def separate_head_layers(folder: Path) -> int | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return layers if isinstance(layers, int) else None
-
-
-def _whole(path: Path) -> bool:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= min(_LONGEST_HEADER, size - 8):
-            return False
-        try:
-            entries = json.loads(file.read(length))
-            ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-            return False
-    return bool(size == 8 + length + max(ends, default=0))

@@ -28,6 +28,19 @@ class Chat:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """What lanes may take of the device's memory.
+
+    Attributes:
+        refusal: Why they cannot be loaded at all, in one sentence that says what to do; empty if they can.
+        kv_bytes: Bytes of a lane's cache; None for what ``engine_args`` say.
+    """
+
+    refusal: str = ""
+    kv_bytes: Callable[[LaneSpec], int | None] = lambda spec: None
+
+
+@dataclass(frozen=True, slots=True)
 class HostConfig:
     """What races.
 
@@ -35,6 +48,8 @@ class HostConfig:
         target: The target's name for headings.
         find_target: Returns the path or id of the target, downloading it if necessary; runs on the engine thread.
         specs: The lanes, in the order of their panes.
+        model: The target's path or id as the user gave it; None for the demo target.
+        room: Plans the memory once the target has been found; runs on the engine thread, and never raises.
         prompts: The prompt set, with its system messages.
         chat: How prompts are passed to the model.
         sampling: How every lane samples.
@@ -59,6 +74,8 @@ class HostConfig:
     self_test: bool = False
     share: bool = True
     paused: bool = False
+    model: str | None = None
+    room: Callable[[], Room] = Room
     remember: Callable[[LaneSpec, TuneEnded], bool] = lambda spec, ended: False
 
     def serve_line(self, spec: LaneSpec, target: str, best: Mapping[int, int]) -> str:

@@ -32,7 +32,13 @@ class EngineHost:
     def __init__(self, config: HostConfig) -> None:
         self._config = config
         self._infos = lane_infos(config.specs)
-        self._loader = Loader(config.find_target, config.engine_args, share=config.share, self_test=config.self_test)
+        self._loader = Loader(
+            config.find_target,
+            config.engine_args,
+            share=config.share,
+            self_test=config.self_test,
+            plan_room=config.room,
+        )
         self._commands: queue.SimpleQueue[cmd.Command] = queue.SimpleQueue()
         self._slot = FrameSlot()
         self._thread = threading.Thread(target=self._run, name=ENGINE_THREAD, daemon=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from spectui.protocol.events import Event, LaneInfo, LaneStage, Notice, StageName
 from spectui.sources.vllm.compat import engines
+from spectui.sources.vllm.config import Room
 from spectui.sources.vllm.errors import explain, explain_import, explain_target, first_line, known_cause
 from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
@@ -35,6 +36,7 @@ class Loader:
 
     Attributes:
         target: Path or id of the target; empty until `find_target` has found it.
+        room: What the lanes may take of the memory; unlimited until then.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Loader:
         *,
         share: bool = True,
         self_test: bool = False,
+        plan_room: Callable[[], Room] = Room,
     ) -> None:
         """Prepare.
 
@@ -52,15 +55,18 @@ class Loader:
             engine_args: vLLM engine arguments for every lane.
             share: Whether all lanes use one copy of the target's weights where they can.
             self_test: Whether every lane is to have its self-test.
+            plan_room: Plans the memory once the target has been found.
         """
         self._self_test = SelfTest() if self_test else None
         self._find_target = find_target
+        self._plan_room = plan_room
+        self.room = Room()
         self._engine_args = engine_args
         self._shared = SharedTarget(engine_args) if share else None
         self.target = ""
 
     def find_target(self, report: Report = lambda *progress: None) -> None:
-        """Find the target, or make it; progress is passed to ``report``.
+        """Find the target, or make it, and plan the memory; progress is passed to ``report``.
 
         Raises:
             NotLoadedError: The target cannot be loaded.
@@ -71,6 +77,7 @@ class Loader:
         except Exception as error:
             logger.exception("the target could not be loaded")
             raise NotLoadedError(explain_target(error)) from error
+        self.room = self._plan_room()
 
     def import_engine(self) -> None:
         """Import vLLM and torch, which takes seconds; later calls do nothing.
@@ -131,7 +138,9 @@ class Loader:
     def _warm_lane(
         self, info: LaneInfo, spec: LaneSpec, warming_up: Callable[[str], None], borrowing: Borrowing
     ) -> Lane:
-        lane = Lane(info, spec, self.target, self._engine_args, borrowing)
+        kv_bytes = self.room.kv_bytes(spec)
+        sized = {} if kv_bytes is None else {"kv_cache_memory_bytes": kv_bytes}
+        lane = Lane(info, spec, self.target, {**self._engine_args, **sized}, borrowing)
         try:
             warming_up("")
             lane.warm_up(WARM_UP_IDS)
@@ -159,6 +168,8 @@ def load_lanes(
 
     try:
         loader.find_target(everywhere)
+        if loader.room.refusal:
+            raise NotLoadedError(loader.room.refusal)
         everywhere("importing", "vLLM and torch")
         loader.import_engine()
     except NotLoadedError as error:

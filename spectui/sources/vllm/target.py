@@ -61,11 +61,11 @@ def _ask_hugging_face(model: str, report: Report) -> None:
         report("downloading", f"config.json of {model}", None, None)
         huggingface_hub.hf_hub_download(model, "config.json")
     except Exception as error:
-        if (sentence := _refusal(model, error, errors)) is not None:
+        if (sentence := refusal(model, error, errors)) is not None:
             raise TargetError(sentence) from error
 
 
-def _refusal(model: str, error: Exception, errors: Any) -> str | None:
+def refusal(model: str, error: Exception, errors: Any) -> str | None:
     """What Hugging Face's answer means for the user; None if vLLM should find out by itself."""
     match error:
         case errors.HFValidationError():
