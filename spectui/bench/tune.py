@@ -175,7 +175,7 @@ def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool
     from spectui.setup.config import host_config
     from spectui.setup.session import engine_session
 
-    config = host_config(argparse.Namespace(**{**vars(options), "concurrency": 1}), gpu=gpu)
+    config = host_config(argparse.Namespace(**{**vars(options), "concurrency": max(options.concurrency)}), gpu=gpu)
     searches = Searches()
     with engine_session(config) as session:
         plain = _plain_lane(session, searches)

@@ -15,6 +15,7 @@ from spectui.errors import RunError, UsageError, did_you_mean
 from spectui.protocol.events import Prompt, Sampling
 from spectui.protocol.limits import MAX_CONCURRENCY, MAX_LANES, concurrency_fault
 from spectui.setup import prompt_sets
+from spectui.setup.planning import CPU_KV_BYTES, GPU_KV_BYTES, planned_room
 from spectui.setup.presets.applying import usual_lanes, with_preset
 from spectui.sources.demo_model import drafters
 from spectui.sources.demo_model.prepare import FINGERPRINT
@@ -29,8 +30,6 @@ DEMO_TARGET = "SmolLM2-135M-Instruct"
 DEMO_LANES = ("ar", "mtp:k=4", "dflash:k=7")
 """Built for larger K than they begin with, so that K can be raised: see `_begun`."""
 
-CPU_KV_BYTES = 160 << 20
-GPU_KV_BYTES = 2 << 30
 MAX_MODEL_LEN = 2048
 
 _OURS = {
@@ -44,8 +43,8 @@ _OURS = {
 """Engine arguments that the user cannot set, with the reason."""
 
 
-def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
-    """Build the configuration that the options ask for.
+def host_config(options: argparse.Namespace, *, gpu: bool, installed: bool = True) -> HostConfig:
+    """Build the configuration that the options ask for; ``installed`` means that it needs vLLM.
 
     Raises:
         UsageError: An option is wrong; nothing was started.
@@ -60,12 +59,12 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
     chat = _chat(options)
     prompts = _prompts(options, chat)
     tuned = tuned_k(options, arguments, gpu=gpu)
-    if vllm_options.engine_folder() is None:
+    if installed and vllm_options.engine_folder() is None:
         raise RunError(
             f"vLLM is not installed for {sys.executable}: run `make setup` in a checkout, or see Installation "
             "in docs/commands.md"
         )
-    return HostConfig(
+    config = HostConfig(
         target=DEMO_TARGET if options.model is None else _short_name(options.model),
         find_target=_demo_target if options.model is None else partial(find_target, options.model),
         specs=begun(specs, tuned, options),
@@ -85,7 +84,9 @@ def host_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
         self_test=not options.no_self_test,
         share=options.share,
         remember=tuned.remember,
+        model=options.model,
     )
+    return replace(config, room=partial(planned_room, config, gpu=gpu))
 
 
 def lane_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
@@ -134,7 +135,8 @@ def _begun(spec: LaneSpec, tuned: TunedK, requests: int) -> LaneSpec:
 def engine_args(options: argparse.Namespace, *, gpu: bool) -> dict[str, Any]:
     """vLLM engine arguments for every lane: ours, then the user's.
 
-    An explicit KV cache size per lane lets several engines share one device; eager mode on a CPU starts in seconds
+    An explicit KV cache size per lane lets several engines share one device; `planned_room` replaces this one by what
+    the lanes need; eager mode on a CPU starts in seconds
     instead of minutes; the prefix cache would give a restarted prompt an unfair advantage; the small demo target is
     held in the number format that is fastest on the processor, or that SPECTUI_DEMO_DTYPE asks for.
 

@@ -41,7 +41,13 @@ class EngineSession:
             RunError: The target cannot be loaded.
         """
         self._specs = config.specs
-        self._loader = Loader(config.find_target, config.engine_args, share=config.share, self_test=config.self_test)
+        self._loader = Loader(
+            config.find_target,
+            config.engine_args,
+            share=config.share,
+            self_test=config.self_test,
+            plan_room=config.room,
+        )
         self._log_path = log_path
         self._lanes: list[Lane] = []
         self._sampler: Sampler | None = None

@@ -163,6 +163,19 @@ def host_name(text: str) -> str:
     return text.lower().removesuffix(".")
 
 
+def memory_size(text: str) -> int:
+    """Bytes, such as ``80GB`` or ``24GiB``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip(), re.IGNORECASE)
+    size = 0
+    if found is not None:
+        number, unit, binary = found.groups()
+        base = _UNITS[unit.upper() if binary else unit.lower()] if unit else 1
+        size = int(float(number) * base)
+    if size < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 80GB or 24GiB")
+    return size
+
+
 def key_value(text: str) -> tuple[str, Any]:
     """``KEY=VALUE``; the value is parsed as JSON if possible, else as a truth value, None or the text itself.
 
