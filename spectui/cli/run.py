@@ -37,6 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     from spectui.ui.theme.files import shipped_themes
 
     opts.add_engine_options(parser)
+    parser.add_argument("--plan", action="store_true", help="print what the lanes will take of the memory, and stop")
     parser.add_argument("--headless", action="store_true", help="print plain lines and a summary, even in a terminal")
     parser.add_argument(
         "--rounds", type=values.positive, default=1, metavar="N", help="prompts to race when headless (1)"
@@ -61,13 +62,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Run until the user quits, or headless until ``--rounds`` prompts have raced. Ends the process.
+    """Run until the user quits, or headless until ``--rounds`` prompts have raced. Ends the process, except with
+    ``--plan``.
 
     Raises:
         UsageError: An option is wrong; nothing was started.
         RunError: The engines cannot be started here.
     """
     gpu = has_nvidia_gpu()
+    if options.plan:
+        from spectui.cli.plan import show
+
+        return show(options, gpu=gpu)
+    return _race(options, gpu=gpu)
+
+
+def _race(options: argparse.Namespace, *, gpu: bool) -> int:
+    """Start everything in its order, and run. Ends the process."""
     apply_or_reexec(gpu=gpu)
     logs.hold()
     from spectui.setup.config import host_config
