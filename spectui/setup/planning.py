@@ -135,7 +135,9 @@ def _lane(spec: LaneSpec, name: str, title: str, target: Checkpoint, read: Read)
     if spec.method in WITHOUT_MODEL or not model:
         return lane
     if model == "target":
-        return replace(lane, drafter=target)
+        # vLLM takes a target with a built-in MTP head for that head (``hf_config_override``).
+        built_in = target.mtp_layers > 0
+        return replace(lane, method="mtp") if built_in else replace(lane, drafter=target)
     try:
         return replace(lane, drafter=read(model))
     except TargetError as error:

@@ -25,7 +25,8 @@ BYTES: Mapping[str, int] = {"float32": 4, "float": 4, "bfloat16": 2, "float16": 
 
 _DEFAULT = "bfloat16"
 
-_TEXT_PARTS = ("text_config", "llm_config", "language_config")
+_TEXT_PARTS = ("text_config", "llm_config", "language_config", "transformer_layer_config")
+"""Where configurations keep the language model's part; the last one is that of drafters made with `speculators`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,11 @@ class Checkpoint:
             if named in BYTES:
                 return _DEFAULT if BYTES[named] == BYTES["float32"] else named
         return _DEFAULT
+
+    @property
+    def mtp_layers(self) -> int:
+        """Layers of the built-in MTP head; 0 if there is none."""
+        return self.number("mtp_num_hidden_layers") or self.number("num_nextn_predict_layers")
 
     def number(self, key: str, default: int = 0) -> int:
         """A whole number of the text's configuration."""

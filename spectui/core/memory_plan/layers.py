@@ -73,7 +73,6 @@ _UNKNOWN = (
     "layers_block_type",
     "linear_attn_config",
     "mamba_d_ssm",
-    "speculators_config",
     "ssm_cfg",
 )
 """Signs of layers that are not described here."""
@@ -107,7 +106,8 @@ def drafter_layers(
     model: Checkpoint, method: str, *, dtype: str | None, cache_dtype: str, shards: int = 1
 ) -> list[Layer] | None:
     """The layers of a drafter with a checkpoint of its own; None if they are not known."""
-    if model.model_type == "gemma4_assistant" or "Gemma4AssistantForCausalLM" in model.architectures:
+    named = str(model.config.get("model_type"))
+    if named.startswith("gemma4") and named.endswith("assistant"):
         # All of its layers read the target's cache (``Gemma4MTPAttention`` in vLLM's ``gemma4_mtp.py``).
         return []
     if method in ("medusa", "mlp_speculator"):
@@ -134,11 +134,10 @@ def drafter_layers(
 
 def built_in_layers(model: Checkpoint, *, dtype: str | None, cache_dtype: str, shards: int = 1) -> list[Layer] | None:
     """The layers of a model's built-in MTP head: as many as it names, with full attention; None if it names none."""
-    count = model.number("mtp_num_hidden_layers") or model.number("num_nextn_predict_layers")
-    if not count or _kinds(model) is None:
+    if not model.mtp_layers or _kinds(model) is None:
         return None
     stored = cache_number_bytes(model, cache_dtype, BYTES[model.dtype(dtype)])
-    return [_attention(model, -1, FULL, stored, shards)] * count
+    return [_attention(model, -1, FULL, stored, shards)] * model.mtp_layers
 
 
 def cache_number_bytes(model: Checkpoint, cache_dtype: str, own: int) -> int:

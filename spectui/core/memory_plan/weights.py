@@ -88,7 +88,7 @@ def drafter_bytes(model: Checkpoint, method: str, dtype: str) -> int | None:
 
 
 def _of_target(model: Checkpoint, rules: LoadRules) -> Iterator[Tensor]:
-    blind = rules.text_only or not any(part in model.config for part in ("vision_config", "audio_config"))
+    blind = rules.text_only or not any(model.config.get(part) for part in ("vision_config", "audio_config"))
     for tensor in _used(model.tensors, model):
         if _in_head(tensor, model) or (blind and _in_tower(tensor)):
             continue
