@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from spectui.core.memory_plan.cache import CPU_RULES, GPU_RULES, CachePlan, CacheRules, cache_plan
 from spectui.core.memory_plan.checkpoint import Checkpoint
 from spectui.core.memory_plan.layers import Attention, Layer, State, built_in_layers, drafter_layers, target_layers
+from tests.support.model_configs import CONFIGS
 
 pytestmark = pytest.mark.unit
 
@@ -121,60 +122,12 @@ def test_every_mix_of_layers_is_divided_as_vllm_divides_it(
     assert planned(cache_plan(target, drafter, k, rules), context) == vllms_plan(target, drafter, k, rules, context)
 
 
-GEMMA_31B = {
-    "architectures": ["Gemma4ForConditionalGeneration"],
-    "model_type": "gemma4",
-    "dtype": "bfloat16",
-    "text_config": {
-        "model_type": "gemma4_text",
-        "attention_k_eq_v": True,
-        "global_head_dim": 512,
-        "head_dim": 256,
-        "hidden_size": 5376,
-        "layer_types": ["full_attention" if layer % 6 == 5 else "sliding_attention" for layer in range(60)],
-        "num_attention_heads": 32,
-        "num_global_key_value_heads": 4,
-        "num_hidden_layers": 60,
-        "num_key_value_heads": 16,
-        "sliding_window": 1024,
-    },
-}
-QWEN_27B = {
-    "architectures": ["Qwen3_5ForConditionalGeneration"],
-    "model_type": "qwen3_5",
-    "text_config": {
-        "model_type": "qwen3_5_text",
-        "dtype": "bfloat16",
-        "full_attention_interval": 4,
-        "head_dim": 256,
-        "hidden_size": 5120,
-        "linear_conv_kernel_dim": 4,
-        "linear_key_head_dim": 128,
-        "linear_num_key_heads": 16,
-        "linear_num_value_heads": 48,
-        "linear_value_head_dim": 128,
-        "mamba_ssm_dtype": "float32",
-        "mtp_num_hidden_layers": 1,
-        "num_attention_heads": 24,
-        "num_hidden_layers": 64,
-        "num_key_value_heads": 4,
-    },
-}
-DFLASH = {
-    "architectures": ["DFlashDraftModel"],
-    "model_type": "qwen3",
-    "dtype": "bfloat16",
-    "head_dim": 128,
-    "layer_types": ["sliding_attention"] * 4 + ["full_attention"],
-    "num_attention_heads": 32,
-    "num_hidden_layers": 5,
-    "num_key_value_heads": 8,
-    "sliding_window": 2048,
-}
-ASSISTANT = {
-    "architectures": ["Gemma4AssistantForCausalLM"],
-    "model_type": "gemma4_assistant",
-    "text_config": {"model_type": "gemma4_text", "num_hidden_layers": 4, "num_kv_shared_layers": 4},
+PUBLISHED = {
+    "gemma": "google/gemma-4-31B-it",
+    "gemma mtp": "google/gemma-4-31B-it-assistant",
+    "gemma dflash": "z-lab/gemma-4-31B-it-DFlash",
+    "qwen": "Qwen/Qwen3.6-27B",
+    "qwen dflash": "z-lab/Qwen3.6-27B-DFlash",
 }
 GIB = 1 << 30
 
@@ -210,18 +163,14 @@ def test_the_plan_of_a_published_configuration_is_vllms(
     target: str, drafter: str, k: int, at_2048: float, context: int
 ) -> None:
     """From config.json alone, against vLLM's planner on layers written by hand; at 2,048 tokens in GiB."""
-    model = Checkpoint(target, GEMMA_31B if target == "gemma" else QWEN_27B)
+    models = {name: Checkpoint(name, CONFIGS[model]) for name, model in PUBLISHED.items()}
     dtype: Any = {"dtype": None, "cache_dtype": "auto"}
-    layers = target_layers(model, **dtype)
+    layers = target_layers(models[target], **dtype)
     own: list[Layer] | None = []
-    if drafter == "dflash":
-        own = drafter_layers(Checkpoint("dflash", DFLASH), "dflash", **dtype)
+    if (own_checkpoint := models.get(f"{target} {drafter}")) is not None:
+        own = drafter_layers(own_checkpoint, drafter, **dtype)
     elif drafter == "mtp":
-        own = (
-            drafter_layers(Checkpoint("assistant", ASSISTANT), "mtp", **dtype)
-            if target == "gemma"
-            else built_in_layers(model, **dtype)
-        )
+        own = built_in_layers(models[target], **dtype)
     assert layers is not None
     assert own is not None
     plan = cache_plan(layers, own, k, GPU_RULES)
