@@ -21,6 +21,7 @@ from spectui.sources.demo_model import demo_model_ready
 from spectui.sources.demo_model.known import known_checkpoint
 from spectui.sources.vllm.config import HostConfig, Room
 from spectui.sources.vllm.lane_spec import LaneSpec, lane_infos
+from spectui.sources.vllm.sharing import SharedTarget
 from spectui.sources.vllm.target import TargetError
 from spectui.telemetry.free_memory import gpu_memory, host_memory
 
@@ -90,6 +91,7 @@ def asked_of(config: HostConfig, *, gpu: bool, read: Read = read_checkpoint) -> 
             text_only=bool(arguments.get("language_model_only")),
         ),
         cache_dtype=str(arguments.get("kv_cache_dtype", "auto")),
+        share=config.share and SharedTarget(arguments).obstacle(config.model or "") is None,
         eager=bool(arguments.get("enforce_eager")),
         kv_bytes=_given_cache(config),
         kv_floor=GPU_KV_BYTES if gpu else CPU_KV_BYTES,
