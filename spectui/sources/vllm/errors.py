@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from spectui.places import expanded
 from spectui.sources.demo_model import DemoModelError
 from spectui.sources.vllm import vllm_options
 from spectui.sources.vllm.checkpoint_files import damaged_weights
+from spectui.sources.vllm.device_errors import device_trouble
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.target import TargetError
 
@@ -35,6 +36,8 @@ def known_cause(error: BaseException, spec: LaneSpec, target: str) -> str | None
 
 def explain_death(error: BaseException) -> str:
     """Explain in one sentence why a lane's engine died."""
+    if (trouble := device_trouble(_texts(_chain(error)), racing=True)) is not None:
+        return f"its engine died: {trouble}"
     return f"its engine died: {first_line(error)}; the log has the details"
 
 
@@ -64,6 +67,20 @@ def first_line(error: BaseException) -> str:
     return sentences or line[:LONGEST].rpartition(" ")[0].rstrip(".,:; ") + " ..."
 
 
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error, and what led to it."""
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or current.__context__
+    return chain
+
+
+def _texts(chain: Iterable[BaseException]) -> str:
+    return " ".join(str(error) for error in chain)
+
+
 @dataclass(frozen=True)
 class _Failure:
     """An error, with what is known about the lane in which it happened."""
@@ -74,16 +91,11 @@ class _Failure:
 
     @cached_property
     def chain(self) -> list[BaseException]:
-        chain: list[BaseException] = []
-        current: BaseException | None = self.error
-        while current is not None and current not in chain:
-            chain.append(current)
-            current = current.__cause__ or current.__context__
-        return chain
+        return _chain(self.error)
 
     @cached_property
     def text(self) -> str:
-        return " ".join(str(error) for error in self.chain)
+        return _texts(self.chain)
 
     @property
     def said(self) -> str:
@@ -118,8 +130,13 @@ class _Failure:
         return errors() if callable(errors) else []
 
 
+_NO_MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory", re.I)
+
+
 def _memory(failure: _Failure) -> str | None:
-    if any(isinstance(e, MemoryError) or "out of memory" in str(e).lower() for e in failure.chain):
+    if (trouble := device_trouble(failure.text)) is not None:
+        return trouble
+    if any(isinstance(e, MemoryError) or _NO_MEMORY.search(str(e)) for e in failure.chain):
         return "not enough memory for this lane: use fewer lanes, or a smaller --engine-arg kv_cache_memory_bytes=..."
     if "less than requested memory" in failure.text:
         return "not enough free memory for its KV cache: make it smaller with --engine-arg kv_cache_memory_bytes=..."
