@@ -76,7 +76,7 @@ def show(options: argparse.Namespace, *, gpu: bool, device: Device | None = None
 
 def document(plan: MemoryPlan, found: Cuts, alone: int | None) -> dict[str, object]:
     """The plan for machines; sizes are in bytes."""
-    sums = {name: getattr(plan, name) for name in ("total", "needed", "least", "short", "fits")}
+    sums = {name: getattr(plan, name) for name in ("total", "needed", "least", "short", "fits", "hopeless")}
     return {**asdict(plan), **sums, "cuts": [asdict(cut) for cut in found.each], "flags": found.flags, "in_turn": alone}
 
 
@@ -105,7 +105,7 @@ def lines(plan: MemoryPlan, found: Cuts, alone: int | None) -> Iterator[str]:
     if alone is not None:
         yield (
             f"One lane at a time needs {size_text(alone)}: `spectui run --lane SPEC --record FILE` for each, then "
-            "`spectui replay FILE` side by side"
+            "`spectui replay FILE`"
         )
 
 

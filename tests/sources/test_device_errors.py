@@ -18,7 +18,7 @@ SPEC = parse_lane_spec("mtp:model=google/gemma-4-31B-it-assistant,k=4")
 
 OUT_OF_MEMORY = (
     "CUDA out of memory. Tried to allocate 2.62 GiB. GPU 0 has a total capacity of 79.19 GiB of which 1.01 GiB is "
-    "free. Including non-PyTorch memory, this process has 78.17 GiB memory in use. Of the allocated memory 76.30 GiB is "
+    "free. Including non-PyTorch memory, this process has 78.17 GiB memory in use. Of the allocated memory 76.3 GiB is "
     "allocated by PyTorch, and 1.11 GiB is reserved by PyTorch but unallocated. If reserved but unallocated memory is "
     "large try setting PYTORCH_ALLOC_CONF=expandable_segments:True to avoid fragmentation."
 )

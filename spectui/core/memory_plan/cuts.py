@@ -79,7 +79,7 @@ def _changes(asked: Asked) -> Iterator[_Change]:
     if not asked.load.text_only and tower_bytes(asked.target, asked.load):
         yield (
             "--engine-arg language_model_only=true",
-            "images and sound, which SpecTUI does not race",
+            "images and sound",
             lambda one: replace(one, load=replace(one.load, text_only=True)),
         )
     if asked.kv_bytes is not None:
@@ -102,7 +102,7 @@ def _changes(asked: Asked) -> Iterator[_Change]:
     if asked.gpu and asked.load.quantization is None and not asked.target.quantized:
         yield (
             "--engine-arg quantization=fp8",
-            "exactness: the target is quantised while it is loaded",
+            "exactness: the target is quantised",
             lambda one: replace(one, load=replace(one.load, quantization="fp8")),
         )
 
