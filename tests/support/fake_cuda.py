@@ -114,6 +114,10 @@ def _platform(card: Card) -> None:
             return True
 
         @classmethod
+        def current_device(cls) -> Any:
+            return torch.device("meta")
+
+        @classmethod
         def device_count(cls) -> int:
             return 1
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+HEADROOM = 0.1
+"""The share of what lanes take that CUDA graphs and the work of a step may take beside it."""
+
 
 @dataclass(frozen=True, slots=True)
 class PresetLane:
@@ -48,6 +51,8 @@ class Preset:
         target: Path or id of the target.
         lanes: The lanes, in the order of their panes.
         also: Ids of the same target in other formats, for which the drafters were made too.
+        memory_gb: What the lanes take of a GPU's memory together, in 10^9 bytes: one copy of the target, the drafters,
+            and in each lane the smallest cache that vLLM starts with. None if it is not known.
         context: The most tokens of a request, prompt and answer (``max_model_len``); None for SpecTUI's default.
         licence: The target's licence.
         gate: What to do before the target can be downloaded; empty if nothing.
@@ -65,6 +70,7 @@ class Preset:
     title: str = ""
     also: tuple[str, ...] = ()
     context: int | None = None
+    memory_gb: float | None = None
     licence: str = ""
     gate: str = ""
     engine: Mapping[str, Any] = field(default_factory=dict)
@@ -78,6 +84,11 @@ class Preset:
     def engine_args(self) -> Mapping[str, Any]:
         """Engine arguments with the context among them."""
         return {**({} if self.context is None else {"max_model_len": self.context}), **self.engine}
+
+    def fits(self, memory: int) -> bool | None:
+        """Whether the lanes fit into ``memory`` bytes, with some room for CUDA graphs and the work of a step; None if it
+        is not known what they take."""
+        return None if self.memory_gb is None else self.memory_gb * 1e9 * (1 + HEADROOM) <= memory
 
     @property
     def gates(self) -> tuple[str, ...]:

@@ -19,10 +19,11 @@ class PresetError(Exception):
 
 
 _TEXTS = ("name", "like", "title", "target", "licence", "gate", "note", "source")
-_KINDS: Mapping[str, tuple[type, str]] = {
+_KINDS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     **dict.fromkeys(_TEXTS, (str, "a text")),
     "also": (list, "a list of model ids"),
     "context": (int, "a whole number of tokens"),
+    "memory_gb": ((int, float), "a number, in 10^9 bytes"),
     "engine": (dict, "a table of engine arguments"),
     "chat": (dict, "a table of template arguments"),
     "lane": (list, "tables, each one beginning with [[preset.lane]]"),
@@ -115,6 +116,9 @@ def made(table: Table, known: Mapping[str, Preset], file: str, *, yours: bool) -
         PresetError: There is no such preset.
     """
     own = {key: value for key, value in table.items() if key not in ("like", "lane", "also", "engine", "chat")}
+    if "like" in table:
+        # What other lanes or another format of the target take is not known from those of the other preset.
+        own.setdefault("memory_gb", None)
     if "lane" in table:
         own["lanes"] = tuple(PresetLane(**lane) for lane in table["lane"])
     if "also" in table:

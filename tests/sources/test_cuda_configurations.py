@@ -1,0 +1,99 @@
+"""Every preset and every command that the pages print, on a GPU of 80 GB that vLLM is made to believe in.
+
+All of it is found out in one process of its own, see `tests/support/cuda_configurations.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import pytest
+
+from spectui.setup.presets.known import shipped_presets
+from tests.docs.pages import ROOT
+from tests.docs.test_examples import EVERY, _words
+
+pytestmark = [pytest.mark.unit, pytest.mark.slow]
+
+ENGINES = ("run", "tune", "calibrate")
+MODELS = {"google/gemma-4-31B-it": "z-lab/gemma-4-31B-it-DFlash"}
+"""What stands for PATH_OR_ID in an example, by its target."""
+
+
+def _filled(line: str) -> list[str]:
+    """An example's words, with a drafter for PATH_OR_ID and without the file of prompts."""
+    words = _words(line)
+    drafter = next((drafter for target, drafter in MODELS.items() if target in words), "")
+    words = [word.replace("PATH_OR_ID", drafter) for word in words]
+    while "--prompts" in words:
+        at = words.index("--prompts")
+        del words[at : at + 2]
+    return words
+
+
+PRESETS = {name: ["run", "--preset", name] for name in shipped_presets()}
+EXAMPLES = {line: _filled(line) for line in EVERY if _words(line)[0] in ENGINES and "=N" not in line}
+COMMANDS = {**PRESETS, **EXAMPLES}
+
+
+@cache
+def found() -> Mapping[str, Any]:
+    pytest.importorskip("vllm")
+    known = {"PYTHONPATH": str(ROOT), "SPECTUI_CONFIG_DIR": "/nonexistent"}
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.support.cuda_configurations"],
+        input=json.dumps(list(COMMANDS.values())),
+        capture_output=True,
+        text=True,
+        env={**os.environ, **known},
+        cwd=ROOT,
+    )
+    assert ran.returncode == 0, ran.stderr[-4000:]
+    answer: dict[str, Any] = json.loads(ran.stdout)
+    return {**answer, "commands": dict(zip(COMMANDS, answer["commands"], strict=True))}
+
+
+def lanes(command: str) -> list[dict[str, Any]]:
+    found_lanes: list[dict[str, Any]] = found()["commands"][command]["lanes"]
+    return found_lanes
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_vllm_accepts_every_lane_and_runs_it_on_model_runner_v2(command: str) -> None:
+    assert lanes(command)
+    assert [(lane["spec"], lane["refused"]) for lane in lanes(command) if lane["refused"]] == []
+    assert {lane["runner"] for lane in lanes(command)} == {"V2"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_k_of_every_lane_has_a_whole_graph(command: str) -> None:
+    assert [(lane["spec"], lane["without_graph"]) for lane in lanes(command) if lane["without_graph"]] == []
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_memory_that_a_preset_names_is_what_vllms_models_take(name: str) -> None:
+    said = shipped_presets()[name].memory_gb
+    assert said is not None
+    assert said * 1e9 == pytest.approx(found()["commands"][name]["memory"], rel=0.01, abs=0.06e9)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_lanes_of_a_preset_that_fits_80_gb_pass_vllms_own_check_of_memory(name: str) -> None:
+    checks = found()["commands"][name]["checks"]
+    fits = shipped_presets()[name].fits(int(79.2 * (1 << 30)))
+    assert len(checks) == 3
+    assert (checks == [""] * 3) == fits
+
+
+def test_the_tap_sees_the_drafts_of_model_runner_v2() -> None:
+    assert found()["drafts"] == {"shipped": [[-1, -1, -1]], "shown": [[11, 12, 13]]}
+
+
+def test_a_step_does_not_end_before_its_drafter() -> None:
+    assert found()["waits"] == ["drafter done", "step over"]
