@@ -86,8 +86,8 @@ class Preset:
         return {**({} if self.context is None else {"max_model_len": self.context}), **self.engine}
 
     def fits(self, memory: int) -> bool | None:
-        """Whether the lanes fit into ``memory`` bytes, with some room for CUDA graphs and the work of a step; None if it
-        is not known what they take."""
+        """Whether the lanes fit into ``memory`` bytes, with some room for CUDA graphs and the work of a step; None if
+        it is not known what they take."""
         return None if self.memory_gb is None else self.memory_gb * 1e9 * (1 + HEADROOM) <= memory
 
     @property
