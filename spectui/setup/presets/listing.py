@@ -6,16 +6,19 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from spectui.core.memory_plan.plan import Device
 from spectui.errors import DONE, UsageError
-from spectui.figures import DASH
+from spectui.figures import DASH, size_text
 from spectui.runtime.output import as_json, tell, visible
+from spectui.runtime.threads import has_nvidia_gpu
 from spectui.setup.finder import Found, find_lanes
 from spectui.setup.presets.known import known_presets
 from spectui.setup.presets.preset import Preset, PresetLane
 from spectui.sources.vllm.lane_spec import parse_lane_spec
 from spectui.sources.vllm.target import folder_fault
+from spectui.telemetry.free_memory import gpu_memory, host_memory
 
-HEADINGS = ("preset", "target", "lanes", "context", "licence")
+HEADINGS = ("preset", "memory", "here", "lanes", "context", "target", "licence")
 
 
 def show(options: argparse.Namespace) -> int:
@@ -33,12 +36,12 @@ def show(options: argparse.Namespace) -> int:
         _print(found_json(options.model, found) if options.json else "\n".join(_found_lines(options.model, found)))
         return DONE
     known = known_presets()
+    presets = list(known.by_name.values()) if options.preset is None else [known.find(options.preset)]
+    device = gpu_memory() if has_nvidia_gpu() else host_memory()
     if options.preset is not None:
-        preset = known.find(options.preset)
-        _print(preset_json(preset) if options.json else "\n".join(_full(preset)))
+        _print(preset_json(presets[0], device) if options.json else "\n".join(_full(presets[0], device)))
         return DONE
-    presets = list(known.by_name.values())
-    _print([preset_json(preset) for preset in presets] if options.json else "\n".join(_table(presets)))
+    _print([preset_json(preset, device) for preset in presets] if options.json else "\n".join(_table(presets, device)))
     for sentence in known.broken:
         tell(f"spectui presets: skipped: {sentence}")
     return DONE
@@ -48,8 +51,8 @@ def _print(what: object) -> None:
     print("\n".join(map(visible, what.splitlines())) if isinstance(what, str) else as_json(what))
 
 
-def preset_json(preset: Preset) -> dict[str, Any]:
-    """A preset for machines."""
+def preset_json(preset: Preset, device: Device) -> dict[str, Any]:
+    """A preset for machines, and whether it fits on the device."""
     return {
         "name": preset.name,
         "title": preset.title,
@@ -57,6 +60,8 @@ def preset_json(preset: Preset) -> dict[str, Any]:
         "also": list(preset.also),
         "lanes": [_lane_json(lane) for lane in preset.lanes],
         "context": preset.context,
+        "memory_gb": preset.memory_gb,
+        "fits": fits(preset, device),
         "licence": preset.licence,
         "gate": preset.gate,
         "engine": dict(preset.engine_args),
@@ -66,6 +71,14 @@ def preset_json(preset: Preset) -> dict[str, Any]:
         "file": preset.file,
         "yours": preset.yours,
     }
+
+
+def fits(preset: Preset, device: Device) -> bool | None:
+    """Whether the preset's lanes fit into what is free on the device; None if one of the two is not known."""
+    return None if device.free is None else preset.fits(device.free)
+
+
+_FITS = {True: "fits", False: "does not fit", None: DASH}
 
 
 def _lane_json(lane: PresetLane) -> dict[str, Any]:
@@ -89,23 +102,35 @@ def found_json(model: str, found: Sequence[Found]) -> dict[str, Any]:
     }
 
 
-def _table(presets: Sequence[Preset]) -> Iterator[str]:
-    rows = [HEADINGS, *(_row(preset) for preset in presets)]
+def _table(presets: Sequence[Preset], device: Device) -> Iterator[str]:
+    rows = [HEADINGS, *(_row(preset, device) for preset in presets)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
     yield ""
     yield "K is the number beside a lane. * needs terms to be accepted first: spectui presets NAME says where."
+    yield f"Memory is for all lanes, with one copy of the target. {_free(device)}"
 
 
-def _row(preset: Preset) -> tuple[str, ...]:
+def _free(device: Device) -> str:
+    free = "It is not known what is free" if device.free is None else f"{size_text(device.free)} are free"
+    return f"{free} on this machine's {'GPU' if device.gpu else 'processor'}."
+
+
+def _row(preset: Preset, device: Device) -> tuple[str, ...]:
     return (
         preset.name,
-        preset.target + "*" * bool(preset.gate),
+        _memory(preset),
+        _FITS[fits(preset, device)],
         ", ".join(_short(lane) for lane in preset.lanes),
         DASH if preset.context is None else f"{preset.context:,}",
+        preset.target + "*" * bool(preset.gate),
         preset.licence or DASH,
     )
+
+
+def _memory(preset: Preset) -> str:
+    return size_text(None if preset.memory_gb is None else preset.memory_gb * 1e9)
 
 
 def _short(lane: PresetLane) -> str:
@@ -117,7 +142,9 @@ def _short(lane: PresetLane) -> str:
     return f"{spec.method} {begins}{spec.k_max}{'*' * bool(lane.gate)}"
 
 
-def _full(preset: Preset) -> Iterator[str]:
+def _full(preset: Preset, device: Device) -> Iterator[str]:
+    here = {True: "fits here", False: "does not fit here", None: ""}[fits(preset, device)]
+    memory = "" if preset.memory_gb is None else f"{_memory(preset)} for all lanes{here and f': {here}'}"
     yield f"{preset.name}: {preset.title or preset.target}"
     yield from _facts(
         "  ",
@@ -125,6 +152,7 @@ def _full(preset: Preset) -> Iterator[str]:
             ("target", preset.target),
             ("licence", preset.licence),
             ("before", preset.gate),
+            ("memory", memory),
             ("engine", ", ".join(f"{name}={value}" for name, value in preset.engine_args.items())),
             ("template", ", ".join(f"{name}={value}" for name, value in preset.chat.items())),
             ("note", preset.note),
