@@ -43,6 +43,10 @@ def _lane_checked(state: RunState, event: ev.LaneChecked) -> None:
     if lane := state.lanes.get(event.lane):
         lane.checked = event
         lane.revision += 1
+        if event.warning:
+            state.notice = f"{lane.info.title}: {event.warning}"
+            state.notices += 1
+            state.revision += 1
 
 
 def _round_started(state: RunState, event: ev.RoundStarted) -> None:

@@ -68,6 +68,8 @@ class KnownRun:
             case ev.Notice():
                 self._notice_at = self._now()
                 self._choices.answered()
+            case ev.LaneChecked() if event.warning:
+                self._notice_at = self._now()
             case ev.KChanged() | ev.Paused():
                 self._choices.answered()
             case Playhead() if standing != self._standing:

@@ -231,6 +231,21 @@ def test_divergence(margin: float | None, said: str, style: str) -> None:
     assert texts(pane_head_rows(run.lane(MTP), PaneState(2, greedy=False), 50, 4))[2] == "length 2.00  rate 1.00"
 
 
+@pytest.mark.parametrize("height", [4, 7, 9])
+def test_what_the_self_test_found_wrong_comes_before_all_else(height: int) -> None:
+    run = Race(AR, MTP)
+    run.tell(
+        ev.LaneChecked(
+            "mtp", 12, position=3, margin=1.5, warning="keep it at K=4: with fewer drafts its text goes wrong"
+        )
+    )
+    rows = pane_head_rows(run.lane(MTP), PaneState(2), 40, height)
+    assert len(rows) == height
+    said = [(row[0][0], row[0][1]) for row in rows if row and row[0][0].startswith("keep it at K=4")]
+    assert [style for _, style in said] == ["bad"]
+    assert run.view().notice == "MTP: keep it at K=4: with fewer drafts its text goes wrong"
+
+
 @pytest.mark.parametrize(
     ("ar", "mtp", "said"),
     [(3, 2, "stopped before AR, at token 2"), (1, 2, "went past AR's end at token 1")],

@@ -23,8 +23,7 @@ from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
 logger = logging.getLogger(__name__)
 
 TEXT = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,"
-"""Every model goes on counting and is sure of it (the demo by more than 0.6 nats for 40 tokens, in either number format),
-and drafters get some of it right."""
+"""A model goes on counting and is sure of it: the demo by more than 0.6 nats for 40 tokens. Drafters get some right."""
 
 LEAST_TOKENS, MOST_TOKENS = 12, 40
 BUDGET_NS = 350_000_000
