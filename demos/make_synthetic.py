@@ -71,7 +71,20 @@ def _lane(wanted: Published) -> SyntheticLane:
     step_ms = 1000 * (1 + sum(wanted.acceptance)) / wanted.tok_s
     draft_ms = DRAFT_SHARE * step_ms if wanted.acceptance else 0.0
     return SyntheticLane(
-        wanted.info, accept=conditional, verify_ms=step_ms - draft_ms, verify_token_ms=0.0, draft_ms=draft_ms
+        wanted.info,
+        accept=conditional,
+        verify_ms=step_ms - draft_ms,
+        verify_token_ms=0.0,
+        draft_ms=draft_ms,
+        engine=_engine(wanted.info),
+    )
+
+
+def _engine(info: ev.LaneInfo) -> ev.LaneEngine:
+    """Made up too: what such a lane's engine would be on an H100."""
+    every = tuple(range(info.k_max + 1))
+    return ev.LaneEngine(
+        info.name, "cuda", "V2", False, "piecewise", every, "synchronous", ("FLASH_ATTN",), "bfloat16", "none", "auto"
     )
 
 
@@ -96,6 +109,8 @@ def _run(lanes: tuple[SyntheticLane, ...], seed: int) -> Iterator[ev.TraceEvent]
     yield ev.RunStarted(TARGET, tuple(lane.info for lane in lanes), sampling, 1, synthetic=True, machine=MACHINE)
     for lane in lanes:
         race.ready(lane.info.name)
+        if lane.engine is not None:
+            yield lane.engine
         yield ev.LaneStage(lane.info.name, "ready")
     for prompt in prompt_set():
         yield from race.begin((prompt,), sampling)

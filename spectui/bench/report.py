@@ -119,6 +119,7 @@ def tuning_lines(found: Sequence[Found], serve: Mapping[str, str]) -> list[str]:
                 f"{number_text(figure.estimate_tok_s, form='.1f'):>7}"
             )
         lines += [f"     {note}" for note in estimate_notes(one.figures)]
+        lines += [f"     ≠  over AR: the lane {one.not_comparable}"] if one.not_comparable else []
         if any(not figure.running and figure.tok_s is not None for figure in one.figures):
             lines.append("     -  dropped early: tok/s estimated from its ratio to the best K on shared prompts")
         if one.check is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from spectui.bench.harness import environment
 from spectui.bench.report import tuning_lines
+from spectui.core.comparable import not_comparable
 from spectui.errors import DONE, FAILED, INTERRUPTED, RunError, UsageError
 from spectui.protocol.events import KFigure, LaneInfo, Prompt, TuneEnded, TuneTurn, TuneWhy
 from spectui.protocol.limits import MAX_K
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from spectui.sources.vllm.config import HostConfig
     from spectui.sources.vllm.lane import Lane
     from spectui.sources.vllm.tuning import Tuning
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_KS = 4
 """K ranges from 0 to this unless --k or the lane asks for more."""
@@ -58,7 +62,8 @@ class Found:
 
     ``running`` holds the K that could not be told apart, or only the best one. ``ar_tok_s`` is AR's throughput measured
     beside them, and ``disturbed`` the share of the measurement that other programs held up. ``remembered`` says whether
-    lanes will begin with the best K.
+    lanes will begin with the best K. ``not_comparable`` says how the lane's engine differs from AR's at that K; it is
+    empty if nothing differs.
     """
 
     lane: str
@@ -75,6 +80,7 @@ class Found:
     running: tuple[int, ...] = ()
     ar_tok_s: float | None = None
     disturbed: float = 0.0
+    not_comparable: str = ""
 
     @property
     def last(self) -> TuneTurn:
@@ -232,7 +238,7 @@ def _search_lane(
             Tuning, lane, ks, prompts, requests=requests, sampling=config.sampling, budget_s=options.budget, plain=plain
         )
         ended = session.search(start(), _tell)
-        one = _found(ended, spec, category)
+        one = replace(_found(ended, spec, category), not_comparable=_unlike(lane, ended.last.best, plain))
         if not category:
             one = replace(one, remembered=config.remember(spec, ended))
         if options.check and one.why != "cancelled":
@@ -248,6 +254,15 @@ def _search_lane(
     if not best:
         return
     into.serve[info.name] = config.serve_line(spec, options.model or session.target, best)
+
+
+def _unlike(lane: Lane, k: int, plain: Lane | None) -> str:
+    try:
+        return "" if plain is None else not_comparable(lane.engine(), k, plain.engine())
+    except Exception:
+        # The search has its result, even where an engine is built differently from known ones.
+        logger.exception("it is not known whether %s can be compared with AR", lane.info.name)
+        return ""
 
 
 def _checked(session: EngineSession, sweep: Tuning, best: int) -> Check | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TextIO
 
+from spectui.core.comparable import details, how
 from spectui.core.disturbance import DOUBTFUL
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
@@ -142,6 +143,10 @@ def table(summary: RunSummary) -> list[str]:
         rows += ["", f"the run was disturbed ({held_up} of the time): measure again on a quiet machine"]
     if lost := [_lost_row(lane) for lane in summary.lanes if lane.steps_lost != 0]:
         rows += ["", *lost]
+    if wrong := [row for lane in summary.lanes for row in _wrong_rows(lane)]:
+        rows += ["", *wrong]
+    if engines := _engine_rows(summary):
+        rows += ["", *engines]
     return [output.visible(row) for row in rows]
 
 
@@ -153,6 +158,28 @@ def _row(lane: LaneSummary) -> str:
         f"{ratio_text(lane.speedup):>9} {number_text(lane.acceptance_length, form='.2f'):>7} "
         f"{number_text(lane.draft_acceptance_rate, form='.2f'):>6}  {lane.k_source or DASH}"
     )
+
+
+def _wrong_rows(lane: LaneSummary) -> list[str]:
+    """Why the lane's speed-up says little, and its signs of trouble with their likely causes."""
+    rows = [f"{lane.lane:<12} ≠ {lane.not_comparable}"] if lane.not_comparable else []
+    for one in () if lane.failed else lane.troubles:
+        rows.append(f"{lane.lane:<12} {one.mark} {one.seen}: {one.figures}")
+        rows += [f"{'':<12}   {cause}" for cause in one.causes]
+    return rows
+
+
+def _engine_rows(summary: RunSummary) -> list[str]:
+    """How the lanes' engines compute: in one row if they all do it alike."""
+    said: dict[str, list[str]] = {}
+    for lane in summary.lanes:
+        if lane.engine is not None:
+            scheduling = f"{lane.engine.scheduling} scheduling" if lane.engine.scheduling else ""
+            parts = (how(lane.engine, lane.k or 0), details(lane.engine), scheduling)
+            said.setdefault(", ".join(filter(None, parts)), []).append(lane.lane)
+    if len(said) == 1:
+        return [f"{'engines':<12} {text}" for text in said]
+    return [f"{', '.join(names):<12} {text}" for text, names in said.items()]
 
 
 def _lost_row(lane: LaneSummary) -> str:

@@ -13,7 +13,8 @@ def lane_sentence(lane: LaneView) -> str:
     """Describe the shown request's last step, or the whole round once the lane is done; empty before the first step."""
     if lane.requests and not lane.active:
         faster = finished_sentence(lane.emitted, lane.round_s, lane.speedup if lane.info.k_max else None)
-        return f"{faster}; the race was disturbed" if lane.disturbed else faster
+        unlike = "; not comparable, as the engines differ" if lane.unlike and lane.speedup is not None else ""
+        return f"{faster}{unlike}{'; the race was disturbed' if lane.disturbed else ''}"
     past = lane.history.at(lane.history.last) if lane.history else None
     return step_sentence(past.step) if past else ""
 

@@ -21,12 +21,12 @@ def estimate_notes(figures: Sequence[KFigure]) -> list[str]:
     elif estimated:
         sources = sorted({figure.accepted_at for figure in estimated if figure.accepted_at is not None})
         parts = [
-            f"{_span([figure.k for figure in estimated if figure.accepted_at == at])} measured at K = {at}"
+            f"{k_span([figure.k for figure in estimated if figure.accepted_at == at])} measured at K = {at}"
             for at in sources
         ]
         notes.append(f"est.: acceptance of {', of '.join(parts)}.")
     for why in dict.fromkeys(figure.no_estimate for figure in figures if figure.no_estimate):
-        notes.append(f"no est. for {_span([figure.k for figure in figures if figure.no_estimate == why])}: {why}.")
+        notes.append(f"no est. for {k_span([figure.k for figure in figures if figure.no_estimate == why])}: {why}.")
     shares = {figure.k: figure.drafting for figure in figures if figure.drafting is not None}
     if rare := {k: share for k, share in shares.items() if share < ALWAYS}:
         parts = [f"{share * 100:.0f} % of the steps at K = {k}" for k, share in rare.items()]
@@ -34,7 +34,7 @@ def estimate_notes(figures: Sequence[KFigure]) -> list[str]:
     return notes
 
 
-def _span(ks: Sequence[int]) -> str:
+def k_span(ks: Sequence[int]) -> str:
     """Formats a list of K, such as ``K = 0, 1, 3 to 5``."""
     runs: list[list[int]] = []
     for k in ks:

@@ -4,10 +4,11 @@ charts."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from spectui.core.kv_cache import cache_in_use
+from spectui.protocol.events import LaneEngine
 from spectui.protocol.samples import GpuSample, LaneMemory, Missing, TelemetrySample, TelemetryStarted
 
 PAST_SAMPLES = 600
@@ -38,6 +39,7 @@ class MachineView:
         measured: Whether the traffic comes from a GPU's counters; otherwise it is an estimate.
         missing: What is not sampled here, and why.
         samples: How many samples there have been.
+        hidden: Whether the driver hides which of the GPU's processes is this one.
     """
 
     sample: TelemetrySample
@@ -48,6 +50,7 @@ class MachineView:
     measured: bool
     missing: tuple[Missing, ...]
     samples: int
+    hidden: bool = False
 
     @property
     def peak(self) -> float | None:
@@ -73,6 +76,24 @@ def _lanes_peak(sample: TelemetrySample, peaks: Sequence[float | None]) -> float
 def lanes_gpu(sample: TelemetrySample) -> GpuSample | None:
     """The device that the lanes run on, None on a CPU."""
     return sample.gpus[_lanes_place(sample)] if sample.gpus else None
+
+
+PROCESS_MEMORY = "GPU memory of this process"
+"""What `Missing` calls it where the driver refuses it."""
+
+
+def hides_processes(sample: TelemetrySample, missing: Sequence[Missing], engines: Iterable[LaneEngine | None]) -> bool:
+    """Whether the driver answers, but does not list this process although an engine of it runs on the GPU: in a
+    container NVML shows no process ids, or those of the host.
+
+    With tensor parallelism the engines' memory belongs to other processes, so that nothing follows from it.
+    """
+    gpu = lanes_gpu(sample)
+    if gpu is None or gpu.lost or gpu.process_memory is not None:
+        return False
+    if any(one.what.startswith(PROCESS_MEMORY) for one in missing):
+        return False
+    return any(engine is not None and engine.device == "cuda" and engine.tensor_parallel == 1 for engine in engines)
 
 
 def measured_bandwidth(sample: TelemetrySample, peaks: Sequence[float | None]) -> float | None:

@@ -11,6 +11,8 @@ from spectui.core.ledger import ledger_row
 from spectui.core.lost_steps import catch_up, lose
 from spectui.core.machine import measured_bandwidth
 from spectui.core.state import LaneRound, LaneState, RequestState, RunState
+from spectui.core.trouble import before_the_first_step
+from spectui.core.watching import watch
 from spectui.protocol import events as ev
 from spectui.protocol import playback, samples
 
@@ -47,6 +49,13 @@ def _lane_checked(state: RunState, event: ev.LaneChecked) -> None:
             state.notice = f"{lane.info.title}: {event.warning}"
             state.notices += 1
             state.revision += 1
+
+
+def _lane_engine(state: RunState, event: ev.LaneEngine) -> None:
+    if lane := state.lanes.get(event.lane):
+        lane.engine = event
+        lane.trouble.found = before_the_first_step(lane.info, event)
+        lane.revision += 1
 
 
 def _round_started(state: RunState, event: ev.RoundStarted) -> None:
@@ -99,9 +108,11 @@ def _step(state: RunState, event: ev.Step) -> None:
     current.totals = current.totals.plus(own)
     current.series.add(len(event.emitted), current.elapsed_ns)
 
-    if request := current.requests.get(event.slot):
-        if event.before is not None:
-            request.emitted = event.before
+    request = current.requests.get(event.slot)
+    if request is not None and event.before is not None:
+        request.emitted = event.before
+    watch(state, lane, event, 0 if request is None else request.context)
+    if request is not None:
         if lane.memory is not None:
             current.traffic.add(event, request.context, lane.memory)
         request.history.append(PastStep(event, request.emitted, len(request.log)))
@@ -255,6 +266,7 @@ _HANDLERS: dict[type, Callable[[RunState, Any], None]] = {
     ev.RunStarted: _run_started,
     ev.LaneStage: _lane_stage,
     ev.LaneChecked: _lane_checked,
+    ev.LaneEngine: _lane_engine,
     ev.RoundStarted: _round_started,
     ev.RequestStarted: _request_started,
     ev.Step: _step,

@@ -17,12 +17,14 @@ from spectui.core.step_costs import StepCosts
 from spectui.core.sums import Sums
 from spectui.core.tokens import TokenLog
 from spectui.core.traffic import TrafficMeter
+from spectui.core.trouble import TroubleWatch
 from spectui.protocol.events import (
     NOTHING,
     FinishReason,
     Inspected,
     KSource,
     LaneChecked,
+    LaneEngine,
     LaneInfo,
     LaneStage,
     Prompt,
@@ -116,6 +118,8 @@ class LaneState:
         waiting: Whether steps may be missing after it; the next totals will tell.
         memory: None until the lane's engine is up.
         checked: The result of its self-test; None if it has had none.
+        engine: How the engine computes; None until it is up, and in older traces.
+        trouble: Signs of trouble in its steps.
     """
 
     info: LaneInfo
@@ -131,6 +135,8 @@ class LaneState:
     failed: str | None = None
     memory: LaneMemory | None = None
     checked: LaneChecked | None = None
+    engine: LaneEngine | None = None
+    trouble: TroubleWatch = field(default_factory=TroubleWatch)
     acceptance: AcceptanceCounter = field(default_factory=AcceptanceCounter)
     window: AcceptanceCounter = field(default_factory=lambda: AcceptanceCounter(WINDOW_STEPS))
     ledger: deque[LedgerRow] = field(default_factory=lambda: deque(maxlen=LEDGER_STEPS))

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from spectui.core.acceptance import Acceptance, AcceptanceCounter
+from spectui.core.comparable import not_comparable
 from spectui.core.disturbance import DOUBTFUL
 from spectui.core.rates import per_second
 from spectui.core.state import LaneState, RunState
 from spectui.core.sums import Sums
-from spectui.protocol.events import KSource, Sampling
+from spectui.core.trouble_causes import Told, told
+from spectui.protocol.events import KSource, LaneEngine, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,16 @@ def acceptance_of(lane: LaneState, counter: AcceptanceCounter) -> Acceptance:
     return replace(reading, partial=True) if lane.waiting else reading
 
 
+def unlike_of(lane: LaneState, reference: LaneState | None) -> str:
+    """How the lane's engine differs from AR's, as in `not_comparable`; empty if it does not, or is not known."""
+    return "" if reference is None or lane is reference else not_comparable(lane.engine, lane.k, reference.engine)
+
+
+def troubles_of(lane: LaneState, unlike: str) -> tuple[Told, ...]:
+    """The lane's signs of trouble in words; ``unlike`` is what `unlike_of` returned."""
+    return tuple(told(one, lane.info, lane.engine, unlike) for one in lane.trouble.found)
+
+
 @dataclass(frozen=True, slots=True)
 class LaneSummary:
     """A lane's figures over the whole run, under the names that ``--json`` prints.
@@ -102,6 +114,10 @@ class LaneSummary:
         drafted_steps: Steps that had a draft.
         warning: What the lane's self-test found wrong; None if nothing, or if it had none.
         steps_lost: As in `Figures.lost`; ``acceptance_by_position`` and ``disturbed_share`` do not include these steps.
+        engine: How its engine computes; None if that is not known.
+        not_comparable: How its engine differs from AR's, so that ``speedup`` is not due to drafting alone; empty if it
+            does not.
+        troubles: Signs of trouble, the worst first.
     """
 
     lane: str
@@ -122,6 +138,9 @@ class LaneSummary:
     steps_lost: int | None
     failed: str | None
     warning: str | None
+    engine: LaneEngine | None
+    not_comparable: str
+    troubles: tuple[Told, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +169,7 @@ def summary_of(state: RunState) -> RunSummary:
 def lane_summary(lane: LaneState, reference: LaneState | None) -> LaneSummary:
     """A lane's figures over the whole run; ``reference`` is AR's lane."""
     figures, acceptance = run_figures(lane, reference), lane.acceptance.read()
+    unlike = unlike_of(lane, reference)
     return LaneSummary(
         lane=lane.info.name,
         method=lane.info.method,
@@ -169,4 +189,7 @@ def lane_summary(lane: LaneState, reference: LaneState | None) -> LaneSummary:
         steps_lost=figures.lost,
         failed=lane.failed,
         warning=(lane.checked.warning if lane.checked else "") or None,
+        engine=lane.engine,
+        not_comparable=unlike,
+        troubles=troubles_of(lane, unlike),
     )

@@ -17,21 +17,23 @@ from spectui.core.ledger import LedgerRow
 from spectui.core.losslessness import Divergence
 from spectui.core.machine import (
     NOTHING_HELD,
-    MachineState,
     MachineView,
     MemoryView,
+    hides_processes,
     measured_bandwidth,
     memory_by_owner,
 )
 from spectui.core.state import LaneState, RequestState, RunState
 from spectui.core.step_costs import StepCosts
-from spectui.core.summary import acceptance_of, round_figures
+from spectui.core.summary import acceptance_of, round_figures, troubles_of, unlike_of
 from spectui.core.tokens import TokenLog
 from spectui.core.traffic import Traffic
+from spectui.core.trouble_causes import Told
 from spectui.protocol.events import (
     FinishReason,
     Inspected,
     KSource,
+    LaneEngine,
     LaneInfo,
     LaneStage,
     Prompt,
@@ -74,6 +76,9 @@ class LaneView:
             the engine's weights is not known.
         active: Unfinished requests of the round; ``requests`` counts all of them.
         warning: What the lane's self-test found wrong; empty if nothing.
+        engine: How the lane's engine computes; None if that is not known.
+        unlike: How it differs from AR's, so that ``speedup`` is not due to drafting alone; empty if it does not.
+        troubles: Signs of trouble, the worst first.
     """
 
     info: LaneInfo
@@ -109,6 +114,9 @@ class LaneView:
     requests: int
     preemptions: int
     warning: str
+    engine: LaneEngine | None = None
+    unlike: str = ""
+    troubles: tuple[Told, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +211,7 @@ class Viewer:
             fault=state.fault,
             tuning=state.tuning,
             inspected=state.inspected,
-            telemetry=_telemetry(state.machine),
+            telemetry=_telemetry(state),
             memory=_memory(state),
             playhead=state.playhead,
             marks=state.marks,
@@ -213,8 +221,9 @@ class Viewer:
 
     def _lane(self, name: str, lane: LaneState, reference: LaneState | None) -> LaneView:
         figures = round_figures(lane, reference)
-        cached, now = self._lanes.get(name), (lane.revision, figures.speedup, figures.doubtful, self.slot)
-        if cached and now == (cached.revision, cached.speedup, cached.disturbed, cached.slot):
+        unlike = unlike_of(lane, reference)
+        cached, now = self._lanes.get(name), (lane.revision, figures.speedup, figures.doubtful, self.slot, unlike)
+        if cached and now == (cached.revision, cached.speedup, cached.disturbed, cached.slot, cached.unlike):
             return cached
         current = lane.round
         request = current.requests.get(self.slot)
@@ -253,6 +262,9 @@ class Viewer:
             requests=len(current.requests),
             preemptions=lane.preemptions,
             warning=lane.checked.warning if lane.checked else "",
+            engine=lane.engine,
+            unlike=unlike,
+            troubles=troubles_of(lane, unlike),
         )
         self._lanes[name] = view
         return view
@@ -271,20 +283,22 @@ def _before_last_step(state: RunState) -> Iterator[TelemetrySample]:
     return islice(reversed(state.machine.past), later, None)
 
 
-def _telemetry(state: MachineState) -> MachineView | None:
-    if not state.past:
+def _telemetry(state: RunState) -> MachineView | None:
+    machine = state.machine
+    if not machine.past:
         return None
-    started, newest = state.started, state.past[-1]
-    peaks = started.peaks if started else ()
+    started, newest = machine.started, machine.past[-1]
+    peaks, missing = (started.peaks, started.missing) if started else ((), ())
     return MachineView(
         sample=newest,
-        past=tuple(state.past),
-        bandwidth=tuple(state.bandwidth),
+        past=tuple(machine.past),
+        bandwidth=tuple(machine.bandwidth),
         peaks=peaks,
         derived=started is not None and started.peak_source == "bus",
         measured=measured_bandwidth(newest, peaks) is not None,
-        missing=started.missing if started else (),
-        samples=state.samples,
+        missing=missing,
+        samples=machine.samples,
+        hidden=hides_processes(newest, missing, (lane.engine for lane in state.lanes.values())),
     )
 
 

@@ -138,6 +138,55 @@ class LaneStage:
     total: int | None = None
 
 
+Graphs: TypeAlias = Literal["none", "piecewise", "full"]
+"""What of a forward pass is replayed from CUDA graphs: nothing, the parts between attention layers, or all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneEngine:
+    """How a lane's engine computes, as it was built. Only lanes that compute alike can be compared.
+
+    Attributes:
+        lane: The lane's name.
+        device: The kind of device, ``"cpu"`` or ``"cuda"``; empty if unknown, like every text here.
+        runner: vLLM's model runner; None if unknown.
+        eager: Whether the model runs uncompiled; None if unknown.
+        graphs: The CUDA graphs of steps at a K that is not among ``whole_graphs``; None if unknown.
+        whole_graphs: The K whose steps are replayed as one whole CUDA graph.
+        scheduling: ``"synchronous"`` if a step is scheduled only after the one before it has been read, which the tap
+            needs; vLLM's default overlaps the two. None if unknown.
+        attention: Attention backends of the target's layers, in alphabetical order.
+        dtype: The type that the target computes in.
+        quantization: How the target's weights are quantised; ``"none"`` if they are not.
+        cache_dtype: The type that keys and values are kept in; ``"auto"`` for the target's own.
+        version: vLLM's version.
+        tensor_parallel: Devices among which every layer is divided.
+        vocabulary: Tokens that the target knows; None if unknown.
+        draft_vocabulary: Tokens that the drafter's ids can name, where nothing translates them into the target's; None
+            if unknown, translated, or if it drafts without a vocabulary of its own.
+    """
+
+    lane: str
+    device: str = ""
+    runner: Literal["V1", "V2"] | None = None
+    eager: bool | None = None
+    graphs: Graphs | None = None
+    whole_graphs: tuple[int, ...] = ()
+    scheduling: Literal["synchronous", "asynchronous"] | None = None
+    attention: tuple[str, ...] = ()
+    dtype: str = ""
+    quantization: str = ""
+    cache_dtype: str = ""
+    version: str = ""
+    tensor_parallel: int = 1
+    vocabulary: int | None = None
+    draft_vocabulary: int | None = None
+
+    def graphs_at(self, k: int) -> Graphs | None:
+        """The CUDA graphs of a decoding step at ``k``; None if unknown."""
+        return "full" if k in self.whole_graphs else self.graphs
+
+
 @dataclass(frozen=True, slots=True)
 class LaneChecked:
     """The self-test of a lane that has just started: its greedy tokens beside AR's, K changing on the way.
@@ -190,4 +239,4 @@ class Notice:
     refused: bool = False
 
 
-RunEvent: TypeAlias = RunStarted | LaneStage | LaneChecked | KChanged | Paused | Notice
+RunEvent: TypeAlias = RunStarted | LaneStage | LaneEngine | LaneChecked | KChanged | Paused | Notice

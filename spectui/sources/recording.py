@@ -19,6 +19,7 @@ from spectui.protocol.events import (
     Gap,
     KChanged,
     LaneChecked,
+    LaneEngine,
     LaneStage,
     Notice,
     RequestFinished,
@@ -68,7 +69,7 @@ class Memory:
                 self._standing[type(event)] = (stamp, event)
                 for key in [key for key in self._standing if isinstance(key, tuple) and key[0] in _OF_ROUND]:
                     del self._standing[key]
-            case LaneStage() | LaneChecked() | LaneMemory() | KChanged():
+            case LaneStage() | LaneEngine() | LaneChecked() | LaneMemory() | KChanged():
                 self._standing[type(event), event.lane] = (stamp, event)
             case RequestStarted() | RequestFinished():
                 self._standing[type(event), event.lane, event.slot] = (stamp, event)

@@ -46,6 +46,13 @@ def _lane(info: ev.LaneInfo) -> str | None:
     return None if 0 <= info.k_first <= info.k_max else f"a lane with K up to {info.k_max} begins with {info.k_first}"
 
 
+def _engine(engine: ev.LaneEngine) -> str | None:
+    if len(engine.whole_graphs) > MAX_K + 1:
+        return f"{len(engine.whole_graphs)} values of K have a graph"
+    sizes = (engine.tensor_parallel, engine.vocabulary, engine.draft_vocabulary)
+    return "a lane's engine has no size" if any(size is not None and size < 1 for size in sizes) else None
+
+
 def _k(of: ev.KChanged | ev.KFigure) -> str | None:
     return None if 0 <= of.k <= MAX_K else f"K is {of.k}"
 
@@ -108,6 +115,7 @@ NONSENSE: dict[type, Callable[[Any], str | None]] = {
     ev.Step: _step,
     ev.Reached: _reached,
     ev.LaneInfo: _lane,
+    ev.LaneEngine: _engine,
     ev.KChanged: _k,
     ev.KFigure: _figure,
     ev.TuneTurn: _turn,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import Literal
 
 import pytest
 
@@ -57,6 +58,46 @@ def test_a_pane_the_table_and_the_json_say_the_same() -> None:
     names = ("tok_s", "speedup", "tokens", "acceptance_length", "steps_lost")
     assert tuple(said[name] for name in names) == shown == (50.0, 1.25, 60, 2.0, 0)
     assert row == ["mtp", "1", "60", "50.0", "1.25x", "2.00", "1.00", "—"]
+
+
+def engine(lane: str, runner: Literal["V1", "V2"]) -> ev.LaneEngine:
+    return ev.LaneEngine(lane, "cpu", runner, True, "none", scheduling="synchronous", dtype="bfloat16")
+
+
+def test_the_table_says_once_how_all_engines_compute() -> None:
+    told = race()
+    told[1:1] = [engine("ar", "V1"), engine("mtp", "V1")]
+    assert table(summary_of(folded(told)))[3:] == ["", "engines      V1 eager, bfloat16, synchronous scheduling"]
+
+
+def test_the_table_says_which_lane_cannot_be_compared() -> None:
+    told = race()
+    told[1:1] = [engine("ar", "V2"), engine("mtp", "V1")]
+    summary = summary_of(folded(told))
+    assert table(summary)[3:] == [
+        "",
+        "mtp          ≠ runs on model runner V1, AR on V2: not comparable",
+        "",
+        "ar           V2 eager, bfloat16, synchronous scheduling",
+        "mtp          V1 eager, bfloat16, synchronous scheduling",
+    ]
+    said = json.loads(json.dumps(asdict(summary)))["lanes"][1]
+    assert said["not_comparable"] == "runs on model runner V1, AR on V2: not comparable"
+    assert said["engine"]["runner"] == "V1"
+    assert summary.lanes[0].not_comparable == ""
+
+
+def test_the_table_says_what_is_wrong_and_why() -> None:
+    told = race()
+    told[1:1] = [replace(engine("mtp", "V1"), vocabulary=49_152, draft_vocabulary=32_000)]
+    told = [one for one in told if not (isinstance(one, ev.Step) and one.drafted)]
+    state = folded(told)
+    figures, cause = table(summary_of(state))[4:6]
+    assert figures == ("mtp          ! drafter: other vocabulary: The drafter has 32,000 tokens, the target 49,152.")
+    assert cause.startswith("               The drafter's ids name other tokens")
+    (trouble,) = json.loads(json.dumps(asdict(summary_of(state))))["lanes"][1]["troubles"]
+    assert (trouble["sign"], trouble["normal"]) == ("vocabulary", False)
+    assert Viewer(state).read().lanes[1].troubles == summary_of(state).lanes[1].troubles
 
 
 def test_a_whole_run_is_held_against_no_part_of_one() -> None:

@@ -12,7 +12,20 @@ from spectui.core.batch_cost import BatchCost, pays
 from spectui.core.cost import CostModel, Drafts, Observed, StepTime
 from spectui.core.kv_cache import cache_traffic
 from spectui.core.rates import per_second
+from spectui.core.state import WINDOW_STEPS
 from spectui.core.traffic import step_bytes
+from spectui.core.trouble import (
+    ACCEPTED,
+    CLIFFS,
+    LEAST_STEPS,
+    LONG,
+    LONG_CONTEXT,
+    NO_GAIN,
+    PADDING,
+    REJECTED,
+    STEADY,
+    wilson,
+)
 from spectui.protocol.samples import CacheLayers
 from tests.docs.pages import PAGES
 from tests.support.making_machines import DENSE
@@ -72,6 +85,28 @@ def _step() -> str:
     return f"read {at[0]:,.0f} bytes in a step at K = 3 of a request with 10 tokens, and {at[1]:.0f} at K = 0"
 
 
-@pytest.mark.parametrize("example", [_throughput, _acceptance, _estimate, _pays, _cache, _step])
+def _rejected() -> str:
+    low, high = wilson(0, 100)
+    assert high < REJECTED
+    limit = f"below {REJECTED * 100:.0f} %"
+    return f"The interval is {low:.0f} to {high * 100:.1f} %, {limit}: nearly all drafts are rejected."
+
+
+@pytest.mark.parametrize("example", [_throughput, _acceptance, _estimate, _pays, _cache, _step, _rejected])
 def test_an_example_is_what_the_program_computes(example: Callable[[], str]) -> None:
     assert example() in PAGE
+
+
+def test_the_thresholds_of_the_signs_are_the_programs() -> None:
+    for said in (
+        f"surely less than {REJECTED * 100:.0f} % of the steps, of all and of the last {WINDOW_STEPS}",
+        f"more than {LONG_CONTEXT:,} tokens of context",
+        f"is right in {STEADY * 100:.0f} % or more",
+        f"differ by more than {PADDING:,} tokens",
+        f"{LONG:g} tokens per step or more, and yet surely slower than AR",
+        f"by {(1 - NO_GAIN) * 100:.0f} % or more",
+        f"no draft in {LEAST_STEPS} steps",
+        f"allow for {ACCEPTED * 100:.0f} % again",
+        f"none kept past position {CLIFFS[0] - 1} (or {CLIFFS[1] - 1})",
+    ):
+        assert said in PAGE, said

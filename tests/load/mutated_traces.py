@@ -107,6 +107,8 @@ def _rare() -> list[ev.Event]:
         *telemetry,
         samples.LaneMemory(*memory, True, 10**4, 10**7, 16),
         samples.LaneMemory(*memory, False, None, None, 16),
+        ev.LaneEngine("mtp", "cuda", "V2", False, "piecewise", (0, 1, 2), "synchronous", ("FLASH_ATTN",), "bfloat16"),
+        ev.LaneEngine("dflash", "cpu", "V1", True, "none", vocabulary=49152, draft_vocabulary=32000),
         ev.Preempted("mtp", "0-0"),
         ev.Gap(3, (("mtp", 10**9), ("ar", 10**9))),
         ev.Paused(True),

@@ -16,6 +16,7 @@ from spectui.protocol import commands as cmd
 from spectui.protocol.events import (
     Gap,
     KChanged,
+    LaneEngine,
     LaneStage,
     Notice,
     RoundFinished,
@@ -126,6 +127,15 @@ def test_a_trace_that_begins_in_the_middle_knows_where_k_comes_from() -> None:
     assert [(lane.k, lane.k_source) for lane in folded(kept).lanes.values() if lane.info.name == "mtp"] == [
         (1, "tuned")
     ]
+
+
+def test_a_trace_that_begins_in_the_middle_knows_how_engines_compute() -> None:
+    memory = Memory(most=50)
+    for stamp, event in enumerate(run()):
+        memory.add(stamp, event)
+    kept = [event for _, event in memory.events()]
+    assert [event.lane for event in kept if isinstance(event, LaneEngine)] == ["ar", "mtp", "dflash"]
+    assert all(lane.engine is not None for lane in folded(kept).lanes.values())
 
 
 def test_a_trace_that_begins_in_the_middle_counts_from_there() -> None:

@@ -12,7 +12,17 @@ from typing import Any
 
 import pytest
 
-from spectui.protocol.events import NOTHING, Event, LaneInfo, Prompt, RequestFinished, Sampling, Step, TokenVerdict
+from spectui.protocol.events import (
+    NOTHING,
+    Event,
+    LaneEngine,
+    LaneInfo,
+    Prompt,
+    RequestFinished,
+    Sampling,
+    Step,
+    TokenVerdict,
+)
 from spectui.protocol.samples import LaneMemory
 from spectui.sources.vllm import loading
 from spectui.sources.vllm.compat import engines
@@ -131,6 +141,10 @@ class FakeLane:
     def memory(self) -> LaneMemory:
         self._count("memory")
         return LaneMemory(self.info.name, 1, False, 1, 0, 0, 0, 0, 0, False, 1, 1, 16)
+
+    def engine(self) -> LaneEngine:
+        self._count("engine")
+        return LaneEngine(self.info.name, "cpu", "V1", True, "none", scheduling="synchronous")
 
     def close(self) -> None:
         self.closed.append(self.info.name)

@@ -81,6 +81,9 @@ def records(record: type) -> st.SearchStrategy[Any]:
     parts = {field.name: values(hints[field.name]) for field in fields(record)}
     if record is ev.LaneInfo:
         parts |= {"k_max": st.integers(8, MAX_K), "k_start": st.none() | st.integers(0, 8)}
+    if record is ev.LaneEngine:
+        parts |= {"tensor_parallel": st.integers(1, 8)}
+        parts |= dict.fromkeys(("vocabulary", "draft_vocabulary"), st.none() | st.integers(1, 2**63 - 1))
     if record in (ev.KChanged, ev.KFigure):
         parts |= {"k": st.integers(0, MAX_K)}
     if record is ev.Sampling:

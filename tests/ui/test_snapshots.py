@@ -7,13 +7,16 @@ picture before it is committed.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from spectui.cli.replay import opened
 from spectui.cli.shot import indexed
+from spectui.protocol.events import LaneEngine, LaneInfo, Sampling
 from spectui.sources.manual_replay import ManualReplay
+from spectui.sources.synthetic.race import SyntheticLane
 from spectui.ui.offscreen import offscreen
 from spectui.ui.paint.picture import svg
 from tests.support.rig import running
@@ -21,6 +24,11 @@ from tests.support.rig import running
 FOLDER = Path(__file__).parent / "snapshots"
 TRACES = Path(__file__).parents[2] / "demos" / "traces"
 UPDATE = os.environ.get("SPECTUI_SNAPSHOTS") == "update"
+
+
+_GPU = LaneEngine(
+    "", "cuda", "V2", False, "piecewise", tuple(range(6)), "synchronous", ("FLASH_ATTN",), "bfloat16", "none", "auto"
+)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +67,26 @@ async def test_a_recorded_step_looks_as_before(name: str, size: tuple[int, int],
     async with offscreen(ManualReplay(line, line.at_step(step)), size, theme) as screen:
         await screen.settle()
         compare(name, screen.svg())
+
+
+TROUBLED = tuple(
+    replace(lane, engine=replace(_GPU, lane=lane.info.name, **engine))
+    for lane, engine in (
+        (SyntheticLane(LaneInfo("ar", "ar", "AR", 0, "ar")), {}),
+        (SyntheticLane(LaneInfo("mtp", "mtp", "MTP", 2, "mtp:k=2"), accept=(0.0,), draft_ms=9.8), {}),
+        (
+            SyntheticLane(LaneInfo("medusa", "medusa", "Medusa", 5, "medusa:k=5"), accept=(0.7,), draft_ms=5.0),
+            {"runner": "V1", "whole_graphs": ()},
+        ),
+    )
+)
+"""A lane none of whose drafts is right, and one that cannot be compared with AR."""
+
+
+async def test_what_is_wrong_looks_as_before() -> None:
+    async with running((120, 36), lanes=TROUBLED, sampling=Sampling(max_tokens=400)) as rig:
+        await rig.steps(330)
+        compare("trouble-120x36", svg(rig.app))
 
 
 def compare(name: str, picture: str) -> None:

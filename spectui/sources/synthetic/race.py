@@ -23,6 +23,7 @@ class SyntheticLane:
         fails_at: The loading stage at which the lane fails, None if it loads.
         fails_after: Steps after which the lane fails in a race, None if it does not.
         diverges_at: Output position from which the lane differs from the target, None if it never does.
+        engine: How its engine computes, None if it does not say.
     """
 
     info: ev.LaneInfo
@@ -34,20 +35,33 @@ class SyntheticLane:
     fails_at: ev.StageName | None = None
     fails_after: int | None = None
     diverges_at: int | None = None
+    engine: ev.LaneEngine | None = None
+
+
+def _cpu(lane: str) -> ev.LaneEngine:
+    """An engine like those of the demo on a CPU."""
+    return ev.LaneEngine(
+        lane, "cpu", "V1", True, "none", (), "synchronous", ("CPU_ATTN",), "bfloat16", "none", "auto", "0.32.0"
+    )
 
 
 def demo_lanes() -> tuple[SyntheticLane, ...]:
     """AR, MTP and DFlash, with times and acceptance as measured on the demo target."""
     return (
-        SyntheticLane(ev.LaneInfo("ar", "ar", "AR", 0, "ar")),
+        SyntheticLane(ev.LaneInfo("ar", "ar", "AR", 0, "ar"), engine=_cpu("ar")),
         SyntheticLane(
-            ev.LaneInfo("mtp", "mtp", "MTP", 2, "mtp:k=2"), accept=(0.62, 0.55), verify_ms=27.2, draft_ms=9.8
+            ev.LaneInfo("mtp", "mtp", "MTP", 2, "mtp:k=2"),
+            accept=(0.62, 0.55),
+            verify_ms=27.2,
+            draft_ms=9.8,
+            engine=_cpu("mtp"),
         ),
         SyntheticLane(
             ev.LaneInfo("dflash", "dflash", "DFlash", 5, "dflash:k=5"),
             accept=(0.66, 0.62, 0.60, 0.58, 0.55),
             verify_ms=28.4,
             draft_ms=5.1,
+            engine=_cpu("dflash"),
         ),
     )
 

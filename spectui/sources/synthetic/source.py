@@ -161,6 +161,7 @@ class SyntheticSource:
                     break
             else:
                 self._race.ready(name)
+                self._emit([] if lane.engine is None else [lane.engine])
                 self._emit([ev.LaneStage(name, "ready")])
         return True
 

@@ -11,6 +11,7 @@ from spectui.protocol.events import (
     NOTHING,
     Event,
     LaneChecked,
+    LaneEngine,
     LaneInfo,
     Likely,
     Preempted,
@@ -21,6 +22,7 @@ from spectui.protocol.events import (
 from spectui.protocol.samples import LaneMemory
 from spectui.sources.hindrance import GPU_HINDERED
 from spectui.sources.vllm.compat import device, engines, inputs, parts
+from spectui.sources.vllm.engine_facts import lane_engine
 from spectui.sources.vllm.footprint import lane_memory
 from spectui.sources.vllm.lane_request import EngineCounts, LaneRequest
 from spectui.sources.vllm.lane_spec import LaneSpec
@@ -316,6 +318,10 @@ class Lane:
     def memory(self) -> LaneMemory:
         """Return what the engine holds in memory, and what a step has to read."""
         return lane_memory(self.info.name, self._engine, shared=self.shares_target)
+
+    def engine(self) -> LaneEngine:
+        """Return how the engine computes."""
+        return lane_engine(self.info.name, self._engine, self.info.k_max)
 
     def close(self) -> None:
         """Shut the engine down; `engines.reclaim` frees its memory once nothing refers to the lane."""

@@ -188,16 +188,17 @@ def _load_lane(loader: Loader, info: LaneInfo, spec: LaneSpec, emit: Callable[[E
         return None
     if lane.own_copy:
         emit(Notice(lane.own_copy, info.name, "warning"))
-    _tell_memory(lane, emit)
+    _tell(lane.engine, lane, emit)
+    _tell(lane.memory, lane, emit)
     if lane.checked is not None:
         emit(lane.checked)
     emit(LaneStage(info.name, "ready"))
     return lane
 
 
-def _tell_memory(lane: Lane, emit: Callable[[Event], None]) -> None:
+def _tell(read: Callable[[], Event], lane: Lane, emit: Callable[[Event], None]) -> None:
     try:
-        emit(lane.memory())
+        emit(read())
     except Exception:
         # A model whose modules are built differently from known ones still races.
-        logger.exception("the memory of lane %s is unknown", lane.info.name)
+        logger.exception("something about lane %s is unknown", lane.info.name)

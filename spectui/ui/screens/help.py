@@ -15,6 +15,8 @@ from spectui.ui.paint.rows import Row
 from spectui.ui.paint.wrapping import wrap
 from spectui.ui.screens.scrolling import Reader, ReaderScreen, heading
 from spectui.ui.theme.palette import ROLE_STYLES
+from spectui.ui.widgets.engine_rows import SYNCHRONOUS
+from spectui.ui.widgets.pane_head import UNLIKE
 
 ROLES: tuple[tuple[Role, str, str], ...] = (
     (Role.PLAIN, "plain", "the target's own token in a step without a draft"),
@@ -54,6 +56,23 @@ FIGURES: tuple[tuple[str, str], ...] = (
         "disturbed",
         "Steps that had to wait for a core because other programs used it, or whose GPU was slowed down. A speed-up in "
         "a disturbed round does not describe the model.",
+    ),
+    (
+        "V1, V2",
+        "vLLM's model runner, in the rule under a lane's figures, followed by how it computes: eager (uncompiled), "
+        "compiled, or with CUDA graphs: full ones replay a whole pass, piecewise ones leave out attention.",
+    ),
+    ("synchronous", f"Scheduling, sync for short. {SYNCHRONOUS}"),
+    (
+        UNLIKE,
+        "Not comparable: the lane's engine differs from AR's (model runner, CUDA graphs, types, attention), so that "
+        "its speed-up is not due to drafting alone; g shows both.",
+    ),
+    (
+        "!",
+        "Something is wrong with a lane: nearly all drafts rejected, nothing kept past a position in a long context, "
+        "a drafter of another vocabulary, nothing drafted, or many drafts accepted but no gain. s shows figures and "
+        "likely causes. A dot in its place means that it is normal for the method.",
     ),
     ("lag", "How late the screen's event loop runs, 99th percentile. Frames are drawn only between engine steps."),
     (

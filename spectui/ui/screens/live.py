@@ -41,7 +41,6 @@ class LiveScreen(RaceKeys):
     LiveScreen #body {{ height: 1fr; layout: vertical; overflow: hidden; }}
     LiveScreen #panes {{ height: 1fr; width: 1fr; overflow: hidden; }}
     LiveScreen LanePane {{ width: 1fr; padding: 0 1; overflow: hidden; }}
-    LiveScreen LanePane Ledger, LiveScreen LanePane LaneSentence {{ margin: 1 0 0 0; }}
     LiveScreen Charts {{ height: auto; overflow: hidden; margin: 1 0 0 0; }}
     LiveScreen.beside #body {{ layout: horizontal; }}
     LiveScreen.beside Charts {{ layout: vertical; width: {SIDE_CELLS}; height: 1fr; margin: 0; }}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from spectui.core.views import LaneView, RunView
 from spectui.figures import ratio_text
 from spectui.ui.paint.rows import Row
+from spectui.ui.widgets.pane_head import speedup_marks
 
 NOTICE_S = 6.0
 """Seconds that a notice stays."""
@@ -62,5 +63,6 @@ def _winner(lanes: tuple[LaneView, ...]) -> Row:
     if not measured:
         return ()
     best = max(measured, key=lambda lane: lane.speedup or 0.0)
-    doubt = " (disturbed)" if best.disturbed else ""
+    marks = speedup_marks(best)
+    doubt = f" ({', '.join(marks)})" if marks else ""
     return ((f"   fastest drafter: {best.info.title} {ratio_text(best.speedup)}{doubt}", "warn" if doubt else "muted"),)

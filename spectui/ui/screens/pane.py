@@ -1,4 +1,4 @@
-"""One lane's pane: head, text, and ledger or the sentence for an audience."""
+"""One lane's pane: head, text, a row for what is wrong, and ledger or the sentence for an audience."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from spectui.ui.widgets.lane_sentence import LaneSentence
 from spectui.ui.widgets.ledger import Ledger
 from spectui.ui.widgets.pane_head import PaneHead, PaneState, lane_message
 from spectui.ui.widgets.token_stream import TokenStream
+from spectui.ui.widgets.trouble_line import TroubleLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,17 @@ class LanePane(Vertical):
         self._index = index
         self.head = PaneHead()
         self.stream = TokenStream()
+        self.trouble = TroubleLine()
         self.ledger = Ledger()
         self.sentence = LaneSentence()
         self._shown: tuple[LaneView, PaneState] | None = None
         self._narration = NO_NARRATION
+        self._apart = True
 
     def compose(self) -> ComposeResult:
         yield self.head
         yield self.stream
+        yield self.trouble
         yield self.ledger
         yield self.sentence
 
@@ -69,6 +73,14 @@ class LanePane(Vertical):
         self.ledger.display = arrangement.ledger > 0
         self.sentence.styles.height = arrangement.sentence
         self.sentence.display = arrangement.sentence > 0
+        # Where something follows the text, the row sets it apart, and is there even if nothing is wrong.
+        self._apart = self.ledger.display or self.sentence.display
+        self._make_room()
+
+    def _make_room(self) -> None:
+        lane = self._shown[0] if self._shown else None
+        wrong = lane is not None and bool(lane.troubles or lane.unlike)
+        self.trouble.display = self._apart or wrong
 
     def show(self, lane: LaneView, state: PaneState, narration: Narration = NO_NARRATION) -> None:
         """Show ``lane``."""
@@ -80,6 +92,8 @@ class LanePane(Vertical):
         if before is not None and before[0] is lane and before[1] == state:
             return
         self.head.show(lane, state)
+        self.trouble.show(lane)
+        self._make_room()
         # A view is also new if only AR's speed has changed, which does not affect the text and the ledger.
         if before is None or (before[0].revision, before[0].slot) != (lane.revision, lane.slot):
             self.stream.show(lane.stream, lane_message(lane, state))

@@ -11,6 +11,7 @@ from spectui.ui.paint.canvas import Canvas
 from spectui.ui.paint.cells import safe
 from spectui.ui.paint.rows import Row, row_width
 from spectui.ui.theme.palette import lane_style
+from spectui.ui.widgets.pane_head import UNLIKE, speedup_marks
 
 GAP = "   "
 
@@ -64,6 +65,6 @@ def lane_item(lane: LaneView, index: int, focused: bool) -> Row:
         return (*item, (" failed", "bad"))
     if lane.stage.stage != "ready":
         return (*item, (f" {lane.stage.stage}", "muted"))
-    speedup = ratio_text(lane.speedup)
-    style = "warn" if lane.disturbed else "muted"
+    speedup = ratio_text(lane.speedup) + (UNLIKE if lane.unlike else "")
+    style = "warn" if speedup_marks(lane) else "muted"
     return (*item, (f" {three_digits(lane.tok_s)}", "text" if focused else "muted"), (f" {speedup}", style))

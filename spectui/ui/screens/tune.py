@@ -34,7 +34,8 @@ class TuneReader(Reader):
         lane = tuning.lane
         place = next((n for n, one in enumerate(view.lanes) if one.info.name == lane), 0)
         title = view.lanes[place].info.title if view.lanes else lane
-        return tune_rows(title, lane_style(place), tuning, width, stale=view.paused)
+        unlike = view.lanes[place].unlike if view.lanes else ""
+        return tune_rows(title, lane_style(place), tuning, width, stale=view.paused, unlike=unlike)
 
 
 class TuneScreen(ReaderScreen):

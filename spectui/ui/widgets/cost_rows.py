@@ -12,6 +12,7 @@ from spectui.ui.paint.wrapping import wrap
 from spectui.ui.theme.palette import lane_style
 from spectui.ui.widgets.k_chart import KCurve, k_rows
 from spectui.ui.widgets.time_bars import time_rows
+from spectui.ui.widgets.trouble_rows import trouble_rows
 from spectui.ui.widgets.tune_rows import note_rows, step_times, throughput_rows
 
 MISSING = "partial: steps were lost"
@@ -21,10 +22,12 @@ _WIDE = 100
 
 
 def cost_rows(lanes: Sequence[LaneView], width: int) -> list[Row]:
-    """Format every lane that has taken a step: throughput and step time at each K with the requests now in flight.
+    """Format what may be wrong, and every lane that has taken a step: throughput and step time at each K with the
+    requests now in flight.
 
     The chart of all lanes comes first on a wide screen, and last if it would push the rest out of sight.
     """
+    wrong = trouble_rows(lanes, width)
     plain = next((lane for lane in lanes if lane.info.method == "ar"), None)
     rows, curves = list[Row](), list[KCurve]()
     ar: tuple[float | None, str] = (None, "text")
@@ -51,8 +54,8 @@ def cost_rows(lanes: Sequence[LaneView], width: int) -> list[Row]:
         rows.append(EMPTY)
     chart = k_rows(curves, *ar, width)
     if chart and width >= _WIDE:
-        return [*chart, EMPTY, *rows]
-    return [*rows, *chart] or [(("no steps yet", "muted"),)]
+        return [*wrong, *chart, EMPTY, *rows]
+    return [*wrong, *rows, *chart] or [(("no steps yet", "muted"),)]
 
 
 def _names(lane: LaneView) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Formats the machine in detail: memory by owner, bandwidth, lanes below the roofline, gauges, what is missing."""
+"""Formats the machine in detail: memory by owner, bandwidth, roofline, engines, gauges, what is missing."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from spectui.ui.paint.wrapping import wrap
 from spectui.ui.theme.palette import lane_style
 from spectui.ui.widgets.bandwidth_chart import bandwidth_rows
 from spectui.ui.widgets.cost_rows import MISSING
+from spectui.ui.widgets.engine_rows import engine_rows, scheduling_row
 from spectui.ui.widgets.telemetry_strip import bandwidth_row
 
 CHART_ROWS = 8
@@ -38,23 +39,32 @@ ROOFLINE = (
 )
 
 
+HIDDEN = Missing(
+    "memory of this process, SM time of other programs",
+    "the driver does not list this process, as in a container; start it with the host's process ids (--pid=host)",
+)
+
+
 def machine_rows(run: RunView, width: int) -> list[Row]:
     """Format everything that the telemetry measures."""
     machine = run.telemetry
-    if machine is None:
-        return [(("no samples yet", "muted"),)]
     cells = min(width, _CELLS)
+    engines = _section("Engines", engine_rows(run.lanes, cells), cells, scheduling_row(run.lanes))
+    if machine is None:
+        return [*engines, (("no samples yet", "muted"),)]
     rows = _section("Memory", _memory_rows(run.memory, cells), cells, _total(run.memory, machine))
     rows += _section("Bandwidth", _bandwidth_rows(machine, cells), cells, bandwidth_row(machine, run.partial))
     missing: Row = ((MISSING, "warn"),) if run.partial else EMPTY
     rows += _section("Lanes below the roofline", _roofline_rows(run.lanes, machine.peak, cells), cells, missing)
+    rows += engines
     several = len(machine.sample.gpus) > 1
     for place, gpu in enumerate(machine.sample.gpus):
         peak = machine.peaks[place] if place < len(machine.peaks) else None
         title = f"GPU {gpu.index}: {safe(gpu.name)}" if several else safe(gpu.name)
         rows += _section(title, _gpu_rows(gpu, peak, cells), cells)
     rows += _section("Host", _host_rows(machine.sample.host, machine.gpu is not None, cells), cells)
-    rows += _section("Not sampled here", _missing_rows(machine.missing, cells), cells)
+    missing_here = (HIDDEN, *machine.missing) if machine.hidden else machine.missing
+    rows += _section("Not sampled here", _missing_rows(missing_here, cells), cells)
     return rows[:-1]
 
 
@@ -111,7 +121,7 @@ def _total(memory: MemoryView, machine: MachineView) -> Row:
     device = of_text(size_text(gpu.memory_used), size_text(gpu.memory_total))
     return (
         ("this process ", "muted"),
-        (size_text(gpu.process_memory), "text"),
+        ("hidden" if machine.hidden else size_text(gpu.process_memory), "text"),
         (", device ", "muted"),
         (device, "text"),
     )

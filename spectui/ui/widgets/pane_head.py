@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from spectui.core.comparable import how
 from spectui.core.views import LaneView
 from spectui.figures import DASH, ratio_text, share_text, three_digits
 from spectui.ui.paint.canvas import Canvas
@@ -26,6 +27,13 @@ SLOWER = 0.995
 DISTURBED = "disturbed"
 """Marks figures of a round in which other programs disturbed a lane."""
 
+NOT_COMPARABLE = "not comparable"
+"""Marks the speed-up of a lane whose engine differs from AR's."""
+
+UNLIKE = "≠"
+"""The same in one character."""
+
+_RULE_END = 2
 _APART = 2
 """If the two ends of the title are closer than this, it leaves out where K comes from."""
 
@@ -76,7 +84,6 @@ class PaneHead(Canvas):
 
 def pane_head_rows(lane: LaneView, state: PaneState, width: int, height: int) -> list[Row]:
     """The head in exactly ``height`` rows; the last one is the rule above the text, heavy for the focused lane."""
-    rule = ("━" * width, lane_style(state.number - 1)) if state.focused else ("─" * width, "faint")
     head = [_title(lane, state, width)]
     if lane.stage.stage != "ready":
         head += _stage_rows(lane, state, width)
@@ -85,7 +92,18 @@ def pane_head_rows(lane: LaneView, state: PaneState, width: int, height: int) ->
         if height > COMPACT_ROWS - 1:
             head += _remarks(lane, state, width, height - 1 - len(head))
     head = head[: height - 1]
-    return [*head, *[EMPTY] * (height - 1 - len(head)), (rule,)]
+    return [*head, *[EMPTY] * (height - 1 - len(head)), _rule(lane, state, width)]
+
+
+def _rule(lane: LaneView, state: PaneState, width: int) -> Row:
+    """A rule that says, if there is room, how the lane's engine computes."""
+    line, style = ("━", lane_style(state.number - 1)) if state.focused else ("─", "faint")
+    computes = "" if lane.engine is None else how(lane.engine, lane.k)
+    label = f" {computes}{f' {UNLIKE} AR' if lane.unlike else ''} "
+    left = width - len(label) - _RULE_END
+    if not computes or left < _RULE_END:
+        return ((line * width, style),)
+    return ((line * left, style), (label, "warn" if lane.unlike else "muted"), (line * _RULE_END, style))
 
 
 def _title(lane: LaneView, state: PaneState, width: int) -> Row:
@@ -186,9 +204,10 @@ def lane_message(lane: LaneView, state: PaneState) -> tuple[Span, ...]:
 def _small(lane: LaneView, state: PaneState, width: int) -> Row:
     left: Row = ((three_digits(lane.tok_s), lane_style(state.number - 1, title=True)), (" tok/s", "muted"))
     speedup = ratio_text(lane.speedup)
-    disturbed = f"{speedup} {DISTURBED}"
-    if lane.disturbed and row_width(left) + len(disturbed) + 1 <= width:
-        speedup = disturbed
+    if marks := speedup_marks(lane):
+        shorter = f"{speedup} {UNLIKE}" if lane.unlike else speedup
+        longer = f"{speedup} {marks[0]}"
+        speedup = longer if row_width(left) + len(longer) + 1 <= width else shorter
     return spread(left, ((speedup, _speedup_style(lane)),), width)
 
 
@@ -196,7 +215,12 @@ def _speedup_style(lane: LaneView) -> str:
     """The reference lane is quiet, a lane that is slower than it is a warning."""
     if lane.speedup is None or not lane.info.k_max:
         return "muted"
-    return "strong" if lane.speedup >= SLOWER and not lane.disturbed else "warn"
+    return "strong" if lane.speedup >= SLOWER and not speedup_marks(lane) else "warn"
+
+
+def speedup_marks(lane: LaneView) -> tuple[str, ...]:
+    """Why the speed-up is not that of the model: what lasts comes first."""
+    return (*((NOT_COMPARABLE,) if lane.unlike else ()), *((DISTURBED,) if lane.disturbed else ()))
 
 
 def _large(lane: LaneView, state: PaneState, width: int) -> list[Row]:
@@ -205,7 +229,8 @@ def _large(lane: LaneView, state: PaneState, width: int) -> list[Row]:
         return [_small(lane, state, width)]
     style, other = lane_style(state.number - 1), _speedup_style(lane)
     digits = [spread(((rate[row], style),), ((ratio[row], other),), width) for row in range(DIGIT_ROWS)]
-    caption: Span = ("speed-up, disturbed", "warn") if lane.disturbed else ("speed-up over AR", "muted")
+    marks = speedup_marks(lane)
+    caption: Span = (f"speed-up, {marks[0]}", "warn") if marks else ("speed-up over AR", "muted")
     return [*digits, spread((("tok/s", "muted"),), (caption,), width)]
 
 

@@ -16,6 +16,10 @@ ROOMY = 80
 """From this many cells on, the line has room for more than bare figures."""
 
 
+SPACIOUS = 150
+"""From this many cells on, it has room for words instead of abbreviations."""
+
+
 class StatusLine(Canvas):
     """One row."""
 
@@ -44,7 +48,7 @@ def status_rows(run: RunView, width: int, height: int, lag_ms: float | None = No
     """One row: the run on the left, the moment on the right; if room is short, the least important item goes first."""
     if height < 1:
         return []
-    left, right = _left(run), _right(run, width, lag_ms, dropped)
+    left, right = _left(run, width), _right(run, width, lag_ms, dropped)
     while len(left) + len(right) > 1 and _width(left) + _width(right) + 1 > width:
         least = max([*left, *right])
         (left if least in left else right).remove(least)
@@ -55,7 +59,7 @@ _Item: TypeAlias = tuple[int, Span]
 """The rank, counted from the most important item, which stays longest, and the item."""
 
 
-def _left(run: RunView) -> list[_Item]:
+def _left(run: RunView, width: int) -> list[_Item]:
     items: list[_Item] = [(0, ("SpecTUI", "title"))]
     if run.target:
         items.append((5, (safe(run.target), "strong")))
@@ -71,6 +75,9 @@ def _left(run: RunView) -> list[_Item]:
     items.append((8, (_sampling(run), "muted")))
     if count := len(run.prompts):
         items.append((10, (f"{count} request{'s' if count > 1 else ''}", "muted")))
+    if any(lane.engine is not None and lane.engine.scheduling == "synchronous" for lane in run.lanes):
+        # Said once: a lane that is scheduled in another way is marked as not comparable.
+        items.append((11, ("synchronous scheduling" if width >= SPACIOUS else "sync", "muted")))
     return items
 
 

@@ -13,6 +13,7 @@ from spectui.ui.paint.cells import safe
 from spectui.ui.paint.rows import EMPTY, Row, cells_filled, fit, row_width, spread
 from spectui.ui.paint.wrapping import wrap
 from spectui.ui.widgets.k_chart import KCurve, k_rows
+from spectui.ui.widgets.pane_head import UNLIKE
 from spectui.ui.widgets.time_bars import StepTimes, time_rows
 
 _ESTIMATE = "┃"
@@ -21,7 +22,9 @@ COLUMNS = tuple(_CELLS)
 _LEAST_BAR = 12
 
 
-def tune_rows(title: str, style: str, tuning: TuneTurn | TuneEnded, width: int, stale: bool = False) -> list[Row]:
+def tune_rows(
+    title: str, style: str, tuning: TuneTurn | TuneEnded, width: int, stale: bool = False, unlike: str = ""
+) -> list[Row]:
     """Format everything about one search.
 
     Args:
@@ -30,6 +33,7 @@ def tune_rows(title: str, style: str, tuning: TuneTurn | TuneEnded, width: int, 
         tuning: The state of the search, or its result.
         width: Width in cells.
         stale: Whether the search is not making progress.
+        unlike: How the lane's engine differs from AR's, as `not_comparable` says it; empty if it does not.
     """
     turn = tuning.last if isinstance(tuning, TuneEnded) else tuning
     requests = f"{turn.requests} request{'s' if turn.requests > 1 else ''} in flight"
@@ -41,6 +45,7 @@ def tune_rows(title: str, style: str, tuning: TuneTurn | TuneEnded, width: int, 
         EMPTY,
         *throughput_rows(turn.figures, turn.best, style, width),
         *note_rows(turn.figures, width),
+        *(((line, "warn"),) for line in wrap(against_ar(unlike), width)),
         EMPTY,
         *time_rows(step_times(turn.figures), width),
         EMPTY,
@@ -55,6 +60,11 @@ def tune_rows(title: str, style: str, tuning: TuneTurn | TuneEnded, width: int, 
     if turn.disturbed >= DOUBTFUL:
         rows += [((line, "warn"),) for line in wrap(disturbed_part(turn), width)]
     return [*rows, *chart]
+
+
+def against_ar(unlike: str) -> str:
+    """What a difference from AR's engine means for the comparison; empty if there is none."""
+    return f"{UNLIKE} over AR: the lane {unlike}" if unlike else ""
 
 
 def step_times(figures: Iterable[KFigure]) -> list[StepTimes]:
