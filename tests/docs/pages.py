@@ -14,7 +14,8 @@ PAGES = {
 
 def blocks(page: str, language: str = "") -> list[str]:
     """The code blocks of a page in that language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGES[page], re.M | re.S)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", PAGES[page], re.M | re.S)
+    return [text for written_in, text in fenced if written_in == language]
 
 
 def anchors(page: str) -> set[str]:

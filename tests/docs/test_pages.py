@@ -122,3 +122,20 @@ def test_the_keys_of_a_scene_are_all_named() -> None:
 
     rows = re.findall(r"^\| (`.*?) \|", section("docs/presenting.md", "Talks"), re.M)
     assert set(re.findall(r"`(\w+)`", " ".join(rows))) == set(_readers((), ()))
+
+
+def test_the_presets_that_it_shows_can_be_used() -> None:
+    from spectui.setup.presets.known import shipped_presets
+    from spectui.setup.presets.reading import made, read_tables
+
+    [shown] = blocks(COMMANDS_PAGE, "toml")
+    tables = read_tables(shown, "the page's")
+    assert [made(table, shipped_presets(), "the page's", yours=True).name for table in tables] == ["ours", "small"]
+
+
+def test_the_keys_of_a_preset_are_all_named() -> None:
+    from spectui.setup.presets.reading import _KINDS, _LANE_KEYS
+
+    rows = re.findall(r"^\| .*$", section(COMMANDS_PAGE, "`spectui presets`"), re.M)
+    named = set(re.findall(r"`([\w.\[\]]+)`", " ".join(rows))) - {"max_model_len"}
+    assert named == {*_KINDS, *_LANE_KEYS, "[[preset.lane]]"} - {"lane"}
