@@ -131,7 +131,7 @@ def waits() -> list[str]:
     """What a lane does when a step returns while the GPU still drafts."""
     import torch
 
-    from spectui.sources.vllm import compat
+    from spectui.sources.vllm.compat import device
 
     log: list[str] = []
 
@@ -145,7 +145,7 @@ def waits() -> list[str]:
     torch.cuda.current_stream = lambda device=None: Busy()
     runner = SimpleNamespace(device=torch.device("cuda:0"))
     worker = SimpleNamespace(worker=SimpleNamespace(model_runner=runner))
-    wait = compat.waiting(SimpleNamespace(model_executor=SimpleNamespace(driver_worker=worker)))
+    wait = device.waiting(SimpleNamespace(model_executor=SimpleNamespace(driver_worker=worker)))
     wait()
     log.append("step over")
     return log

@@ -6,13 +6,13 @@ process of its own: see `tests/support/cuda_configurations.py`. Written for vLLM
 
 from __future__ import annotations
 
-import importlib.machinery
 import os
 import sys
 import types
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
+
+from tests.support import torchvision_stub
 
 GIB = 1 << 30
 
@@ -35,7 +35,7 @@ def pretend(card: Card = Card()) -> None:
     _kernels()
     _platform(card)
     _triton()
-    _image_processing()
+    torchvision_stub.stand_in()
 
 
 class _Kernels(types.ModuleType):
@@ -59,30 +59,6 @@ def _kernels() -> None:
         module.fa_version_unsupported_reason = lambda version, *args: None if version in (2, 3, 4) else "pretended"
         module.FA2_AVAILABLE = module.FA3_AVAILABLE = True
         module.__path__ = []
-        sys.modules[name] = module
-
-
-class _Anything(types.ModuleType):
-    """A module that has every name: what vLLM's models only import, to look at pictures later."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if (module := sys.modules.get(f"{self.__name__}.{name}")) is not None:
-            return module
-        if name == "InterpolationMode":
-            modes = ("NEAREST", "NEAREST_EXACT", "BOX", "BILINEAR", "HAMMING", "BICUBIC", "LANCZOS")
-            return SimpleNamespace(**{mode: mode for mode in modes})
-        return type(name, (), {"__class_getitem__": classmethod(lambda cls, item: cls)})
-
-
-def _image_processing() -> None:
-    """Stand in for torchvision, which the CPU route leaves out, once transformers has seen that it is not there."""
-    names = ("", ".io", ".transforms", ".transforms.functional", ".transforms.v2", ".transforms.v2.functional")
-    for name in (f"torchvision{name}" for name in names):
-        module = _Anything(name)
-        module.__path__ = []
-        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
         sys.modules[name] = module
 
 
