@@ -1,0 +1,94 @@
+"""`spectui doctor --lanes`: loads lanes as `spectui run` does, and checks them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from spectui.doctor import lanes as found
+from spectui.doctor.lanes import Finding
+from spectui.errors import DONE, FAILED, RunError, UsageError
+from spectui.runtime.logs import without_log
+from spectui.runtime.output import as_json
+from spectui.runtime.quiet import say
+from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
+from spectui.setup.options import add_engine_options
+from spectui.sources.hardware import machine_name, software_versions
+
+if TYPE_CHECKING:
+    from spectui.setup.session import EngineSession
+    from spectui.sources.vllm.config import HostConfig
+    from spectui.sources.vllm.lane import Lane
+
+
+def check_options(options: argparse.Namespace) -> None:
+    """Raise `UsageError` if an option is about engines, and none are to be started."""
+    shared = argparse.ArgumentParser()
+    add_engine_options(shared)
+    for name, default in vars(shared.parse_args([])).items():
+        if getattr(options, name) != default:
+            raise UsageError(f"--{name.replace('_', '-')} is about lanes: add --lanes to check them")
+
+
+def examine_lanes(options: argparse.Namespace) -> int:
+    """Load and check the lanes, and print what was found; the exit code says whether something does not hold."""
+    gpu = has_nvidia_gpu()
+    apply_or_reexec(gpu=gpu)
+    from spectui.setup.config import host_config
+    from spectui.setup.session import engine_session
+    from spectui.sources.vllm.examining import COUNTED
+
+    config = host_config(options, gpu=gpu)
+    # The same text is compared here, and for longer.
+    config = replace(config, self_test=False, engine_args={**config.engine_args, **COUNTED})
+    with engine_session(config) as session:
+        findings: list[Finding] = []
+        try:
+            findings.extend(_findings(config, session))
+        except RunError as error:
+            # What was found before an engine died is worth having.
+            findings.append(found.running(without_log(str(error))))
+    if options.json:
+        print(as_json(found.document(_header(config), findings)))
+    else:
+        print("\n".join(found.table({name: _said(value) for name, value in _header(config).items()}, findings)))
+    return FAILED if any(finding.verdict == "does not hold" for finding in findings) else DONE
+
+
+def _header(config: HostConfig) -> dict[str, Any]:
+    return {
+        "machine": machine_name(),
+        "versions": dict(software_versions()),
+        "target": config.target,
+        "lanes": [spec.text for spec in config.specs],
+        "arguments": dict(config.engine_args),
+    }
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={one}" for name, one in value.items())
+    return " ".join(value) if isinstance(value, list) else str(value)
+
+
+def _findings(config: HostConfig, session: EngineSession) -> Iterator[Finding]:
+    """A lane that does not load is named, and the others are checked."""
+    from spectui.doctor.lanes_measure import Measuring
+    from spectui.sources.vllm.lane_spec import lane_infos
+    from spectui.sources.vllm.prompting import prompt_ids
+
+    lanes: list[Lane] = []
+    for info, spec in zip(lane_infos(config.specs), config.specs, strict=True):
+        try:
+            lanes.append(session.lane(info, spec))
+        except RunError as error:
+            yield found.loading(info.title, without_log(str(error)))
+        else:
+            yield found.loading(info.title)
+    if not lanes:
+        return
+    with session.driving():
+        prompt = prompt_ids(lanes[0], config.prompts[0], config.chat)
+        yield from Measuring(lanes, prompt, tell=say).found()

@@ -1,0 +1,275 @@
+"""What `spectui doctor --lanes` finds: in lanes that are as they should be, and where a fault is planted in one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from spectui.cli.main import main
+from spectui.core.losslessness import Divergence
+from spectui.doctor import lanes as found
+from spectui.doctor.lanes import Finding, Pass, StepTime, Text, document, table
+from spectui.doctor.lanes_measure import Measuring
+from spectui.errors import WRONG_USAGE
+from spectui.protocol.events import Event, RequestFinished, Step
+from spectui.sources.vllm.lane_request import EngineCounts
+from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
+from tests.support.fake_lanes import FakeLane, fake_engine
+
+MS = 1_000_000
+
+
+class Clock:
+    """The wall clock that lanes and the doctor share."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+class TimedLane(FakeLane):
+    """Verifies for 20 ms and drafts for 2 ms a token, accepts every other draft, and counts up from 0.
+
+    Attributes:
+        counts_drafter: Whether its clock includes drafting.
+        in_race: How much longer its steps take if another lane stepped before.
+        disturbed: Whether its steps were disturbed.
+        says: Its token at a place, in a step of that K.
+        accepts: How many of K drafts are accepted.
+    """
+
+    last: TimedLane | None = None
+
+    def __init__(self, spec: str, clock: Clock) -> None:
+        parsed = parse_lane_spec(spec)
+        super().__init__(lane_infos([parsed])[0], parsed, "fake", {})
+        self.clock = clock
+        self.counts_drafter = True
+        self.in_race = 1.0
+        self.disturbed = False
+        self.says: Callable[[int, int], int] = lambda place, k: place
+        self.accepts: Callable[[int], int] = lambda k: k // 2
+
+    def step(self) -> list[Event]:
+        k = self.k if self.info.k_max else 0
+        slower = self.in_race if TimedLane.last not in (None, self) else 1.0
+        TimedLane.last = self
+        verify_ns, draft_ns = round(20 * MS * slower), round(2 * MS * k * slower)
+        self.clock.now_ns += verify_ns + draft_ns + MS // 10
+        wall_ns = verify_ns + (draft_ns if self.counts_drafter else 0)
+        self.clock_ns += wall_ns
+        self.own_ns += MS // 10 + (0 if self.counts_drafter else draft_ns)
+        (request,) = self._requests.values()
+        drafts = k if request.steps else 0
+        kept = self.accepts(drafts)
+        room = self._sampling.max_tokens - len(request.ids)
+        ids = tuple(self.says(len(request.ids) + i, k) for i in range(kept + 1))
+        emitted, cut = ids[:room], ids[room:]
+        request.ids.extend(emitted)
+        self.totals = self.totals.after(drafts, kept, len(emitted), len(cut))
+        events: list[Event] = [
+            Step(
+                self.info.name, request.request, 0, request.steps, k, (0,) * drafts, kept, emitted, cut,
+                None if cut else "recovered", None, ("x",) * len(ids), ("x",) * drafts, 1, wall_ns, self.clock_ns,
+                draft_ns, verify_ns, self.disturbed, self.totals,
+            )
+        ]  # fmt: skip
+        request.steps += 1
+        if len(request.ids) == self._sampling.max_tokens:
+            self._requests.clear()
+            events.append(RequestFinished(self.info.name, request.request, 0, "length", len(request.ids)))
+        return events
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    fake_engine(monkeypatch, {})
+    monkeypatch.setattr(TimedLane, "last", None)
+    return Clock()
+
+
+def totals(lane: Any) -> tuple[int, int, int]:
+    return lane.totals.drafts, lane.totals.drafted, lane.totals.accepted
+
+
+def examined(clock: Clock, *lanes: TimedLane, **options: Any) -> dict[tuple[str, str], Finding]:
+    measuring = Measuring(
+        lanes, [1, 2], **{"now_ns": clock, "totals": totals, "finishing": lambda lane: None, **options}
+    )
+    return {(one.lane, one.what): one for one in measuring.found()}
+
+
+def wrong(findings: dict[tuple[str, str], Finding]) -> set[tuple[str, str]]:
+    return {place for place, finding in findings.items() if finding.verdict != "holds"}
+
+
+def test_what_should_hold_holds(clock: Clock) -> None:
+    findings = examined(clock, TimedLane("ar", clock), TimedLane("mtp:k=4", clock))
+    assert wrong(findings) == set()
+    assert {place: finding.value for place, finding in findings.items()} == {
+        ("AR", "greedy text is its own again"): "40 tokens at K = 0",
+        ("AR", "time in the race / alone"): "1.000 (1.00 to 1.00)",
+        ("AR", "lane clock / wall time"): "0.995 (our own code 0.5 %)",
+        ("MTP", "greedy text is AR's"): "40 tokens at K = 0 to 4 and changing",
+        ("MTP", "drafts are accepted"): "66 of 191",
+        ("MTP", "time in the race / alone"): "1.000 (1.00 to 1.00)",
+        ("MTP", "lane clock / wall time"): "0.996 (our own code 0.4 %)",
+        ("MTP", "draft + verify in a step"): "1.000 (draft 29 %, verify 71 %)",
+        ("MTP", "tap counts as vLLM"): "10 requests; 110 drafts, 440 drafted, 220 accepted",
+        ("", "sum of lane clocks / wall time"): "0.996 (our own code 0.4 %)",
+    }
+
+
+def test_a_clock_that_leaves_out_the_drafter_is_found(clock: Clock) -> None:
+    lane = TimedLane("mtp:k=4", clock)
+    lane.counts_drafter = False
+    findings = examined(clock, TimedLane("ar", clock), lane)
+    assert wrong(findings) == {
+        ("MTP", "lane clock / wall time"),
+        ("MTP", "draft + verify in a step"),
+        ("", "sum of lane clocks / wall time"),
+    }
+    assert findings["MTP", "draft + verify in a step"].value == "1.400 (draft 40 %, verify 100 %)"
+
+
+def test_a_lane_that_pays_for_another_is_found(clock: Clock) -> None:
+    ar = TimedLane("ar", clock)
+    ar.in_race = 1.15
+    findings = examined(clock, ar, TimedLane("mtp:k=4", clock))
+    assert wrong(findings) == {("AR", "time in the race / alone")}
+
+
+def test_other_ids_are_found(clock: Clock) -> None:
+    lane = TimedLane("mtp:k=4", clock)
+    lane.says = lambda place, k: 99 if k in (2, 3) and place > 4 else place
+    findings = examined(clock, TimedLane("ar", clock), lane)
+    assert wrong(findings) == {("MTP", "greedy text is AR's")}
+    assert findings["MTP", "greedy text is AR's"].note == "K = 2: token 6, margin 0.50; K = 3: token 6, margin 0.50"
+
+
+def test_a_drafter_of_another_vocabulary_is_found(clock: Clock) -> None:
+    lane = TimedLane("mtp:k=4", clock)
+    lane.accepts = lambda k: 0
+    findings = examined(clock, TimedLane("ar", clock), lane)
+    assert wrong(findings) == {("MTP", "drafts are accepted")}
+    assert findings["MTP", "drafts are accepted"].note.startswith("is the drafter made for this target")
+
+
+def test_a_tap_that_counts_otherwise_is_found(clock: Clock) -> None:
+    lane = TimedLane("mtp:k=4", clock)
+    lane.disagreements = [EngineCounts("timed", (3, 9, 4), (3, 9, 5))]
+    findings = examined(clock, TimedLane("ar", clock), lane, totals=lambda one: (0, 0, one.totals.accepted // 2))
+    assert wrong(findings) == {("MTP", "tap counts as vLLM")}
+    assert findings["MTP", "tap counts as vLLM"].note == (
+        "request timed: vLLM counts 9 drafted and 4 accepted tokens, the tap 9 and 5; vLLM's totals: 0, 0, 110"
+    )
+
+
+def test_what_a_gpu_has_left_after_a_step_is_found(clock: Clock) -> None:
+    """The drafter is still at it when the step ends: the first wait takes long, and the second none."""
+    ar, mtp = TimedLane("ar", clock), TimedLane("mtp:k=4", clock)
+
+    def finishing(lane: Any) -> Callable[[], None]:
+        left = [MS if lane is mtp else 0]
+
+        def finish() -> None:
+            clock.now_ns += MS // 10 + left[0]
+            left[0] = (MS if lane is mtp else 0) - left[0]
+
+        return finish
+
+    findings = examined(clock, ar, mtp, finishing=finishing)
+    assert wrong(findings) == {("MTP", "GPU work left after a step")}
+    assert findings["MTP", "GPU work left after a step"].value == "3.6 %"
+    assert findings["AR", "GPU work left after a step"].value == "0 %"
+
+
+def test_a_busy_machine_gives_no_verdict_on_times(clock: Clock) -> None:
+    ar, mtp = TimedLane("ar", clock), TimedLane("mtp:k=4", clock)
+    ar.disturbed = True
+    findings = examined(clock, ar, mtp)
+    assert {place: findings[place].verdict for place in wrong(findings)} == {
+        ("AR", "time in the race / alone"): "unknown"
+    }
+
+
+def test_without_an_ar_lane_each_is_compared_with_itself(clock: Clock) -> None:
+    findings = examined(clock, TimedLane("mtp:k=2", clock))
+    assert wrong(findings) == set()
+    assert ("MTP", "greedy text is its own at K = 0") in findings
+    assert ("", "sum of lane clocks / wall time") not in findings
+
+
+STEP = StepTime(30 * MS, 5 * MS, 20 * MS)
+UNSTEADY = [[replace(STEP, clock_ns=ms * MS)] for ms in (20, 28, 30)]
+
+
+@pytest.mark.parametrize(
+    ("finding", "verdict"),
+    [
+        (found.texts("MTP", "AR's", {0: Text(40, Divergence(3, 0.25))}), "holds"),
+        (found.texts("MTP", "AR's", {0: Text(40, Divergence(3, 0.26))}), "does not hold"),
+        (found.texts("MTP", "AR's", {0: Text(40, Divergence(3))}), "does not hold"),
+        (found.texts("MTP", "AR's", {1: Text(40)}, Text(40, Divergence(3, 2.0))), "does not hold"),
+        (found.accepted("n-gram", 90, 0, trained=False), "unknown"),
+        (found.accepted("MTP", 8, 0, trained=True), "unknown"),
+        (found.counts("MTP", 3, [], (1, 2, 1), None), "unknown"),
+        (found.race_against_alone("AR", [[STEP]], [[]]), "unknown"),
+        (found.race_against_alone("AR", [[replace(STEP, clock_ns=31 * MS)]], [[STEP]]), "holds"),
+        (found.race_against_alone("AR", [[replace(STEP, clock_ns=28 * MS)]], [[STEP]]), "does not hold"),
+        (
+            found.race_against_alone("AR", [[replace(STEP, clock_ns=c * MS)] for c in (20, 28, 30)], [[STEP]] * 3),
+            "unknown",
+        ),
+        (found.covered("AR", [Pass(33 * MS, 3 * MS, {"ar": [STEP]})]), "does not hold"),
+        (found.covered("AR", [Pass(33 * MS, 3 * MS, {"ar": [replace(STEP, disturbed=True)]})]), "unknown"),
+        (found.covered("AR", [Pass(p * MS, 0, {"ar": [STEP]}) for p in (60, 31)]), "holds"),
+        (found.parts("MTP", [[StepTime(30 * MS, None, 20 * MS)]]), "unknown"),
+        (found.left_over("MTP", [0.5, 0.0, 0.01]), "holds"),
+    ],
+)
+def test_verdicts(finding: Finding, verdict: str) -> None:
+    assert finding.verdict == verdict
+
+
+FINDINGS = [
+    found.loading("AR"),
+    found.loading("MTP", "n-gram failed: no \x1b[31mway"),
+    found.counts("MTP", 3, [], (1, 2, 1), None),
+]
+
+
+def test_the_table_is_for_people_and_bug_reports() -> None:
+    assert table({"machine": "AMD EPYC, 2 cores", "lanes": "ar mtp:k=4"}, FINDINGS) == [
+        "machine  AMD EPYC, 2 cores",
+        "lanes    ar mtp:k=4",
+        "",
+        "verdict          lane  what                value                                        bound",
+        "✓ holds          AR    loads               yes",
+        "✗ does not hold  MTP   loads               no",
+        "                 n-gram failed: no \\x1b[31mway",
+        "? unknown        MTP   tap counts as vLLM  3 requests; 1 drafts, 2 drafted, 1 accepted  equal",
+        "",
+        "1 hold, 1 does not, 1 unknown",
+    ]
+
+
+def test_the_document_is_for_machines() -> None:
+    made = json.loads(json.dumps(document({"machine": "x"}, FINDINGS[:1])))
+    assert made == {
+        "machine": "x",
+        "findings": [
+            {"what": "loads", "lane": "AR", "value": "yes", "bound": "", "verdict": "holds", "note": ""},
+        ],
+    }
+
+
+def test_options_about_lanes_need_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--lane", "ar"]) == WRONG_USAGE
+    assert capsys.readouterr().err == "spectui doctor: --lane is about lanes: add --lanes to check them\n"
