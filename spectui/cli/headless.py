@@ -111,7 +111,8 @@ def _checked(found: LaneChecked) -> str:
     whose = "its own at K = 0" if found.plain else "AR's"
     if found.position is None:
         return f"{found.tokens} tokens equal {whose}"
-    return f"left {whose} text at token {found.position + 1}, a near tie (top-2 margin {found.margin:.3f})"
+    margin = number_text(found.margin, form=".3f")
+    return f"left {whose} text at token {found.position + 1}, a near tie (top-2 margin {margin})"
 
 
 def _prompt_line(prompt: Prompt) -> str:

@@ -31,6 +31,7 @@ ENOUGH = 0.5
 FEW_DRAFTS = 24
 """So few drafted tokens may all be wrong by chance."""
 
+_PARTING = f"parts at margins up to {NEAR_TIE_MARGIN:g} only"
 _NOISY = "too noisy for a verdict: measure again on a quiet machine"
 
 
@@ -113,7 +114,7 @@ def texts(lane: str, whose: str, found: Mapping[int, Text], changing: Text | Non
         f"greedy text is {whose}",
         lane,
         value,
-        f"parts at margins up to {NEAR_TIE_MARGIN:g} only",
+        _PARTING,
         "does not hold" if wrong else "holds",
         "; ".join(_parting(name, divergence) for name, divergence in (wrong or parted).items()),
     )
@@ -130,6 +131,22 @@ def _listed(ks: Sequence[int]) -> str:
         if len(ks) > 1 and list(ks) == list(range(ks[0], ks[-1] + 1))
         else ", ".join(map(str, ks))
     )
+
+
+def sharing(text: Text | None) -> Finding:
+    """Whether the text of lanes that share the target's weights is that of a lane with a copy of its own.
+
+    Args:
+        text: The two beside each other; None if there was no memory for another copy.
+    """
+    what, bound = "greedy text is that of unshared weights", _PARTING
+    if text is None:
+        return Finding(what, "", DASH, bound, "unknown", "no memory for another copy of the target")
+    found = text.divergence
+    wrong = found is not None and found.near_tie is not True
+    value = f"{text.tokens} tokens"
+    note = "" if found is None else _parting("unshared", found)
+    return Finding(what, "", value, bound, "does not hold" if wrong else "holds", note)
 
 
 def accepted(lane: str, drafted: int, kept: int, *, trained: bool) -> Finding:

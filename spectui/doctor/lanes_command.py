@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from spectui.doctor import lanes as found
@@ -75,9 +77,9 @@ def _said(value: Any) -> str:
 
 def _findings(config: HostConfig, session: EngineSession) -> Iterator[Finding]:
     """A lane that does not load is named, and the others are checked."""
-    from spectui.doctor.lanes_measure import Measuring
+    from spectui.doctor.lanes_measure import RACE_TOKENS, Measuring
     from spectui.sources.vllm.lane_spec import lane_infos
-    from spectui.sources.vllm.prompting import prompt_ids
+    from spectui.sources.vllm.prompting import fitting
 
     lanes: list[Lane] = []
     for info, spec in zip(lane_infos(config.specs), config.specs, strict=True):
@@ -90,5 +92,21 @@ def _findings(config: HostConfig, session: EngineSession) -> Iterator[Finding]:
     if not lanes:
         return
     with session.driving():
-        prompt = prompt_ids(lanes[0], config.prompts[0], config.chat)
-        yield from Measuring(lanes, prompt, tell=say).found()
+        prompts = fitting(lanes[0], config.prompts, config.chat, RACE_TOKENS)
+        if not prompts:
+            raise UsageError("no prompt of the set is short enough: raise --engine-arg max_model_len=...")
+        prompt = prompts[0].ids
+        sharing = partial(_unshared, session, lanes) if config.share and len(lanes) > 1 else None
+        yield from Measuring(lanes, prompt, tell=say, unshared=sharing).found()
+
+
+@contextmanager
+def _unshared(session: EngineSession, lanes: Sequence[Lane]) -> Iterator[Lane | None]:
+    """Load an AR lane that shares nothing with ``lanes``, and close it again."""
+    from spectui.sources.vllm.lane_spec import LaneSpec, lane_infos
+
+    spec = LaneSpec("ar", 0, text="ar")
+    try:
+        yield session.unshared(lane_infos([spec])[0], spec)
+    finally:
+        session.close(*lanes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from spectui.doctor import lanes as say
@@ -57,6 +58,7 @@ class Measuring:
         now_ns: Callable[[], int] = awake_ns,
         totals: Callable[[Lane], Counts | None] = draft_totals,
         finishing: Callable[[Lane], Callable[[], None] | None] = finishing,
+        unshared: Callable[[], AbstractContextManager[Lane | None]] | None = None,
     ) -> None:
         """Prepare.
 
@@ -67,6 +69,8 @@ class Measuring:
             now_ns: The wall clock.
             totals: vLLM's own counts of a lane: steps with a draft, drafted and accepted tokens.
             finishing: What waits until a lane's GPU has nothing to do; None without a GPU.
+            unshared: Loads an AR lane with a copy of the target of its own for a while, None where memory lacks; None
+                if no lanes share one.
         """
         self._lanes = lanes
         self._prompt = prompt
@@ -74,11 +78,13 @@ class Measuring:
         self._now_ns = now_ns
         self._totals = totals
         self._finishing = finishing
+        self._unshared = unshared
         self._watched: list[Watched] = []
 
     def found(self) -> Iterator[Finding]:
         """Everything, in the order in which it is shown."""
         yield from self._texts()
+        yield from self._sharing()
         # What the texts took is in no lane's totals.
         self._watched = [Watched(lane, self._totals(lane), lane.totals) for lane in self._lanes]
         yield from self._times()
@@ -107,6 +113,15 @@ class Measuring:
                 accepted = sum(one.accepted for one in found.values())
                 trained = lane.spec.method not in WITHOUT_WEIGHTS
                 yield say.accepted(lane.info.title, drafted, accepted, trained=trained)
+
+    def _sharing(self) -> Iterator[Finding]:
+        """Compare the text of a lane whose copy of the target is its own with that of the others."""
+        if self._unshared is None:
+            return
+        lane = next((lane for lane in self._lanes if lane.info.method == "ar"), self._lanes[0])
+        reference = Reference(lane, budget_ns=TEXT_NS)
+        with self._unshared() as own:
+            yield say.sharing(None if own is None else _text(reference.compare(own, (0,))))
 
     def _times(self) -> Iterator[Finding]:
         """Time each lane in the race and alone, in turn."""

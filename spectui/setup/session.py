@@ -84,6 +84,19 @@ class EngineSession:
             say(f"{info.title}: {lane.checked.warning}")
         return lane
 
+    def unshared(self, info: LaneInfo, spec: LaneSpec) -> Lane | None:
+        """Load a lane with a copy of the target of its own, beside lanes that share one; None if memory lacks.
+
+        Raises:
+            RunError: The lane cannot be built.
+        """
+        say(f"loading {info.title} with a copy of the target of its own")
+        with self._loading(info.title):
+            lane = self._loader.unshared(info, spec)
+        if lane is not None:
+            self._lanes.append(lane)
+        return lane
+
     def close(self, *kept: Lane) -> None:
         """Close the lanes and free their memory, except those in ``kept``."""
         for lane in [lane for lane in self._lanes if lane not in kept]:

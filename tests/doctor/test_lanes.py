@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -204,6 +205,22 @@ def test_without_an_ar_lane_each_is_compared_with_itself(clock: Clock) -> None:
     assert wrong(findings) == set()
     assert ("MTP", "greedy text is its own at K = 0") in findings
     assert ("", "sum of lane clocks / wall time") not in findings
+
+
+@pytest.mark.parametrize(
+    ("says", "verdict"),
+    [(lambda place, k: place, "holds"), (lambda place, k: 0, "does not hold"), (None, "unknown")],
+    ids=("equal", "other", "no memory"),
+)
+def test_shared_weights_are_held_against_a_lane_that_has_its_own(
+    clock: Clock, says: Callable[[int, int], int] | None, verdict: str
+) -> None:
+    own = None if says is None else TimedLane("ar", clock)
+    if own is not None and says is not None:
+        own.says = says
+    findings = examined(clock, TimedLane("ar", clock), TimedLane("mtp:k=2", clock), unshared=lambda: nullcontext(own))
+    assert findings["", "greedy text is that of unshared weights"].verdict == verdict
+    assert len(wrong(findings)) == (verdict != "holds")
 
 
 STEP = StepTime(30 * MS, 5 * MS, 20 * MS)

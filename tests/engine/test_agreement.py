@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,7 @@ from spectui.core.losslessness import NEAR_TIE_MARGIN, Comparison
 from spectui.protocol.events import Sampling
 from spectui.setup.prompt_sets import builtin
 from spectui.sources.hardware import fastest_dtype
+from spectui.sources.vllm.examining import draft_totals
 from spectui.sources.vllm.prompting import chat_ids
 from tests.conftest import LaneMaker
 from tests.engine.driving import drive
@@ -26,24 +26,6 @@ BF16_PROMPTS = 20 if fastest_dtype() == "bfloat16" else 4
 DRAFTING = ["ngram:k=5", "draft_model:model=target,k=4", "mtp:k=3", "dflash:k=5"]
 
 
-def spec_decode_counters(lane: Any) -> tuple[int, int, int]:
-    """vLLM's ``vllm:spec_decode_*`` counters: drafts, drafted and accepted tokens.
-
-    They are read from the engine itself: each new engine takes the others' out of the registry that ``get_metrics``
-    reads (``vllm/v1/metrics/prometheus.py``).
-    """
-    counters = lane._engine.logger_manager.stat_loggers[-1].spec_decoding_prom
-    drafts, drafted, accepted = (
-        sum(int(sample.value) for sample in counter[0].collect()[0].samples if sample.name.endswith("_total"))
-        for counter in (
-            counters.counter_spec_decode_num_drafts,
-            counters.counter_spec_decode_num_draft_tokens,
-            counters.counter_spec_decode_num_accepted_tokens,
-        )
-    )
-    return drafts, drafted, accepted
-
-
 @pytest.mark.parametrize("spec", DRAFTING)
 def test_counts_equal_the_engines_own_over_50_mixed_prompts(make_lane: LaneMaker, spec: str) -> None:
     lane = make_lane(spec)
@@ -52,9 +34,11 @@ def test_counts_equal_the_engines_own_over_50_mixed_prompts(make_lane: LaneMaker
         for i in range(len(MIXED))
     ]
     assert len(MIXED) == 50
-    before = spec_decode_counters(lane)
+    before = draft_totals(lane)
     outcome = drive(lane, MIXED, sampling)
-    after = spec_decode_counters(lane)
+    after = draft_totals(lane)
+    assert before is not None
+    assert after is not None
     assert tuple(b - a for a, b in zip(before, after, strict=True)) == outcome.totals()
     assert len(outcome.metrics) >= 40
     assert lane.disagreements == []

@@ -114,6 +114,16 @@ class Loader:
         lane.own_copy = f"{info.title} has its own copy of the target: {why}"
         return lane
 
+    def unshared(self, info: LaneInfo, spec: LaneSpec) -> Lane | None:
+        """Build a lane with a copy of the target of its own, beside lanes that share one; None if memory lacks.
+
+        Raises:
+            NotLoadedError: The lane cannot be built.
+        """
+        if self._shared is not None and self._shared.shortage() is not None:
+            return None
+        return self._built(info, spec, lambda detail: None, ALONE)
+
     def _built(self, info: LaneInfo, spec: LaneSpec, warming_up: Callable[[str], None], borrowing: Borrowing) -> Lane:
         """Build a lane and warm it up.
 
