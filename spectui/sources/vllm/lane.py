@@ -73,30 +73,11 @@ class Lane:
         engine_args: Mapping[str, Any],
         borrowing: Borrowing = ALONE,
     ) -> None:
-        from spectui.sources.vllm.tap import TapScheduler
-
         self.info = info
         self.spec = spec
-        seats = int(engine_args["max_num_seqs"])
-        # One slot more than requests may take, for a probe beside them; and one for every K: see `LaneSpec`.
-        places = max(seats + 1, spec.k_max + 1)
-        speculative = spec.speculative_config(target, places)
-        metered = {"speculative_config": speculative, "per_request_spec_decode_metrics": "detailed"}
         with borrowing.engine_args() as loading:
-            self._engine = engines.build_engine(
-                model=target,
-                scheduler_cls=TapScheduler,
-                async_scheduling=False,
-                **(metered if speculative else {}),
-                **(device.graphs(engine_args, spec.graph_sizes(seats)) if speculative else {}),
-                **{
-                    "max_num_active_seqs": seats,
-                    **engine_args,
-                    **spec.target_arguments(engine_args.get("hf_overrides")),
-                    "max_num_seqs": places,
-                    **loading,
-                },
-            )
+            overrides = spec.target_arguments(engine_args.get("hf_overrides"))
+            self._engine = self._build(target, {**engine_args, **overrides, **loading})
         self.shares_target = borrowing.shared
         self.waits = CoreWaits()
         try:
@@ -114,15 +95,35 @@ class Lane:
         self._disturbed = False
         self.checked: LaneChecked | None = None
 
+    def _build(self, target: str, engine_args: Mapping[str, Any]) -> Any:
+        from spectui.sources.vllm.tap import TapScheduler
+
+        seats = int(engine_args["max_num_seqs"])
+        # One slot more than requests may take, for a probe beside them; and one for every K: see `LaneSpec`.
+        places = max(seats + 1, self.spec.k_max + 1)
+        speculative = self.spec.speculative_config(target, places)
+        metered: dict[str, Any] = {"speculative_config": speculative, "per_request_spec_decode_metrics": "detailed"}
+        return engines.build_engine(
+            model=target,
+            scheduler_cls=TapScheduler,
+            async_scheduling=False,
+            **(metered if speculative else {}),
+            **(device.graphs(engine_args, self.spec.graph_sizes(seats)) if speculative else {}),
+            **{"max_num_active_seqs": seats, **engine_args, "max_num_seqs": places},
+        )
+
     def _look_into_engine(self) -> None:
-        self._tap = parts.scheduler_of(self._engine)
+        self._attach()
         if self.info.k_max:
             self._tap.k = self.info.k_first
-        self._timers = StepTimers(self._engine)
-        self._wait = device.waiting(self._engine)
         self.tokenizer = self._engine.get_tokenizer()
         self.max_model_len = int(self._engine.vllm_config.model_config.max_model_len)
         self._table = TokenTable(self.tokenizer)
+
+    def _attach(self) -> None:
+        self._tap = parts.scheduler_of(self._engine)
+        self._timers = StepTimers(self._engine)
+        self._wait = device.waiting(self._engine)
 
     @property
     def running(self) -> bool:

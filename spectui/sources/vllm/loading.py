@@ -27,6 +27,9 @@ ENGINE_ROOM = "spectui.sources.vllm.tap"
 """The module that imports vLLM and torch."""
 
 
+MakesLane = Callable[[LaneInfo, LaneSpec, str, Mapping[str, Any], Borrowing], Lane]
+
+
 class NotLoadedError(RuntimeError):
     """The target, vLLM or a lane could not be loaded; the message is one sentence that says what to do."""
 
@@ -92,17 +95,24 @@ class Loader:
             logger.exception("vLLM could not be imported")
             raise NotLoadedError(explain_import(error)) from error
 
-    def lane(self, info: LaneInfo, spec: LaneSpec, warming_up: Callable[[str], None] = lambda detail: None) -> Lane:
+    def lane(
+        self,
+        info: LaneInfo,
+        spec: LaneSpec,
+        warming_up: Callable[[str], None] = lambda detail: None,
+        make: MakesLane | None = None,
+    ) -> Lane:
         """Build a lane, warm it up and test it; ``warming_up`` is called after the first, and again after the second.
+        ``make`` makes another lane than `Lane`, which is not tested.
 
         Raises:
             NotLoadedError: The lane cannot be built. Its engine is closed and its memory freed.
         """
         if self._shared is None:
-            return self._built(info, spec, warming_up, ALONE)
+            return self._built(info, spec, warming_up, ALONE, make)
         borrowing = self._shared.borrowing(self.target)
         try:
-            lane = self._built(info, spec, warming_up, borrowing)
+            lane = self._built(info, spec, warming_up, borrowing, make)
         except SharingError as error:
             why = f"sharing failed: {first_line(error)}; the log has the details"
         else:
@@ -110,7 +120,7 @@ class Loader:
             return lane
         if (shortage := self._shared.shortage()) is not None:
             raise NotLoadedError(f"cannot share the target's weights, and {shortage}: use fewer lanes; {why}")
-        lane = self._built(info, spec, warming_up, ALONE)
+        lane = self._built(info, spec, warming_up, ALONE, make)
         lane.own_copy = f"{info.title} has its own copy of the target: {why}"
         return lane
 
@@ -122,9 +132,16 @@ class Loader:
         """
         if self._shared is not None and self._shared.shortage() is not None:
             return None
-        return self._built(info, spec, lambda detail: None, ALONE)
+        return self._built(info, spec, lambda detail: None, ALONE, None)
 
-    def _built(self, info: LaneInfo, spec: LaneSpec, warming_up: Callable[[str], None], borrowing: Borrowing) -> Lane:
+    def _built(
+        self,
+        info: LaneInfo,
+        spec: LaneSpec,
+        warming_up: Callable[[str], None],
+        borrowing: Borrowing,
+        make: MakesLane | None,
+    ) -> Lane:
         """Build a lane and warm it up.
 
         Raises:
@@ -134,7 +151,7 @@ class Loader:
         failure: Exception
         try:
             with panics_as_errors(), engines.without_collections():
-                return self._warm_lane(info, spec, warming_up, borrowing)
+                return self._warm_lane(info, spec, warming_up, borrowing, make)
         except Exception as error:
             logger.exception("lane %s could not be built", info.name)
             if borrowing.shared and known_cause(error, spec, self.target) is None:
@@ -146,15 +163,20 @@ class Loader:
         raise failure
 
     def _warm_lane(
-        self, info: LaneInfo, spec: LaneSpec, warming_up: Callable[[str], None], borrowing: Borrowing
+        self,
+        info: LaneInfo,
+        spec: LaneSpec,
+        warming_up: Callable[[str], None],
+        borrowing: Borrowing,
+        make: MakesLane | None,
     ) -> Lane:
         kv_bytes = self.room.kv_bytes(spec)
         sized = {} if kv_bytes is None else {"kv_cache_memory_bytes": kv_bytes}
-        lane = Lane(info, spec, self.target, {**self._engine_args, **sized}, borrowing)
+        lane = (make or Lane)(info, spec, self.target, {**self._engine_args, **sized}, borrowing)
         try:
             warming_up("")
             lane.warm_up(WARM_UP_IDS)
-            if self._self_test is not None:
+            if self._self_test is not None and make is None:
                 warming_up("self-test")
                 lane.checked = self._self_test.check(lane)
         except BaseException:

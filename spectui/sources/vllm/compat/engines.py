@@ -56,9 +56,9 @@ def without_collections() -> Iterator[None]:
         gc.enable()
 
 
-def build_engine(**engine_args: Any) -> Any:
+def build_engine(*, tapped: bool = True, **engine_args: Any) -> Any:
     """Build an ``LLMEngine`` in this process. Engines must be built and stepped on one thread (the forward context is
-    global to the process)."""
+    global to the process). Only for ``tapped`` engines, workers hand over the ids of drafted tokens."""
     from vllm import EngineArgs
     from vllm.v1.engine.llm_engine import LLMEngine
 
@@ -68,11 +68,14 @@ def build_engine(**engine_args: Any) -> Any:
     inspect_models_here()
     # vLLM runs the collector several times while it builds an engine; frozen objects cost it no time.
     gc.freeze()
-    engine_args = {**without_memory_check(engine_args), **engine_args, "worker_extension_cls": WORKER_EXTENSION}
+    engine_args = {**without_memory_check(engine_args), **engine_args}
+    if tapped:
+        engine_args["worker_extension_cls"] = WORKER_EXTENSION
     engine = LLMEngine.from_engine_args(EngineArgs(**engine_args))
     _alive[id(engine)] = _workspaces()._manager
     try:
-        engine.collective_rpc("show_drafts")
+        if tapped:
+            engine.collective_rpc("show_drafts")
     except BaseException:
         close_engine(engine)
         raise
