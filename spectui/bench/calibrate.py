@@ -3,7 +3,7 @@
 (a) the tap, on and off, on the same engine; (b) the whole program on a pseudo-terminal against headless, in two
 processes that take turns; (c) each lane in the race against the lane alone; (d) how late the event loop and key
 handlers run while tokens are generated; (e) the share of engine time spent in our own Python; (f) the race with the
-telemetry's sampler running against the race without it.
+telemetry's sampler running against the race without it; (g) each lane against an engine as vLLM runs it by default.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from spectui.bench.workload import Work, race_once, tapped_once, untapped_once
 from spectui.core.disturbance import foreign
 from spectui.core.prompts import PromptError
 from spectui.core.rates import percentile
-from spectui.errors import DONE, RunError, UsageError
+from spectui.errors import DONE, FAILED, RunError, UsageError
 from spectui.protocol.mailbox import Mailbox
 from spectui.protocol.samples import TelemetrySample
-from spectui.runtime.output import as_json, visible
+from spectui.runtime.output import as_json, tell, visible
 from spectui.runtime.quiet import say
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
 from spectui.setup.prompt_sets import first_turn, kept_for_children
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from spectui.sources.vllm.config import HostConfig
     from spectui.sources.vllm.lane import Lane
 
-PARTS = ("tap", "screen", "race", "telemetry")
+PARTS = ("tap", "screen", "race", "telemetry", "async")
 TOKENS = 128
 PIECE_TOKENS = 32
 PIECES = 4
-"""Tap, race, telemetry are compared in `PIECES` times as many short pieces, since noise comes in bursts of seconds."""
+"""All but the screen are compared in `PIECES` times as many short pieces, since noise comes in bursts of seconds."""
 
 SAMPLES_PER_SECOND = 10
 """The rate at which the measured telemetry samples: twice that of the program."""
@@ -75,11 +75,14 @@ def calibrate(options: argparse.Namespace) -> int:
             with engine_session(config) as session:
                 if "screen" in chosen:
                     result |= _screen(options)
-                if {"tap", "race", "telemetry"} & set(chosen):
+                if set(chosen) - {"screen"}:
                     result |= _engines(options, chosen, config, session)
     except PromptError as error:
         raise UsageError(str(error)) from error
     print(as_json(result) if options.json else "\n".join(map(visible, calibration_lines(result))))
+    if (failed := result.get("async", {}).get("failed")) is not None:
+        tell(f"spectui calibrate: {failed}")
+        return FAILED
     return DONE
 
 
@@ -112,7 +115,7 @@ def _screen(options: argparse.Namespace) -> dict[str, Any]:
             child.close()
     clocks = ("lane clock", "wall clock", *(name for name in first["lanes"]))
     ratios = {clock: _spread(measured.ratio(f"screen, {clock}", f"headless, {clock}")) for clock in clocks}
-    return {"screen": {"ratios": ratios, "startup": startup, "latency": latency, "busy": _busy(measured)}}
+    return {"screen": {"ratios": ratios, "startup": startup, "latency": latency, "busy": measured.busy}}
 
 
 def _latency(screen: Child) -> dict[str, Any]:
@@ -155,19 +158,27 @@ def _delays(sent: list[int], answered: list[int]) -> list[int]:
 def _engines(
     options: argparse.Namespace, chosen: tuple[str, ...], config: HostConfig, session: EngineSession
 ) -> dict[str, Any]:
-    """(a), (c), (e) and (f): in this process, headless."""
+    """(a), (c), (e), (f) and (g): in this process, headless."""
     work = Work(tuple(first_turn(prompt) for prompt in config.prompts[: config.concurrency]), config.chat)
     mailbox = Mailbox()
     result: dict[str, Any] = {}
     lanes = session.lanes()
     if "tap" in chosen:
         with session.driving():
-            result["tap"] = _tap(lanes, work, mailbox, options.repetitions)
+            result["tap"] = _tap(lanes, work, mailbox, options.repetitions * PIECES)
     if "race" in chosen:
         result["race"] = _race(session, lanes, work, options.repetitions)
         result["own_share"] = {lane.info.name: lane.own_ns / (lane.clock_ns + lane.own_ns) for lane in lanes}
     if "telemetry" in chosen:
         result["telemetry"] = _telemetry(session, lanes, work, mailbox, options.repetitions)
+    if "async" in chosen:
+        from spectui.bench.baseline import against_default
+
+        try:
+            result["async"] = against_default(session, lanes, work, options.repetitions * PIECES, PIECE_TOKENS)
+        except RunError as error:
+            # Twice as many engines may not fit, and what is already measured took minutes.
+            result["async"] = {"failed": str(error)}
     return result
 
 
@@ -191,7 +202,7 @@ def _tap(lanes: list[Lane], work: Work, mailbox: Mailbox, repetitions: int) -> d
     measured = interleave(cases, repetitions, progress=say)
     names = [lane.info.name for lane in lanes]
     ratios = {name: _spread(measured.ratio(f"{name} on", f"{name} off")) for name in names}
-    return {"ratios": ratios, "busy": _busy(measured)}
+    return {"ratios": ratios, "busy": measured.busy}
 
 
 def _race(session: EngineSession, lanes: list[Lane], work: Work, repetitions: int) -> dict[str, Any]:
@@ -211,7 +222,7 @@ def _race(session: EngineSession, lanes: list[Lane], work: Work, repetitions: in
     return {
         "ratios": {name: _spread(measured.ratio(f"{name} in the race", f"{name} alone")) for name in names},
         "tok_s": {name: _spread(measured.rate(f"{name} alone")) for name in names},
-        "busy": _busy(measured),
+        "busy": measured.busy,
     }
 
 
@@ -252,12 +263,7 @@ def _telemetry(
     with session.unwatched(), session.driving():
         measured = interleave(cases, repetitions * PIECES, progress=say)
     ratio = _spread(measured.ratio("sampled", "unsampled"))
-    return {"ratio": ratio, "core_share": spent_ns / wall_ns, "busy": _busy(measured)}
-
-
-def _busy(measured: Measurement) -> dict[str, int]:
-    """Count the repetitions that other programs disturbed: those measured again, and those counted anyway."""
-    return {"repeated": measured.repeated, "disturbed": measured.disturbed}
+    return {"ratio": ratio, "core_share": spent_ns / wall_ns, "busy": measured.busy}
 
 
 def _passed_on(options: argparse.Namespace) -> list[str]:

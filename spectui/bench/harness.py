@@ -71,6 +71,11 @@ class Measurement:
         for name, sample in samples.items():
             self.samples.setdefault(name, []).append(sample)
 
+    @property
+    def busy(self) -> dict[str, int]:
+        """How many turns other programs disturbed: those measured again, and those counted anyway."""
+        return {"repeated": self.repeated, "disturbed": self.disturbed}
+
     def rate(self, name: str) -> Spread:
         """Tokens per second of the samples of that name."""
         return Spread.of([sample.rate for sample in self.samples[name]])

@@ -24,7 +24,7 @@ def calibration_lines(result: dict[str, Any]) -> list[str]:
         f"settings  {_settings(environment['settings'])}",
         f"method    {result['repetitions']} interleaved repetitions of {result['tokens']} greedy tokens per lane in "
         f"(b), {result['repetitions'] * result['pieces']} of {result['piece_tokens']}",
-        "          in (a), (c) and (f), after a warm-up; median (lowest to highest) of the ratios within a repetition,",
+        "          in the others, after a warm-up; median (lowest to highest) of the ratios within a repetition,",
         "          where 1 means no cost",
         "",
     ]
@@ -58,8 +58,28 @@ def calibration_lines(result: dict[str, Any]) -> list[str]:
             f"    {'CPU time of the sampler':<22} {telemetry['core_share']:.2%} of one core",
             "",
         ]
-    lines += _busy_lines([result[part]["busy"] for part in ("tap", "screen", "race", "telemetry") if part in result])
+    if "ratios" in (default := result.get("async", {})):
+        lines += _default_lines(default)
+    lines += _busy_lines([part["busy"] for part in result.values() if isinstance(part, dict) and "busy" in part])
     return lines
+
+
+def _default_lines(default: Mapping[str, Any]) -> list[str]:
+    """Say what synchronous scheduling and the tap cost, and what they do to the speed-up over AR."""
+    lines = ["(g) synchronous and tapped / vLLM's default, each lane alone", *_rows(default["ratios"])]
+    if default["speed_up"]:
+        lines.append("    speed-up over AR")
+    for name, kinds in default["speed_up"].items():
+        lines += [f"    {name} K={default['k'][name]}", *_rows({f"  {kind}": kinds[kind] for kind in kinds}, "6.2f")]
+    modes = default["scheduling"]
+    return [*lines, f"    vLLM's default: {_modes(modes)} scheduling", ""]
+
+
+def _modes(modes: Mapping[str, str]) -> str:
+    """How lanes are scheduled: one word if it is the same for all."""
+    if len(set(modes.values())) == 1:
+        return next(iter(modes.values()))
+    return ", ".join(f"{mode} ({name})" for name, mode in modes.items())
 
 
 def _busy_lines(parts: Sequence[Mapping[str, int]]) -> list[str]:
@@ -106,6 +126,10 @@ def tuning_lines(found: Sequence[Found], serve: Mapping[str, str]) -> list[str]:
             f"     K  {'tok/s (95 %)':<24} {'over AR':>8} {'over K=0':>8} {'length':>7} "
             f"{'draft':>8} {'verify':>8} {'step':>8} {'est.':>7}",
         ]
+        if one.scheduling:
+            lines.insert(
+                len(lines) - 1, f"     on engines without the tap; vLLM's default: {_modes(one.scheduling)} scheduling"
+            )
         if one.ar_tok_s is not None:
             lines.append(f"    AR  {one.ar_tok_s:<7.1f}")
         for figure in one.figures:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spectui.bench.harness import environment
 from spectui.bench.report import tuning_lines
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from spectui.setup.session import EngineSession
     from spectui.sources.vllm.config import HostConfig
     from spectui.sources.vllm.lane import Lane
+    from spectui.sources.vllm.loading import MakesLane
     from spectui.sources.vllm.tuning import Tuning
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,8 @@ class Found:
     ``running`` holds the K that could not be told apart, or only the best one. ``ar_tok_s`` is AR's throughput measured
     beside them, and ``disturbed`` the share of the measurement that other programs held up. ``remembered`` says whether
     lanes will begin with the best K. ``not_comparable`` says how the lane's engine differs from AR's at that K; it is
-    empty if nothing differs.
+    empty if nothing differs. ``scheduling`` is how vLLM schedules engines without a tap, by the name of the lane; empty
+    if the lanes were tapped, and so synchronous.
     """
 
     lane: str
@@ -81,6 +83,7 @@ class Found:
     ar_tok_s: float | None = None
     disturbed: float = 0.0
     not_comparable: str = ""
+    scheduling: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def last(self) -> TuneTurn:
@@ -184,12 +187,14 @@ def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool
     config = host_config(argparse.Namespace(**{**vars(options), "concurrency": max(options.concurrency)}), gpu=gpu)
     searches = Searches()
     with engine_session(config) as session:
-        plain = _plain_lane(session, searches)
+        make = _untapped if options.untapped else None
+        plain = _plain_lane(session, make, searches)
         for info, spec in zip(lane_infos(specs), specs, strict=True):
             if searches.interrupted:
                 break
             try:
-                _search_lane(options, config, session, info, spec, plain, searches)
+                lane = session.lane(info, spec, make)
+                _search_lane(options, config, session, lane, plain, searches)
             except RunError as error:
                 searches.failed.append(str(error))
                 if plain is not None and plain.running:
@@ -202,11 +207,17 @@ def _search(options: argparse.Namespace, specs: Sequence[LaneSpec], *, gpu: bool
     return searches
 
 
-def _plain_lane(session: EngineSession, into: Searches) -> Lane | None:
+def _untapped(*words: Any) -> Lane:
+    from spectui.sources.vllm.untapped import UntappedLane
+
+    return UntappedLane(*words, every_k=True)
+
+
+def _plain_lane(session: EngineSession, make: MakesLane | None, into: Searches) -> Lane | None:
     """Load an AR lane to measure beside every search; without one the speed-ups are relative to K = 0."""
     spec = LaneSpec("ar", 0, text="ar")
     try:
-        return session.lane(lane_infos([spec])[0], spec)
+        return session.lane(lane_infos([spec])[0], spec, make)
     except RunError as error:
         into.failed.append(str(error))
     except KeyboardInterrupt:
@@ -218,15 +229,16 @@ def _search_lane(
     options: argparse.Namespace,
     config: HostConfig,
     session: EngineSession,
-    info: LaneInfo,
-    spec: LaneSpec,
+    lane: Lane,
     plain: Lane | None,
     into: Searches,
 ) -> None:
     from spectui.sources.vllm.prompting import fitting
     from spectui.sources.vllm.tuning import PIECE_TOKENS, Tuning
+    from spectui.sources.vllm.untapped import UntappedLane
 
-    lane = session.lane(info, spec)
+    info, spec = lane.info, lane.spec
+    scheduling = {one.info.name: one.scheduling for one in (lane, plain) if isinstance(one, UntappedLane)}
     ks = k_values(options.k) if options.k else tuple(range(spec.k_max + 1))
     groups = prompt_groups(config.prompts, by_category=options.by_category)
     best: dict[int, int] = {}
@@ -238,8 +250,10 @@ def _search_lane(
             Tuning, lane, ks, prompts, requests=requests, sampling=config.sampling, budget_s=options.budget, plain=plain
         )
         ended = session.search(start(), _tell)
-        one = replace(_found(ended, spec, category), not_comparable=_unlike(lane, ended.last.best, plain))
-        if not category:
+        one = _found(ended, spec, category)
+        one = replace(one, scheduling=scheduling, not_comparable=_unlike(lane, ended.last.best, plain))
+        # Lanes in a race are tapped, and another K may be the best for them.
+        if not category and not options.untapped:
             one = replace(one, remembered=config.remember(spec, ended))
         if options.check and one.why != "cancelled":
             turns = max(CHECK_TURNS, -(-2 * len({prompt.category for prompt in prompts}) // requests))
@@ -253,7 +267,8 @@ def _search_lane(
             break
     if not best:
         return
-    into.serve[info.name] = config.serve_line(spec, options.model or session.target, best)
+    how = {"scheduling": ""} if options.untapped else {}
+    into.serve[info.name] = config.serve_line(spec, options.model or session.target, best, **how)
 
 
 def _unlike(lane: Lane, k: int, plain: Lane | None) -> str:

@@ -9,7 +9,7 @@ from spectui.setup import values
 
 DESCRIPTION = (
     "Measure the instrument's own cost on this machine: the tap, the screen, the fairness of the race, how "
-    "quickly keys are answered, and the telemetry. Leave the machine alone while it runs."
+    "quickly keys are answered, the telemetry, and synchronous scheduling. Leave the machine alone while it runs."
 )
 
 
@@ -19,7 +19,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repetitions", type=values.positive, default=5, metavar="N", help="interleaved repetitions (5)"
     )
-    parser.add_argument("--only", default=None, metavar="PARTS", help="a list from tap,screen,race,telemetry (all)")
+    parser.add_argument(
+        "--only", default=None, metavar="PARTS", help="a list from tap,screen,race,telemetry,async (all)"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 

@@ -32,6 +32,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--by-category", action="store_true", help="also search for each category of prompts")
     parser.add_argument("--check", action="store_true", help="then verify the result with a sweep over every K")
+    parser.add_argument(
+        "--async",
+        dest="untapped",
+        action="store_true",
+        help="search on engines that vLLM schedules as it does by default (asynchronously on a GPU), without the tap",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 

@@ -19,7 +19,7 @@ from spectui.sources.vllm.errors import explain_death
 from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.lane_spec import LaneSpec, lane_infos
-from spectui.sources.vllm.loading import Loader, NotLoadedError
+from spectui.sources.vllm.loading import Loader, MakesLane, NotLoadedError
 from spectui.sources.vllm.prompting import PromptRefusedError
 from spectui.sources.vllm.tuning import Tuning
 from spectui.telemetry.sampler import Sampler, open_readers
@@ -66,8 +66,8 @@ class EngineSession:
         """
         return [self.lane(info, spec) for info, spec in zip(lane_infos(self._specs), self._specs, strict=True)]
 
-    def lane(self, info: LaneInfo, spec: LaneSpec) -> Lane:
-        """Load and warm up one lane.
+    def lane(self, info: LaneInfo, spec: LaneSpec, make: MakesLane | None = None) -> Lane:
+        """Load and warm up one lane; ``make`` makes another lane than `Lane`.
 
         Raises:
             RunError: The lane cannot be built.
@@ -76,7 +76,7 @@ class EngineSession:
         with self._loading():
             self._loader.import_engine()
         with self._loading(info.title):
-            lane = self._loader.lane(info, spec)
+            lane = self._loader.lane(info, spec, make=make)
         if lane.own_copy:
             say(lane.own_copy)
         self._lanes.append(lane)

@@ -7,18 +7,18 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from spectui.bench import calibrate, tune, workload
+from spectui.bench import baseline, calibrate, tune, workload
 from spectui.bench.harness import Sample
 from spectui.bench.workload import Work, race_once, tapped_once, untapped_once
 from spectui.cli import main as cli
 from spectui.core.rates import percentile
 from spectui.protocol.events import Event, Own, Prompt, RequestFinished, Sampling, Step
 from spectui.setup import config
-from spectui.sources.vllm import loading
+from spectui.sources.vllm import loading, untapped
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
 from spectui.telemetry import sampler
 from spectui.telemetry.host import Host
@@ -78,10 +78,28 @@ class DraftingLane(FakeLane):
         yield lambda: None if next(left, None) is None else [one] * len(prompts)
 
 
+class TwinLane(DraftingLane):
+    """An engine as vLLM runs it by default: its AR takes 5 ms for a step, and drafting saves it one."""
+
+    scheduling = "asynchronous"
+
+    def __init__(self, *words: Any, every_k: bool = False) -> None:
+        super().__init__(*words)
+        TwinLane.made_for.append((self.spec.method, self.info.k_max, every_k))
+
+    made_for: ClassVar[list[tuple[str, int, bool]]] = []
+
+    def step_ns(self) -> int:
+        return super().step_ns() - (1 if self.info.k_max else 3) * MS
+
+
 @pytest.fixture(autouse=True)
 def _fake(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_engine(monkeypatch, {})
     monkeypatch.setattr(loading, "Lane", DraftingLane)
+    monkeypatch.setattr(TwinLane, "made_for", [])
+    for module in (untapped, baseline):
+        monkeypatch.setattr(module, "UntappedLane", TwinLane)
     monkeypatch.setattr(config, "_demo_target", lambda report: "fake")
     # The memory's peak would be measured for seconds.
     monkeypatch.setattr(sampler, "open_readers", lambda cache: sampler.Readers(Host(), None, None))
@@ -180,6 +198,23 @@ def test_ctrl_c_prints_what_is_known(capsys: pytest.CaptureFixture[str], monkeyp
     assert "best K = 3" in printed(capsys, *TUNE, code=cli.INTERRUPTED)
 
 
+def test_tune_on_engines_without_the_tap_finds_their_k(capsys: pytest.CaptureFixture[str]) -> None:
+    out = printed(capsys, *TUNE, "--async")
+    best, how, _, ar, *rows = out.splitlines()
+    assert best.startswith("ngram:k=4, 1 request in flight: best K = 3, 1.67 times AR (")
+    assert how == "     on engines without the tap; vLLM's default: asynchronous scheduling"
+    assert ar.split() == ["AR", "200.0"]
+    assert rows[3].split()[2] == "333.3"
+    assert TwinLane.made_for == [("ar", 0, True), ("ngram", 4, True)]
+    assert "synchronous scheduling (" not in out
+    assert "synchronous scheduling (the tap needs it)" in printed(capsys, *TUNE)
+    # Another K may be the best for the tapped lanes of a race.
+    result = json.loads(printed(capsys, *TUNE, "--async", "--json"))
+    assert [(one["remembered"], one["scheduling"]) for one in result["searches"]] == [
+        (False, {"ngram": "asynchronous", "ar": "asynchronous"})
+    ]
+
+
 CALIBRATE = ("calibrate", "--lane", "ar", "--lane", "ngram:k=3", "--repetitions", "2")
 
 
@@ -219,13 +254,51 @@ def test_calibrate_for_machines_says_the_same(
     assert "tap" not in result
 
 
+def test_calibrate_says_what_synchronous_scheduling_does_to_a_speed_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrate, "environment", lambda: ENVIRONMENT)
+    words = (*CALIBRATE, "--lane", "suffix:k=5,start=0", "--only", "async")
+    found = re.search(r"^\(g\) .*?\n(.*?)\n\n", printed(capsys, *words), re.M | re.S)
+    assert found is not None
+    assert [line.split("(")[0].split() for line in found[1].splitlines()] == [
+        ["ar", "0.625"],
+        ["ngram", "0.923"],
+        ["suffix", "0.933"],
+        ["speed-up", "over", "AR"],
+        ["ngram", "K=3"],
+        ["tapped", "2.46"],
+        ["default", "1.67"],
+        ["suffix", "K=5"],
+        ["tapped", "2.13"],
+        ["default", "1.43"],
+        ["vLLM's", "default:", "asynchronous", "scheduling"],
+    ]
+    # A twin has its lane's K for good, as a server has.
+    assert TwinLane.made_for == [("ar", 0, False), ("ngram", 3, False), ("suffix", 5, False)]
+
+
+def test_a_twin_that_does_not_fit_leaves_what_was_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*words: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(calibrate, "environment", lambda: ENVIRONMENT)
+    monkeypatch.setattr(baseline, "UntappedLane", no_room)
+    assert cli.main([*CALIBRATE, "--only", "race,async"]) == 1
+    out, err = capsys.readouterr()
+    assert re.findall(r"^\((\w)\)", out, re.M) == ["c", "e"]
+    assert re.search(r"^spectui calibrate: AR failed: not enough memory for this lane: .* \(details in ", err, re.M)
+
+
 ENVIRONMENT = {"machine": NAMED["machine"], "versions": {}, "settings": {}, "load_average": 0.5, "demo_dtype": "x"}
 
 
 def test_a_part_that_there_is_not_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["calibrate", "--only", "race,speed"]) == 2
     assert capsys.readouterr().err == (
-        "spectui calibrate: --only speed: no such part; choose from tap,screen,race,telemetry\n"
+        "spectui calibrate: --only speed: no such part; choose from tap,screen,race,telemetry,async\n"
     )
 
 

@@ -11,6 +11,8 @@ from spectui.protocol.events import Prompt, Sampling, TuneEnded
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.target import Report
 
+SYNCHRONOUS = "with synchronous scheduling (the tap needs it)"
+
 
 @dataclass(frozen=True, slots=True)
 class Chat:
@@ -78,12 +80,15 @@ class HostConfig:
     room: Callable[[], Room] = Room
     remember: Callable[[LaneSpec, TuneEnded], bool] = lambda spec, ended: False
 
-    def serve_line(self, spec: LaneSpec, target: str, best: Mapping[int, int]) -> str:
-        """The command that serves the target like a raced lane, at the best K for each number of requests in flight."""
+    def serve_line(self, spec: LaneSpec, target: str, best: Mapping[int, int], *, scheduling: str = SYNCHRONOUS) -> str:
+        """The command that serves the target like a raced lane, at the best K for each number of requests in flight.
+
+        ``scheduling`` is how lanes were scheduled, if the server will do it otherwise.
+        """
         overrides = self.asked_args.get("hf_overrides")
         needed: Mapping[str, Any] = spec.target_arguments(overrides) if any(best.values()) else {}
         overrides = needed.get("hf_overrides", overrides)
-        measured = ["with synchronous scheduling (the tap needs it)"]
+        measured = [scheduling] if scheduling else []
         if self.engine_args.get("enforce_eager") and "enforce_eager" not in self.asked_args:
             measured.insert(0, "in eager mode")
         if (dtype := self.engine_args.get("dtype")) is not None and "dtype" not in self.asked_args:

@@ -71,9 +71,9 @@ class UntappedLane(Lane):
         self._tap = VllmCounts(parts.scheduler_of(self._engine))
 
     @property
-    def asynchronous(self) -> bool:
-        """Whether vLLM schedules this engine asynchronously."""
-        return bool(self._engine.vllm_config.scheduler_config.async_scheduling)
+    def scheduling(self) -> str:
+        """How vLLM schedules this engine: ``"asynchronous"`` or ``"synchronous"``."""
+        return "asynchronous" if self._engine.vllm_config.scheduler_config.async_scheduling else "synchronous"
 
     @property
     def k(self) -> int:
