@@ -11,7 +11,7 @@ from spectui.figures import DASH, ms_text, number_text
 from spectui.sources.vllm.tuned_k import tuned_file
 
 if TYPE_CHECKING:
-    from spectui.bench.tune import Check, Found
+    from spectui.bench.searches import Check, Found
 
 
 def calibration_lines(result: dict[str, Any]) -> list[str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from spectui.bench.report import tuning_lines
-from spectui.bench.tune import Check, Found, prompt_groups
+from spectui.bench.searches import Check, Found
+from spectui.bench.tune import prompt_groups
 from spectui.protocol.events import KFigure, Prompt
 
 FIGURES = tuple(
