@@ -11,7 +11,8 @@ from spectui.core.history import PastStep
 from spectui.protocol.events import Sampling, Step, TokenVerdict
 from spectui.protocol.limits import MAX_CONCURRENCY
 from spectui.setup.prompt_sets import builtin
-from spectui.sources.vllm.lane import LIKELIEST, Lane, ProbeRefusedError
+from spectui.sources.vllm.lane import Lane
+from spectui.sources.vllm.probing import LIKELIEST, ProbeRefusedError
 from spectui.sources.vllm.prompting import chat_ids
 from tests.conftest import LaneMaker
 from tests.engine.driving import Outcome, check, drive, start, step

@@ -23,8 +23,8 @@ from spectui.protocol.events import (
 )
 from spectui.sources.synthetic.source import Pace, SyntheticSource
 from spectui.sources.vllm.director import Director
-from spectui.sources.vllm.lane import ProbeDiedError
 from spectui.sources.vllm.lane_spec import LaneSpec
+from spectui.sources.vllm.probing import ProbeDiedError
 from spectui.sources.vllm.steady import Piece
 from spectui.sources.vllm.tuning import Tuning
 from tests.sources.test_synthetic import FAILSAFE_S, Collector

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from spectui.sources.vllm.lane import PROBE, Lane, ProbeDiedError, ProbeRefusedError
+from spectui.sources.vllm.probing import PROBE, ProbeDiedError, Prober, ProbeRefusedError
 
 
 class Engine:
@@ -50,9 +50,8 @@ class Engine:
 
 
 def probed(engine: Engine) -> Any:
-    lane = object.__new__(Lane)
-    lane._engine = lane._tap = engine
-    return lane._probe(range(10), None)
+    table: Any = None
+    return Prober(engine, engine, table)._probe(range(10), None)
 
 
 @pytest.mark.parametrize("plan", [[10], [4, 4, 2]])

@@ -15,7 +15,8 @@ from spectui.protocol.limits import concurrency_fault, temperature_fault
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import first_line
 from spectui.sources.vllm.foreign import panics_as_errors
-from spectui.sources.vllm.lane import Lane, ProbeDiedError
+from spectui.sources.vllm.lane import Lane
+from spectui.sources.vllm.probing import ProbeDiedError
 from spectui.sources.vllm.prompting import PromptRefusedError, fitting
 from spectui.sources.vllm.race import Race
 from spectui.sources.vllm.rounds import PromptDeck

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +12,6 @@ from spectui.protocol.events import (
     LaneChecked,
     LaneEngine,
     LaneInfo,
-    Likely,
     Preempted,
     RequestFinished,
     Sampling,
@@ -27,24 +25,11 @@ from spectui.sources.vllm.footprint import lane_memory
 from spectui.sources.vllm.lane_request import EngineCounts, LaneRequest
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.pieces import PieceDecoder, TokenTable
+from spectui.sources.vllm.probing import Prober
 from spectui.sources.vllm.sharing import ALONE, Borrowing
 from spectui.sources.vllm.step_timers import StepTimers
 from spectui.sources.vllm.waiting import CoreWaits
 from spectui.standstill import awake_ns
-
-
-class ProbeRefusedError(RuntimeError):
-    """The engine has no room for a question about the target's choices; the message is a sentence. Nothing is lost."""
-
-
-class ProbeDiedError(RuntimeError):
-    """The engine died while it was asked about the target's choices; the message is the engine's."""
-
-
-LIKELIEST = 6
-"""How many of the target's most likely tokens an inspection asks for at each position."""
-
-PROBE = "probe"
 
 WARM_UP_IDS = tuple(range(100, 164))
 """Any ordinary ids: the text of the warm-up is never shown."""
@@ -119,6 +104,7 @@ class Lane:
         self.tokenizer = self._engine.get_tokenizer()
         self.max_model_len = int(self._engine.vllm_config.model_config.max_model_len)
         self._table = TokenTable(self.tokenizer)
+        self._prober = Prober(self._engine, self._tap, self._table)
 
     def _attach(self) -> None:
         self._tap = parts.scheduler_of(self._engine)
@@ -228,65 +214,18 @@ class Lane:
         return events
 
     def top_two_margin(self, ids: Sequence[int]) -> float:
-        """Return the target's margin, in nats, between its two most likely tokens after ``ids``; off the lane clock.
-
-        Raises:
-            ProbeDiedError: The engine died of the probe.
-            ProbeRefusedError: The engine has no room for the probe.
-        """
-        (after,) = self._probe(ids, inputs.probing_params(2)).outputs[0].logprobs
-        likeliest = sorted((entry.logprob for entry in after.values()), reverse=True)
-        return float(likeliest[0] - likeliest[1])
+        """Return the target's margin after ``ids``; see `Prober.top_two_margin`."""
+        return self._prober.top_two_margin(ids)
 
     def inspect(self, slot: int, before: int, tokens: Sequence[int]) -> tuple[TokenVerdict, ...]:
-        """Return the target's verdicts on ``tokens`` after the first ``before`` emitted ones of the slot's request.
-
-        They are recomputed in one pass, off the lane clock; requests in flight wait and lose nothing.
+        """Return the target's verdicts on ``tokens`` after the first ``before`` emitted ones of the slot's request;
+        see `Prober.verdicts`.
 
         Raises:
             KeyError: The slot has had no request.
-            ProbeDiedError: The engine died of the probe.
-            ProbeRefusedError: The requests in flight leave no room for the probe.
         """
         request = self._by_slot[slot]
-        context = request.prompt_ids + request.ids[:before].tolist()
-        params = inputs.probing_params(LIKELIEST, prompt=True)
-        places = self._probe([*context, *tokens], params).prompt_logprobs[len(context) :]
-        return tuple(self._place(token, entries) for token, entries in zip(tokens, places, strict=True))
-
-    def _place(self, token: int, entries: Mapping[int, Any]) -> TokenVerdict:
-        ordered = sorted(entries.items(), key=lambda item: -item[1].logprob)[:LIKELIEST]
-        likeliest = tuple(Likely(one, self._text(one), math.exp(entry.logprob)) for one, entry in ordered)
-        return TokenVerdict(
-            token, self._text(token), math.exp(entries[token].logprob), int(entries[token].rank), likeliest
-        )
-
-    def _text(self, token: int) -> str:
-        # Decode the token after itself, since a first token may lose its leading space.
-        return PieceDecoder(self._table, (token,)).peek((token,))[0]
-
-    def _probe(self, ids: Sequence[int], params: Any) -> Any:
-        """Return the engine's output for ``ids``.
-
-        The probe runs alone, so it advances with every step or never: no other request could free cache blocks.
-        """
-        engines.enter(self._engine)
-        with self._tap.alone():
-            probe = self._engine.add_request(PROBE, {"prompt_token_ids": list(ids)}, params)
-            reached = -1
-            try:
-                while (computed := self._tap.computed(probe)) > reached:
-                    reached = computed
-                    for output in self._engine.step():
-                        if output.finished:
-                            return output
-                self._engine.abort_request([PROBE])
-            except Exception as error:
-                raise ProbeDiedError(str(error)) from error
-        raise ProbeRefusedError(
-            "no room in the KV cache to ask the target: race fewer requests, or raise "
-            "--engine-arg kv_cache_memory_bytes"
-        )
+        return self._prober.verdicts(request.prompt_ids + request.ids[:before].tolist(), tokens)
 
     @contextmanager
     def untapped(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> Iterator[Callable[[], Any]]:

@@ -21,8 +21,9 @@ from spectui.protocol.events import (
 from spectui.sources.vllm.config import Chat
 from spectui.sources.vllm.errors import explain_death, first_line
 from spectui.sources.vllm.foreign import panics_as_errors
-from spectui.sources.vllm.lane import Lane, ProbeDiedError
+from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.lane_request import LaneRequest
+from spectui.sources.vllm.probing import ProbeDiedError
 from spectui.sources.vllm.prompting import PromptRefusedError, prompt_ids
 
 logger = logging.getLogger(__name__)
