@@ -16,11 +16,13 @@ _INDENT = 2
 
 
 def trouble_rows(lanes: Sequence[LaneView], width: int) -> list[Row]:
-    """Format every sign of every lane, followed by a blank row; nothing if all is well."""
+    """Format every sign of every lane that lives, followed by a blank row; nothing if all is well."""
     cells = max(10, min(width, _CELLS) - _INDENT)
     rows: list[Row] = []
     for place, lane in enumerate(lanes):
         name = (f"{safe(lane.info.title)}  ", lane_style(place, title=True))
+        if lane.failed is not None:
+            continue
         for one in lane.troubles:
             rows.append((name, (f"{one.mark} {one.seen}", "muted" if one.normal else "warn")))
             rows += _indented(one.figures, "text", cells)
