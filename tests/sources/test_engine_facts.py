@@ -107,3 +107,18 @@ def test_graphs_of_an_engine_are_those_that_its_runner_would_replay(
 def test_the_vocabulary_of_a_drafter(drafter: Any, translated: bool, expected: int | None) -> None:
     engine = lane_engine("mtp", engine_of("NONE", v2=True, drafter=drafter, translated=translated), 4)
     assert (engine.vocabulary, engine.draft_vocabulary) == (151_936, expected)
+
+
+@pytest.mark.parametrize(("table", "expected"), [("a table", None), (None, 32_000)])
+def test_a_head_that_translates_its_tokens_has_no_other_vocabulary(
+    monkeypatch: pytest.MonkeyPatch, table: Any, expected: int | None
+) -> None:
+    nothing = SimpleNamespace(modules=list, draft_id_to_target_id=table)
+    runner = SimpleNamespace(
+        model=nothing,
+        drafter=SimpleNamespace(model=nothing),
+        vllm_config=SimpleNamespace(compilation_config=SimpleNamespace(static_forward_context={})),
+    )
+    monkeypatch.setattr(parts, "model_runner_of", lambda engine: runner)
+    drafter = SimpleNamespace(get_vocab_size=lambda: 32_000)
+    assert lane_engine("mtp", engine_of("NONE", v2=False, drafter=drafter), 4).draft_vocabulary == expected

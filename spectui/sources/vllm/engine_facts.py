@@ -36,7 +36,7 @@ def lane_engine(lane: str, engine: Any, k_max: int) -> LaneEngine:
         version=str(vllm.__version__),
         tensor_parallel=int(config.parallel_config.tensor_parallel_size),
         vocabulary=int(model.get_vocab_size()),
-        draft_vocabulary=_draft_vocabulary(config.speculative_config, model),
+        draft_vocabulary=_draft_vocabulary(engine),
     )
 
 
@@ -67,20 +67,27 @@ def _attention(engine: Any) -> tuple[str, ...]:
     runner = _runner(engine)
     if runner is None:
         return ()
-    drafter = getattr(parts.proposer_of(engine), "model", None)
+    drafter = _drafter(engine)
     drafting = set() if drafter is None else set(map(id, drafter.modules())) - set(map(id, runner.model.modules()))
     layers = runner.vllm_config.compilation_config.static_forward_context.values()
     asked = (getattr(layer, "get_attn_backend", None) for layer in layers if id(layer) not in drafting)
     return tuple(sorted({str(backend().get_name()) for backend in asked if backend is not None}))
 
 
-def _draft_vocabulary(speculative: Any, target: Any) -> int | None:
-    """Tokens of a drafter with a vocabulary of its own; vLLM gives n-gram drafting the target's configuration.
+def _draft_vocabulary(engine: Any) -> int | None:
+    """Tokens of a drafter with a vocabulary of its own, unless something names them in the target's.
 
-    A head with fewer output tokens (``draft_vocab_size``) brings a table that names each of them in the target's
-    vocabulary, which is the size that its configuration gives.
+    vLLM gives n-gram drafting the target's configuration. A head with fewer output tokens brings a table that
+    translates them (`LocalArgmaxMixin` in ``vllm/model_executor/models/interfaces.py``).
     """
-    drafter = getattr(speculative, "draft_model_config", None)
-    if drafter is None or drafter is target or getattr(speculative, "use_heterogeneous_vocab", False):
+    config = engine.vllm_config
+    drafter = getattr(config.speculative_config, "draft_model_config", None)
+    if drafter is None or drafter is config.model_config or config.speculative_config.use_heterogeneous_vocab:
         return None
-    return int(drafter.get_vocab_size())
+    table = getattr(_drafter(engine), "draft_id_to_target_id", None)
+    return int(drafter.get_vocab_size()) if table is None else None
+
+
+def _drafter(engine: Any) -> Any:
+    """The drafter's model; None without one, and if it is in another process."""
+    return None if _runner(engine) is None else getattr(parts.proposer_of(engine), "model", None)
