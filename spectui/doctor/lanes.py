@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Literal, TypeAlias
 
+from spectui.core.comparable import details, how, not_comparable
 from spectui.core.losslessness import NEAR_TIE_MARGIN, Divergence
 from spectui.figures import DASH, percent_text
+from spectui.protocol.events import LaneEngine
 from spectui.runtime.output import visible
 
 Verdict: TypeAlias = Literal["holds", "does not hold", "unknown"]
@@ -75,10 +77,16 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A lane's greedy tokens beside AR's: how many were compared, and where the two part."""
+    """A lane's greedy tokens beside AR's: how many were compared, where the two part, and what the engine died of."""
 
     tokens: int
     divergence: Divergence | None = None
+    error: str = ""
+
+    @property
+    def right(self) -> bool:
+        """Whether the two are equal, or part where the target itself was undecided."""
+        return not self.error and (self.divergence is None or self.divergence.near_tie is True)
 
 
 def loading(lane: str, fault: str = "") -> Finding:
@@ -95,6 +103,25 @@ def _working(what: str, lane: str, fault: str) -> Finding:
     return Finding(what, lane, "no" if fault else "yes", "", "does not hold" if fault else "holds", fault)
 
 
+def computing(engine: LaneEngine, lane: str, k: int, other: LaneEngine | None) -> Finding:
+    """Whether a lane computes as AR does, by what is known of the two engines: ``other`` is AR's, None without one."""
+    unlike = not_comparable(engine, k, other)
+    value = ", ".join(filter(None, (how(engine, k), details(engine), engine.scheduling)))
+    return Finding(
+        "computes like AR", lane, value or DASH, "no difference", "does not hold" if unlike else "holds", unlike
+    )
+
+
+def graphs(engine: LaneEngine, lane: str, k_max: int) -> Finding | None:
+    """Whether a GPU replays the steps at every K as one whole graph; None where there are no graphs."""
+    if engine.device == "cpu" or engine.eager or engine.graphs is None:
+        return None
+    whole = [k for k in range(k_max + 1) if engine.graphs_at(k) == "full"]
+    value = f"K = {_listed(whole)}" if whole else "none"
+    verdict: Verdict = "holds" if len(whole) == k_max + 1 else "does not hold"
+    return Finding("whole CUDA graphs", lane, value, "every K", verdict)
+
+
 def texts(lane: str, whose: str, found: Mapping[int, Text], changing: Text | None = None) -> Finding:
     """Whether a lane's text is the reference's at every K, and with K ``changing`` between steps.
 
@@ -105,9 +132,9 @@ def texts(lane: str, whose: str, found: Mapping[int, Text], changing: Text | Non
         changing: The text with a K that changes.
     """
     every = {f"K = {k}": text for k, text in found.items()} | ({} if changing is None else {"K changing": changing})
-    parted = {name: text.divergence for name, text in every.items() if text.divergence is not None}
-    wrong = {name: divergence for name, divergence in parted.items() if divergence.near_tie is not True}
-    tokens = min(text.tokens for text in every.values())
+    told = {name: said for name, text in every.items() if (said := _parting(text))}
+    wrong = {name: said for name, said in told.items() if not every[name].right}
+    tokens = min((text.tokens for text in every.values() if not text.error), default=0)
     value = f"{tokens} tokens at " + (f"K = {_listed(list(found))}" if any(found) else "K = 0")
     value += " and changing" if changing is not None else ""
     return Finding(
@@ -116,13 +143,16 @@ def texts(lane: str, whose: str, found: Mapping[int, Text], changing: Text | Non
         value,
         _PARTING,
         "does not hold" if wrong else "holds",
-        "; ".join(_parting(name, divergence) for name, divergence in (wrong or parted).items()),
+        "; ".join(f"{name}: {said}" for name, said in (wrong or told).items()),
     )
 
 
-def _parting(name: str, divergence: Divergence) -> str:
-    margin = DASH if divergence.margin is None else f"{divergence.margin:.2f}"
-    return f"{name}: token {divergence.position + 1}, margin {margin}"
+def _parting(text: Text) -> str:
+    """Where a text parts from the other, or what the engine died of; empty if neither."""
+    if text.error or text.divergence is None:
+        return text.error
+    margin = DASH if text.divergence.margin is None else f"{text.divergence.margin:.2f}"
+    return f"token {text.divergence.position + 1}, margin {margin}"
 
 
 def _listed(ks: Sequence[int]) -> str:
@@ -142,11 +172,7 @@ def sharing(text: Text | None) -> Finding:
     what, bound = "greedy text is that of unshared weights", _PARTING
     if text is None:
         return Finding(what, "", DASH, bound, "unknown", "no memory for another copy of the target")
-    found = text.divergence
-    wrong = found is not None and found.near_tie is not True
-    value = f"{text.tokens} tokens"
-    note = "" if found is None else _parting("unshared", found)
-    return Finding(what, "", value, bound, "does not hold" if wrong else "holds", note)
+    return Finding(what, "", f"{text.tokens} tokens", bound, "holds" if text.right else "does not hold", _parting(text))
 
 
 def accepted(lane: str, drafted: int, kept: int, *, trained: bool) -> Finding:

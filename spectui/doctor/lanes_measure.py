@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from spectui.doctor import lanes as say
 from spectui.doctor.lanes import Counts, Finding, Pass, StepTime, Text
 from spectui.protocol.events import RequestFinished, Sampling, Step, Totals
+from spectui.sources.vllm.errors import first_line
 from spectui.sources.vllm.examining import draft_totals, finishing
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.race import furthest_behind
@@ -83,6 +84,7 @@ class Measuring:
 
     def found(self) -> Iterator[Finding]:
         """Everything, in the order in which it is shown."""
+        yield from self._engines()
         yield from self._texts()
         yield from self._sharing()
         # What the texts took is in no lane's totals.
@@ -90,6 +92,16 @@ class Measuring:
         yield from self._times()
         yield from self._left_over()
         yield from self._counts()
+
+    def _engines(self) -> Iterator[Finding]:
+        """Compare how the lanes' engines compute."""
+        engines = {lane.info.name: lane.engine() for lane in self._lanes}
+        ar = next((engines[lane.info.name] for lane in self._lanes if lane.info.method == "ar"), None)
+        for lane in self._lanes:
+            engine, title = engines[lane.info.name], lane.info.title
+            yield say.computing(engine, title, lane.k, ar)
+            if (graphs := say.graphs(engine, title, lane.info.k_max)) is not None:
+                yield graphs
 
     def _texts(self) -> Iterator[Finding]:
         """Compare each lane's text with AR's, or with its own at K = 0 if there is no AR lane."""
@@ -108,6 +120,8 @@ class Measuring:
                 {k: _text(one) for k, one in found.items()},
                 None if mixed is None else _text(mixed),
             )
+            if found[k_max].lossless and not all(one.lossless for one in found.values()):
+                lane.k = k_max
             if k_max:
                 drafted = sum(one.drafted for one in found.values())
                 accepted = sum(one.accepted for one in found.values())
@@ -204,7 +218,8 @@ class Measuring:
 
 
 def _text(compared: Compared) -> Text:
-    return Text(compared.tokens, compared.divergence)
+    error = "" if compared.error is None else f"its engine fails: {first_line(compared.error)}"
+    return Text(compared.tokens, compared.divergence, error)
 
 
 def _time(events: Sequence[object], clock_ns: int) -> StepTime:

@@ -16,7 +16,7 @@ from spectui.doctor import lanes as found
 from spectui.doctor.lanes import Finding, Pass, StepTime, Text, document, table
 from spectui.doctor.lanes_measure import Measuring
 from spectui.errors import WRONG_USAGE
-from spectui.protocol.events import Event, RequestFinished, Step
+from spectui.protocol.events import Event, LaneEngine, RequestFinished, Step
 from spectui.sources.vllm.lane_request import EngineCounts
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
 from tests.support.fake_lanes import FakeLane, fake_engine
@@ -114,9 +114,11 @@ def test_what_should_hold_holds(clock: Clock) -> None:
     findings = examined(clock, TimedLane("ar", clock), TimedLane("mtp:k=4", clock))
     assert wrong(findings) == set()
     assert {place: finding.value for place, finding in findings.items()} == {
+        ("AR", "computes like AR"): "V1 eager, synchronous",
         ("AR", "greedy text is its own again"): "40 tokens at K = 0",
         ("AR", "time in the race / alone"): "1.000 (1.00 to 1.00)",
         ("AR", "lane clock / wall time"): "0.995 (our own code 0.5 %)",
+        ("MTP", "computes like AR"): "V1 eager, synchronous",
         ("MTP", "greedy text is AR's"): "40 tokens at K = 0 to 4 and changing",
         ("MTP", "drafts are accepted"): "66 of 191",
         ("MTP", "time in the race / alone"): "1.000 (1.00 to 1.00)",
@@ -152,6 +154,20 @@ def test_other_ids_are_found(clock: Clock) -> None:
     findings = examined(clock, TimedLane("ar", clock), lane)
     assert wrong(findings) == {("MTP", "greedy text is AR's")}
     assert findings["MTP", "greedy text is AR's"].note == "K = 2: token 6, margin 0.50; K = 3: token 6, margin 0.50"
+
+
+def test_an_engine_that_dies_at_some_k_is_found_and_timed_at_the_others(clock: Clock) -> None:
+    def says(place: int, k: int) -> int:
+        if k == 1:
+            raise RuntimeError("The size of a tensor must match")
+        return place
+
+    lane = TimedLane("mtp:k=2,start=1", clock)
+    lane.says = says
+    findings = examined(clock, TimedLane("ar", clock), lane)
+    assert wrong(findings) == {("MTP", "greedy text is AR's")}
+    why = "its engine fails: The size of a tensor must match"
+    assert findings["MTP", "greedy text is AR's"].note == f"K = 1: {why}; K changing: {why}"
 
 
 def test_a_drafter_of_another_vocabulary_is_found(clock: Clock) -> None:
@@ -223,6 +239,9 @@ def test_shared_weights_are_held_against_a_lane_that_has_its_own(
     assert len(wrong(findings)) == (verdict != "holds")
 
 
+CUDA = LaneEngine("mtp", "cuda", "V2", eager=False, graphs="piecewise", whole_graphs=(0, 2))
+
+
 STEP = StepTime(30 * MS, 5 * MS, 20 * MS)
 UNSTEADY = [[replace(STEP, clock_ns=ms * MS)] for ms in (20, 28, 30)]
 
@@ -234,6 +253,10 @@ UNSTEADY = [[replace(STEP, clock_ns=ms * MS)] for ms in (20, 28, 30)]
         (found.texts("MTP", "AR's", {0: Text(40, Divergence(3, 0.26))}), "does not hold"),
         (found.texts("MTP", "AR's", {0: Text(40, Divergence(3))}), "does not hold"),
         (found.texts("MTP", "AR's", {1: Text(40)}, Text(40, Divergence(3, 2.0))), "does not hold"),
+        (found.graphs(CUDA, "MTP", 2), "does not hold"),
+        (found.graphs(replace(CUDA, whole_graphs=(0, 1, 2)), "MTP", 2), "holds"),
+        (found.computing(CUDA, "MTP", 2, replace(CUDA, runner="V1")), "does not hold"),
+        (found.computing(CUDA, "MTP", 2, None), "holds"),
         (found.accepted("n-gram", 90, 0, trained=False), "unknown"),
         (found.accepted("MTP", 8, 0, trained=True), "unknown"),
         (found.counts("MTP", 3, [], (1, 2, 1), None), "unknown"),
@@ -251,7 +274,8 @@ UNSTEADY = [[replace(STEP, clock_ns=ms * MS)] for ms in (20, 28, 30)]
         (found.left_over("MTP", [0.5, 0.0, 0.01]), "holds"),
     ],
 )
-def test_verdicts(finding: Finding, verdict: str) -> None:
+def test_verdicts(finding: Finding | None, verdict: str) -> None:
+    assert finding is not None
     assert finding.verdict == verdict
 
 

@@ -11,7 +11,16 @@ import pytest
 from spectui.cli.headless import describe, table
 from spectui.core.losslessness import NEAR_TIE_MARGIN
 from spectui.core.summary import summary_of
-from spectui.protocol.events import Event, LaneChecked, LaneInfo, LaneStage, RoundStarted, RunStarted, Sampling
+from spectui.protocol.events import (
+    Event,
+    KChanged,
+    LaneChecked,
+    LaneInfo,
+    LaneStage,
+    RoundStarted,
+    RunStarted,
+    Sampling,
+)
 from spectui.sources.recording import Memory
 from spectui.sources.vllm.lane_request import EngineCounts
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
@@ -85,6 +94,26 @@ def test_what_goes_wrong_below_k_max_is_kept_at_k_max() -> None:
     )
 
 
+def test_what_dies_below_k_max_is_kept_at_k_max_and_goes_on() -> None:
+    def says(place: int, k: int) -> int:
+        if k < 3:
+            raise RuntimeError("The size of a tensor must match")
+        return place
+
+    lane = ScriptedLane("ngram:k=3,start=1", says)
+    found = checked(lane)
+    assert found.warning == "keep it at K=3: with fewer drafts its engine fails (The size of a tensor must match)"
+    assert (lane.k, lane.running) == (3, False)
+
+
+def test_what_dies_at_every_k_has_failed() -> None:
+    def says(place: int, k: int) -> int:
+        raise RuntimeError("no kernel")
+
+    with pytest.raises(RuntimeError, match="no kernel"):
+        checked(ScriptedLane("ngram", says))
+
+
 def test_what_goes_wrong_at_every_k_is_not_to_be_trusted() -> None:
     found = checked(ScriptedLane("ngram:k=3", lambda place, k: 99 if place == 4 else place))
     assert found.warning == (
@@ -142,6 +171,7 @@ def test_a_host_tests_each_lane_before_it_is_ready(monkeypatch: pytest.MonkeyPat
     events = loaded(host).events
     told = [e for e in events if isinstance(e, LaneChecked | LaneStage) and e.lane == "ngram"]
     stages = [(e.stage, e.detail) if isinstance(e, LaneStage) else type(e) for e in told]
+    assert not [e for e in events if isinstance(e, KChanged)]
     assert stages[-4:] == [("warming up", ""), ("warming up", "self-test"), LaneChecked, ("ready", "")]
     assert not [e for e in events if isinstance(e, LaneChecked) and e.lane == "ar"]
 

@@ -17,6 +17,7 @@ from itertools import cycle
 
 from spectui.core.losslessness import Comparison, Divergence
 from spectui.protocol.events import LaneChecked, Sampling, Step
+from spectui.sources.vllm.errors import first_line
 from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
 
@@ -56,17 +57,19 @@ class Compared:
         drafted: Tokens that were drafted meanwhile.
         accepted: How many of those were accepted.
         divergence: Their first difference; None if there is none.
+        error: What the engine died of on the way; None if it did not. It may go on at another K.
     """
 
     tokens: int
     drafted: int
     accepted: int
     divergence: Divergence | None = None
+    error: Exception | None = None
 
     @property
     def lossless(self) -> bool:
         """Whether the tokens are equal, or part where the target itself was undecided."""
-        return self.divergence is None or self.divergence.near_tie is True
+        return self.error is None and (self.divergence is None or self.divergence.near_tie is True)
 
 
 class Reference:
@@ -87,10 +90,15 @@ class Reference:
     def compare(self, lane: Lane, ks: Sequence[int]) -> Compared:
         """Compare an idle lane, whose steps take each K of ``ks`` in turn.
 
-        Raises whatever the lane's engine raises.
+        Raises whatever its engine raises when it cannot even be told to stop.
         """
         with off_the_record(lane):
-            ids, drafted, accepted = self._generated(lane, ks, len(self.ids))
+            try:
+                ids, drafted, accepted = self._generated(lane, ks, len(self.ids))
+            except Exception as error:
+                logger.exception("lane %s failed with K = %s in turn", lane.info.name, ks)
+                lane.abort()
+                return Compared(0, 0, 0, error=error)
         position = Comparison(self.ids, ids).update()
         divergence = None if position is None else Divergence(position, self._margin(position))
         return Compared(min(len(ids), len(self.ids)), drafted, accepted, divergence)
@@ -148,7 +156,7 @@ class SelfTest:
     def check(self, lane: Lane) -> LaneChecked | None:
         """Test a lane that has just been warmed up; None for the AR lane that others are compared with.
 
-        Raises whatever the lane's engine raises.
+        A lane that is right at K_max only is left at K_max. Raises whatever a lane's engine dies of at K_max.
         """
         reference = self._ar or Reference(lane)
         if self._ar is None and lane.info.method == "ar":
@@ -158,8 +166,17 @@ class SelfTest:
         warnings = []
         if not found.lossless:
             logger.error("lane %s is not lossless: %r", lane.info.name, found)
-            steady = reference.compare(lane, (lane.info.k_max,)) if lane.info.k_max else found
-            warnings.append(_unlike(found, self._ar is not None, lane.info.k_max if steady.lossless else None))
+            k_max = lane.info.k_max
+            steady = reference.compare(lane, (k_max,)) if k_max else found
+            if steady.error is not None:
+                raise steady.error
+            whose = "its own at K = 0" if self._ar is None else "AR's"
+            if steady.lossless:
+                lane.k = k_max
+                warnings.append(f"keep it at K={k_max}: with fewer drafts {_fault(found, whose)}")
+            else:
+                told = _fault(steady if found.error else found, whose)
+                warnings.append(f"do not trust its figures: {told}; `spectui doctor --lanes` says more")
         warnings += [f"{counts.sentence}; please report this" for counts in lane.disagreements]
         lane.disagreements.clear()
         return LaneChecked(
@@ -174,15 +191,13 @@ class SelfTest:
         )
 
 
-def _unlike(found: Compared, ar: bool, safe_k: int | None) -> str:
-    """Say that a lane's tokens are not the reference's; ``safe_k`` is the K at which they are."""
+def _fault(found: Compared, whose: str) -> str:
+    """What goes wrong in a lane that should say the same."""
+    if found.error is not None:
+        return f"its engine fails ({first_line(found.error)})"
     assert found.divergence is not None
     margin = found.divergence.margin
     sure = (
         "how sure the target is there is not known" if margin is None else f"the target is sure there, by {margin:.2f}"
     )
-    whose = "AR's" if ar else "its own at K = 0"
-    left = f"its text left {whose} at token {found.divergence.position + 1}"
-    if safe_k is not None:
-        return f"keep it at K={safe_k}: with fewer drafts {left} ({sure})"
-    return f"do not trust its figures: {left} ({sure}); `spectui doctor --lanes` says more"
+    return f"its text left {whose} at token {found.divergence.position + 1} ({sure})"
