@@ -215,18 +215,16 @@ def race_against_alone(lane: str, races: Sequence[Sequence[StepTime]], alone: Se
     what, bound = "time in the race / alone", f"{RATIO[0]:g} to {RATIO[1]:g}"
     pairs = zip(_undisturbed(races), _undisturbed(alone), strict=False)
     medians = [(median(raced), median(single)) for raced, single in pairs if raced and single]
-    if not medians:
-        return Finding(what, lane, DASH, bound, "unknown", _NOISY)
-    ratio = _ratio(medians)
     each = [
         _ratio([(r.clock_ns, s.clock_ns) for r, s in zip(raced, single, strict=False)])
         for raced, single in zip(races, alone, strict=True)
     ]
+    ratio = _ratio(medians) if medians else median(each)
     holds = RATIO[0] <= ratio <= RATIO[1]
     apart = min(each) > RATIO[1] or max(each) < RATIO[0]
     quiet = len(medians) >= ENOUGH * max(map(len, [*races, *alone]))
     value = f"{ratio:.3f} ({min(each):.2f} to {max(each):.2f})"
-    return Finding(what, lane, value, bound, *_timed(holds, quiet and apart))
+    return Finding(what, lane, value, bound, *_timed(holds and bool(medians), quiet and apart))
 
 
 def _ratio(pairs: Sequence[tuple[float, float]]) -> float:

@@ -260,7 +260,7 @@ UNSTEADY = [[replace(STEP, clock_ns=ms * MS)] for ms in (20, 28, 30)]
         (found.accepted("n-gram", 90, 0, trained=False), "unknown"),
         (found.accepted("MTP", 8, 0, trained=True), "unknown"),
         (found.counts("MTP", 3, [], (1, 2, 1), None), "unknown"),
-        (found.race_against_alone("AR", [[STEP]], [[]]), "unknown"),
+        (found.race_against_alone("AR", [[replace(STEP, disturbed=True)]], [[STEP]]), "unknown"),
         (found.race_against_alone("AR", [[replace(STEP, clock_ns=31 * MS)]], [[STEP]]), "holds"),
         (found.race_against_alone("AR", [[replace(STEP, clock_ns=28 * MS)]], [[STEP]]), "does not hold"),
         (
