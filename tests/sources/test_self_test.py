@@ -22,6 +22,7 @@ from spectui.protocol.events import (
     Sampling,
 )
 from spectui.sources.recording import Memory
+from spectui.sources.vllm import loading
 from spectui.sources.vllm.lane_request import EngineCounts
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
 from spectui.sources.vllm.self_test import LEAST_TOKENS, MOST_TOKENS, SelfTest
@@ -174,6 +175,24 @@ def test_a_host_tests_each_lane_before_it_is_ready(monkeypatch: pytest.MonkeyPat
     assert not [e for e in events if isinstance(e, KChanged)]
     assert stages[-4:] == [("warming up", ""), ("warming up", "self-test"), LaneChecked, ("ready", "")]
     assert not [e for e in events if isinstance(e, LaneChecked) and e.lane == "ar"]
+
+
+class FragileLane(FakeLane):
+    """Counts up, but not with fewer drafts than it was built for."""
+
+    def step(self) -> list[Event]:
+        (request,) = self._requests.values()
+        self._token = len(request.ids) if self.k == self.info.k_max else 99
+        return super().step()
+
+
+def test_a_lane_that_is_right_at_k_max_alone_begins_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = fake_host(monkeypatch, "ar", "ngram:k=3,start=1", self_test=True)
+    monkeypatch.setattr(loading, "Lane", FragileLane)
+    events = loaded(host).events
+    assert KChanged("ngram", 3, "default") in events
+    (found,) = (e for e in events if isinstance(e, LaneChecked))
+    assert found.warning.startswith("keep it at K=3")
 
 
 def test_no_self_test_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

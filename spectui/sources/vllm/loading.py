@@ -224,8 +224,8 @@ def _load_lane(loader: Loader, info: LaneInfo, spec: LaneSpec, emit: Callable[[E
     _tell(lane.memory, lane, emit)
     if lane.checked is not None:
         emit(lane.checked)
-    if lane.k != info.k_first:
-        emit(KChanged(info.name, lane.k, "default"))
+        if lane.checked.warning and lane.k != info.k_first:
+            emit(KChanged(info.name, lane.k, "default"))
     emit(LaneStage(info.name, "ready"))
     return lane
 
