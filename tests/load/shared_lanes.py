@@ -27,7 +27,7 @@ from spectui.setup.config import DEMO_LANES, host_config
 from spectui.setup.options import add_engine_options
 from spectui.sources.hardware import DEMO_DTYPE, NUMBER_FORMATS
 
-PROMPTS, TOKENS, STARTS = 20, 48, 3
+PROMPTS, TOKENS, STARTS = 20, 32, 3
 
 
 def main() -> None:
@@ -47,16 +47,15 @@ def _compare(dtype: str) -> None:
     shared, separate = (_child(dtype, share) for share in ("yes", "no"))
     print(f"{dtype}, lanes {', '.join(DEMO_LANES)}")
     for title, one in (("one copy", shared), ("a copy per lane", separate)):
-        loads = ", ".join(f"{seconds:.2f} s" for seconds in one["load_s"])
         resident, held = one["resident"], one["held"]
         print(
-            f"  {title}: resident {size_text(resident)} more than without models, weights and caches "
-            f"{size_text(held)} ({percent_text(resident / held - 1)} more); loaded in {loads}"
+            f"  {title}: the lanes take {size_text(resident)}, the first of them {size_text(one['first'])}; "
+            f"weights and caches are {size_text(held)}, so {percent_text(resident / held - 1)} on top; "
+            f"the process without lanes {size_text(one['without'])}"
         )
-    ratios = ", ".join(percent_text(seconds / shared["load_s"][0]) for seconds in shared["load_s"][1:])
-    print(f"  lanes 2 and 3 load in {ratios} of lane 1's time")
-    print(f"  the target takes {size_text(shared['target'])} in memory, {size_text(shared['weights'])} as weights")
-    print(f"  {PROMPTS} prompts, {TOKENS} tokens each: same ids and counts in every step: {_same(shared, separate)}")
+        ratios = ", ".join(percent_text(seconds / one["load_s"][0]) for seconds in one["load_s"][1:])
+        print(f"  lane 1 loaded in {one['load_s'][0]:.2f} s, lanes 2 and 3 in {ratios} of that")
+    print(f"  {PROMPTS} prompts, {TOKENS} tokens each, same ids and counts in every step: {_same(shared, separate)}")
 
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> str:
@@ -74,8 +73,6 @@ def _child(dtype: str, share: str) -> dict[str, Any]:
 
 
 def _measured(*, share: bool) -> dict[str, Any]:
-    from spectui.sources.vllm.compat import engines
-    from spectui.sources.vllm.lane import Lane
     from spectui.sources.vllm.lane_spec import lane_infos
     from spectui.sources.vllm.loading import Loader
 
@@ -86,30 +83,30 @@ def _measured(*, share: bool) -> dict[str, Any]:
     loader = Loader(config.find_target, config.engine_args, share=share)
     loader.find_target()
     loader.import_engine()
-    # Whatever is imported and compiled for the first model is no lane's.
-    small = {**config.engine_args, "load_format": "dummy", "hf_overrides": {"num_hidden_layers": 1}}
-    with engines.without_collections():
-        first = Lane(lane_infos(specs)[0], specs[0], loader.target, small)
-    first.warm_up(range(100, 110))
-    first.close()
-    del first
-    before = _resident()
     lanes, load_s, resident = [], [], []
     for info, spec in zip(lane_infos(specs), specs, strict=True):
         began = time.perf_counter()
-        lanes.append(loader.lane(info, spec))
-        load_s.append(time.perf_counter() - began)
-        resident.append(_resident() - before)
+        load_s.append(0.0)
+
+        def loaded(detail: str, began: float = began) -> None:
+            load_s[-1] = load_s[-1] or time.perf_counter() - began
+
+        lanes.append(loader.lane(info, spec, loaded))
+        resident.append(_resident())
     memories = [lane.memory() for lane in lanes]
     parts = [((0 if one.target_shared else one.target_bytes), one.drafter_bytes, one.kv_reserved) for one in memories]
     prompts = [prompt.text for prompt in prompt_sets.builtin()][:PROMPTS]
+    steps = {lane.info.name: [_steps(lane, text) for text in prompts] for lane in lanes}
+    while lanes:
+        lanes.pop().close()
+    without = _resident()
     return {
         "load_s": load_s,
-        "resident": resident[-1],
-        "target": resident[0] - (memories[0].kv_reserved or 0),
-        "weights": memories[0].target_bytes,
+        "without": without,
+        "resident": resident[-1] - without,
+        "first": resident[0] - without,
         "held": sum(part or 0 for of_lane in parts for part in of_lane),
-        "steps": {lane.info.name: [_steps(lane, text) for text in prompts] for lane in lanes},
+        "steps": steps,
     }
 
 

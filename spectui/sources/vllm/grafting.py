@@ -166,8 +166,15 @@ class _Graft:
             elif self._is_own(child):
                 self._take(child, other, f"{path}.{name}")
             else:
-                new._modules[name] = self._modules[id(child)] = other
-                self._replaced.append(child)
+                new._modules[name] = self._replace(child, other)
+
+    def _replace(self, child: nn.Module, other: nn.Module) -> nn.Module:
+        """Note what stands for ``child`` and everything below it from now on, for those who refer to that elsewhere."""
+        self._replaced.append(child)
+        modules, tensors = dict(other.named_modules()), dict(other.named_parameters())
+        self._modules.update((id(one), modules[name]) for name, one in child.named_modules() if name in modules)
+        self._tensors.update((id(one), tensors[name]) for name, one in child.named_parameters() if name in tensors)
+        return other
 
     def _take_attributes(self, new: Any, old: Any) -> None:
         """Replace what ``new`` holds outside PyTorch's tables: parts that were taken, and tensors on ``meta``."""
