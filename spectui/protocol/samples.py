@@ -170,7 +170,7 @@ class LaneMemory:
     Attributes:
         lane: The lane's name.
         target_bytes: Weights of the target as loaded.
-        target_shared: Whether another lane uses the same weights in the same memory.
+        target_shared: Whether these are the weights of a lane that was there before, so that they count once.
         target_read: Weights that every forward pass of the target reads: all except the embedding's rows, including
             the output matrix, excluding experts.
         expert_bytes: Weights of all experts of a mixture; 0 for a dense model.

@@ -250,4 +250,4 @@ def _is(one: object, other: object) -> bool:
 def _has_parts(value: Any) -> bool:
     """Whether an object of vLLM's, such as an attention backend, may hold modules or tensors."""
     room = type(value).__module__
-    return room.startswith("vllm.") and not room.startswith("vllm.config") and hasattr(value, "__dict__")
+    return room.startswith("vllm.") and ".config" not in room and hasattr(value, "__dict__")
