@@ -69,7 +69,7 @@ def _kind(vllm_config: Any, model_config: Any) -> Any:
     config = {name: value for name, value in model_config.hf_config.to_dict().items() if name not in DRAFTING_KEYS}
     return (
         (model_config.model, model_config.revision, model_config.dtype, model_config.quantization),
-        (model_config.max_model_len, vllm_config.scheduler_config.max_num_batched_tokens),
+        model_config.max_model_len,
         (vllm_config.compilation_config.mode, tuple(vllm_config.compilation_config.custom_ops)),
         config,
     )
