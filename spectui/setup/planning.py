@@ -16,6 +16,7 @@ from spectui.core.memory_plan.plan import Device, MemoryPlan, plan_memory
 from spectui.core.memory_plan.weights import LoadRules
 from spectui.figures import size_text
 from spectui.runtime.threads import has_nvidia_gpu
+from spectui.setup.presets.known import shipped_presets
 from spectui.sources.checkpoints.reading import read_checkpoint
 from spectui.sources.demo_model import demo_model_ready
 from spectui.sources.demo_model.known import known_checkpoint
@@ -97,7 +98,18 @@ def asked_of(config: HostConfig, *, gpu: bool, read: Read = read_checkpoint) -> 
         kv_floor=GPU_KV_BYTES if gpu else CPU_KV_BYTES,
         shards=_positive(config, "tensor_parallel_size", 1),
         stages=_positive(config, "pipeline_parallel_size", 1),
+        variant=_fp8_of(config.model),
     )
+
+
+def _fp8_of(model: str | None) -> str:
+    """A known checkpoint of the same model in fp8; empty if there is none."""
+    if model is None:
+        return ""
+    presets = shipped_presets().values()
+    alike = [one for preset in presets if model == preset.target for one in preset.also]
+    alike += [preset.target for preset in presets if preset.target.lower() == f"{model}-fp8".lower()]
+    return next((one for one in alike if "fp8" in one.lower()), "")
 
 
 def _lanes(specs: Sequence[LaneSpec]) -> Any:
@@ -181,7 +193,7 @@ def _alone(config: HostConfig, gpu: bool, read: Read, device: Device, spec: Lane
 
 def refusal(planned: MemoryPlan, found: Cuts) -> str:
     """Why a plan's lanes are not loaded, and what to do, in one sentence."""
-    fix = f"add {found.flags}" if found.flags else "race one lane at a time, or take a smaller model"
+    fix = f"use {found.flags}" if found.flags else "race one lane at a time, or take a smaller model"
     lanes = "1 lane" if len(planned.lanes) == 1 else f"{len(planned.lanes)} lanes"
     return (
         f"not enough memory on {planned.device.name}: {lanes} of {planned.target} would take "

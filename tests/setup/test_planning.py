@@ -160,8 +160,19 @@ def test_only_what_cannot_fit_by_far_is_refused_and_only_on_a_gpu(words: str, fr
     assert bool(said) == refused
     if refused:
         assert said.startswith("not enough memory on an H100: 2 lanes of google/gemma-4-31B-it would take 6")
-        assert "42.9 GB are free; add --engine-arg quantization=fp8; `spectui plan` shows" in said
+        assert "42.9 GB are free; use --model RedHatAI/gemma-4-31B-it-FP8-dynamic; `spectui plan` shows" in said
     assert planned_room(config, gpu=False, read=published, device=device).refusal == ""
+
+
+@pytest.mark.parametrize(
+    ("model", "variant"),
+    [(GEMMA, "RedHatAI/gemma-4-31B-it-FP8-dynamic"), (QWEN, "Qwen/Qwen3.6-27B-FP8"), ("some/model", "")],
+)
+def test_a_known_checkpoint_in_fp8_is_proposed(model: str, variant: str) -> None:
+    def read(name: str) -> Checkpoint:
+        return Checkpoint(name, CONFIGS[GEMMA])
+
+    assert asked_of(config_of(f"--model {model} --lane ar"), gpu=True, read=read).variant == variant
 
 
 def test_a_drafter_that_is_not_there_does_not_stop_the_plan() -> None:

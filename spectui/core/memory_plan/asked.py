@@ -54,6 +54,7 @@ class Asked:
         kv_floor: Bytes of cache per lane below which it is not made smaller than it need be.
         shards: GPUs that share every layer (``tensor_parallel_size``).
         stages: GPUs that share the layers out among them (``pipeline_parallel_size``).
+        variant: The same target in fp8; empty if none is known.
     """
 
     target: Checkpoint
@@ -71,6 +72,7 @@ class Asked:
     kv_floor: int = 0
     shards: int = 1
     stages: int = 1
+    variant: str = ""
 
     def target_bytes(self) -> int | None:
         """Bytes of the target on each GPU."""

@@ -100,8 +100,9 @@ def _changes(asked: Asked) -> Iterator[_Change]:
             lambda one: replace(one, context=context),
         )
     if asked.gpu and asked.load.quantization is None and not asked.target.quantized:
+        # A checkpoint in fp8 was quantised with more care than loading takes.
         yield (
-            "--engine-arg quantization=fp8",
+            f"--model {asked.variant}" if asked.variant else "--engine-arg quantization=fp8",
             "exactness: the target is quantised",
             lambda one: replace(one, load=replace(one.load, quantization="fp8")),
         )
