@@ -40,8 +40,8 @@ def planned(model: str | None, texts: Sequence[str], arguments: Mapping[str, Any
 
 
 def held_against(memory: LaneMemory, lane: LanePlan) -> None:
-    assert lane.target == pytest.approx(memory.target_bytes, rel=0.001)
-    assert lane.drafter == pytest.approx(memory.drafter_bytes, rel=0.001)
+    assert lane.target == pytest.approx(memory.target_bytes, rel=0.005)
+    assert lane.drafter == pytest.approx(memory.drafter_bytes, rel=0.005)
     # The cache is a matter of vLLM's arithmetic alone: every byte of it is known.
     assert lane.kv == memory.kv_reserved
 
