@@ -160,6 +160,8 @@ def _search_lane(
     from spectui.sources.vllm.untapped import UntappedLane
 
     info, spec = lane.info, lane.spec
+    if lane.fixed_k:
+        raise session.error(f"cannot tune {info.title}: {lane.fixed_k}")
     scheduling = {one.info.name: one.scheduling for one in (lane, plain) if isinstance(one, UntappedLane)}
     ks = k_values(options.k) if options.k else tuple(range(spec.k_max + 1))
     groups = prompt_groups(config.prompts, by_category=options.by_category)

@@ -111,8 +111,8 @@ class Measuring:
             self._tell(f"comparing the text of {lane.info.title}")
             against = reference or Reference(lane, budget_ns=TEXT_NS)
             k_max = lane.info.k_max
-            found = {k: against.compare(lane, (k,)) for k in range(k_max + 1)}
-            mixed = against.compare(lane, changing(k_max)) if k_max else None
+            found = {k: against.compare(lane, (k,)) for k in lane.ks}
+            mixed = against.compare(lane, changing(k_max)) if len(lane.ks) > 1 else None
             whose = "AR's" if reference is not None else "its own at K = 0"
             yield say.texts(
                 lane.info.title,

@@ -69,6 +69,7 @@ class FakeLane:
         self.totals = NOTHING
         self.disagreements: list[Any] = []
         self.k = info.k_first
+        self.fixed_k = ""
         self.checked: Any = None
         self.rendered: list[list[tuple[str, str]]] = []
         self._sampling = Sampling()
@@ -80,6 +81,10 @@ class FakeLane:
         self._calls[method] += 1
         if self._calls[method] > self.troubles.get((self.info.name, method), 1 << 30):
             raise self.trouble(f"{method} was told to fail")
+
+    @property
+    def ks(self) -> Sequence[int]:
+        return (self.info.k_max,) if self.fixed_k else range(self.info.k_max + 1)
 
     @property
     def running(self) -> bool:

@@ -14,6 +14,7 @@ from spectui.protocol.events import Event, Inspected, KChanged, LaneInfo, Notice
 from spectui.protocol.limits import concurrency_fault, temperature_fault
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import first_line
+from spectui.sources.vllm.fixed_k import cautions
 from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.probing import ProbeDiedError
@@ -68,6 +69,8 @@ class Director:
     def begin(self) -> None:
         """Begin the first round, paused if the configuration says so."""
         self.set_paused(self._config.paused)
+        for lane in self.race.lanes:
+            self._emit_all(cautions(lane.info, lane.fixed_k, self._sampling))
         if self.race.lanes:
             self._begin()
 
@@ -147,6 +150,9 @@ class Director:
         if lane is None or not lane.info.k_max:
             why = "the lane is not running" if lane is None else "the lane has no drafter"
             self.refuse(f"nothing to tune: {why}", name)
+            return
+        if lane.fixed_k:
+            self.refuse(f"nothing to tune: {lane.fixed_k}", name)
             return
         prompts = fitting(lane, self._deck.all(), self._config.chat, PIECE_TOKENS)
         if not prompts:
@@ -266,6 +272,8 @@ class Director:
             self.refuse(f"{info.title} has no drafter, so it has no K", name)
         elif not 0 <= k <= info.k_max:
             self.refuse(f"{info.title} was built for K from 0 to {info.k_max}", name)
+        elif k not in lane.ks:
+            self.refuse(lane.fixed_k, name)
         else:
             lane.k = k
             self._emit(KChanged(name, k))

@@ -16,8 +16,10 @@ from spectui.sources.demo_model import DemoModelError
 from spectui.sources.vllm import vllm_options
 from spectui.sources.vllm.checkpoint_files import damaged_weights
 from spectui.sources.vllm.device_errors import device_trouble
+from spectui.sources.vllm.fixed_k import UnevenDraftsError
 from spectui.sources.vllm.lane_spec import LaneSpec
 from spectui.sources.vllm.target import TargetError
+from spectui.sources.vllm.unsupported import unsupported
 
 LONGEST = 200
 
@@ -299,7 +301,14 @@ def _first(sayings: tuple[tuple[str, str], ...], text: str) -> str | None:
     return None
 
 
+def _unsupported(failure: _Failure) -> str | None:
+    if isinstance(failure.error, UnevenDraftsError):
+        return str(failure.error)
+    return unsupported(failure.text, failure.target, failure.spec.title)
+
+
 _RULES: tuple[Callable[[_Failure], str | None], ...] = (
+    _unsupported,
     _memory,
     _damaged,
     _not_found,

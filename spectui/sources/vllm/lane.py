@@ -21,6 +21,7 @@ from spectui.protocol.samples import LaneMemory
 from spectui.sources.hindrance import GPU_HINDERED
 from spectui.sources.vllm.compat import device, engines, inputs, parts
 from spectui.sources.vllm.engine_facts import lane_engine
+from spectui.sources.vllm.fixed_k import why_fixed
 from spectui.sources.vllm.footprint import lane_memory
 from spectui.sources.vllm.lane_request import EngineCounts, LaneRequest
 from spectui.sources.vllm.lane_spec import LaneSpec
@@ -44,6 +45,7 @@ class Lane:
         disagreements: Finished requests whose totals differ from the engine's own.
         waits: Measures whether other programs hold up the engine's threads.
         checked: The result of its self-test; None if it has had none.
+        fixed_k: Why its K must stay K_max, as a sentence; empty if it may change.
         shares_target: Whether the target's weights are those of an earlier lane.
         own_copy: Why they are not, although lanes should share them, as a sentence; else empty.
     """
@@ -99,8 +101,9 @@ class Lane:
 
     def _look_into_engine(self) -> None:
         self._attach()
+        self.fixed_k = why_fixed(self._engine, self.info)
         if self.info.k_max:
-            self._tap.k = self.info.k_first
+            self._tap.k = self.info.k_max if self.fixed_k else self.info.k_first
         self.tokenizer = self._engine.get_tokenizer()
         self.max_model_len = int(self._engine.vllm_config.model_config.max_model_len)
         self._table = TokenTable(self.tokenizer)
@@ -123,6 +126,11 @@ class Lane:
     @k.setter
     def k(self, k: int) -> None:
         self._tap.k = k
+
+    @property
+    def ks(self) -> Sequence[int]:
+        """Every K that the lane may be given."""
+        return (self.info.k_max,) if self.fixed_k else range(self.info.k_max + 1)
 
     def render(self, messages: list[dict[str, str]], template: str | None, arguments: Mapping[str, Any]) -> Any:
         """Return a conversation as vLLM passes it to the model; None if the model has no chat template."""
