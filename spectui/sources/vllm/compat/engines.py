@@ -11,7 +11,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from spectui.sources.vllm.compat.device import without_memory_check
-from spectui.sources.vllm.compat.patches import inspect_models_here, register_kernels_once, share_no_tokenizers
+from spectui.sources.vllm.compat.patches import (
+    inspect_models_here,
+    join_expert_group,
+    register_kernels_once,
+    share_no_tokenizers,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +71,7 @@ def build_engine(*, tapped: bool = True, **engine_args: Any) -> Any:
     register_kernels_once()
     share_no_tokenizers()
     inspect_models_here()
+    join_expert_group()
     # vLLM runs the collector several times while it builds an engine; frozen objects cost it no time.
     gc.freeze()
     engine_args = {**without_memory_check(engine_args), **engine_args}

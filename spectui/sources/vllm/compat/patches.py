@@ -29,6 +29,19 @@ def register_kernels_once() -> None:
     dispatcher.register_kernels = register
 
 
+def join_expert_group() -> None:
+    """Give engines with experts the group of processes that vLLM makes for the first engine of a process only.
+
+    If that one was dense, it has none, and Qwen's experts fail (``initialize_model_parallel`` in
+    ``vllm/distributed/parallel_state.py``). Engines in this process have no other process beside them.
+    """
+    groups: Any = importlib.import_module("vllm.distributed.parallel_state")
+    if groups.model_parallel_is_initialized() and groups._EP is None:
+        world = groups.get_world_group()
+        backend = groups.torch.distributed.get_backend(world.device_group)
+        groups._EP = groups.init_model_parallel_group([[0]], world.local_rank, backend, group_name="ep")
+
+
 def share_no_tokenizers() -> None:
     """Stop vLLM from making deep copies of each engine's tokenizer.
 
