@@ -43,10 +43,9 @@ COMMANDS = {**PRESETS, **EXAMPLES}
 
 
 @cache
-def found() -> Mapping[str, Any]:
-    pytest.importorskip("vllm")
+def _answer() -> subprocess.CompletedProcess[str]:
     known = {"PYTHONPATH": str(ROOT), "SPECTUI_CONFIG_DIR": "/nonexistent"}
-    ran = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", "tests.support.cuda_configurations"],
         input=json.dumps(list(COMMANDS.values())),
         capture_output=True,
@@ -54,6 +53,11 @@ def found() -> Mapping[str, Any]:
         env={**os.environ, **known},
         cwd=ROOT,
     )
+
+
+def found() -> Mapping[str, Any]:
+    pytest.importorskip("vllm")
+    ran = _answer()
     assert ran.returncode == 0, ran.stderr[-4000:]
     answer: dict[str, Any] = json.loads(ran.stdout)
     return {**answer, "commands": dict(zip(COMMANDS, answer["commands"], strict=True))}
