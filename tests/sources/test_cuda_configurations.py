@@ -81,6 +81,15 @@ def test_every_k_of_every_lane_has_a_whole_graph(command: str) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
+def test_the_plan_knows_the_smallest_cache_of_every_lane(name: str) -> None:
+    planned = found()["commands"][name]["planned"]
+    # Ours is to the byte, and theirs is found to a megabyte.
+    assert [None if kv is None else -(-kv // (1 << 20)) for kv in planned] == [
+        lane["cache"] >> 20 for lane in lanes(name)
+    ]
+
+
+@pytest.mark.parametrize("name", PRESETS)
 def test_the_memory_that_a_preset_names_is_what_vllms_models_take(name: str) -> None:
     said = shipped_presets()[name].memory_gb
     assert said is not None

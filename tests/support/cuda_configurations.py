@@ -21,7 +21,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tests.support import fake_cuda
-from tests.support.model_configs import write_hub
+from tests.support.model_configs import CONFIGS, write_hub
 
 DEMO = {
     "architectures": ["LlamaForCausalLM"],
@@ -163,7 +163,23 @@ def look(words: list[str], demo: Path) -> dict[str, Any]:
     config = host_config(argparse.Namespace(**{**vars(options), "concurrency": requests}), gpu=True)
     target = str(demo) if options.model is None and options.preset is None else target_of(options)
     lanes = [look_at_lane(spec, target, config.engine_args) for spec in config.specs]
-    return {"lanes": lanes, "memory": memory(lanes), "checks": memory_checks(lanes)}
+    return {
+        "lanes": lanes,
+        "memory": memory(lanes),
+        "checks": memory_checks(lanes),
+        "planned": [] if options.preset is None else planned(config),
+    }
+
+
+def planned(config: Any) -> list[int | None]:
+    """The smallest cache of each lane by our own plan, from configurations alone."""
+    from spectui.core.memory_plan.checkpoint import Checkpoint
+    from spectui.core.memory_plan.plan import Device, plan_memory
+    from spectui.setup.planning import asked_of
+
+    asked = asked_of(config, gpu=True, read=lambda model: Checkpoint(model, CONFIGS[model]))
+    total = fake_cuda.Card().memory
+    return [lane.kv_least for lane in plan_memory(asked, Device("pretended", total, total, gpu=True)).lanes]
 
 
 def target_of(options: argparse.Namespace) -> str:
