@@ -11,12 +11,12 @@ from spectui.core.history import PastStep
 from spectui.protocol.events import Sampling, Step, TokenVerdict
 from spectui.protocol.limits import MAX_CONCURRENCY
 from spectui.setup.prompt_sets import builtin
+from spectui.sources.vllm.examining import draft_totals
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.probing import LIKELIEST, ProbeRefusedError
 from spectui.sources.vllm.prompting import chat_ids
 from tests.conftest import LaneMaker
 from tests.engine.driving import Outcome, check, drive, start, step
-from tests.engine.test_agreement import spec_decode_counters
 
 PROMPTS = [prompt.text for prompt in builtin()[:3]]
 SAMPLING = Sampling(max_tokens=48, ignore_eos=True)
@@ -31,7 +31,7 @@ def inspected(lane: Lane, outcome: Outcome, asked: Step) -> tuple[TokenVerdict, 
 def test_looking_at_steps_in_mid_run_leaves_no_trace(make_lane: LaneMaker, spec: str) -> None:
     lane = make_lane(spec, dtype="float32")
     expected = drive(make_lane("ar", dtype="float32"), PROMPTS, SAMPLING)
-    before = spec_decode_counters(lane)
+    before = draft_totals(lane)
     outcome = Outcome()
     start(lane, PROMPTS, SAMPLING, outcome)
     looked = 0
@@ -44,7 +44,7 @@ def test_looking_at_steps_in_mid_run_leaves_no_trace(make_lane: LaneMaker, spec:
             assert lane.clock_ns == clock
             check_places(made[looked % len(made)], places)
     check(outcome)
-    after = spec_decode_counters(lane)
+    after = draft_totals(lane)
     assert tuple(b - a for a, b in zip(before, after, strict=True)) == outcome.totals()
     assert [outcome.ids(f"r{n}") for n in range(3)] == [expected.ids(f"r{n}") for n in range(3)]
     assert lane.disagreements == []
@@ -84,7 +84,7 @@ def test_where_no_room_is_left_a_look_is_refused_and_the_requests_go_on(make_lan
     lane, prompts = make_lane("mtp:k=3", **tight), [prompt.text for prompt in builtin()[:16]]
     short = replace(SAMPLING, max_tokens=20)
     expected = drive(lane, prompts, short)
-    before, outcome = spec_decode_counters(lane), Outcome()
+    before, outcome = draft_totals(lane), Outcome()
     start(lane, prompts, short, outcome)
     answers: list[int | str] = []
     while lane.running:
@@ -98,7 +98,7 @@ def test_where_no_room_is_left_a_look_is_refused_and_the_requests_go_on(make_lan
     assert len(refused) == 1
     assert refused.pop().startswith("no room in the KV cache to ask the target: ")
     assert any(isinstance(answer, int) for answer in answers)
-    after = spec_decode_counters(lane)
+    after = draft_totals(lane)
     assert tuple(b - a for a, b in zip(before, after, strict=True)) == outcome.totals()
     assert [outcome.ids(f"r{n}") for n in range(16)] == [expected.ids(f"r{n}") for n in range(16)]
     assert lane.disagreements == []

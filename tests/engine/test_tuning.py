@@ -11,11 +11,11 @@ import pytest
 
 from spectui.protocol.events import Sampling, TuneTurn
 from spectui.setup.prompt_sets import builtin
+from spectui.sources.vllm.examining import draft_totals
 from spectui.sources.vllm.prompting import Fitting, chat_ids
 from spectui.sources.vllm.tuning import Tuning
 from tests.conftest import LaneMaker
 from tests.engine.driving import Outcome, check, drive, start, step
-from tests.engine.test_agreement import spec_decode_counters
 
 PROMPTS = [prompt.text for prompt in builtin()]
 LONG = Sampling(max_tokens=256, ignore_eos=True)
@@ -44,7 +44,7 @@ def test_a_hundred_changes_of_k_leave_no_trace_in_the_text(
     try:
         for number in count():
             outcome = Outcome()
-            before = spec_decode_counters(lane)
+            before = draft_totals(lane)
             start(lane, [PROMPTS[number]], LONG, outcome)
             for taken in count():
                 if not lane.running:
@@ -55,7 +55,7 @@ def test_a_hundred_changes_of_k_leave_no_trace_in_the_text(
                     lane.k = k
                 step(lane, outcome)
             check(outcome)
-            after = spec_decode_counters(lane)
+            after = draft_totals(lane)
             assert tuple(b - a for a, b in zip(before, after, strict=True)) == outcome.totals()
             assert outcome.ids("r0") == ar_answer(number)
             if changes >= CHANGES:
@@ -88,7 +88,7 @@ def test_a_search_measures_every_k_and_leaves_the_lane_at_the_best(make_lane: La
     prompts = [Fitting(chat_ids(lane.tokenizer, text)) for text in PROMPTS[:4]]
     tuning = Tuning(lane, range(3), prompts, requests=2, sampling=Sampling(), budget_s=1e9, piece_tokens=8)
     turns: list[TuneTurn] = []
-    before = spec_decode_counters(lane)
+    before = draft_totals(lane)
     while len(turns) < 2:
         if (turn := tuning.step()) is not None:
             turns.append(turn)
@@ -98,7 +98,7 @@ def test_a_search_measures_every_k_and_leaves_the_lane_at_the_best(make_lane: La
         assert figure.estimate_tok_s is not None
         assert (figure.draft_s or 0) + (figure.verify_s or 0) <= (figure.step_s or 0)
         assert len(figure.by_position) <= figure.k
-    assert spec_decode_counters(lane)[0] > before[0]
+    assert draft_totals(lane)[0] > before[0]
     assert turns[1].spent_s > turns[0].spent_s > 0
     ended = tuning.end("cancelled", lambda best: f"serve {best}")
     assert not lane.running

@@ -17,13 +17,13 @@ from spectui.errors import RunError
 from spectui.protocol.events import RequestFinished, Sampling, Step
 from spectui.setup.prompt_sets import builtin
 from spectui.sources.vllm.compat import parts
+from spectui.sources.vllm.examining import draft_totals
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
 from spectui.sources.vllm.prompting import Fitting, chat_ids
 from spectui.sources.vllm.tuning import Tuning
 from spectui.sources.vllm.untapped import UntappedLane
 from tests.conftest import ENGINE_ARGS, LaneMaker
 from tests.engine.driving import drive
-from tests.engine.test_agreement import spec_decode_counters
 
 PROMPTS = [prompt.text for prompt in builtin()][:3]
 LONG = Sampling(max_tokens=48, ignore_eos=True)
@@ -96,10 +96,10 @@ def test_asynchronous_steps_say_and_count_what_synchronous_ones_do(
     lane = make_untapped(spec)
     assert lane.scheduling == "asynchronous"
     assert type(parts.scheduler_of(lane._engine)).__module__ == "vllm.v1.core.sched.async_scheduler"
-    before = spec_decode_counters(lane) if lane.k else (0, 0, 0)
+    before = draft_totals(lane) or (0, 0, 0)
     clock_ns = lane.clock_ns
     steps = run(lane)
-    after = spec_decode_counters(lane) if lane.k else (0, 0, 0)
+    after = draft_totals(lane) or (0, 0, 0)
     drafting = [one for taken in steps.values() for one in taken if one.drafted]
     mine = len(drafting), sum(len(one.drafted) for one in drafting), sum(one.accepted for one in drafting)
     assert tuple(b - a for a, b in zip(before, after, strict=True)) == mine
