@@ -19,6 +19,9 @@ def compare(state: RunState, lane: LaneState, request: RequestState) -> None:
     reference = state.reference
     if reference is None or state.sampling.temperature > 0 or lane.missing or reference.missing:
         return
+    if lane.info.method == "diffusion":
+        # It is another model than AR's.
+        return
     if lane is reference:
         for other in state.lanes.values():
             waiting = other.round.requests.get(request.slot)

@@ -18,6 +18,7 @@ class LedgerRow:
         k: Drafted tokens that were allowed; ``drafted`` were proposed, ``accepted`` of them kept.
         own: The kind of the target's own token, None if it was cut.
         cut: Verified tokens beyond the end of the request.
+        canvas: Positions that a diffusion model denoised, ``committed`` of them at last; 0 for other models.
         wall_ms: Wall time of the engine step in milliseconds; ``draft_ms`` and ``verify_ms`` are parts of it, None
             where they are not measured.
         tokens: The step's tokens in reading order.
@@ -35,6 +36,8 @@ class LedgerRow:
     draft_ms: float | None
     verify_ms: float | None
     tokens: tuple[Token, ...]
+    canvas: int = 0
+    committed: int = 0
 
 
 def ledger_row(number: int, step: Step) -> LedgerRow:
@@ -52,4 +55,6 @@ def ledger_row(number: int, step: Step) -> LedgerRow:
         draft_ms=None if step.draft_ns is None else step.draft_ns / 1e6,
         verify_ms=None if step.verify_ns is None else step.verify_ns / 1e6,
         tokens=tuple(step_tokens(step)),
+        canvas=step.canvas,
+        committed=len(step.emitted) + len(step.cut),
     )

@@ -38,7 +38,9 @@ def step_tokens(step: Step) -> Iterator[Token]:
     if len(step.emitted) > step.accepted:
         for position in range(step.accepted, len(step.drafted)):
             yield step.drafted_text[position], Role.REJECTED
-        yield step.text[step.accepted], _own_role(step)
+        # A diffusion model has as many tokens of its own as it commits at once.
+        for position in range(step.accepted, len(step.emitted)):
+            yield step.text[position], _own_role(step)
     for position in range(len(step.emitted), verified):
         yield step.text[position], Role.CUT
 

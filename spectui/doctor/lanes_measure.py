@@ -13,6 +13,7 @@ from spectui.protocol.events import RequestFinished, Sampling, Step, Totals
 from spectui.sources.vllm.errors import first_line
 from spectui.sources.vllm.examining import draft_totals, finishing
 from spectui.sources.vllm.lane import Lane
+from spectui.sources.vllm.lane_spec import DIFFUSION
 from spectui.sources.vllm.race import furthest_behind
 from spectui.sources.vllm.self_test import Compared, Reference, changing
 from spectui.standstill import awake_ns
@@ -107,7 +108,8 @@ class Measuring:
         """Compare each lane's text with AR's, or with its own at K = 0 if there is no AR lane."""
         ar = next((lane for lane in self._lanes if lane.info.method == "ar"), None)
         reference = None if ar is None else Reference(ar, budget_ns=TEXT_NS)
-        for lane in self._lanes:
+        # A diffusion model is another one than AR's.
+        for lane in (one for one in self._lanes if one.spec.method != DIFFUSION):
             self._tell(f"comparing the text of {lane.info.title}")
             against = reference or Reference(lane, budget_ns=TEXT_NS)
             k_max = lane.info.k_max

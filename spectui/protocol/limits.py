@@ -7,6 +7,9 @@ MIN_SPEED, MAX_SPEED = 0.1, 50.0
 MAX_K = 64
 """The most tokens that a lane can be built to draft; screens have a row for each."""
 
+MAX_CANVAS = 8192
+"""The most positions that a diffusion model denoises at once."""
+
 MAX_CONCURRENCY = 16
 """The most requests in flight in each lane."""
 

@@ -91,6 +91,8 @@ class Step:
         totals: Totals of the lane since it was started, including this step, so that figures stay correct even if
             steps are lost on the way; None in older traces.
         before: Output tokens of the request before this step; None in older traces.
+        canvas: Positions that a diffusion model denoised in this step; 0 for all other models. Such a step has no draft
+            and commits many tokens or none: they are ``emitted``, and ``own`` is None if there are none.
     """
 
     lane: str
@@ -114,6 +116,7 @@ class Step:
     disturbed: bool = False
     totals: Totals | None = None
     before: int | None = None
+    canvas: int = 0
 
     @property
     def own_totals(self) -> Totals:

@@ -7,7 +7,7 @@ from typing import Any
 
 from spectui.protocol import events as ev
 from spectui.protocol import samples
-from spectui.protocol.limits import MAX_CONCURRENCY, MAX_K, MAX_LANES, MAX_TEMPERATURE
+from spectui.protocol.limits import MAX_CANVAS, MAX_CONCURRENCY, MAX_K, MAX_LANES, MAX_TEMPERATURE
 
 
 def _step(step: ev.Step) -> str | None:
@@ -20,7 +20,9 @@ def _step(step: ev.Step) -> str | None:
         return "it took no time"
     if drafted > MAX_K:
         return f"{drafted} tokens were drafted"
-    if verified > MAX_K + 1:
+    if not 0 <= step.canvas <= MAX_CANVAS:
+        return f"a canvas has {step.canvas} positions"
+    if verified > max(MAX_K + 1, step.canvas):
         return f"{verified} tokens came out of one step"
     if step.totals is not None and (why := _totals(step.totals)):
         return why

@@ -202,6 +202,18 @@ def test_random_sampling_is_not_held_against_ar() -> None:
     assert lane(view(events), "mtp").equal is None
 
 
+def test_a_diffusion_model_is_not_held_against_ar() -> None:
+    other = ev.LaneInfo("mtp", "diffusion", "diffusion", 0, "diffusion")
+    run = ev.RunStarted("target", (AR, other), ev.Sampling(), machine="m")
+    events = [*header(), step("ar", 10, "", 0, "a"), step("mtp", 10, "", 0, "", own=None, canvas=4)]
+    events[0] = run
+    shown = lane(view([*events, step("mtp", 20, "", 0, "wxyz", canvas=4)]), "mtp")
+    assert (shown.divergence, shown.equal) == (None, None)
+    assert shown.tok_s == pytest.approx(4 / 0.020)
+    assert [text for text, _ in tokens(shown)] == [*"wxyz"]
+    assert [(row.committed, row.canvas) for row in shown.ledger] == [(0, 4), (4, 4)]
+
+
 def test_a_new_round_starts_from_nothing_but_keeps_the_lane_s_acceptance() -> None:
     events = [*header(), step("mtp", 50, "ab", 1, "aX"), ev.RoundFinished(0)]
     assert view(events).round_over

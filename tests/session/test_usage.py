@@ -37,6 +37,8 @@ from tests.trace.making import file_of, made_run
         ('--lane ngram:max="a,k=3', r"lane 'ngram:max=\"a,k=3': max and min must be whole numbers, .*"),
         ("--engine-arg max-modellen=9", r"--engine-arg: vLLM has no argument 'max_modellen': did you mean 'max_mod.*"),
         ("--lane ar:k=3", r"lane 'ar:k=3': ar drafts nothing and takes no options\."),
+        ("--lane diffusion", r"lane 'diffusion': diffusion needs its model, as in 'diffusion:model=PATH_OR_ID'\."),
+        ("--lane diffusion:model=a,k=3", r"lane 'diffusion:model=a,k=3': diffusion takes a model, and no 'k'\."),
         ("--engine-arg max_modellen=9", r"--engine-arg: vLLM has no argument 'max_modellen': did you mean 'max_mod.*"),
         ("--engine-arg model=x", r"--engine-arg model cannot be set: --model names it"),
         ("--engine-arg speculative_config=x", r"--engine-arg speculative_config cannot be set: --lane describes it"),

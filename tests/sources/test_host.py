@@ -227,6 +227,19 @@ def test_an_inspection_that_fails_says_why(dies: bool, monkeypatch: pytest.Monke
     assert list(failed(sink)) == (["ngram"] if dies else [])
 
 
+def test_a_diffusion_model_has_no_verification_to_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, sink = fake_host(monkeypatch, "ar", "diffusion:model=some/model"), Collector()
+    host.start(sink)
+    sink.wait_for_kind(RoundFinished)
+    # Its text parts from AR's, but the margin there says nothing about another model.
+    assert sink.of(Margin) == []
+    host.send(cmd.Inspect("diffusion", 0, 0, 0, (1,)))
+    sink.wait_for_kind(Inspected)
+    assert host.stop(FAILSAFE_S)
+    (inspected,) = sink.of(Inspected)
+    assert inspected.why == "a diffusion model verifies nothing"  # type: ignore[attr-defined]
+
+
 def test_a_prompt_that_ends_in_an_error_ends_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     host, sink = fake_host(monkeypatch, *LANES), Collector()
     with monkeypatch.context() as patched:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from spectui.protocol import events as ev
 from spectui.protocol import samples
-from spectui.protocol.limits import MAX_CONCURRENCY, MAX_K, MAX_TEMPERATURE
+from spectui.protocol.limits import MAX_CANVAS, MAX_CONCURRENCY, MAX_K, MAX_TEMPERATURE
 from spectui.trace import step_lines
 from spectui.trace.codec import (
     KINDS,
@@ -129,6 +129,7 @@ def steps(draw: st.DrawFn) -> ev.Step:
             "cut": cut,
             "text": tuple(draw(TEXT) for _ in (*emitted, *cut)),
             "drafted_text": tuple(draw(TEXT) for _ in drafted),
+            "canvas": draw(st.integers(0, MAX_CANVAS)),
             "wall_ns": draw(st.integers(1, 2**63 - 1)),
             "clock_ns": draw(st.integers(0, 2**63 - 1)),
             "before": draw(st.none() | st.integers(0, 2**63 - 1)),
@@ -257,6 +258,8 @@ def sampled(prompts: int = 1, **fields_of_sampling: Any) -> str:
         (changed(drafted=[5] * 65, drafted_text=["a"] * 65), "65 tokens were drafted"),
         (changed(emitted=[5] * 500_000, text=["a"] * 500_000), "500000 tokens came out of one step"),
         (changed(cut=[5] * 64, text=["a"] * 66), "66 tokens came out of one step"),
+        (changed(canvas=8193), "a canvas has 8193 positions"),
+        (changed(canvas=64, cut=[5] * 64, text=["a"] * 66), "66 tokens came out of one step"),
         (changed(wall_ns=0), "took no time"),
         (changed(totals=[3, -1]), "a lane's total is -1"),
         (changed(totals=[3, 9, 2, 4, 5]), "totals contradict each other"),
@@ -292,6 +295,12 @@ def test_a_broken_line_says_what_is_wrong_with_it(line: str, said: str) -> None:
         decode(line)
     assert said in str(found.value)
     assert str(found.value).startswith(("is broken: ", "makes no sense: "))
+
+
+def test_a_step_may_commit_a_whole_canvas() -> None:
+    _, event = decode(changed(canvas=256, emitted=[5] * 256, text=["a"] * 256, drafted=[], drafted_text=[], accepted=0))
+    assert isinstance(event, ev.Step)
+    assert (event.canvas, len(event.emitted)) == (256, 256)
 
 
 def test_an_older_trace_knows_no_conversations() -> None:

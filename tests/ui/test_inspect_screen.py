@@ -98,6 +98,9 @@ def test_a_bonus_and_a_step_without_draft_have_a_place_of_their_own() -> None:
     lines = texts(PastStep(PLAIN, 7, 9), Inspected("mtp", 0, 4, PLACES[:1]))
     assert lines[2] == "No draft: the target wrote one token."
     assert PastStep(PLAIN, 7, 9).asked == (11,)
+    lines = texts(PastStep(replace(PLAIN, canvas=256), 7, 9), None)
+    assert lines[2] == "256 positions denoised, 1 committed."
+    assert not any(line.startswith("+1") for line in lines)
     assert PAST.asked == (11, 12, 13)
 
 

@@ -64,6 +64,7 @@ class Race:
         slot: int = 0,
         k: int | None = None,
         parts: tuple[float, float] | None = None,
+        canvas: int = 0,
     ) -> None:
         """One verification; ``parts`` are the milliseconds of drafting and verifying."""
         state = self.state.lanes[lane.name]
@@ -89,6 +90,7 @@ class Race:
                 clock_ns=state.clock_ns + int(ms * 1e6),
                 draft_ns=int(parts[0] * 1e6) if parts else None,
                 verify_ns=int(parts[1] * 1e6) if parts else None,
+                canvas=canvas,
             )
         )
 
@@ -340,6 +342,14 @@ def test_the_ledger_has_the_newest_step_on_top() -> None:
     assert ledger(race().lane(MTP), 28, 1) == ["#3   4/4 +1 d 10.2 v 30.1"]
     assert ledger(race().lane(AR), 38, 2) == ["#8   1 token 25.0 ms  own", "#7   1 token 25.0 ms  own"]
     assert ledger(race().lane(AR), 38, 0) == []
+
+
+def test_the_ledger_says_how_much_of_a_canvas_was_committed() -> None:
+    diffusion = ev.LaneInfo("d", "diffusion", "diffusion", 0, "diffusion")
+    run = Race(diffusion)
+    run.step(diffusion, own=None, canvas=256)
+    run.step(diffusion, canvas=256)
+    assert ledger(run.lane(diffusion), 40) == ["#2   1 of 256 25.0 ms  own", "#1   0 of 256 25.0 ms"]
 
 
 def test_the_ledger_s_tokens_have_their_roles() -> None:

@@ -17,6 +17,7 @@ from spectui.sources.vllm.errors import first_line
 from spectui.sources.vllm.fixed_k import cautions
 from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import Lane
+from spectui.sources.vllm.lane_spec import DIFFUSION
 from spectui.sources.vllm.probing import ProbeDiedError
 from spectui.sources.vllm.prompting import PromptRefusedError, fitting
 from spectui.sources.vllm.race import Race
@@ -283,7 +284,9 @@ class Director:
         lane = self.race.lane(asked.lane)
         places: tuple[TokenVerdict, ...] = ()
         why = "" if lane is not None else "the lane is not running"
-        if lane is not None:
+        if lane is not None and lane.info.method == DIFFUSION:
+            why = "a diffusion model verifies nothing"
+        elif lane is not None:
             try:
                 with panics_as_errors():
                     places = lane.inspect(asked.slot, asked.before, asked.tokens)

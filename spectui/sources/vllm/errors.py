@@ -17,7 +17,7 @@ from spectui.sources.vllm import vllm_options
 from spectui.sources.vllm.checkpoint_files import damaged_weights
 from spectui.sources.vllm.device_errors import device_trouble
 from spectui.sources.vllm.fixed_k import UnevenDraftsError
-from spectui.sources.vllm.lane_spec import LaneSpec
+from spectui.sources.vllm.lane_spec import DIFFUSION, LaneSpec
 from spectui.sources.vllm.target import TargetError
 from spectui.sources.vllm.unsupported import unsupported
 
@@ -106,7 +106,7 @@ class _Failure:
     @property
     def drafter(self) -> str | None:
         """The drafter's own checkpoint; None if the lane has none."""
-        model = str(self.spec.options.get("model", ""))
+        model = "" if self.spec.method == DIFFUSION else str(self.spec.options.get("model", ""))
         return model if model not in ("", "target", self.target) and self.spec.method != "custom_class" else None
 
     @property
@@ -114,7 +114,7 @@ class _Failure:
         """What each of the lane's models is called, and where it is."""
         if self.drafter is not None:
             yield "drafter", self.drafter
-        yield "model", self.target
+        yield "model", self.spec.model(self.target)
 
     @cached_property
     def is_the_drafters(self) -> bool:

@@ -20,11 +20,12 @@ from spectui.protocol.events import (
 from spectui.protocol.samples import LaneMemory
 from spectui.sources.hindrance import GPU_HINDERED
 from spectui.sources.vllm.compat import device, engines, inputs, parts
+from spectui.sources.vllm.diffusion import diffusion_tap
 from spectui.sources.vllm.engine_facts import lane_engine
 from spectui.sources.vllm.fixed_k import why_fixed
 from spectui.sources.vllm.footprint import lane_memory
 from spectui.sources.vllm.lane_request import EngineCounts, LaneRequest
-from spectui.sources.vllm.lane_spec import LaneSpec
+from spectui.sources.vllm.lane_spec import DIFFUSION, MOST_CANVASES, LaneSpec
 from spectui.sources.vllm.pieces import PieceDecoder, TokenTable
 from spectui.sources.vllm.probing import Prober
 from spectui.sources.vllm.sharing import ALONE, Borrowing
@@ -86,13 +87,16 @@ class Lane:
         from spectui.sources.vllm.tap import TapScheduler
 
         seats = int(engine_args["max_num_seqs"])
+        scheduler: type = TapScheduler
+        if self.spec.method == DIFFUSION:
+            scheduler, seats = diffusion_tap(), min(seats, MOST_CANVASES)
         # One slot more than requests may take, for a probe beside them; and one for every K: see `LaneSpec`.
         places = max(seats + 1, self.spec.k_max + 1)
         speculative = self.spec.speculative_config(target, places)
         metered: dict[str, Any] = {"speculative_config": speculative, "per_request_spec_decode_metrics": "detailed"}
         return engines.build_engine(
-            model=target,
-            scheduler_cls=TapScheduler,
+            model=self.spec.model(target),
+            scheduler_cls=scheduler,
             async_scheduling=False,
             **(metered if speculative else {}),
             **(device.graphs(engine_args, self.spec.graph_sizes(seats)) if speculative else {}),
@@ -243,7 +247,7 @@ class Lane:
         """
         engines.enter(self._engine)
         self._timers.detach()
-        tap_class, self._tap.__class__ = type(self._tap), type(self._tap).__base__
+        tap_class, self._tap.__class__ = type(self._tap), self._tap.untapped
         engine = self._engine
         try:
             for slot, ids in enumerate(prompts):

@@ -79,7 +79,7 @@ class LaneRequest:
         Raises:
             TapMismatchError: The tap and the engine's output differ.
         """
-        _, k, drafted, sampled = record
+        _, k, drafted, sampled, canvas = record
         emitted = tuple(output.outputs[0].token_ids) if output is not None else ()
         if emitted != sampled[: len(emitted)]:
             raise TapMismatchError(
@@ -88,7 +88,7 @@ class LaneRequest:
             )
         accepted = len(sampled) - 1 if drafted else 0
         own: Own | None = None
-        if len(emitted) == len(sampled):
+        if sampled and len(emitted) == len(sampled):
             own = "recovered" if accepted < len(drafted) else "bonus"
         drafted_text = self.pieces.peek(drafted)
         step = Step(
@@ -113,6 +113,7 @@ class LaneRequest:
             disturbed=disturbed,
             totals=before.after(len(drafted), accepted, len(emitted), len(sampled) - len(emitted)),
             before=len(self.ids),
+            canvas=canvas,
         )
         self.ids.extend(emitted)
         self.steps += 1

@@ -30,8 +30,14 @@ TITLES = {
     "suffix": "suffix",
     "mlp_speculator": "MLP speculator",
     "custom_class": "custom drafter",
+    "diffusion": "diffusion",
 }
-"""The methods of vLLM's ``speculative_config``, with their names for the user."""
+"""The methods of vLLM's ``speculative_config``, plain decoding and diffusion, with their names for the user."""
+
+DIFFUSION = "diffusion"
+MOST_CANVASES = 8
+"""The most requests in flight in a diffusion lane: their logits over whole canvases take gigabytes
+(``vllm/model_executor/models/config.py``, `DiffusionGemmaModelForBlockDiffusionConfig`)."""
 
 DEFAULT_K = {"mtp": 2, "dflash": 7, "eagle": 3, "eagle3": 3, "ngram": 5, "suffix": 8}
 NEEDS_MODEL = frozenset({"dflash", "eagle", "eagle3", "medusa", "draft_model", "mlp_speculator", "custom_class"})
@@ -56,7 +62,7 @@ class LaneSpec:
     """A parsed lane spec.
 
     Attributes:
-        method: vLLM's name of the method; ``"ar"`` for no drafting.
+        method: vLLM's name of the method; ``"ar"`` for no drafting, ``"diffusion"`` for a diffusion model.
         k_max: Drafted tokens that the lane is built for; 0 for ``ar``.
         options: Further entries of vLLM's ``speculative_config``.
         text: What the user typed.
@@ -76,7 +82,7 @@ class LaneSpec:
         return TITLES.get(self.method, self.method)
 
     def speculative_config(self, target: str, max_num_seqs: int) -> dict[str, Any] | None:
-        """vLLM's ``speculative_config``; None for AR.
+        """vLLM's ``speculative_config``; None for AR and for diffusion.
 
         The per-batch-size table is what makes K live: the tap rewrites its lookup between steps. It names every K, one
         for each number of requests, since on a GPU vLLM captures whole graphs for the K in it alone
@@ -86,7 +92,7 @@ class LaneSpec:
             target: Path or id of the target.
             max_num_seqs: The engine's, at least ``k_max + 1``.
         """
-        if self.method == "ar":
+        if not self.k_max:
             return None
         rows = self.k_max + 1
         table = [(row, row if row < rows else max_num_seqs, rows - row) for row in range(1, rows + 1)]
@@ -106,6 +112,10 @@ class LaneSpec:
         """The ``speculative_config`` for a fixed K. ``model=target`` stands for the target itself."""
         config = {"method": self.method, "num_speculative_tokens": self.k_max, **self.options}
         return config | ({"model": target} if config.get("model") == "target" else {})
+
+    def model(self, target: str) -> str:
+        """What the lane's engine loads: ``target``, or a diffusion model of its own."""
+        return str(self.options.get("model", target)) if self.method == DIFFUSION else target
 
     def target_arguments(self, hf_overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Engine arguments that let the target accept the lane's drafter, merged with the user's ``hf_overrides``.
@@ -148,6 +158,12 @@ def parse_lane_spec(text: str, *, demo: bool = False) -> LaneSpec:
         if options:
             raise LaneSpecError(f"lane '{text}': ar drafts nothing and takes no options.")
         return LaneSpec("ar", 0, {}, text)
+    if method == DIFFUSION:
+        if other := [key.partition("=")[0] for key in _parts(rest) if not key.startswith("model=")]:
+            raise LaneSpecError(f"lane '{text}': diffusion takes a model, and no '{other[0]}'.")
+        if demo and not options:
+            raise LaneSpecError(f"lane '{text}': diffusion needs its model, as in 'diffusion:model=PATH_OR_ID'.")
+        return LaneSpec(DIFFUSION, 0, options, text)
     if demo and method in drafters.METHODS:
         options.setdefault("model", str(drafters.demo_drafter(method)))
     named: KSource = "yours" if {START, *_SHORT_KEYS.values()} & options.keys() else "default"

@@ -16,7 +16,7 @@ from spectui.sources.vllm.config import Room
 from spectui.sources.vllm.errors import explain, explain_import, explain_target, first_line, known_cause
 from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
-from spectui.sources.vllm.lane_spec import LaneSpec
+from spectui.sources.vllm.lane_spec import DIFFUSION, LaneSpec
 from spectui.sources.vllm.self_test import SelfTest
 from spectui.sources.vllm.sharing import ALONE, Borrowing, SharedTarget, SharingError
 from spectui.sources.vllm.target import Report
@@ -108,7 +108,7 @@ class Loader:
         Raises:
             NotLoadedError: The lane cannot be built. Its engine is closed and its memory freed.
         """
-        if self._shared is None:
+        if self._shared is None or spec.method == DIFFUSION:
             return self._built(info, spec, warming_up, ALONE, make)
         borrowing = self._shared.borrowing(self.target)
         try:
@@ -176,7 +176,7 @@ class Loader:
         try:
             warming_up("")
             lane.warm_up(WARM_UP_IDS)
-            if self._self_test is not None and make is None:
+            if self._self_test is not None and make is None and spec.method != DIFFUSION:
                 warming_up("self-test")
                 lane.checked = self._self_test.check(lane)
         except BaseException:

@@ -23,6 +23,7 @@ from spectui.sources.vllm.errors import explain_death, first_line
 from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.lane_request import LaneRequest
+from spectui.sources.vllm.lane_spec import DIFFUSION
 from spectui.sources.vllm.probing import ProbeDiedError
 from spectui.sources.vllm.prompting import PromptRefusedError, prompt_ids
 
@@ -221,7 +222,8 @@ class Race:
         for lane in self.lanes:
             for slot, request in self._requests.get(lane.info.name, {}).items():
                 original = originals.get(slot)
-                if original is None or original.prompt_ids != request.prompt_ids:
+                other = lane.info.method == DIFFUSION
+                if other or original is None or original.prompt_ids != request.prompt_ids:
                     continue
                 position = Comparison(original.ids, request.ids).update()
                 if position is None:

@@ -7,7 +7,7 @@ them on. V1 does; V2 only does so after `spectui.sources.vllm.worker` has change
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -25,17 +25,22 @@ class HiddenDraftsError(RuntimeError):
 class Verified(NamedTuple):
     """One request in one engine step: the ids that were drafted, and those that remain after verification, uncut.
 
-    ``k`` is the number of drafted tokens that were allowed when the drafter ran.
+    ``k`` is the number of drafted tokens that were allowed when the drafter ran. ``canvas`` is the number of positions
+    that a diffusion model denoised; 0 for other models.
     """
 
     request: str
     k: int
     drafted: tuple[int, ...]
     sampled: tuple[int, ...]
+    canvas: int = 0
 
 
 class TapScheduler(Scheduler):
     """vLLM's scheduler, which also remembers the last step and has a K that can change between steps."""
+
+    untapped: type = Scheduler
+    """The class that vLLM itself would use."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -84,18 +89,20 @@ class TapScheduler(Scheduler):
 
     def update_from_output(self, scheduler_output: SchedulerOutput, model_runner_output: ModelRunnerOutput) -> Any:
         sampled = model_runner_output.sampled_token_ids
-        if sampled:
-            index_of = model_runner_output.req_id_to_index
-            drafts = scheduler_output.scheduled_spec_decode_tokens
-            for request_id in scheduler_output.num_scheduled_tokens:
-                request = self.requests.get(request_id)
+        index_of = model_runner_output.req_id_to_index
+        drafts = scheduler_output.scheduled_spec_decode_tokens
+        for request_id in scheduler_output.num_scheduled_tokens:
+            request = self.requests.get(request_id)
+            if request is not None and not request.is_finished():
                 # The base class truncates these lists when a request ends, so read them first.
-                ids = sampled[index_of[request_id]]
-                if ids and request is not None and not request.is_finished():
-                    drafted = _shown(drafts.get(request_id, ()))
-                    self._verified.append(Verified(request_id, self._k_of_drafts, drafted, tuple(ids)))
+                ids = tuple(sampled[index_of[request_id]]) if sampled else ()
+                self._remember(request_id, drafts.get(request_id, ()), ids)
         self._k_of_drafts = scheduler_output.num_spec_tokens_to_schedule
         return super().update_from_output(scheduler_output, model_runner_output)
+
+    def _remember(self, request_id: str, drafts: Sequence[int], ids: tuple[int, ...]) -> None:
+        if ids:
+            self._verified.append(Verified(request_id, self._k_of_drafts, _shown(drafts), ids))
 
     def update_draft_token_ids(self, draft_token_ids: DraftTokenIds) -> None:
         super().update_draft_token_ids(draft_token_ids)

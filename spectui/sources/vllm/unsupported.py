@@ -18,6 +18,8 @@ def unsupported(said: str, target: str, method: str) -> str | None:
             f"model '{target}' also reads pictures, and vLLM needs torchvision for that, which is not installed: "
             "pip install torchvision --index-url https://download.pytorch.org/whl/cpu"
         )
+    if "does not support: diffusion models" in said:
+        return "this build of vLLM cannot run diffusion models: they need a GPU with Triton; leave this lane out"
     if "same kv cache group" in said:
         return (
             f"{method} does not work with this target on vLLM's V1 model runner, which wants all of a drafter's layers "

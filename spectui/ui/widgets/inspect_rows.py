@@ -57,6 +57,8 @@ def _verdict(step: Step, inspected: Inspected | None, width: int) -> list[Row]:
 
 def _sentence(step: Step, inspected: Inspected | None) -> str:
     """Where the draft broke off, in words."""
+    if step.canvas:
+        return f"{step.canvas} positions denoised, {len(step.emitted) + len(step.cut)} committed."
     if not step.drafted:
         return "No draft: the target wrote one token."
     drafted = f"{len(step.drafted)} drafted, {step.accepted} accepted"
@@ -84,7 +86,7 @@ def _places(past: PastStep, inspected: Inspected | None, width: int) -> list[Row
         rows.append(_row(str(position + 1), text, verdict, ROLE_STYLES[_VERDICTS[verdict]], place, width))
         if position == step.accepted and step.own is not None and step.accepted < len(step.emitted):
             rows.append(_own_row(step, place, width))
-    if step.accepted == len(step.drafted) and len(step.text) > step.accepted:
+    if not step.canvas and step.accepted == len(step.drafted) and len(step.text) > step.accepted:
         place = places[step.accepted] if step.accepted < len(places) else None
         role = Role.PLAIN if not step.drafted else Role.BONUS if step.own == "bonus" else Role.CUT
         word = {Role.PLAIN: "target's", Role.BONUS: "bonus", Role.CUT: "cut"}[role]

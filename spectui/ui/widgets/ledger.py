@@ -115,7 +115,10 @@ class _Form:
         return tuple(spans)
 
     def kept_text(self, row: LedgerRow) -> str:
-        """Accepted of drafted, then the target's own token or the number of cut tokens; words if there was no draft."""
+        """Accepted of drafted, then the target's own token or the number of cut tokens; words if there was no draft;
+        and of a diffusion model, how much of its canvas it committed."""
+        if row.canvas:
+            return f"{row.committed} of {row.canvas}"
         if row.drafted:
             return f"{row.accepted}/{row.drafted} {'+1' if row.own is not None else f'cut {row.cut}'}"
         if row.own is None:
