@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from spectui.bench.harness import Measurement, Sample
 from spectui.core.acceptance import AcceptanceCounter
 from spectui.core.batch_cost import BatchCost, pays
 from spectui.core.cost import CostModel, Drafts, Observed, StepTime
@@ -51,6 +52,18 @@ def _acceptance() -> str:
     )
 
 
+def _scheduling() -> str:
+    measured = Measurement()
+    rates = {"ar": 100, "ar default": 110, "mtp": 138, "mtp default": 146}
+    measured.add({name: Sample(rate, 1) for name, rate in rates.items()})
+    raced, served = measured.ratio("mtp", "ar"), measured.ratio("mtp default", "ar default")
+    return (
+        f"AR makes {rates['ar']} tok/s tapped and {rates['ar default']} by default, MTP {rates['mtp']} and "
+        f"{rates['mtp default']}; that is a speed-up of {raced.median:.2f} in the race and of {served.median:.2f} on a "
+        "server."
+    )
+
+
 def _estimate() -> str:
     bare, drafting = StepTime(0, 0, 0.009), StepTime(0, 0, 0.014)
     model = CostModel([Observed(5, 20, drafting, 80, bare)])
@@ -92,7 +105,7 @@ def _rejected() -> str:
     return f"The interval is {low:.0f} to {high * 100:.1f} %, {limit}: nearly all drafts are rejected."
 
 
-@pytest.mark.parametrize("example", [_throughput, _acceptance, _estimate, _pays, _cache, _step, _rejected])
+@pytest.mark.parametrize("example", [_throughput, _acceptance, _scheduling, _estimate, _pays, _cache, _step, _rejected])
 def test_an_example_is_what_the_program_computes(example: Callable[[], str]) -> None:
     assert example() in PAGE
 
