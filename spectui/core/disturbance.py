@@ -8,11 +8,11 @@ which changes the speed-up.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from spectui.protocol.samples import GpuSample, TelemetrySample
+from spectui.protocol.samples import GpuSample, HostSample, TelemetrySample
 
 RECENT_STEPS = 64
 """Engine steps, of all lanes together, over which the shown share is taken."""
@@ -28,7 +28,7 @@ DOUBTFUL = 0.05
 
 _FOREIGN_SHARE = 0.1
 _FOREIGN_CORES = 0.1
-_CORES_SAMPLES = 5
+CORES_SAMPLES = 5
 """Samples over which the use of cores is averaged: a second, because the system counts in hundredths of a second."""
 
 _SLOWED = frozenset({"hardware slowdown", "thermal", "hardware thermal", "power brake"})
@@ -72,7 +72,7 @@ class DisturbanceMeter:
         share = sum(self.recent) / max(1, len(self.recent))
         if len(self.recent) < LEAST_STEPS or share < TOLD:
             return None
-        return Disturbance(share, _cause(list(islice(samples, _CORES_SAMPLES))))
+        return Disturbance(share, _cause(list(islice(samples, CORES_SAMPLES))))
 
 
 def gpu_hindrance(gpu: GpuSample) -> str:
@@ -82,6 +82,18 @@ def gpu_hindrance(gpu: GpuSample) -> str:
     if slowed := sorted(_SLOWED & set(gpu.throttle or ())):
         return f"GPU {gpu.index} is slowed down ({', '.join(slowed)})"
     return ""
+
+
+def cores_hindrance(hosts: Sequence[HostSample]) -> bool:
+    """Whether other programs took cores that this one could have used in these samples, on average: they used
+    `FOREIGN_CORES`, and not even one core was idle."""
+    used = [
+        (host.foreign_cores, host.foreign_cores + host.engine_cores + (host.other_cores or 0.0), host.cores)
+        for host in hosts
+        if host.foreign_cores is not None and host.engine_cores is not None and host.cores is not None
+    ]
+    foreign_cores, all_cores, cores = (sum(one) for one in zip(*used, strict=True)) if used else (0, 0, 0)
+    return foreign_cores > FOREIGN_CORES * len(used) and all_cores > cores - len(used)
 
 
 def _cause(samples: list[TelemetrySample]) -> str:

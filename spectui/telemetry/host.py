@@ -1,4 +1,4 @@
-"""This process and its host: memory, cores, load, temperature, page faults. Linux."""
+"""This process, its engines' worker processes, and their host: memory, cores, load, temperature, page faults. Linux."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ import resource
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from spectui.protocol.samples import HostSample, Missing
 from spectui.protocol.source import ENGINE_THREAD
+from spectui.sources.workers import WORKERS
 from spectui.standstill import awake_ns
 
 SLOW_READS = 10
 """Every this many reads, also read what hardly changes or is expensive to read: free memory, load, temperature."""
+
+_PROCESS, _THREAD = 2, 6
+"""The kernel's clocks of processor time (MAKE_PROCESS_CPUCLOCK, MAKE_THREAD_CPUCLOCK in its posix-timers.h)."""
+
+K = TypeVar("K")
 
 NO_SENSOR = Missing("temperature of the processor", "no sensor can be read here, as in most virtual machines")
 
@@ -28,6 +35,7 @@ class Counters:
         process_ns: Processor time of the process, in nanoseconds.
         others_ns: Processor time of each thread except the engine's, in nanoseconds.
         minor: Minor page faults of the process; ``major`` are the major ones.
+        workers_ns: Processor time of each worker process of the engines, in nanoseconds.
         busy_ns: How long any program kept this process's cores busy; None if the system does not report it.
     """
 
@@ -37,6 +45,7 @@ class Counters:
     minor: int
     major: int
     busy_ns: int | None = None
+    workers_ns: Mapping[int, int] = field(default_factory=dict)
 
 
 class Host:
@@ -72,7 +81,7 @@ class Host:
             others_ns = _spent_ns(before.others_ns, now.others_ns)
             other = others_ns / span
             # Threads that the engine's libraries start are not Python threads: whatever is left over is the engine's.
-            own_ns = now.process_ns - before.process_ns
+            own_ns = now.process_ns - before.process_ns + _spent_ns(before.workers_ns, now.workers_ns)
             engine = max(0, own_ns - others_ns) / span
             if now.busy_ns is not None and before.busy_ns is not None:
                 foreign = max(0, now.busy_ns - before.busy_ns - own_ns) / span
@@ -97,7 +106,8 @@ def count() -> Counters:
     """Read this process's counters."""
     others = {thread: _thread_ns(thread) for thread in threading.enumerate() if thread.name != ENGINE_THREAD}
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return Counters(awake_ns(), time.process_time_ns(), others, usage.ru_minflt, usage.ru_majflt, busy_ns())
+    workers = {pid: _clock_ns(pid, _PROCESS) for pid in WORKERS.pids}
+    return Counters(awake_ns(), time.process_time_ns(), others, usage.ru_minflt, usage.ru_majflt, busy_ns(), workers)
 
 
 def busy_ns(statistics: Path = Path("/proc/stat")) -> int | None:
@@ -113,30 +123,47 @@ def busy_ns(statistics: Path = Path("/proc/stat")) -> int | None:
     return busy * 1_000_000_000 // os.sysconf("SC_CLK_TCK") or None
 
 
-def _spent_ns(before: Mapping[threading.Thread, int], now: Mapping[threading.Thread, int]) -> int:
-    """Processor time that the living threads have used in between; a thread that has ended is not counted."""
-    return sum(max(0, ns - before.get(thread, 0)) for thread, ns in now.items())
+def _spent_ns(before: Mapping[K, int], now: Mapping[K, int]) -> int:
+    """Processor time that living threads or processes have used in between; what of one that has ended is not
+    counted."""
+    return sum(max(0, ns - before.get(key, 0)) for key, ns in now.items())
 
 
 def _thread_ns(thread: threading.Thread) -> int:
     """Processor time of a thread; 0 if it has just ended."""
     if thread.native_id is None:
         return 0
-    # The kernel's clock of a thread id (MAKE_THREAD_CPUCLOCK in its posix-timers.h); the C library's function would
-    # read the memory of a thread that may be gone.
-    clock = (~thread.native_id << 3) | 6
+    # The C library's function would read the memory of a thread that may be gone.
+    return _clock_ns(thread.native_id, _THREAD)
+
+
+def _clock_ns(number: int, kind: int) -> int:
+    """The kernel's clock of a thread or process id; 0 if it has just ended."""
     try:
-        return time.clock_gettime_ns(clock)
+        return time.clock_gettime_ns((~number << 3) | kind)
     except OSError:
         return 0
 
 
 def _resident() -> int | None:
+    """Memory of this process and its workers; pages that workers share with others, such as libraries, count here."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        own, *workers = (_pages(name) for name in ("self", *map(str, WORKERS.pids)))
     except (OSError, ValueError, IndexError):
         return None
-    return pages * resource.getpagesize()
+    return (own[0] + sum(resident - shared for resident, shared in workers)) * resource.getpagesize()
+
+
+def _pages(process: str) -> tuple[int, int]:
+    """Resident pages of a process, and how many of them are shared with others or come from files (``proc_pid_statm``);
+    none if it is a worker that has just ended."""
+    try:
+        fields = Path(f"/proc/{process}/statm").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        if process == "self":
+            raise
+        return 0, 0
+    return int(fields[1]), int(fields[2])
 
 
 def _memory() -> tuple[int | None, int | None]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from spectui.errors import Fault
+from spectui.sources.workers import WORKERS
 from spectui.telemetry.device import OLD_DRIVER, Call, Code, Metric
 
 Fields: TypeAlias = Mapping[str, Any]
@@ -44,17 +45,24 @@ def _memory(nv: Any, gpu: Any) -> Fields:
     return {"memory_used": used, "memory_total": memory.total}
 
 
+def _ours() -> frozenset[int]:
+    """Ids of this process and of its engines' workers."""
+    return WORKERS.pids | {os.getpid()}
+
+
 def _process_memory(nv: Any, gpu: Any) -> Fields:
-    """Left out while the driver does not list this process: it has no context yet, or a container hides its id."""
+    """Left out while the driver lists neither this process nor a worker: there is no context yet, or a container hides
+    the ids."""
     processes = nv.nvmlDeviceGetComputeRunningProcesses_v3(gpu)
-    parts = [process.usedGpuMemory for process in processes if process.pid == os.getpid()]
+    parts = [process.usedGpuMemory for process in processes if process.pid in _ours()]
     known = [part for part in parts if part is not None]
     return {"process_memory": sum(known)} if known else {}
 
 
 def _foreign_share(nv: Any, gpu: Any) -> Fields:
     """SM time of other processes in the last second; left out if a container hides which process is this one."""
-    if all(process.pid != os.getpid() for process in nv.nvmlDeviceGetComputeRunningProcesses_v3(gpu)):
+    ours = _ours()
+    if all(process.pid not in ours for process in nv.nvmlDeviceGetComputeRunningProcesses_v3(gpu)):
         return {}
     try:
         used = nv.nvmlDeviceGetProcessUtilization(gpu, int((time.time() - 1) * 1e6))
@@ -65,7 +73,7 @@ def _foreign_share(nv: Any, gpu: Any) -> Fields:
     shares: dict[int, int] = {}
     for sample in used:
         shares[sample.pid] = max(sample.smUtil, shares.get(sample.pid, 0))
-    return {"foreign_share": min(1.0, sum(share for pid, share in shares.items() if pid != os.getpid()) / 100)}
+    return {"foreign_share": min(1.0, sum(share for pid, share in shares.items() if pid not in ours) / 100)}
 
 
 def _memory_temperature(nv: Any, gpu: Any) -> Fields:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from spectui.core.disturbance import gpu_hindrance
+from spectui.core.disturbance import CORES_SAMPLES, cores_hindrance, gpu_hindrance
 from spectui.core.machine import lanes_gpu
 from spectui.protocol.samples import GpuSample, HostSample, Missing, TelemetrySample, TelemetryStarted
 from spectui.protocol.source import Sink
-from spectui.sources.hindrance import GPU_HINDERED
+from spectui.sources.hindrance import CORES_HINDERED, GPU_HINDERED
 from spectui.standstill import awake_ns
 
 logger = logging.getLogger(__name__)
@@ -136,6 +137,7 @@ class Sampler:
             logger.exception("telemetry stopped after an error")
         finally:
             GPU_HINDERED.clear()
+            CORES_HINDERED.clear()
             if readers.gpus is not None:
                 readers.gpus.close()
 
@@ -152,6 +154,7 @@ class Sampler:
 
     def _sample(self, readers: Readers) -> None:
         began, gpus = self._now_ns(), readers.gpus
+        hosts: deque[HostSample] = deque(maxlen=CORES_SAMPLES)
         opened_ns = time.thread_time_ns()
         missing = (*readers.missing, *(gpus.missing if gpus else ()), *readers.host.missing)
         if gpus is None:
@@ -162,17 +165,23 @@ class Sampler:
             found: tuple[GpuSample, ...] = self._one(gpus.read, ()) if gpus else ()
             host = self._one(readers.host.read, HostSample())
             sample = TelemetrySample(self._now_ns() - began, host, found)
-            _mark(sample)
+            hosts.append(host)
+            _mark(sample, hosts)
             self._sink.emit(sample)
             self.cpu_ns = time.thread_time_ns() - opened_ns
             if self._wait(self._period_s):
                 return
 
 
-def _mark(sample: TelemetrySample) -> None:
-    """Tell the lanes whether their GPU is slowed down."""
+def _mark(sample: TelemetrySample, hosts: Sequence[HostSample]) -> None:
+    """Tell the lanes whether their GPU is slowed down, or their cores are taken."""
     gpu = lanes_gpu(sample)
-    if gpu is not None and gpu_hindrance(gpu):
-        GPU_HINDERED.set()
+    _set(GPU_HINDERED, gpu is not None and gpu_hindrance(gpu) != "")
+    _set(CORES_HINDERED, cores_hindrance(hosts))
+
+
+def _set(event: threading.Event, state: bool) -> None:
+    if state:
+        event.set()
     else:
-        GPU_HINDERED.clear()
+        event.clear()

@@ -10,7 +10,7 @@ import pytest
 
 from spectui.cli.headless import table
 from spectui.core.captions import lane_sentence
-from spectui.core.disturbance import LEAST_STEPS, RECENT_STEPS, Disturbance, gpu_hindrance
+from spectui.core.disturbance import LEAST_STEPS, RECENT_STEPS, Disturbance, cores_hindrance, gpu_hindrance
 from spectui.core.summary import summary_of
 from spectui.core.views import RunView
 from spectui.protocol import events as ev
@@ -183,3 +183,20 @@ def test_a_mark_survives_a_trace_and_costs_it_nothing_where_there_is_none() -> N
     assert decode(encode(1, quiet)) == (1, quiet)
     assert "disturbed" not in encode(1, quiet)
     assert io.StringIO(encode(1, loud)).read().count('"disturbed":true') == 1
+
+
+@pytest.mark.parametrize(
+    ("engine", "foreign", "cores", "hindered"),
+    [
+        pytest.param(1.4, 0.5, 2, True, id="no core is idle"),
+        pytest.param(1.9, 0.1, 2, False, id="its own workers fill the cores"),
+        pytest.param(3.0, 0.9, 16, False, id="there are cores for everybody"),
+        pytest.param(None, None, 2, False, id="not known"),
+    ],
+)
+def test_cores_are_taken_only_if_none_is_idle(
+    engine: float | None, foreign: float | None, cores: int, hindered: bool
+) -> None:
+    samples = [HostSample(engine_cores=engine, other_cores=0.1, foreign_cores=foreign, cores=cores)] * 3
+    assert cores_hindrance(samples) is hindered
+    assert not cores_hindrance([])

@@ -13,6 +13,7 @@ import pynvml
 import pytest
 
 from spectui.protocol.samples import GpuSample, Missing
+from spectui.sources.workers import WORKERS
 from spectui.telemetry.device import Code
 from spectui.telemetry.nvml import Nvml, NvmlUnavailableError
 from tests.nvml.conftest import Clock
@@ -363,6 +364,17 @@ def test_what_other_processes_compute(
     nvml = opened()
     (sample,) = nvml.read()
     assert (sample.foreign_share, nvml.missing) == (share, ())
+
+
+def test_a_worker_process_is_no_other_one(nvml_stub: NvmlStub, opened: Opener) -> None:
+    nvml_stub.machine("h100").set(sm_of_process=30, sm_of_others=60)
+    others = 1
+    WORKERS.add([others])
+    try:
+        (sample,) = opened().read()
+    finally:
+        WORKERS.remove([others])
+    assert (sample.foreign_share, sample.process_memory) == (0.0, 12 * GB)
 
 
 def test_where_this_process_is_hidden_nobody_is_called_another_one(nvml_stub: NvmlStub, opened: Opener) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from spectui.sources.hindrance import CORES_HINDERED
 from spectui.sources.vllm import waiting
-from spectui.sources.vllm.waiting import DISTURBED, MOST_THREADS, CoreWaits
+from spectui.sources.vllm.waiting import DISTURBED, MOST_THREADS, CoreWaits, NoWaits
 
 WALL_NS = 20_000_000
 
@@ -132,3 +133,17 @@ def test_a_thread_that_has_ended_holds_nothing_up(tasks: Tasks) -> None:
     assert not waits.disturbed(WALL_NS)
     waits.close()
     waits.close()
+
+
+def test_threads_in_other_processes_are_judged_by_the_telemetry() -> None:
+    waits = NoWaits()
+    with waits.learning():
+        pass
+    try:
+        for taken in (False, True):
+            CORES_HINDERED.set() if taken else CORES_HINDERED.clear()
+            waits.begin()
+            assert waits.disturbed(WALL_NS) is taken
+    finally:
+        CORES_HINDERED.clear()
+        waits.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -18,6 +19,7 @@ import pytest
 
 from spectui.protocol.samples import HostSample
 from spectui.protocol.source import ENGINE_THREAD
+from spectui.sources.workers import WORKERS
 from spectui.telemetry.host import NO_SENSOR, SLOW_READS, Counters, Host, busy_ns, count
 
 MS = 1_000_000
@@ -220,3 +222,36 @@ def test_what_hardly_moves_is_read_rarely(monkeypatch: pytest.MonkeyPatch) -> No
     host = Host()
     read = [host.read().temperature_c for _ in range(2 * SLOW_READS)]
     assert read == [41.0] * SLOW_READS + [42.0] * SLOW_READS
+
+
+def test_a_worker_process_is_no_other_program() -> None:
+    before = Counters(1_000 * MS, 700 * MS, {}, 0, 0, 5_000 * MS, {7: 100 * MS})
+    after = Counters(2_000 * MS, 900 * MS, {}, 0, 0, 6_500 * MS, {7: 900 * MS, 8: 200 * MS})
+    said = iter((before, after))
+    host = Host(lambda: next(said))
+    host.read()
+    sample = host.read()
+    assert sample.engine_cores == pytest.approx(0.2 + 0.8 + 0.2)
+    assert sample.foreign_cores == pytest.approx(0.3)
+
+
+def test_memory_and_time_of_worker_processes_are_ours() -> None:
+    hold = "data = bytearray(64 << 20); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        alone = Host().read().resident
+        WORKERS.add([worker.pid])
+        try:
+            both, spent = Host().read().resident, count().workers_ns
+            worker.communicate(b"\n")
+            ended = count().workers_ns, Host().read().resident
+        finally:
+            WORKERS.remove([worker.pid])
+    assert alone is not None
+    assert both is not None
+    assert both > alone + (60 << 20)
+    assert spent[worker.pid] > 0
+    assert ended[0] == {worker.pid: 0}
+    assert ended[1] is not None
+    assert ended[1] < both

@@ -15,7 +15,7 @@ from spectui.protocol.events import Event
 from spectui.protocol.frame_slot import FrameSlot
 from spectui.protocol.samples import GpuSample, HostSample, Missing, TelemetrySample, TelemetryStarted
 from spectui.protocol.source import Sink
-from spectui.sources.hindrance import GPU_HINDERED
+from spectui.sources.hindrance import CORES_HINDERED, GPU_HINDERED
 from spectui.telemetry.nvml import Nvml
 from spectui.telemetry.peak import FILE
 from spectui.telemetry.sampler import Readers, Sampler, open_readers
@@ -153,6 +153,19 @@ def test_lanes_learn_that_their_gpu_is_held_back(clock: Clock, gpu: GpuSample, h
     assert sampler.stop(FAILSAFE_S)
     assert seen == [hindered, hindered]
     assert not GPU_HINDERED.is_set(), "without telemetry nobody knows"
+
+
+@pytest.mark.parametrize(("foreign", "hindered"), [(0.0, False), (0.6, True), (None, False)])
+def test_lanes_learn_that_their_cores_are_taken(clock: Clock, foreign: float | None, hindered: bool) -> None:
+    host, seen = Host(), list[bool]()
+    host.read = lambda: HostSample(engine_cores=1.2, foreign_cores=foreign, cores=2)  # type: ignore[method-assign]
+    waits = Waits(clock, 2, lambda waits: seen.append(CORES_HINDERED.is_set()))
+    sampler = Sampler(lambda: Readers(host, None, None), now_ns=clock, wait=waits)
+    sampler.start(Events())
+    assert waits.over.wait(FAILSAFE_S)
+    assert sampler.stop(FAILSAFE_S)
+    assert seen == [hindered, hindered]
+    assert not CORES_HINDERED.is_set(), "without telemetry nobody knows"
 
 
 def test_stop_ends_a_wait(clock: Clock) -> None:

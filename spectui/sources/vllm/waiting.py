@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from spectui.sources.hindrance import CORES_HINDERED
+
 DISTURBED = 1 / 3
 """A step is disturbed if the waits of its threads add up to more than this share of its wall time. On a quiet
 machine a daemon, or the terminal that draws the screen, occasionally takes a few milliseconds: up to a quarter of a
@@ -85,6 +87,26 @@ class CoreWaits:
             return os.open(self._tasks / name / "schedstat", os.O_RDONLY)
         except OSError:
             return None
+
+
+class NoWaits(CoreWaits):
+    """For an engine whose threads are in other processes: the telemetry says whether other programs take their cores.
+
+    Its own processes wait for each other, and vLLM's keep a core busy while they wait for messages, so how long a
+    thread of theirs waited for a core says nothing about other programs.
+    """
+
+    @contextmanager
+    def learning(self) -> Iterator[None]:
+        """There is nothing to find out."""
+        yield
+
+    def begin(self) -> None:
+        """Note that a step begins."""
+
+    def disturbed(self, wall_ns: int) -> bool:
+        """Whether other programs are taking cores at the moment."""
+        return CORES_HINDERED.is_set()
 
 
 def _waited_ns(file: int) -> int:
