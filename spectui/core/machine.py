@@ -161,7 +161,8 @@ def memory_by_owner(
             holdings.append(Holding(title, DRAFTER, memory.drafter_bytes))
         used = None if contexts is None else cache_in_use(memory, contexts)
         holdings.append(Holding(title, CACHE, memory.kv_reserved, used))
-    total = None if sample is None else _total(sample)
+    split = any(memory.devices > 1 for _, memory, _ in lanes)
+    total = None if sample is None else _total_of_all(sample) if split else _total(sample)
     known = [holding.bytes for holding in holdings]
     other = None if total is None or None in known else total - sum(size for size in known if size is not None)
     return MemoryView(tuple(holdings), total, other)
@@ -172,3 +173,9 @@ def _total(sample: TelemetrySample) -> int | None:
     if gpu is None:
         return sample.host.resident
     return gpu.memory_used if gpu.process_memory is None else gpu.process_memory
+
+
+def _total_of_all(sample: TelemetrySample) -> int | None:
+    """Memory of this program on every GPU; None if no driver reports it."""
+    known = [gpu.process_memory for gpu in sample.gpus if gpu.process_memory is not None]
+    return sum(known) if known else None

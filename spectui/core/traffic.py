@@ -59,6 +59,8 @@ def experts_read(experts: int, active: int, tokens: int) -> float:
 def step_bytes(memory: LaneMemory, contexts: Sequence[int], rows: int, k: int) -> float | None:
     """Bytes that one engine step reads: a pass of the target, then the drafter's passes for the next step's drafts.
 
+    If the model is split among GPUs, it is what each of them reads on average, since each has a memory of its own.
+
     ::
 
         target   weights + experts(rows) + cache of the target's layers
@@ -89,7 +91,7 @@ def step_bytes(memory: LaneMemory, contexts: Sequence[int], rows: int, k: int) -
     if cache is None or drafting is None:
         return None
     experts = memory.expert_bytes * experts_read(memory.experts, memory.experts_active, rows)
-    return memory.target_read + experts + cache + drafting
+    return (memory.target_read + experts + cache + drafting) / memory.devices
 
 
 def _drafting_bytes(memory: LaneMemory, contexts: Sequence[int], rows: int, k: int) -> float | None:

@@ -23,7 +23,7 @@ class GpuSample:
         lost: Whether the driver says that the GPU has fallen off the bus; then nothing else is known.
         memory_used: Memory used by all processes, without what the driver reserves.
         memory_total: Memory of the device.
-        process_memory: Memory used by this process.
+        process_memory: Memory used by this process and its workers.
         bandwidth_share: DRAM traffic as a share of the peak (GPM), since the previous sample.
         sm_share: Share of the time in which SMs were busy (GPM).
         tensor_share: Share of the time in which tensor pipes were busy (GPM).
@@ -67,7 +67,7 @@ class HostSample:
     """This process and its host at one moment.
 
     Attributes:
-        resident: Resident memory of the process.
+        resident: Resident memory of the process and its workers.
         available: Memory still available to programs.
         total: Memory of the host.
         engine_cores: Cores that the engine's threads kept busy since the previous sample.
@@ -191,6 +191,7 @@ class LaneMemory:
         layers: How each layer reads the cache; empty in older traces, where all layers reach all tokens.
         groups: What a request keeps occupied; empty in older traces and if it is not known.
         block_bytes: Cache that one block of any group takes; None in older traces.
+        devices: GPUs that the model is split among, and all byte counts cover; 1 on a CPU and in older traces.
     """
 
     lane: str
@@ -213,6 +214,7 @@ class LaneMemory:
     layers: tuple[CacheLayers, ...] = ()
     groups: tuple[CacheGroup, ...] = ()
     block_bytes: int | None = None
+    devices: int = 1
 
 
 Sampled: TypeAlias = TelemetryStarted | TelemetrySample | LaneMemory

@@ -98,6 +98,8 @@ def _round(begun: ev.RoundStarted) -> str | None:
 def _memory(memory: samples.LaneMemory) -> str | None:
     if memory.block_tokens < 1:
         return f"a block of the cache has {memory.block_tokens} tokens"
+    if memory.devices < 1:
+        return f"a model is split among {memory.devices} GPUs"
     for active, experts in (
         (memory.experts_active, memory.experts),
         (memory.draft_experts_active, memory.draft_experts),

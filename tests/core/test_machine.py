@@ -119,6 +119,18 @@ def test_the_total_is_what_the_device_reports(gpus: tuple[GpuSample, ...], total
     assert memory_by_owner([], sample(*gpus)).total == total
 
 
+@pytest.mark.parametrize(
+    ("gpus", "total"),
+    [
+        pytest.param((H100, replace(H100, process_memory=2 * GB)), 13 * GB, id="both GPUs"),
+        pytest.param((replace(H100, process_memory=None), H100), 11 * GB, id="the other GPU is not used"),
+        pytest.param((replace(H100, process_memory=None),) * 2, None, id="a driver that hides processes"),
+    ],
+)
+def test_a_model_split_among_gpus_is_held_against_all_of_them(gpus: tuple[GpuSample, ...], total: int | None) -> None:
+    assert memory_by_owner([("AR", replace(DENSE, devices=2), ())], sample(*gpus)).total == total
+
+
 def test_before_any_sample_nothing_is_known() -> None:
     assert memory_by_owner([], None) == NOTHING_HELD
     view = memory_by_owner([("AR", DENSE, ())], None)

@@ -48,6 +48,7 @@ WINDOWED = replace(
         pytest.param(
             replace(DENSE, layers=(CacheLayers(False, 0, state_bytes=7),)), (30,), 4, 3, 900 + 7 + 28, id="states"
         ),
+        pytest.param(replace(SERIAL, devices=2), (0,), 2, 1, 475, id="each of two GPUs"),
         pytest.param(replace(DENSE, target_read=None), (0,), 1, 0, None, id="target unknown"),
         pytest.param(replace(DENSE, kv_token_bytes=None), (0,), 1, 0, None, id="cache unknown"),
         pytest.param(replace(SERIAL, kv_token_bytes=None), (0,), 1, 3, None, id="the drafter's cache unknown"),

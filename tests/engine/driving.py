@@ -64,6 +64,11 @@ def start(lane: Lane, prompts: Sequence[str], sampling: Sampling | Sequence[Samp
     for slot, text in enumerate(prompts):
         chosen = sampling if isinstance(sampling, Sampling) else sampling[slot]
         lane.add(f"r{slot}", slot, chat_ids(lane.tokenizer, text), chosen)
+    listen(lane, outcome)
+
+
+def listen(lane: Lane, outcome: Outcome) -> None:
+    """Listen to the engine's own outputs beside the tap."""
     engine = lane._engine
     original = type(engine).step.__get__(engine)
 

@@ -224,8 +224,6 @@ def test_a_layer_that_shares_a_cache_goes_through_it_too() -> None:
     context = {"owner": owner, "sharer": sharer, "vision": Attention()}
     config = SimpleNamespace(compilation_config=SimpleNamespace(static_forward_context=context))
     runner = SimpleNamespace(vllm_config=config, get_kv_cache_spec=lambda: {"owner": full})
-    worker = SimpleNamespace(worker=SimpleNamespace(model_runner=runner))
-    engine = SimpleNamespace(model_executor=SimpleNamespace(driver_worker=worker))
-    layers = parts.cache_layers_of(engine)
+    layers = parts.cache_layers_of(runner)
     assert layers == {"owner": (owner, full), "sharer": (sharer, full)}
     assert cache_layers(layers, frozenset({id(sharer)})) == (CacheLayers(False, 2_048), CacheLayers(True, 2_048))

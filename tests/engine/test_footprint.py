@@ -138,8 +138,9 @@ def test_experts_of_a_drafter_are_told_from_its_other_weights() -> None:
         get_kv_cache_spec=lambda: {"target": full, "draft": sliding},
     )
     scheduler = SimpleNamespace(kv_cache_config=KVCacheConfig(5, tensors, groups), block_size=16)
+    runner.kv_cache_config = scheduler.kv_cache_config
     engine = SimpleNamespace(
-        model_executor=SimpleNamespace(driver_worker=SimpleNamespace(worker=SimpleNamespace(model_runner=runner))),
+        collective_rpc=lambda call: [call(SimpleNamespace(model_runner=runner))],
         engine_core=SimpleNamespace(engine_core=SimpleNamespace(scheduler=scheduler)),
     )
     assert lane_memory("mtp", engine) == LaneMemory(

@@ -57,7 +57,6 @@ class MTPSpeculator: ...
     ],
 )
 def test_what_drafts_is_found_in_either_runner(runner: dict[str, Any], proposer: type, at_once: bool) -> None:
-    worker = SimpleNamespace(worker=SimpleNamespace(model_runner=SimpleNamespace(**runner)))
-    found = parts.proposer_of(SimpleNamespace(model_executor=SimpleNamespace(driver_worker=worker)))
+    found = parts.proposer_of(SimpleNamespace(**runner))
     assert type(found) is proposer
     assert _drafts_at_once(found) is at_once

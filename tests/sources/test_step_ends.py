@@ -84,7 +84,7 @@ def v2_runner(gpu: Device, *, drafts: bool) -> Any:
 @pytest.mark.parametrize(("drafts", "draft_ns"), [(True, 300), (False, None)])
 def test_the_parts_of_a_step_of_model_runner_v2(gpu: Device, drafts: bool, draft_ns: int | None) -> None:
     runner = v2_runner(gpu, drafts=drafts)
-    timers = StepTimers(engine_of(runner))
+    timers = StepTimers(runner)
     for _ in range(2):
         timers.reset()
         assert (timers.verify_ns, timers.draft_ns) == (None, None)
@@ -107,7 +107,7 @@ def test_the_parts_of_a_step_of_model_runner_v1(gpu: Device) -> None:
         propose_draft_token_ids = staticmethod(work(gpu, 200, "propose"))
 
     runner = Runner()
-    timers = StepTimers(engine_of(runner))
+    timers = StepTimers(runner)
     assert runner._model_forward() == "forward"
     runner.propose_draft_token_ids()
     assert (timers.verify_ns, timers.draft_ns) == (1000, 200)

@@ -96,6 +96,7 @@ def records(record: type) -> st.SearchStrategy[Any]:
     if record is samples.LaneMemory:
         parts |= {"experts": st.just(8), "experts_active": st.integers(0, 8), "block_tokens": st.integers(1, 64)}
         parts |= {"draft_experts": st.just(4), "draft_experts_active": st.integers(0, 4)}
+        parts |= {"devices": st.integers(1, 2**63 - 1)}
     if record in (samples.CacheLayers, samples.CacheGroup):
         parts |= {"window": st.none() | st.integers(1, 2**63 - 1)}
     if record is samples.CacheGroup:
@@ -239,6 +240,7 @@ def sampled(prompts: int = 1, **fields_of_sampling: Any) -> str:
         ),
         (memory(experts=2, experts_active=3), "3 of 2 experts"),
         (memory(block_tokens=0), "0 tokens"),
+        (memory(devices=0), "split among 0 GPUs"),
         (memory(draft_experts=2, draft_experts_active=3), "3 of 2 experts"),
         (memory(layers=[{"drafter": False, "token_bytes": 2, "window": 0}]), "attention reaches 0 tokens"),
         (memory(groups=[{"block_tokens": 0}]), "a block of the cache has 0 tokens"),

@@ -42,6 +42,18 @@ def cache_layers(layers: Mapping[str, tuple[Any, Any]], drafter: frozenset[int])
     )
 
 
+def summed(shares: Iterable[tuple[CacheLayers, ...]]) -> tuple[CacheLayers, ...]:
+    """Layers of a model that is split among workers: what each of them holds, added up."""
+    sizes: defaultdict[tuple[bool, int | None, bool], tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for one in (layers for share in shares for layers in share):
+        tokens, states = sizes[one.drafter, one.window, one.chunked]
+        sizes[one.drafter, one.window, one.chunked] = (tokens + one.token_bytes, states + one.state_bytes)
+    return tuple(
+        CacheLayers(of_drafter, tokens, states, window, chunked)
+        for (of_drafter, window, chunked), (tokens, states) in sizes.items()
+    )
+
+
 def _reads_all(module: Any, spec: Any) -> bool:
     """Whether a layer reads everything: it neither picks its tokens (``index_topk``) nor is one of DeepSeek V4's
     caches."""

@@ -90,4 +90,5 @@ def _draft_vocabulary(engine: Any) -> int | None:
 
 def _drafter(engine: Any) -> Any:
     """The drafter's model; None without one, and if it is in another process."""
-    return None if _runner(engine) is None else getattr(parts.proposer_of(engine), "model", None)
+    runner = _runner(engine)
+    return None if runner is None else getattr(parts.proposer_of(runner), "model", None)

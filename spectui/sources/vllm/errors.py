@@ -18,6 +18,7 @@ from spectui.sources.vllm.checkpoint_files import damaged_weights
 from spectui.sources.vllm.device_errors import device_trouble
 from spectui.sources.vllm.fixed_k import UnevenDraftsError
 from spectui.sources.vllm.lane_spec import DIFFUSION, LaneSpec
+from spectui.sources.vllm.splitting import explain_split
 from spectui.sources.vllm.target import TargetError
 from spectui.sources.vllm.unsupported import unsupported
 
@@ -310,6 +311,7 @@ def _unsupported(failure: _Failure) -> str | None:
 _RULES: tuple[Callable[[_Failure], str | None], ...] = (
     _unsupported,
     _memory,
+    lambda failure: explain_split(failure.text),
     _damaged,
     _not_found,
     _argument,

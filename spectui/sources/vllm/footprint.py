@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from spectui.core.memory_plan.weights import TOWERS
-from spectui.protocol.samples import LaneMemory
-from spectui.sources.vllm.cache_layers import cache_groups, cache_layers
-from spectui.sources.vllm.compat import parts
+from spectui.protocol.samples import CacheLayers, LaneMemory
+from spectui.sources.vllm.cache_layers import cache_groups, cache_layers, summed
+from spectui.sources.vllm.compat import parts, workers
+from spectui.sources.vllm.compat.device import on_cpu
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,46 +39,78 @@ class _Weights:
     output: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Holding:
+    """What one worker holds: its share of the model if that is split. ``layers`` is None if one of them reads the cache
+    in an unknown way."""
+
+    target: _Weights
+    drafts: _Weights
+    draft_output: int
+    experts: tuple[int, int]
+    draft_experts: tuple[int, int]
+    at_once: bool
+    layers: tuple[CacheLayers, ...] | None
+    reserved: int
+
+
 def lane_memory(lane: str, engine: Any, *, shared: bool = False) -> LaneMemory:
-    """Measure a loaded engine. ``shared`` means that an earlier lane holds the same target in the same memory."""
-    runner, scheduler = parts.model_runner_of(engine), parts.scheduler_of(engine)
-    target = _weights(runner.model, _tied(runner.model_config), known=set())
-    experts, active = _experts(runner.model)
-    proposer = parts.proposer_of(engine)
-    drafter = getattr(proposer, "model", None)
-    drafts, draft_output = _Weights(0, 0, 0, 0), 0
-    draft_experts = draft_active = 0
-    own_modules: frozenset[int] = frozenset()
-    if drafter is not None:
-        drafts = _weights(drafter, tied=False, known={id(p) for p in runner.model.parameters()})
-        draft_output = drafts.output or target.output
-        draft_experts, draft_active = _experts(drafter)
-        own_modules = frozenset(map(id, drafter.modules())) - frozenset(map(id, runner.model.modules()))
+    """Measure a loaded engine, with all its workers. ``shared`` means that an earlier lane holds the same target in the
+    same memory."""
+    scheduler, held = parts.scheduler_of(engine), workers.ask(engine, _holding)
     cache = scheduler.kv_cache_config
-    layers = cache_layers(parts.cache_layers_of(engine), own_modules)
-    # vLLM puts all groups into one allocation, and each of its tensors has the size of the whole.
-    reserved = max((tensor.size for tensor in cache.kv_cache_tensors), default=0)
+    known = [one.layers for one in held if one.layers is not None]
+    layers = summed(known) if len(known) == len(held) else None
+    experts, active = max(one.experts for one in held)
+    draft_experts, draft_active = max(one.draft_experts for one in held)
+    reserved = sum(one.reserved for one in held)
     return LaneMemory(
         lane=lane,
-        target_bytes=target.all,
+        target_bytes=sum(one.target.all for one in held),
         target_shared=shared,
-        target_read=target.read,
-        expert_bytes=target.experts,
+        target_read=sum(one.target.read for one in held),
+        expert_bytes=sum(one.target.experts for one in held),
         experts=experts,
         experts_active=active,
-        drafter_bytes=drafts.all,
-        draft_read=drafts.read + draft_output - drafts.output,
-        draft_parallel=_drafts_at_once(proposer),
+        drafter_bytes=sum(one.drafts.all for one in held),
+        draft_read=sum(one.drafts.read + one.draft_output - one.drafts.output for one in held),
+        draft_parallel=any(one.at_once for one in held),
         kv_token_bytes=None if layers is None else sum(one.token_bytes for one in layers),
         kv_reserved=reserved,
         block_tokens=scheduler.block_size,
-        draft_output=draft_output,
-        draft_expert_bytes=drafts.experts,
+        draft_output=sum(one.draft_output for one in held),
+        draft_expert_bytes=sum(one.drafts.experts for one in held),
         draft_experts=draft_experts,
         draft_experts_active=draft_active,
         layers=layers or (),
         groups=cache_groups(group.kv_cache_spec for group in cache.kv_cache_groups),
         block_bytes=reserved // cache.num_blocks,
+        devices=1 if on_cpu() else len(held),
+    )
+
+
+def _holding(runner: Any) -> _Holding:
+    """What one worker's model runner holds."""
+    target = _weights(runner.model, _tied(runner.model_config), known=set())
+    proposer = parts.proposer_of(runner)
+    drafter = getattr(proposer, "model", None)
+    drafts, draft_output, draft_experts = _Weights(0, 0, 0, 0), 0, (0, 0)
+    own_modules: frozenset[int] = frozenset()
+    if drafter is not None:
+        drafts = _weights(drafter, tied=False, known={id(p) for p in runner.model.parameters()})
+        draft_output = drafts.output or target.output
+        draft_experts = _experts(drafter)
+        own_modules = frozenset(map(id, drafter.modules())) - frozenset(map(id, runner.model.modules()))
+    return _Holding(
+        target,
+        drafts,
+        draft_output,
+        _experts(runner.model),
+        draft_experts,
+        _drafts_at_once(proposer),
+        cache_layers(parts.cache_layers_of(runner), own_modules),
+        # vLLM puts all groups into one allocation, and each of its tensors has the size of the whole.
+        max((tensor.size for tensor in runner.kv_cache_config.kv_cache_tensors), default=0),
     )
 
 

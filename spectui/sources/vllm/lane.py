@@ -19,7 +19,7 @@ from spectui.protocol.events import (
 )
 from spectui.protocol.samples import LaneMemory
 from spectui.sources.hindrance import GPU_HINDERED
-from spectui.sources.vllm.compat import device, engines, inputs, parts
+from spectui.sources.vllm.compat import device, engines, inputs, parts, workers
 from spectui.sources.vllm.diffusion import diffusion_tap
 from spectui.sources.vllm.engine_facts import lane_engine
 from spectui.sources.vllm.fixed_k import why_fixed
@@ -29,8 +29,8 @@ from spectui.sources.vllm.lane_spec import DIFFUSION, MOST_CANVASES, LaneSpec
 from spectui.sources.vllm.pieces import PieceDecoder, TokenTable
 from spectui.sources.vllm.probing import Prober
 from spectui.sources.vllm.sharing import ALONE, Borrowing
-from spectui.sources.vllm.step_timers import StepTimers
-from spectui.sources.vllm.waiting import CoreWaits
+from spectui.sources.vllm.step_timers import LaneTimers
+from spectui.sources.vllm.waiting import CoreWaits, NoWaits
 from spectui.standstill import awake_ns
 
 WARM_UP_IDS = tuple(range(100, 164))
@@ -67,7 +67,7 @@ class Lane:
             overrides = spec.target_arguments(engine_args.get("hf_overrides"))
             self._engine = self._build(target, {**engine_args, **overrides, **loading})
         self.shares_target = borrowing.shared
-        self.waits = CoreWaits()
+        self.waits = NoWaits() if workers.elsewhere(self._engine) else CoreWaits()
         try:
             self._look_into_engine()
         except Exception:
@@ -115,7 +115,7 @@ class Lane:
 
     def _attach(self) -> None:
         self._tap = parts.scheduler_of(self._engine)
-        self._timers = StepTimers(self._engine)
+        self._timers = LaneTimers(self._engine)
         self._wait = device.waiting(self._engine)
 
     @property
@@ -179,7 +179,7 @@ class Lane:
         self._wait()
         self.waits.begin()
         start = awake_ns()
-        outputs = self._engine.step()
+        outputs = workers.step(self._engine)
         self._wait()
         end = awake_ns()
         self.clock_ns += end - start

@@ -19,6 +19,7 @@ from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
 from spectui.sources.vllm.lane_spec import DIFFUSION, LaneSpec
 from spectui.sources.vllm.self_test import SelfTest
 from spectui.sources.vllm.sharing import ALONE, Borrowing, SharedTarget, SharingError
+from spectui.sources.vllm.splitting import refusal
 from spectui.sources.vllm.target import Report
 
 logger = logging.getLogger(__name__)
@@ -108,6 +109,8 @@ class Loader:
         Raises:
             NotLoadedError: The lane cannot be built. Its engine is closed and its memory freed.
         """
+        if why := refusal(self._engine_args, spec):
+            raise NotLoadedError(why)
         if self._shared is None or spec.method == DIFFUSION:
             return self._built(info, spec, warming_up, ALONE, make)
         borrowing = self._shared.borrowing(self.target)

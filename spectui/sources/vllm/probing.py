@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spectui.protocol.events import Likely, TokenVerdict
-from spectui.sources.vllm.compat import engines, inputs
+from spectui.sources.vllm.compat import engines, inputs, workers
 from spectui.sources.vllm.pieces import PieceDecoder, TokenTable
 
 
@@ -79,7 +79,7 @@ class Prober:
             try:
                 while (computed := self._tap.computed(probe)) > reached:
                     reached = computed
-                    for output in self._engine.step():
+                    for output in workers.step(self._engine):
                         if output.finished:
                             return output
                 self._engine.abort_request([PROBE])

@@ -1,4 +1,7 @@
-"""Times the parts of an engine step: the target's forward pass and the drafter. Written for vLLM 0.32."""
+"""Times the parts of an engine step: the target's forward pass and the drafter. Written for vLLM 0.32.
+
+The timers are where the model runners are, which may be other processes; a lane reads them through `LaneTimers`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from spectui.sources.vllm.compat import parts
+from spectui.sources.vllm.compat import workers
 from spectui.standstill import awake_ns
 
 
@@ -49,8 +52,8 @@ class StepTimers:
     replayed graph, to its own ``step_timing``, then samples, and drafts with its ``speculator``.
     """
 
-    def __init__(self, engine: Any) -> None:
-        self._runner = parts.model_runner_of(engine)
+    def __init__(self, runner: Any) -> None:
+        self._runner = runner
         device = str(getattr(self._runner, "device", "cpu")).partition(":")[0]
         self._marks: Any = {"cpu": WallMarks, "cuda": DeviceMarks}.get(device)
         self._parts: dict[str, list[tuple[Any, Any]]] = {}
@@ -83,12 +86,14 @@ class StepTimers:
             owner.__dict__.pop(name, None)
 
     def reset(self) -> None:
-        """Begin a new step."""
+        """Begin a new step; vLLM's own first call of a step does so too."""
         self._parts = {}
         self._forward = None
 
     def _methods(self) -> Iterator[Wrapped]:
         runner = self._runner
+        if hasattr(runner, "execute_model"):
+            yield runner, "execute_model", self._before(runner.execute_model, self.reset)
         if hasattr(runner, "_model_forward"):
             yield self._timed(runner, "_model_forward", "verify")
             if hasattr(runner, "drafter"):
@@ -125,3 +130,36 @@ class StepTimers:
         if self._forward is not None:
             self._parts.setdefault("verify", []).append((self._forward, self._marks.mark()))
             self._forward = None
+
+
+class LaneTimers:
+    """The timers of a lane's workers, whichever process they run in: the parts of its last step, read at most once."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+        self._times: tuple[int | None, int | None] | None = None
+
+    @property
+    def draft_ns(self) -> int | None:
+        return self._read()[0]
+
+    @property
+    def verify_ns(self) -> int | None:
+        return self._read()[1]
+
+    def _read(self) -> tuple[int | None, int | None]:
+        if self._times is None:
+            self._times = workers.times_of(self._engine)
+        return self._times
+
+    def reset(self) -> None:
+        """Begin a new step."""
+        self._times = None
+
+    def attach(self) -> None:
+        """Start measuring; a new engine's workers have."""
+        self._engine.collective_rpc("time_steps")
+
+    def detach(self) -> None:
+        """Restore the model runners to the state in which vLLM made them."""
+        self._engine.collective_rpc("stop_timing_steps")

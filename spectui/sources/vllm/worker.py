@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import multiprocessing
+import signal
 from typing import Any
+
+from spectui.sources.vllm.compat.device import waiting_for
+from spectui.sources.vllm.step_timers import StepTimers
 
 
 class TappedWorker:
     """Mixed into vLLM's worker class (``worker_extension_cls``); the engine calls it with ``collective_rpc``."""
 
     model_runner: Any
+    _step_timers: StepTimers
 
     def show_drafts(self) -> None:
         """Make the model runner pass the drafted ids to the scheduler.
@@ -31,3 +38,45 @@ class TappedWorker:
                 input_batch.has_structured_output_reqs = grammar
 
         handler.set_draft_tokens = set_draft_tokens
+
+    def time_steps(self) -> None:
+        """Start timing the parts of each step."""
+        self._step_timers = StepTimers(self.model_runner)
+
+    def stop_timing_steps(self) -> None:
+        """Restore the model runner to the state in which vLLM made it."""
+        self._step_timers.detach()
+
+    def step_times(self) -> tuple[int | None, int | None]:
+        """Time of the drafter and of the target's forward pass in the last step, in nanoseconds; None if unknown."""
+        return self._step_timers.draft_ns, self._step_timers.verify_ns
+
+    def serve_another_process(self) -> None:
+        """Make this process a part of another one's program.
+
+        Ctrl-C goes to every process of a terminal, but ends this one only through its owner, which vLLM's executor does
+        by closing a pipe. And this process says that a step is done once its GPU has finished it, drafter included.
+        """
+        if multiprocessing.parent_process() is not None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        wait, sample = waiting_for(getattr(self.model_runner, "device", None)), self.model_runner.sample_tokens
+
+        def sample_tokens(*args: Any, **kwargs: Any) -> Any:
+            output = sample(*args, **kwargs)
+            wait()
+            return output
+
+        self.model_runner.sample_tokens = sample_tokens
+
+    def expect_earlier_stage(self) -> None:
+        """Make room for what an earlier stage of a pipeline sends.
+
+        V1 does so in its profiling run (``_dummy_run`` in ``vllm/v1/worker/gpu_model_runner.py``), which a CPU engine
+        skips if it is told the size of its cache.
+        """
+        group: Any = importlib.import_module("vllm.distributed.parallel_state").get_pp_group()
+        runner = self.model_runner
+        if not group.is_first_rank and getattr(runner, "intermediate_tensors", ()) is None:
+            runner.intermediate_tensors = runner.model.make_empty_intermediate_tensors(
+                batch_size=runner.max_num_tokens, dtype=runner.model_config.dtype, device=runner.device
+            )

@@ -6,8 +6,6 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from spectui.sources.vllm.compat.parts import model_runner_of
-
 LEAST_UTILIZATION = 0.01
 """A share of a GPU's memory so small that it is free whenever any memory is."""
 
@@ -51,12 +49,20 @@ def graphs(engine_args: Mapping[str, Any], sizes: Sequence[int]) -> Mapping[str,
 
 
 def waiting(engine: Any) -> Callable[[], None]:
-    """Return a function that waits until the engine's GPU has finished its work; on a CPU it does nothing.
+    """Return a function that waits until the GPU of an engine in this process has finished its work.
+
+    It does nothing on a CPU, and for workers in other processes, each of which waits before it says that it is done.
+    """
+    worker = getattr(engine.model_executor, "driver_worker", None)
+    return waiting_for(None if worker is None else getattr(worker.worker.model_runner, "device", None))
+
+
+def waiting_for(device: Any) -> Callable[[], None]:
+    """Return a function that waits until a device has finished its work; on a CPU it does nothing.
 
     Model runner V2 starts the copy of the sampled ids before the drafter runs, and one of vLLM's steps waits only for
     that copy (``vllm/v1/worker/gpu/model_runner.py``, ``sample_tokens``).
     """
-    device = getattr(model_runner_of(engine), "device", None)
     if getattr(device, "type", "cpu") != "cuda":
         return lambda: None
     torch: Any = importlib.import_module("torch")

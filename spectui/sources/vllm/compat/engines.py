@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from spectui.sources.vllm.compat import workers
 from spectui.sources.vllm.compat.device import without_memory_check
 from spectui.sources.vllm.compat.patches import (
     inspect_models_here,
@@ -77,11 +78,11 @@ def build_engine(*, tapped: bool = True, **engine_args: Any) -> Any:
     engine_args = {**without_memory_check(engine_args), **engine_args}
     if tapped:
         engine_args["worker_extension_cls"] = WORKER_EXTENSION
-    engine = LLMEngine.from_engine_args(EngineArgs(**engine_args))
+    with workers.starting(engine_args):
+        engine = LLMEngine.from_engine_args(EngineArgs(**engine_args))
     _alive[id(engine)] = _workspaces()._manager
     try:
-        if tapped:
-            engine.collective_rpc("show_drafts")
+        workers.take_charge(engine, tapped=tapped)
     except BaseException:
         close_engine(engine)
         raise
@@ -115,6 +116,7 @@ def close_engine(engine: Any) -> None:
     except Exception:
         logger.exception("an engine could not be shut down")
     finally:
+        workers.let_go(engine)
         # Nothing may keep the workspaces of a closed engine; the next one to do anything brings its own.
         _workspaces()._manager = None
 

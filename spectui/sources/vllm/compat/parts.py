@@ -10,22 +10,21 @@ def scheduler_of(engine: Any) -> Any:
 
 
 def model_runner_of(engine: Any) -> Any:
+    """The model runner of an engine that runs in this process; see `workers.ask` for others."""
     return engine.model_executor.driver_worker.worker.model_runner
 
 
-def proposer_of(engine: Any) -> Any:
-    """Return the object that drafts, None if the engine has none: V1's runner calls it drafter, V2's speculator."""
-    runner = model_runner_of(engine)
+def proposer_of(runner: Any) -> Any:
+    """Return the object that drafts, None if there is none: V1's model runner calls it drafter, V2's speculator."""
     return getattr(runner, "drafter", None) or getattr(runner, "speculator", None)
 
 
-def cache_layers_of(engine: Any) -> dict[str, tuple[Any, Any]]:
+def cache_layers_of(runner: Any) -> dict[str, tuple[Any, Any]]:
     """Return every layer that reads a cache in a forward pass, by name: its module and vLLM's spec of its cache.
 
     The spec is the layer's own. The groups' specs describe how blocks are allocated: with the hybrid allocator off,
     they treat a layer with a sliding window like one without. A layer that shares another's cache reads that cache.
     """
-    runner = model_runner_of(engine)
     modules = runner.vllm_config.compilation_config.static_forward_context
     specs = dict(runner.get_kv_cache_spec())
     for name, module in modules.items():
