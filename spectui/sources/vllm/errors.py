@@ -18,11 +18,10 @@ from spectui.sources.vllm.checkpoint_files import damaged_weights
 from spectui.sources.vllm.device_errors import device_trouble
 from spectui.sources.vllm.fixed_k import UnevenDraftsError
 from spectui.sources.vllm.lane_spec import DIFFUSION, LaneSpec
+from spectui.sources.vllm.sayings import LONGEST, MISFITS, OTHER_KINDS, TARGET_SAYINGS, first
 from spectui.sources.vllm.splitting import explain_split
 from spectui.sources.vllm.target import TargetError
 from spectui.sources.vllm.unsupported import unsupported
-
-LONGEST = 200
 
 
 def explain(error: BaseException, spec: LaneSpec, target: str) -> str:
@@ -234,72 +233,22 @@ def _k(failure: _Failure) -> str | None:
     return None
 
 
-_MISFITS: tuple[tuple[str, str], ...] = (
-    (
-        r"Target model vocab_size=(\d+)\. Draft model vocab_size=(\d+)",
-        "its vocabulary has {1} tokens, the target's {0}",
-    ),
-    (
-        r"expects (\d+) concatenated aux hidden features but received (\d+)",
-        "it expects {0} hidden features, the target gives {1}",
-    ),
-    (
-        r"load weights of size torch\.Size\(\[(.*?)\]\)\s*to a parameter of size torch\.Size\(\[(.*?)\]\)",
-        "a tensor has the shape [{0}], but [{1}] is needed",
-    ),
-    (
-        r"load weight \(torch\.Size\(\[(.*?)\]\)\) into parameter \(torch\.Size\(\[(.*?)\]\)\)",
-        "a tensor has the shape [{0}], but [{1}] is needed",
-    ),
-    (r"values to unpack", "the target has no layers where it looks for them"),
-    (r"(size mismatch.*|.*shape.*|.*hidden_size.*|.*[Ee]xpected .* got.*)", "{0}"),
-)
-_OTHER_KINDS: tuple[tuple[str, str], ...] = (
-    (r"Model architectures \['(\w+)'\] are not supported", "vLLM has no {0}"),
-    (r"There is no module or parameter named '([\w.]+)'", "its tensors '{0}' do not belong there"),
-    (r"has model type `([\w-]+)` but Transformers", "its model type '{0}' is unknown"),
-    (r"Duplicate layer name", "it is a different kind of model"),
-)
-
-
 def _misfit(failure: _Failure) -> str | None:
     drafter, method = failure.drafter, failure.spec.method
     if drafter is None:
         return None
-    if reason := _first(_OTHER_KINDS, failure.text):
+    if reason := first(OTHER_KINDS, failure.text):
         return f"'{drafter}' is not a drafter for method '{method}' ({reason}): check the lane's method and model"
-    if reason := _first(_MISFITS, failure.text):
+    if reason := first(MISFITS, failure.text):
         return f"drafter '{drafter}' does not fit the target: {reason}; use one that was trained for this target"
     if failure.is_the_drafters:
         return f"drafter '{drafter}' could not be loaded: {failure.said}; the log has the details"
     return None
 
 
-_TARGET_SAYINGS: tuple[tuple[str, str], ...] = (
-    (r"Cannot find any model weights", "has no weights: a file such as model.safetensors is missing"),
-    (
-        r"instantiate the backend tokenizer|Can't load tokenizer",
-        "has no tokenizer: a file such as tokenizer.json is missing",
-    ),
-    (r"not a valid JSON file", "has a config.json that is not valid JSON"),
-    (
-        r"Model architectures \['(\w+)'\] are not supported",
-        "has the architecture {0}, which this vLLM does not support",
-    ),
-)
-
-
 def _target(failure: _Failure) -> str | None:
-    reason = _first(_TARGET_SAYINGS, failure.text)
+    reason = first(TARGET_SAYINGS, failure.text)
     return f"model '{failure.target}' {reason}" if reason else None
-
-
-def _first(sayings: tuple[tuple[str, str], ...], text: str) -> str | None:
-    """The first saying whose pattern is found in ``text``, completed with what the pattern matched."""
-    for pattern, reason in sayings:
-        if match := re.search(pattern, text):
-            return reason.format(*match.groups())[:LONGEST]
-    return None
 
 
 def _unsupported(failure: _Failure) -> str | None:
