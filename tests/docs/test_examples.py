@@ -80,7 +80,11 @@ def _can_draw_png() -> bool:
 
 def _races_the_demo(line: str) -> bool:
     """Of the two that are the same here, `spectui` and `spectui run < /dev/null`, only the second."""
-    return _words(line)[0] == "run" and len(line.split("#")[0].split()) > 1 and not re.search(r"--model|FILE", line)
+    return (
+        _words(line)[0] == "run"
+        and len(line.split("#")[0].split()) > 1
+        and not re.search(r"--model|--preset|FILE", line)
+    )
 
 
 @pytest.mark.slow

@@ -220,7 +220,7 @@ def test_one_preset_is_shown_in_full(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["presets", "gemma"]) == 2
 
 
-@pytest.mark.parametrize(("free", "said"), [(85, True), (82, False), (None, None)])
+@pytest.mark.parametrize(("free", "said"), [(80, True), (78, False), (None, None)])
 def test_a_preset_fits_with_room_to_work(free: int | None, said: bool | None) -> None:
     preset = shipped_presets()["gemma4-31b"]
     assert preset.memory_gb == 74.7

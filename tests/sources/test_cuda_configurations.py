@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from spectui.setup.presets.known import shipped_presets
+from spectui.setup.presets.preset import HEADROOM
 from tests.docs.pages import ROOT
 from tests.docs.test_examples import EVERY, _words
+from tests.support.fake_cuda import Card
 
 pytestmark = [pytest.mark.unit, pytest.mark.slow]
 
@@ -82,11 +84,10 @@ def test_every_k_of_every_lane_has_a_whole_graph(command: str) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_plan_knows_the_smallest_cache_of_every_lane(name: str) -> None:
-    planned = found()["commands"][name]["planned"]
+    plan = found()["commands"][name]["plan"]
+    assert plan["unknown"] == []
     # Ours is to the byte, and theirs is found to a megabyte.
-    assert [None if kv is None else -(-kv // (1 << 20)) for kv in planned] == [
-        lane["cache"] >> 20 for lane in lanes(name)
-    ]
+    assert [-(-size >> 20) << 20 for size in plan["caches"]["least"]] == [lane["cache"] for lane in lanes(name)]
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -98,10 +99,17 @@ def test_the_memory_that_a_preset_names_is_what_vllms_models_take(name: str) -> 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_lanes_of_a_preset_that_fits_80_gb_pass_vllms_own_check_of_memory(name: str) -> None:
-    checks = found()["commands"][name]["checks"]
-    fits = shipped_presets()[name].fits(int(79.2 * (1 << 30)))
-    assert len(checks) == 3
-    assert (checks == [""] * 3) == fits
+    of = found()["commands"][name]
+    assert len(of["checks"]) == 3
+    assert (of["checks"] == [""] * 3) == of["plan"]["fits"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_list_of_presets_and_the_plan_agree_on_what_fits(name: str) -> None:
+    preset, plan = shipped_presets()[name], found()["commands"][name]["plan"]
+    assert preset.memory_gb is not None
+    assert 0 < plan["needed"] - preset.memory_gb * 1e9 < HEADROOM
+    assert preset.fits(Card().memory) == plan["fits"]
 
 
 def test_the_tap_sees_the_drafts_of_model_runner_v2() -> None:

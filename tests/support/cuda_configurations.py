@@ -163,23 +163,27 @@ def look(words: list[str], demo: Path) -> dict[str, Any]:
     config = host_config(argparse.Namespace(**{**vars(options), "concurrency": requests}), gpu=True)
     target = str(demo) if options.model is None and options.preset is None else target_of(options)
     lanes = [look_at_lane(spec, target, config.engine_args) for spec in config.specs]
-    return {
-        "lanes": lanes,
-        "memory": memory(lanes),
-        "checks": memory_checks(lanes),
-        "planned": [] if options.preset is None else planned(config),
-    }
+    plan = None if options.preset is None else planned(config, lanes)
+    return {"lanes": lanes, "memory": memory(lanes), "checks": memory_checks(lanes, plan), "plan": plan}
 
 
-def planned(config: Any) -> list[int | None]:
-    """The smallest cache of each lane by our own plan, from configurations alone."""
-    from spectui.core.memory_plan.checkpoint import Checkpoint
+def planned(config: Any, lanes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Our own plan of the lanes: caches from configurations alone, weights of the sizes that vLLM's classes have."""
+    from spectui.core.memory_plan.checkpoint import Checkpoint, Tensor
     from spectui.core.memory_plan.plan import Device, plan_memory
     from spectui.setup.planning import asked_of
 
-    asked = asked_of(config, gpu=True, read=lambda model: Checkpoint(model, CONFIGS[model]))
+    sizes = {str(spec.options.get("model")): lane["drafter"] for spec, lane in zip(config.specs, lanes, strict=True)}
+    sizes[config.model] = lanes[0]["target"]
+
+    def read(model: str) -> Checkpoint:
+        # A tensor that no quantisation touches: these are the sizes after it.
+        return Checkpoint(model, CONFIGS[model], (Tensor("model.norm.weight", "BF16", (sizes[model] // 2,)),))
+
     total = fake_cuda.Card().memory
-    return [lane.kv_least for lane in plan_memory(asked, Device("pretended", total, total, gpu=True)).lanes]
+    plan = plan_memory(asked_of(config, gpu=True, read=read), Device("pretended", total, total, gpu=True))
+    caches = {"least": [lane.kv_least for lane in plan.lanes], "given": [lane.kv for lane in plan.lanes]}
+    return {"caches": caches, "needed": plan.needed, "fits": plan.fits, "unknown": plan.unknown}
 
 
 def target_of(options: argparse.Namespace) -> str:
@@ -338,8 +342,9 @@ def memory(lanes: list[dict[str, Any]]) -> int | None:
     return int(lanes[0]["target"] + sum(lane["drafter"] + lane["cache"] for lane in lanes))
 
 
-def memory_checks(lanes: list[dict[str, Any]]) -> list[str]:
-    """What vLLM's own check says before each lane, with the lanes before it in memory; empty if it passes."""
+def memory_checks(lanes: list[dict[str, Any]], plan: Mapping[str, Any] | None) -> list[str]:
+    """What vLLM's own check says before each lane, with the lanes before it in memory; empty if it passes. Caches have
+    the sizes that the plan gives them."""
     from vllm.v1.worker.utils import request_memory
 
     total = fake_cuda.Card().memory
@@ -351,7 +356,8 @@ def memory_checks(lanes: list[dict[str, Any]]) -> list[str]:
             said.append("")
         except ValueError as error:
             said.append(str(error))
-        used += sum(lane.get(part, 0) for part in ("drafter", "cache")) + (0 if number else lane.get("target", 0))
+        cache = lane.get("cache", 0) if plan is None else plan["caches"]["given"][number]
+        used += cache + lane.get("drafter", 0) + (0 if number else lane.get("target", 0))
     return said
 
 

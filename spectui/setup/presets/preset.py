@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-HEADROOM = 0.1
+HEADROOM = 4 * 10**9
+"""Bytes for CUDA graphs, the work of a step, and whatever else the memory plan adds to what a preset names."""
 """The share of what lanes take that CUDA graphs and the work of a step may take beside it."""
 
 
@@ -88,7 +89,7 @@ class Preset:
     def fits(self, memory: int) -> bool | None:
         """Whether the lanes fit into ``memory`` bytes, with some room for CUDA graphs and the work of a step; None if
         it is not known what they take."""
-        return None if self.memory_gb is None else self.memory_gb * 1e9 * (1 + HEADROOM) <= memory
+        return None if self.memory_gb is None else self.memory_gb * 1e9 + HEADROOM <= memory
 
     @property
     def gates(self) -> tuple[str, ...]:
