@@ -24,8 +24,9 @@ class Model:
     [
         ({}, None),
         ({"tensor_parallel_size": 1, "load_format": "Safetensors", "quantization": "fp8"}, None),
-        ({"tensor_parallel_size": 2}, "each lane's part of a model is in processes of its own"),
-        ({"pipeline_parallel_size": 2}, "each lane's part of a model is in processes of its own"),
+        ({"tensor_parallel_size": 2}, "each lane's model is spread over processes of its own"),
+        ({"pipeline_parallel_size": 2}, "each lane's model is spread over processes of its own"),
+        ({"tensor_parallel_size": "many"}, "each lane's model is spread over processes of its own"),
         ({"distributed_executor_backend": "ray"}, "each lane's model is in a process of its own"),
         ({"enable_lora": True}, "LoRA changes a lane's layers"),
         ({"cpu_offload_gb": 4}, "weights are offloaded to the host's memory"),

@@ -101,13 +101,13 @@ class SharedTarget:
     def obstacle(self, target: str) -> str | None:
         """Say why lanes cannot share ``target`` with these engine arguments; None if they can."""
         asked = self._engine_args.get
-        if any(int(asked(name) or 1) > 1 for name in PROCESSES):
-            return "each lane's part of a model is in processes of its own"
+        if any(asked(name) not in (None, 1) for name in PROCESSES):
+            return "each lane's model is spread over processes of its own"
         if asked("distributed_executor_backend") not in (None, "uni"):
             return "each lane's model is in a process of its own"
         if asked("enable_lora"):
             return "LoRA changes a lane's layers"
-        if float(asked("cpu_offload_gb") or 0) > 0:
+        if asked("cpu_offload_gb"):
             return "weights are offloaded to the host's memory"
         if "://" in target or self._load_format not in FORMATS:
             return "its weights are not files" if "://" in target else f"load_format is {self._load_format}"
