@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -67,7 +69,7 @@ def test_elsewhere_it_may_change(monkeypatch: pytest.MonkeyPatch, has: dict[str,
 def test_a_method_that_drafts_what_it_finds_is_refused(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     machine(monkeypatch)
     spec = parse_lane_spec(method)
-    with pytest.raises(fixed_k.UnevenDraftsError) as refused:
+    with pytest.raises(unsupported.UnsupportedError) as refused:
         why(HYBRID, method)
     sentence = explain(refused.value, spec, "target")
     assert sentence == str(refused.value)
@@ -131,3 +133,38 @@ def test_drafters_in_more_than_one_group_of_the_cache() -> None:
     assert explain(error, parse_lane_spec("dflash:model=z-lab/x,k=3"), "target").startswith(
         "DFlash does not work with this target on vLLM's V1 model runner"
     )
+
+
+def test_what_needs_the_other_model_runner() -> None:
+    error = ValueError("Value error, Model Runner V1 does not support: mixed sliding/full dflash drafts [type=value]")
+    assert explain(error, parse_lane_spec("dflash:model=x"), "google/gemma-4-31B-it") == (
+        "mixed sliding/full dflash drafts need vLLM's V2 model runner, which needs Triton: they run on a "
+        "GPU only, and not with VLLM_USE_V2_MODEL_RUNNER=0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cpu", "lane", "sections", "refused"),
+    [
+        (True, "mtp", True, True),
+        (False, "mtp", True, False),
+        (True, "mtp", False, False),
+        (True, "ar", True, False),
+        (True, "dflash:model=x", True, False),
+        (True, "mtp:model=/nonexistent", True, False),
+    ],
+)
+def test_a_head_that_would_end_the_process_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cpu: bool, lane: str, sections: bool, refused: bool
+) -> None:
+    monkeypatch.setattr(device, "on_cpu", lambda: cpu)
+    rope = {"rope_theta": 1e7, **({"mrope_section": [11, 11, 10]} if sections else {})}
+    (tmp_path / "config.json").write_text(json.dumps({"text_config": {"rope_parameters": rope}}), encoding="utf-8")
+    spec = parse_lane_spec(lane)
+    arguments = str(tmp_path), spec.method, spec.options.get("model")
+    if not refused:
+        unsupported.refuse_what_aborts(*arguments)
+        return
+    with pytest.raises(unsupported.UnsupportedError, match="mrope_section") as error:
+        unsupported.refuse_what_aborts(*arguments)
+    assert explain(error.value, spec, str(tmp_path)) == str(error.value)

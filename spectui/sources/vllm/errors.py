@@ -16,12 +16,11 @@ from spectui.sources.demo_model import DemoModelError
 from spectui.sources.vllm import vllm_options
 from spectui.sources.vllm.checkpoint_files import damaged_weights
 from spectui.sources.vllm.device_errors import device_trouble
-from spectui.sources.vllm.fixed_k import UnevenDraftsError
 from spectui.sources.vllm.lane_spec import DIFFUSION, LaneSpec
 from spectui.sources.vllm.sayings import LONGEST, MISFITS, OTHER_KINDS, TARGET_SAYINGS, first
 from spectui.sources.vllm.splitting import explain_split
 from spectui.sources.vllm.target import TargetError
-from spectui.sources.vllm.unsupported import unsupported
+from spectui.sources.vllm.unsupported import UnsupportedError, unsupported
 
 
 def explain(error: BaseException, spec: LaneSpec, target: str) -> str:
@@ -252,7 +251,7 @@ def _target(failure: _Failure) -> str | None:
 
 
 def _unsupported(failure: _Failure) -> str | None:
-    if isinstance(failure.error, UnevenDraftsError):
+    if isinstance(failure.error, UnsupportedError):
         return str(failure.error)
     return unsupported(failure.text, failure.target, failure.spec.title)
 

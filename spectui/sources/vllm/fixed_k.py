@@ -14,6 +14,7 @@ from typing import Any
 
 from spectui.protocol.events import Event, KChanged, LaneInfo, Notice, Sampling
 from spectui.sources.vllm.compat import device, parts
+from spectui.sources.vllm.unsupported import UnsupportedError
 
 UNEVEN = frozenset({"ngram", "suffix"})
 """Methods that draft as many tokens as they find, often none, whatever K is."""
@@ -22,21 +23,17 @@ GATED_DELTA_NET = "GDN_ATTN"
 """vLLM's name of the layers' kind in the specs of their cache."""
 
 
-class UnevenDraftsError(RuntimeError):
-    """The lane must draft K tokens in every step, and its method does not; the message is a sentence."""
-
-
 def why_fixed(engine: Any, info: LaneInfo) -> str:
     """Say why a lane's K must stay its K_max; empty if it may change.
 
     Raises:
-        UnevenDraftsError: Its method drafts fewer tokens by itself.
+        UnsupportedError: Its method drafts fewer tokens by itself.
     """
     if not info.k_max or not _needs_all_drafts(engine):
         return ""
     because = "this processor has no AMX, and without it vLLM's Gated DeltaNet layers are right only if every step"
     if info.method in UNEVEN:
-        raise UnevenDraftsError(
+        raise UnsupportedError(
             f"{info.title} cannot run on this target here: {because} has the same number of drafts; use MTP or DFlash"
         )
     return f"K stays {info.k_max}: {because} has {info.k_max} drafts"

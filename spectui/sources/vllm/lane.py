@@ -30,6 +30,7 @@ from spectui.sources.vllm.pieces import PieceDecoder, TokenTable
 from spectui.sources.vllm.probing import Prober
 from spectui.sources.vllm.sharing import ALONE, Borrowing
 from spectui.sources.vllm.step_timers import LaneTimers
+from spectui.sources.vllm.unsupported import refuse_what_aborts
 from spectui.sources.vllm.waiting import CoreWaits, NoWaits
 from spectui.standstill import awake_ns
 
@@ -63,6 +64,7 @@ class Lane:
     ) -> None:
         self.info = info
         self.spec = spec
+        refuse_what_aborts(target, spec.method, spec.options.get("model"))
         with borrowing.engine_args() as loading:
             overrides = spec.target_arguments(engine_args.get("hf_overrides"))
             self._engine = self._build(target, {**engine_args, **overrides, **loading})
