@@ -56,8 +56,15 @@ def plan(
 
 
 def device_of(config: HostConfig, *, gpu: bool) -> Device:
-    """The device of this machine that a run would be on."""
-    return gpu_memory(_positive(config, "tensor_parallel_size", 1)) if gpu else host_memory()
+    """The device of this machine that a run would be on; where a model is split among processes, each one's share."""
+    processes = _positive(config, "tensor_parallel_size", 1) * _positive(config, "pipeline_parallel_size", 1)
+    if gpu:
+        return gpu_memory(processes)
+    host = host_memory()
+    if processes == 1 or host.total is None or host.free is None:
+        return host
+    name = f"{host.name}, for each of {processes} processes"
+    return Device(name, host.total // processes, host.free // processes)
 
 
 def asked_of(config: HostConfig, *, gpu: bool, read: Read = read_checkpoint) -> Asked:

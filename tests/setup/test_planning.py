@@ -9,8 +9,9 @@ import pytest
 from spectui.cli.main import build_parser
 from spectui.core.memory_plan.checkpoint import Checkpoint, Tensor
 from spectui.core.memory_plan.plan import Device
+from spectui.setup import planning
 from spectui.setup.config import host_config
-from spectui.setup.planning import CPU_KV_BYTES, GPU_KV_BYTES, asked_of, plan, planned_room
+from spectui.setup.planning import CPU_KV_BYTES, GPU_KV_BYTES, asked_of, device_of, plan, planned_room
 from spectui.sources.checkpoints.reading import read_checkpoint
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.lane_spec import parse_lane_spec
@@ -61,6 +62,15 @@ def test_lanes_share_the_target_where_they_can() -> None:
     assert asked_of(config_of(f"--model {QWEN}"), gpu=True, read=published).share
     for words in ("--no-share", "--engine-arg tensor_parallel_size=2"):
         assert not asked_of(config_of(f"--model {QWEN} {words}"), gpu=True, read=published).share
+
+
+def test_processes_on_one_host_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "host_memory", lambda: Device("here", 16 * GIB, 12 * GIB))
+    monkeypatch.setattr(planning, "gpu_memory", lambda count: Device(f"{count} GPUs", None, None, gpu=True))
+    one, four = config_of(""), config_of("--engine-arg tensor_parallel_size=2 --engine-arg pipeline_parallel_size=2")
+    assert device_of(one, gpu=False) == Device("here", 16 * GIB, 12 * GIB)
+    assert device_of(four, gpu=False) == Device("here, for each of 4 processes", 4 * GIB, 3 * GIB)
+    assert [device_of(config, gpu=True).name for config in (one, four)] == ["1 GPUs", "4 GPUs"]
 
 
 def test_a_configuration_that_the_user_changes_is_planned_as_changed() -> None:
