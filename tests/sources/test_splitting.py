@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import select
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +25,7 @@ from spectui.sources.workers import WORKERS
 
 pytestmark = pytest.mark.unit
 
+FAILSAFE_S = 30.0
 AR, NGRAM = parse_lane_spec("ar"), parse_lane_spec("ngram:k=3")
 
 
@@ -179,6 +184,43 @@ def test_a_worker_answers_once_its_gpu_is_done(monkeypatch: pytest.MonkeyPatch) 
     tapped.serve_another_process()
     assert tapped.model_runner.sample_tokens(None) == "ids"
     assert done == ["sampled", "cuda:1 is done"]
+
+
+OWNER = """
+import multiprocessing, os, signal
+from types import SimpleNamespace
+from spectui.sources.vllm.worker import TappedWorker
+
+def work(ready):
+    tapped = TappedWorker()
+    tapped.model_runner = SimpleNamespace(device="cpu", sample_tokens=None)
+    tapped.serve_another_process()
+    os.kill(os.getpid(), signal.SIGINT)
+    ready.send(os.getpid())
+    signal.pause()
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    told, ready = context.Pipe(duplex=False)
+    context.Process(target=work, args=(ready,), daemon=True).start()
+    print(told.recv(), flush=True)
+    signal.pause()
+"""
+
+
+def test_a_worker_outlives_ctrl_c_and_not_its_owner(tmp_path: Path) -> None:
+    script = tmp_path / "owner.py"
+    script.write_text(OWNER)
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as owner:
+        try:
+            assert owner.stdout is not None
+            # The worker has sent itself the signal of Ctrl-C before it tells its number.
+            worker_process = os.pidfd_open(int(owner.stdout.readline()))
+        finally:
+            owner.kill()
+    ended, _, _ = select.select([worker_process], [], [], FAILSAFE_S)
+    os.close(worker_process)
+    assert ended
 
 
 def test_the_model_runner_times_each_step_from_its_beginning() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import multiprocessing
+import os
 import signal
 from typing import Any
 
 from spectui.sources.vllm.compat.device import waiting_for
 from spectui.sources.vllm.step_timers import StepTimers
+
+PR_SET_PDEATHSIG = 1
+"""Sends a process a signal when its parent ends (``linux/prctl.h``)."""
 
 
 class TappedWorker:
@@ -55,10 +60,16 @@ class TappedWorker:
         """Make this process a part of another one's program.
 
         Ctrl-C goes to every process of a terminal, but ends this one only through its owner, which vLLM's executor does
-        by closing a pipe. And this process says that a step is done once its GPU has finished it, drafter included.
+        by closing a pipe. If the owner is killed, this process is too: vLLM's worker would notice the closed pipe, but
+        take its time, and a core. And this process says that a step is done once its GPU has finished it, drafter
+        included.
         """
-        if multiprocessing.parent_process() is not None:
+        if (owner := multiprocessing.parent_process()) is not None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            # It is the end of the thread that started this process that counts: the one that owns the engine.
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != owner.pid:
+                os.kill(os.getpid(), signal.SIGKILL)
         wait, sample = waiting_for(getattr(self.model_runner, "device", None)), self.model_runner.sample_tokens
 
         def sample_tokens(*args: Any, **kwargs: Any) -> Any:
