@@ -245,7 +245,7 @@ def test_what_the_self_test_found_wrong_comes_before_all_else(height: int) -> No
     assert len(rows) == height
     said = [(row[0][0], row[0][1]) for row in rows if row and row[0][0].startswith("keep it at K=4")]
     assert [style for _, style in said] == ["bad"]
-    assert run.view().notice == "MTP: keep it at K=4: with fewer drafts its text goes wrong"
+    assert run.view.notice == "MTP: keep it at K=4: with fewer drafts its text goes wrong"
 
 
 @pytest.mark.parametrize(
