@@ -83,17 +83,14 @@ PROCESS_MEMORY = "GPU memory of this process"
 
 
 def hides_processes(sample: TelemetrySample, missing: Sequence[Missing], engines: Iterable[LaneEngine | None]) -> bool:
-    """Whether the driver answers, but does not list this process although an engine of it runs on the GPU: in a
-    container NVML shows no process ids, or those of the host.
-
-    With tensor parallelism the engines' memory belongs to other processes, so that nothing follows from it.
-    """
+    """Whether the driver answers, but lists neither this process nor a worker although an engine runs on the GPU: in a
+    container NVML shows no process ids, or those of the host."""
     gpu = lanes_gpu(sample)
     if gpu is None or gpu.lost or gpu.process_memory is not None:
         return False
     if any(one.what.startswith(PROCESS_MEMORY) for one in missing):
         return False
-    return any(engine is not None and engine.device == "cuda" and engine.tensor_parallel == 1 for engine in engines)
+    return any(engine is not None and engine.device == "cuda" for engine in engines)
 
 
 def measured_bandwidth(sample: TelemetrySample, peaks: Sequence[float | None]) -> float | None:

@@ -241,7 +241,6 @@ REFUSED = replace(BUS, missing=(Missing("GPU memory of this process of GPU 0", "
         (BUS, GPU, sample(H100)),
         (BUS, sample(HIDDEN_GPU)),
         (BUS, replace(GPU, device="cpu"), sample(HIDDEN_GPU)),
-        (BUS, replace(GPU, tensor_parallel=2), sample(HIDDEN_GPU)),
         (BUS, GPU, sample(replace(HIDDEN_GPU, lost=True))),
         (REFUSED, GPU, sample(HIDDEN_GPU)),
         (BUS, GPU, sample()),
