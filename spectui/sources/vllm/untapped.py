@@ -81,9 +81,9 @@ class UntappedLane(Lane):
 
     @k.setter
     def k(self, k: int) -> None:
-        # Until the requests in flight have ended, some of their drafts may still be as long as before.
-        self._highest_k = max(k, self._highest_k) if self.running else k
         self._tap.k = k
+        # Until the requests in flight have ended, some of their drafts may still be as long as before.
+        self._highest_k = max(self.k, self._highest_k) if self.running else self.k
 
     def step(self) -> list[Event]:
         """Take one engine step, and return the events of the one whose results it brings, if any.
