@@ -166,7 +166,7 @@ def test_a_lane_that_dies_is_named_and_the_others_are_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FakeLane, "troubles", {("ngram", "step"): 3})
-    assert cli.main([*TUNE, "--lane", "suffix:k=4"]) == 1
+    assert cli.main([*TUNE, "--lane", "suffix:k=4", "--no-self-test"]) == 1
     out, err = capsys.readouterr()
     assert out.startswith("suffix:k=4, 1 request in flight: best K = 3")
     assert re.search(r"^spectui tune: n-gram failed: its engine died: step was told to fail \(details in ", err, re.M)
@@ -177,7 +177,7 @@ def test_ar_that_dies_beside_a_search_is_the_one_that_is_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FakeLane, "troubles", {("ar", "step"): 3})
-    assert cli.main([*TUNE, "--lane", "suffix:k=4"]) == 1
+    assert cli.main([*TUNE, "--lane", "suffix:k=4", "--no-self-test"]) == 1
     out, err = capsys.readouterr()
     assert re.search(r"^spectui tune: AR beside n-gram failed: its engine died: step was told to fail \(", err, re.M)
     # The next search goes on without it.
