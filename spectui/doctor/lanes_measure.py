@@ -183,7 +183,7 @@ class Measuring:
             if finish is None:
                 continue
             self._tell(f"looking for work that {lane.info.title} leaves behind")
-            shares: list[float] = []
+            steps: list[tuple[int, int]] = []
             lane.add("left", 0, self._prompt, Sampling(max_tokens=RACE_TOKENS, ignore_eos=True))
             while lane.running:
                 before_ns = lane.clock_ns
@@ -193,8 +193,8 @@ class Measuring:
                 done_ns = self._now_ns()
                 finish()
                 idle_ns = self._now_ns() - done_ns
-                shares.append((done_ns - ended_ns - idle_ns) / (lane.clock_ns - before_ns))
-            yield say.left_over(lane.info.title, shares)
+                steps.append((done_ns - ended_ns - idle_ns, lane.clock_ns - before_ns))
+            yield say.left_over(lane.info.title, steps)
 
     def _pass(self, lanes: Sequence[Lane]) -> Pass:
         """Let lanes take the prompt, the one that is furthest behind first."""

@@ -271,7 +271,9 @@ UNSTEADY = [[replace(STEP, clock_ns=ms * MS)] for ms in (20, 28, 30)]
         (found.covered("AR", [Pass(33 * MS, 3 * MS, {"ar": [replace(STEP, disturbed=True)]})]), "unknown"),
         (found.covered("AR", [Pass(p * MS, 0, {"ar": [STEP]}) for p in (60, 31)]), "holds"),
         (found.parts("MTP", [[StepTime(30 * MS, None, 20 * MS)]]), "unknown"),
-        (found.left_over("MTP", [0.5, 0.0, 0.01]), "holds"),
+        (found.left_over("MTP", [(15 * MS, 30 * MS), (0, 30 * MS), (MS // 5, 30 * MS)]), "holds"),
+        (found.left_over("MTP", [(MS, 30 * MS)]), "does not hold"),
+        (found.left_over("MTP", [(MS // 25, MS // 2)]), "holds"),
     ],
 )
 def test_verdicts(finding: Finding | None, verdict: str) -> None:

@@ -125,6 +125,8 @@ def eagle3(folder: Path, dtype: str, architecture: str, model_type: str, output:
         "num_hidden_layers": 1,
         "draft_vocab_size": len(drafted),
         "norm_before_residual": True,
+        # Model runner V1 reads them in either place, V2 only in the first.
+        "eagle_aux_hidden_state_layer_ids": [1, 2, 3],
         "eagle_config": {"eagle_aux_hidden_state_layer_ids": [1, 2, 3]},
     }
     return weights.save(folder, config, dtype)
