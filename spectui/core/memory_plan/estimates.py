@@ -13,8 +13,14 @@ CUDA_CONTEXT = 600 * MB
 HOST_PROCESS = 900 * MB
 """Python, torch and vLLM in a process that runs on the CPU."""
 
-GRAPH_BYTES = 6 * MB
-"""A CUDA graph of any size: its nodes, and the memory pool's rounding."""
+FIRST_GRAPH_BYTES, GRAPH_BYTES = 20 * MB, 3 * MB
+"""What a lane's first CUDA graph takes more, and what each takes, fitted to what vLLM said on an H200: 43 MB for AR's 7
+graphs, 86 MB for DFlash's 30, and 118 MB for MTP's 44 with tiny models; 43 MB for AR's 7 and 236 MB for MTP's 65 with
+Gemma 4 31B."""
+
+GRAPHS_OF_A_SIZE, OF_A_PARALLEL_DRAFTER, OF_NO_DRAFTER = 8, 5, 3
+"""About as many graphs a drafting lane has for each number of tokens: of the target and of the drafter, whole and in
+pieces."""
 
 _LOGIT_BYTES = 10
 """A logit as it is computed (2), in float32 (4), and as a probability (4)."""
@@ -44,14 +50,15 @@ def working_bytes(asked: Asked) -> int:
 
 
 def graph_bytes(asked: Asked, lane: AskedLane) -> int:
-    """What a lane's CUDA graphs take: 6 MB each; whole steps of every K, and as many in pieces."""
+    """What a lane's CUDA graphs take: 20 MB, and 3 MB for each; see `GRAPHS_OF_A_SIZE`."""
     if not asked.gpu or asked.eager:
         return 0
     if not lane.k:
-        return 2 * (3 + 2 * asked.seats // 8) * GRAPH_BYTES
+        return FIRST_GRAPH_BYTES + 2 * (3 + 2 * asked.seats // 8) * GRAPH_BYTES
     requests = max(1, min(asked.seats, MOST_GRAPHS // (lane.k + 1)))
     sizes = {each * of for each in range(1, lane.k + 2) for of in range(1, requests + 1)}
-    return 2 * len(sizes) * GRAPH_BYTES
+    each_size = {"dflash": OF_A_PARALLEL_DRAFTER, "ngram": OF_NO_DRAFTER, "suffix": OF_NO_DRAFTER}
+    return FIRST_GRAPH_BYTES + each_size.get(lane.method, GRAPHS_OF_A_SIZE) * len(sizes) * GRAPH_BYTES
 
 
 def _places(asked: Asked, lane: AskedLane) -> int:

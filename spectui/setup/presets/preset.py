@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-HEADROOM = 4 * 10**9
+HEADROOM = 5 * 10**9
 """Bytes for CUDA graphs, the work of a step, and whatever else the memory plan adds to what a preset names."""
 """The share of what lanes take that CUDA graphs and the work of a step may take beside it."""
 
