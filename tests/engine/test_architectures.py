@@ -221,8 +221,7 @@ def _holds_its_checkpoints(house: House, method: str) -> None:
         drafter = target
     else:
         drafter = held(Path(spec.options["model"]))
-    if (house.kind, method) != ("llama", "mtp"):  # MiMo's head is held against its checkpoint with the demo's.
-        assert memory.drafter_bytes == pytest.approx(drafter, rel=0.005)
+    assert memory.drafter_bytes == pytest.approx(drafter, rel=0.005)
     assert memory.kv_reserved is not None
     assert 0 < memory.kv_reserved <= ENGINE_ARGS["kv_cache_memory_bytes"]
 

@@ -141,7 +141,8 @@ def mimo_mtp(folder: Path, dtype: str) -> Path:
         "final_layernorm",
     )  # fmt: skip
     weights.put(f"{prefix}.input_proj.weight", _taking(2 * HIDDEN, HIDDEN))
-    weights.attention(f"{prefix}.self_attn", biases=True, loud=QUIET)
+    # vLLM's Qwen2 layer has the target's number of heads, and divides the hidden size among them.
+    weights.attention(f"{prefix}.self_attn", head=HIDDEN // HEADS, biases=True, loud=QUIET)
     weights.mlp(f"{prefix}.mlp", loud=QUIET)
     config = {
         **_common(),
