@@ -14,7 +14,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="also import vLLM, which takes a while")
     parser.add_argument("--json", action="store_true", help="print the checks as JSON")
     parser.add_argument(
-        "--lanes", action="store_true", help="load the lanes instead, and check that what they show is true"
+        "--lanes",
+        action="store_true",
+        help="instead of the machine, load lanes and check that what they show is true; the options below are for this",
     )
     opts.add_engine_options(parser)
 

@@ -99,7 +99,7 @@ def _line(event: Event, elapsed_s: float) -> str | None:
         case RequestFinished(lane, request, _, reason, emitted):
             return f"{lane:<12} request {request} finished ({reason}), {emitted} tokens"
         case Margin(lane, slot, position, margin):
-            return f"{lane:<12} prompt {slot} left AR's path at token {position + 1}, top-2 margin {margin:.3f}"
+            return f"{lane:<12} prompt {slot} diverged from AR at token {position + 1}, top-2 margin {margin:.3f}"
         case Notice(text, lane):
             return f"{lane or 'note':<12} {text}"
     return None
@@ -112,7 +112,7 @@ def _checked(found: LaneChecked) -> str:
     if found.position is None:
         return f"{found.tokens} tokens equal {whose}"
     margin = number_text(found.margin, form=".3f")
-    return f"left {whose} text at token {found.position + 1}, a near tie (top-2 margin {margin})"
+    return f"diverged from {whose} text at token {found.position + 1}, a near tie (top-2 margin {margin})"
 
 
 def _prompt_line(prompt: Prompt) -> str:

@@ -14,7 +14,7 @@ from spectui.runtime import output
 
 COMMANDS = {
     "run": "the live race; plain lines and a summary without a terminal",
-    "plan": "what lanes will take of the memory, before anything is loaded",
+    "plan": "how much memory lanes will take, before anything is loaded",
     "replay": "the same screen from a recorded trace; no engine needed",
     "shot": "a picture of the screen at one place of a trace",
     "cast": "the replay of a trace as a recording for web pages",

@@ -1,4 +1,4 @@
-"""``spectui plan``: what lanes will take of the memory, before anything is loaded."""
+"""``spectui plan``: how much memory lanes will take, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spectui.core.memory_plan.cuts import Cuts
     from spectui.core.memory_plan.plan import Device, LanePlan, MemoryPlan
 
-DESCRIPTION = "Work out what lanes will take of the memory, from configurations and headers, without loading anything."
+DESCRIPTION = "Work out how much memory lanes will take, from configurations and headers, without loading anything."
 
 _COLUMNS = ("target", "drafter", "KV cache", "CUDA graphs", "together")
 _LANE, _COLUMN = 20, 14
@@ -89,8 +89,8 @@ def lines(plan: MemoryPlan, found: Cuts, alone: int | None) -> Iterator[str]:
     for lane in plan.lanes:
         yield _lane(lane)
     yield _row("process", *[""] * 4, _est(plan.base))
-    yield _row("a step", *[""] * 4, _est(plan.working))
-    yield _row("all", *[""] * 4, size_text(plan.total))
+    yield _row("work of a step", *[""] * 4, _est(plan.working))
+    yield _row("total", *[""] * 4, size_text(plan.total))
     yield ""
     yield from _verdict(plan)
     if found.each:
@@ -102,6 +102,8 @@ def lines(plan: MemoryPlan, found: Cuts, alone: int | None) -> Iterator[str]:
             yield f"  {cut.flags:<{width}}  saves {size_text(cut.saves):>8}{enough:<8}  costs {cut.loses}"
         if found.flags and not any(cut.enough for cut in found.each):
             yield f"Enough together: {found.flags}"
+    if plan.fits is False and alone is None and not (found.flags or any(cut.enough for cut in found.each)):
+        yield "Not even all of this is enough: race fewer lanes, or take a smaller model."
     if alone is not None:
         yield (
             f"One lane at a time needs {size_text(alone)}: `spectui run --lane SPEC --record FILE` for each, then "
@@ -115,7 +117,8 @@ def _verdict(plan: MemoryPlan) -> Iterator[str]:
     if plan.fits is None or plan.short is None:
         yield "Whether it fits is not known."
     elif plan.fits:
-        yield f"It fits: {size_text(plan.needed)} are needed, {size_text(-plan.short)} are left."
+        smaller = "" if plan.needed == plan.total else f"; {size_text(plan.needed)} would do, with smaller caches"
+        yield f"It fits: these lanes take {size_text(plan.total)} of {size_text(plan.device.free)} free{smaller}."
     else:
         yield f"It does not fit: {size_text(plan.needed)} are needed, {size_text(plan.short)} are missing."
     for lane in plan.lanes:

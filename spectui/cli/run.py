@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     from spectui.ui.theme.files import shipped_themes
 
     opts.add_engine_options(parser)
-    parser.add_argument("--plan", action="store_true", help="print what the lanes will take of the memory, and stop")
+    parser.add_argument("--plan", action="store_true", help="print how much memory the lanes will take, and stop")
     parser.add_argument("--headless", action="store_true", help="print plain lines and a summary, even in a terminal")
     parser.add_argument(
         "--rounds", type=values.positive, default=1, metavar="N", help="prompts to race when headless (1)"

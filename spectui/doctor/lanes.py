@@ -34,7 +34,7 @@ ENOUGH = 0.5
 FEW_DRAFTS = 24
 """So few drafted tokens may all be wrong by chance."""
 
-_PARTING = f"parts at margins up to {NEAR_TIE_MARGIN:g} only"
+_PARTING = f"diverges at margins up to {NEAR_TIE_MARGIN:g} only"
 _NOISY = "too noisy for a verdict: measure again on a quiet machine"
 
 

@@ -31,7 +31,8 @@ def check_options(options: argparse.Namespace) -> None:
     add_engine_options(shared)
     for name, default in vars(shared.parse_args([])).items():
         if getattr(options, name) != default:
-            raise UsageError(f"--{name.replace('_', '-')} is about lanes: add --lanes to check them")
+            option = "no-share" if name == "share" else name.replace("_", "-")
+            raise UsageError(f"--{option} works only with --lanes: add --lanes, or leave it out")
 
 
 def examine_lanes(options: argparse.Namespace) -> int:

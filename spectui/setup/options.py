@@ -24,7 +24,7 @@ def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False
         action="append",
         default=[],
         metavar="SPEC",
-        help="a lane, such as ar, mtp:k=4 or ngram:k=5; repeatable",
+        help="a lane, such as ar, mtp:k=4 or ngram:k=5; repeatable (those found for the model)",
     )
     parser.add_argument("--prompt", default=None, metavar="TEXT", help="race on this prompt")
     parser.add_argument(

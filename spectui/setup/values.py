@@ -169,7 +169,9 @@ def memory_size(text: str) -> int:
     size = 0
     if found is not None:
         number, unit, binary = found.groups()
-        base = _UNITS[unit.upper() if binary else unit.lower()] if unit else 1
+        if not unit and float(number):
+            raise argparse.ArgumentTypeError(f"'{text}' has no unit: write {number}GB")
+        base = _UNITS[unit.upper() if binary else unit.lower()] if unit else 0
         size = int(float(number) * base)
     if size < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 80GB or 24GiB")

@@ -112,7 +112,7 @@ def test_an_example_is_what_the_program_computes(example: Callable[[], str]) -> 
 
 def test_the_thresholds_of_the_signs_are_the_programs() -> None:
     for said in (
-        f"surely less than {REJECTED * 100:.0f} % of the steps, of all and of the last {WINDOW_STEPS}",
+        f"95 % confidence, in less than {REJECTED * 100:.0f} % of the steps, of all and of the last {WINDOW_STEPS}",
         f"more than {LONG_CONTEXT:,} tokens of context",
         f"is right in {STEADY * 100:.0f} % or more",
         f"differ by more than {PADDING:,} tokens",
@@ -120,6 +120,6 @@ def test_the_thresholds_of_the_signs_are_the_programs() -> None:
         f"by {(1 - NO_GAIN) * 100:.0f} % or more",
         f"no draft in {LEAST_STEPS} steps",
         f"allow for {ACCEPTED * 100:.0f} % again",
-        f"none kept past position {CLIFFS[0] - 1} (or {CLIFFS[1] - 1})",
+        f"none accepted past position {CLIFFS[0] - 1} (or {CLIFFS[1] - 1})",
     ):
         assert said in PAGE, said

@@ -315,4 +315,4 @@ def test_the_document_is_for_machines() -> None:
 
 def test_options_about_lanes_need_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--lane", "ar"]) == WRONG_USAGE
-    assert capsys.readouterr().err == "spectui doctor: --lane is about lanes: add --lanes to check them\n"
+    assert capsys.readouterr().err == "spectui doctor: --lane works only with --lanes: add --lanes, or leave it out\n"

@@ -278,7 +278,7 @@ def test_positions_of_pictures_are_refused_before_they_end_the_process(tmp_path:
     config = json.loads(path.read_text(encoding="utf-8"))
     config["rope_parameters"] |= {"mrope_section": [3, 3, 2], "mrope_interleaved": True}
     path.write_text(json.dumps(config), encoding="utf-8")
-    assert refusal(house, "mtp").startswith("its MTP head also takes positions of pictures")
+    assert refusal(house, "mtp").startswith("its MTP head also takes image positions")
 
 
 def test_a_lane_of_one_k_begins_with_it(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_sampler_that_accepts_every_draft_is_found(lanes: tuple[Lane, Lane]) -
     with planted(sampler, "forward", accepting):
         checked = found(lanes)
     assert checked.accepted == checked.drafted > 0
-    assert checked.warning.startswith("do not trust its figures: its text left AR's at token")
+    assert checked.warning.startswith("do not trust its figures: its text diverged from AR's at token")
     assert checked.margin is None or checked.margin > NEAR_TIE_MARGIN
 
 
@@ -98,7 +98,7 @@ def test_an_engine_that_is_wrong_below_k_max_is_to_be_kept_at_k_max(lanes: tuple
 
     with planted(model_runner_of(lanes[1]._engine), "_model_forward", forgetful):
         checked = found(lanes)
-    assert checked.warning.startswith("keep it at K=3: with fewer drafts its text left AR's at token")
+    assert checked.warning.startswith("keep it at K=3: with fewer drafts its text diverged from AR's at token")
 
 
 def test_a_tap_that_sees_minus_one_ends_the_lane(lanes: tuple[Lane, Lane]) -> None:

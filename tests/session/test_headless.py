@@ -18,7 +18,7 @@ SHORT = ("--max-tokens", "24", "--ignore-eos")
 LANES = ("ar", "mtp", "dflash")
 STAGE_LINE = r"(ar|mtp|dflash) +(importing|loading|warming up|ready)\b.*\(\d+\.\d s\)"
 STEP_LINE = r"(ar|mtp|dflash) +#\d+ +K=\d+ drafted=\d+ accepted=\d+( cut=\d+)? +\d+\.\d ms  \".*\""
-MARGIN_LINE = r"(mtp|dflash) +prompt 0 left AR's path at token \d+, top-2 margin \d\.\d+"
+MARGIN_LINE = r"(mtp|dflash) +prompt 0 diverged from AR at token \d+, top-2 margin \d\.\d+"
 END_LINE = r"(ar|mtp|dflash) +request 0\.0 finished \(length\), 24 tokens"
 
 

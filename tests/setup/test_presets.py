@@ -128,11 +128,9 @@ def test_what_the_user_gives_wins() -> None:
 def test_an_unknown_preset_is_refused_with_the_nearest(user: Path) -> None:
     (user / "other.toml").write_text("[[preset]\n")
     for ask in (lane_specs, lambda words: host_config(words, gpu=False)):
-        with pytest.raises(
-            UsageError, match=r"there is no preset 'gemma4-31': did you mean 'gemma4-31b'\?.*other\.toml"
-        ):
+        with pytest.raises(UsageError, match=r"'gemma4-31': no such preset: did you mean 'gemma4-31b'\?.*other\.toml"):
             ask(options("--preset gemma4-31"))
-    with pytest.raises(UsageError, match=r"there is no preset 'xyz'; `spectui presets` lists them"):
+    with pytest.raises(UsageError, match=r"'xyz': no such preset; `spectui presets` lists them"):
         lane_specs(options("--preset xyz"))
 
 
@@ -153,7 +151,10 @@ def test_a_users_preset_may_be_like_another(user: Path) -> None:
         ("[[preset]\n", r", line 1: not valid TOML: .*"),
         ('[[preset]]\nname = "a"\n\n[other]\n', r": unknown key 'other': presets are in \[\[preset\]\]"),
         ('[[preset]]\nname = "a"\ntarget = "b"\n', r", line 1: preset 'a' needs a target and a \[\[preset\.lane\]\].*"),
-        ('[[preset]]\nname = "a"\nlike = "nobody"\n', r": preset 'a' is like 'nobody', which there is not"),
+        (
+            '[[preset]]\nname = "a"\nlike = "nobody"\n',
+            r": preset 'a' has like = 'nobody', which is no preset; `spectui presets` lists them",
+        ),
         ('[[preset]]\nname = "a b"\n', r", line 2: a preset needs a name of letters.*"),
         (f'{SHORT}traget = "x"\n', r", line 4: unknown key 'traget': did you mean 'target'\?"),
         (f'{SHORT}context = "x"\n', r", line 4: context must be a whole number of tokens"),
@@ -204,7 +205,7 @@ def test_one_preset_is_shown_in_full(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["presets", "gemma4-31b-redhat"]) == 0
     out = capsys.readouterr().out
     assert "engine      max_model_len=4096, language_model_only=True, quantization=fp8" in out
-    assert "unverified  no page found that confirms its licence, K" in out
+    assert "unverified  not confirmed by any page: licence, K" in out
     assert out.count("source") == 3
     assert main(["presets", "gemma4-31b", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["lanes"][1] == {

@@ -60,7 +60,8 @@ def raised(error: BaseException, cause: BaseException | None = None) -> BaseExce
         ),
         pytest.param(
             AssertionError("Error in memory profiling. Initial free memory 70.1 GiB, current free memory 74.0 GiB."),
-            "another program changed the GPU's free memory while this lane was loaded: start again without it",
+            "another program changed the GPU's free memory while this lane was loading: close that program and "
+            "start again",
             id="another program",
         ),
         pytest.param(
@@ -99,7 +100,8 @@ def raised(error: BaseException, cause: BaseException | None = None) -> BaseExce
                 "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried "
                 "to allocate 1125899906842624 bytes. Error code 12 (Cannot allocate memory)"
             ),
-            "not enough memory for this lane: use fewer lanes, or a smaller --engine-arg kv_cache_memory_bytes=...",
+            "not enough memory for this lane: race fewer lanes or add --engine-arg max_model_len=...; "
+            "`spectui plan` says what fits",
             id="a CPU's memory",
         ),
     ],
@@ -116,7 +118,7 @@ def test_vllms_check_of_free_memory() -> None:
     with pytest.raises(ValueError, match="less than desired") as caught:
         workers.request_memory(snapshot, SimpleNamespace(gpu_memory_utilization=0.92))
     assert explain(caught.value, SPEC, "x") == (
-        "vLLM claims 72.86 GiB of the GPU before it loads, and 42.2 GiB are free: leave out --engine-arg "
+        "vLLM wants 72.86 GiB of the GPU before it loads, but only 42.2 GiB are free: leave out --engine-arg "
         "gpu_memory_utilization, or close what else uses the GPU"
     )
 

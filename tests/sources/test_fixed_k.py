@@ -74,7 +74,7 @@ def test_a_method_that_drafts_what_it_finds_is_refused(monkeypatch: pytest.Monke
     sentence = explain(refused.value, spec, "target")
     assert sentence == str(refused.value)
     assert sentence.startswith(f"{spec.title} cannot run on this target here: this processor has no AMX")
-    assert sentence.endswith("use MTP or DFlash")
+    assert sentence.endswith("use DFlash, or a GPU")
 
 
 def test_vllm_s_names_are_what_is_looked_for() -> None:

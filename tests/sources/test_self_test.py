@@ -91,7 +91,8 @@ def test_a_near_tie_is_nothing() -> None:
 def test_what_goes_wrong_below_k_max_is_kept_at_k_max() -> None:
     found = checked(ScriptedLane("ngram:k=3", lambda place, k: place if k == 3 else 99))
     assert found.warning == (
-        "keep it at K=3: with fewer drafts its text left AR's at token 2 (the target is sure there, by 2.00)"
+        "keep it at K=3: with fewer drafts its text diverged from AR's at token 2 (the target was sure: margin 2.00 "
+        "nats)"
     )
 
 
@@ -118,7 +119,7 @@ def test_what_dies_at_every_k_has_failed() -> None:
 def test_what_goes_wrong_at_every_k_is_not_to_be_trusted() -> None:
     found = checked(ScriptedLane("ngram:k=3", lambda place, k: 99 if place == 4 else place))
     assert found.warning == (
-        "do not trust its figures: its text left AR's at token 5 (the target is sure there, by 2.00); "
+        "do not trust its figures: its text diverged from AR's at token 5 (the target was sure: margin 2.00 nats); "
         "`spectui doctor --lanes` says more"
     )
 
@@ -127,7 +128,7 @@ def test_a_difference_that_cannot_be_judged_is_told() -> None:
     FakeLane.troubles[("ar", "margin")] = 0
     found = checked(ScriptedLane("ngram", lambda place, k: 99))
     assert found.margin is None
-    assert "how sure the target is there is not known" in found.warning
+    assert "the target's margin there is unknown" in found.warning
 
 
 def test_without_an_ar_lane_it_is_compared_with_itself_at_k_0() -> None:
@@ -135,13 +136,14 @@ def test_without_an_ar_lane_it_is_compared_with_itself_at_k_0() -> None:
     found = SelfTest().check(lane)
     assert found is not None
     assert found.plain
-    assert found.warning.startswith("keep it at K=3: with fewer drafts its text left its own at K = 0 at token 2")
+    wrong = "keep it at K=3: with fewer drafts its text diverged from its own at K = 0 at token 2"
+    assert found.warning.startswith(wrong)
     assert set(lane.seen_ks[: found.tokens]) == {0}
 
 
 def test_a_second_ar_lane_is_compared_too() -> None:
     second = ScriptedLane("ar", lambda place, k: 99)
-    assert checked(second).warning.startswith("do not trust its figures: its text left AR's at token 1")
+    assert checked(second).warning.startswith("do not trust its figures: its text diverged from AR's at token 1")
 
 
 def test_counts_that_differ_are_told() -> None:
@@ -209,7 +211,7 @@ def test_a_lane_that_dies_of_it_has_failed(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 INFO = LaneInfo("mtp", "mtp", "MTP", 4, "mtp:k=4")
-WRONG = LaneChecked("mtp", 12, 20, 5, 3, 1.5, warning="keep it at K=4: with fewer drafts its text left AR's")
+WRONG = LaneChecked("mtp", 12, 20, 5, 3, 1.5, warning="keep it at K=4: with fewer drafts its text diverged from AR's")
 RUN: list[Event] = [RunStarted("fake", (INFO,), Sampling()), LaneStage("mtp", "ready"), WRONG]
 
 
@@ -227,7 +229,7 @@ def test_a_warning_is_in_the_table_and_the_summary() -> None:
         (LaneChecked("mtp", 12, plain=True), "mtp          self-test: 12 tokens equal its own at K = 0"),
         (
             LaneChecked("mtp", 12, position=8, margin=0.125),
-            "mtp          self-test: left AR's text at token 9, a near tie (top-2 margin 0.125)",
+            "mtp          self-test: diverged from AR's text at token 9, a near tie (top-2 margin 0.125)",
         ),
     ],
 )

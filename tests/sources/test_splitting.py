@@ -43,7 +43,7 @@ def test_every_part_of_the_model_is_a_worker(arguments: Mapping[str, Any], world
         ({"distributed_executor_backend": "ray"}, "distributed_executor_backend=ray needs Ray, which is not installed"),
         ({"distributed_executor_backend": "external_launcher"}, "distributed_executor_backend=external_launcher"),
         ({"data_parallel_size": 2}, "a lane has one scheduler, and data_parallel_size=2 would need 2"),
-        ({"nnodes": 2}, "vLLM's own executor is started by hand on each of nnodes=2 machines"),
+        ({"nnodes": 2}, "nnodes=2 cannot be used here, because vLLM's own executor must be started by hand"),
         ({"pipeline_parallel_size": 2}, "vLLM's model runner V1 cannot draft if the model is split into a pipeline"),
     ],
 )

@@ -35,7 +35,7 @@ class Known:
             return self.by_name[name]
         near = did_you_mean(name, self.by_name) or "; `spectui presets` lists them"
         broken = f" ({'; '.join(self.broken)})" if self.broken else ""
-        raise UsageError(f"there is no preset '{name}'{near}{broken}")
+        raise UsageError(f"'{name}': no such preset{near}{broken}")
 
 
 def user_folder() -> Path:

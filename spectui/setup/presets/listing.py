@@ -13,7 +13,7 @@ from spectui.runtime.output import as_json, tell, visible
 from spectui.runtime.threads import has_nvidia_gpu
 from spectui.setup.finder import Found, find_lanes
 from spectui.setup.presets.known import known_presets
-from spectui.setup.presets.preset import Preset, PresetLane
+from spectui.setup.presets.preset import HEADROOM, Preset, PresetLane
 from spectui.sources.vllm.lane_spec import parse_lane_spec
 from spectui.sources.vllm.target import folder_fault
 from spectui.telemetry.free_memory import gpu_memory, host_memory
@@ -108,13 +108,17 @@ def _table(presets: Sequence[Preset], device: Device) -> Iterator[str]:
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
     yield ""
-    yield "K is the number beside a lane. * needs terms to be accepted first: spectui presets NAME says where."
-    yield f"Memory is for all lanes, with one copy of the target. {_free(device)}"
+    yield "K is the number beside a lane; 4-8 starts at 4 and can be raised to 8."
+    yield "* needs terms to be accepted first: spectui presets NAME says where."
+    room = size_text(HEADROOM)
+    yield f"Memory is for all lanes, with one copy of the target; 'fits' leaves {room} more for the work of a step."
+    yield f"{_free(device)} Race one: spectui --preset NAME"
 
 
 def _free(device: Device) -> str:
     free = "It is not known what is free" if device.free is None else f"{size_text(device.free)} are free"
-    return f"{free} on this machine's {'GPU' if device.gpu else 'processor'}."
+    where = "on this machine's GPU" if device.gpu else "in this machine's memory"
+    return f"{free} {where}."
 
 
 def _row(preset: Preset, device: Device) -> tuple[str, ...]:
@@ -163,7 +167,7 @@ def _full(preset: Preset, device: Device) -> Iterator[str]:
     )
     for lane in preset.lanes:
         yield f"  --lane {lane.spec}"
-        unverified = f"no page found that confirms its {lane.unverified}" if lane.unverified else ""
+        unverified = f"not confirmed by any page: {lane.unverified}" if lane.unverified else ""
         facts = [("licence", lane.licence), ("before", lane.gate), ("note", lane.note), ("unverified", unverified)]
         yield from _facts("    ", [*facts, ("source", lane.source)])
 

@@ -8,7 +8,6 @@ from typing import Any
 
 HEADROOM = 5 * 10**9
 """Bytes for CUDA graphs, the work of a step, and whatever else the memory plan adds to what a preset names."""
-"""The share of what lanes take that CUDA graphs and the work of a step may take beside it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,10 @@ def made(table: Table, known: Mapping[str, Preset], file: str, *, yours: bool) -
     if (other := table.get("like")) is not None:
         if other not in known:
             near = did_you_mean(other, known)
-            raise PresetError(f"{file}: preset '{table['name']}' is like '{other}', which there is not{near}")
+            raise PresetError(
+                f"{file}: preset '{table['name']}' has like = '{other}', which is no preset"
+                f"{near or '; `spectui presets` lists them'}"
+            )
         base = {name: getattr(known[other], name) for name in Preset.__slots__}
     for key in ("engine", "chat"):
         own[key] = {**base.get(key, {}), **table.get(key, {})}

@@ -44,13 +44,15 @@ def _warming_up(found: re.Match[str], racing: bool) -> str:
 
 def _not_free(found: re.Match[str], racing: bool) -> str:
     return (
-        f"vLLM claims {found[2]} GiB of the GPU before it loads, and {found[1]} GiB are free: leave out --engine-arg "
-        "gpu_memory_utilization, or close what else uses the GPU"
+        f"vLLM wants {found[2]} GiB of the GPU before it loads, but only {found[1]} GiB are free: leave out "
+        "--engine-arg gpu_memory_utilization, or close what else uses the GPU"
     )
 
 
 def _profiling(found: re.Match[str], racing: bool) -> str:
-    return "another program changed the GPU's free memory while this lane was loaded: start again without it"
+    return (
+        "another program changed the GPU's free memory while this lane was loading: close that program and start again"
+    )
 
 
 def _driver(found: re.Match[str], racing: bool) -> str:

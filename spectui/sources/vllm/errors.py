@@ -138,7 +138,10 @@ def _memory(failure: _Failure) -> str | None:
     if (trouble := device_trouble(failure.text)) is not None:
         return trouble
     if any(isinstance(e, MemoryError) or _NO_MEMORY.search(str(e)) for e in failure.chain):
-        return "not enough memory for this lane: use fewer lanes, or a smaller --engine-arg kv_cache_memory_bytes=..."
+        return (
+            "not enough memory for this lane: race fewer lanes or add --engine-arg max_model_len=...; `spectui plan` "
+            "says what fits"
+        )
     if "less than requested memory" in failure.text:
         return "not enough free memory for its KV cache: make it smaller with --engine-arg kv_cache_memory_bytes=..."
     if re.search(r"No available memory for the cache|To serve at least one request", failure.text):
@@ -156,6 +159,18 @@ _UNKNOWN_MODEL = re.compile(
     r"Invalid repository|couldn't connect|offline|Unrecognized model|config\.json|cached snapshot folder",
     re.I,
 )
+
+
+def _gated(failure: _Failure) -> str | None:
+    if not re.search(r"gated repo|Access to model \S+ is restricted", failure.text, re.I):
+        return None
+    for whose, model in failure.models:
+        if model in failure.text:
+            return (
+                f"{whose} '{model}' needs its terms accepted at https://huggingface.co/{model}: do that, then "
+                "`hf auth login`"
+            )
+    return None
 
 
 def _not_found(failure: _Failure) -> str | None:
@@ -261,6 +276,7 @@ _RULES: tuple[Callable[[_Failure], str | None], ...] = (
     _memory,
     lambda failure: explain_split(failure.text),
     _damaged,
+    _gated,
     _not_found,
     _argument,
     _method,

@@ -34,7 +34,8 @@ def why_fixed(engine: Any, info: LaneInfo) -> str:
     because = "this processor has no AMX, and without it vLLM's Gated DeltaNet layers are right only if every step"
     if info.method in UNEVEN:
         raise UnsupportedError(
-            f"{info.title} cannot run on this target here: {because} has the same number of drafts; use MTP or DFlash"
+            f"{info.title} cannot run on this target here: {because} has the same number of drafts; use DFlash, or a "
+            "GPU"
         )
     return f"K stays {info.k_max}: {because} has {info.k_max} drafts"
 

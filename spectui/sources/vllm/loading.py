@@ -122,7 +122,10 @@ class Loader:
             lane.own_copy = self._shared.own_copy(borrowing, self.target)
             return lane
         if (shortage := self._shared.shortage()) is not None:
-            raise NotLoadedError(f"cannot share the target's weights, and {shortage}: use fewer lanes; {why}")
+            raise NotLoadedError(
+                f"not enough memory for an own copy of the target ({shortage}), and this lane cannot share the other "
+                f"lanes' copy: race fewer lanes; {why}"
+            )
         lane = self._built(info, spec, warming_up, ALONE, make)
         lane.own_copy = f"{info.title} has its own copy of the target: {why}"
         return lane

@@ -201,6 +201,6 @@ def _fault(found: Compared, whose: str) -> str:
     assert found.divergence is not None
     margin = found.divergence.margin
     sure = (
-        "how sure the target is there is not known" if margin is None else f"the target is sure there, by {margin:.2f}"
+        "the target's margin there is unknown" if margin is None else f"the target was sure: margin {margin:.2f} nats"
     )
-    return f"its text left {whose} at token {found.divergence.position + 1} ({sure})"
+    return f"its text diverged from {whose} at token {found.divergence.position + 1} ({sure})"

@@ -12,8 +12,8 @@ from spectui.sources.vllm.lane_spec import LaneSpec
 
 _ONE_SCHEDULER = {
     "data_parallel_size": "a lane has one scheduler, and data_parallel_size={0} would need {0}: leave it out",
-    "nnodes": "vLLM's own executor is started by hand on each of nnodes={0} machines: use "
-    "distributed_executor_backend=ray instead",
+    "nnodes": "nnodes={0} cannot be used here, because vLLM's own executor must be started by hand on each machine: "
+    "use distributed_executor_backend=ray instead",
 }
 _PIPELINE_CANNOT_DRAFT = (
     "vLLM's model runner V1 cannot draft if the model is split into a pipeline: use tensor_parallel_size instead, or "

@@ -32,8 +32,8 @@ def refuse_what_aborts(target: str, method: str, drafter: str | None) -> None:
         return
     if "mrope_section" in json.dumps(config_of(drafter or target)):
         raise UnsupportedError(
-            "its MTP head also takes positions of pictures (mrope_section in config.json), of which vLLM's CPU build "
-            "dies: use DFlash, or a GPU"
+            "its MTP head also takes image positions (mrope_section in config.json), and vLLM's CPU build crashes on "
+            "them: use DFlash, or a GPU"
         )
 
 

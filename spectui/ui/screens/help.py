@@ -70,9 +70,9 @@ FIGURES: tuple[tuple[str, str], ...] = (
     ),
     (
         "!",
-        "Something is wrong with a lane: nearly all drafts rejected, nothing kept past a position in a long context, "
-        "a drafter of another vocabulary, nothing drafted, or many drafts accepted but no gain. s shows figures and "
-        "likely causes. A dot in its place means that it is normal for the method.",
+        "Something is wrong with a lane: nearly all drafts rejected, nothing accepted past a position in a long "
+        "context, a drafter of another vocabulary, nothing drafted, or many drafts accepted but no gain. s shows "
+        "figures and likely causes. A dot in its place means that it is normal for the method.",
     ),
     ("lag", "How late the screen's event loop runs, 99th percentile. Frames are drawn only between engine steps."),
     (

@@ -17,9 +17,9 @@ from spectui.ui.theme.palette import lane_style
 from spectui.ui.widgets.pane_head import UNLIKE
 
 SYNCHRONOUS = (
-    "A step is scheduled once the one before it has been read, since the tap needs its drafted tokens. vLLM's default "
-    "overlaps host and device: absolute figures are lower here than with it, AR's relatively most, so that speed-ups "
-    "over AR may be overstated."
+    "Each step is scheduled only after the one before it has been read, because the tap needs its drafted tokens. On a "
+    "GPU, vLLM by default prepares a step while the device computes the one before, so a server is faster than this, "
+    "most of all with AR: speed-ups over AR may be overstated here."
 )
 """What synchronous scheduling is, why the tap needs it and what it costs."""
 

@@ -52,7 +52,7 @@ def without_collections() -> Iterator[None]:
     """Keep the garbage collector from searching engines' objects again and again within the block.
 
     Loading creates millions of objects, none of which is garbage; afterwards they are frozen, so that the collector
-    ignores them during steps too. On the reference machine this saves a fifth of the time until the first token.
+    ignores them during steps too. On two CPU cores this saves a fifth of the time until the first token.
     """
     gc.disable()
     try:
