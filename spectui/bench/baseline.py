@@ -12,6 +12,7 @@ from spectui.bench.workload import Work, race_once
 from spectui.runtime.quiet import say
 from spectui.setup.session import EngineSession
 from spectui.sources.vllm.lane import Lane
+from spectui.sources.vllm.lane_spec import DIFFUSION
 from spectui.sources.vllm.untapped import UntappedLane
 
 
@@ -23,9 +24,12 @@ def against_default(
     Returns ratios of the lanes' throughput to that of their twins, the twins' throughput, and for lanes that draft the
     speed-up over AR of either kind, if there is an AR lane.
 
+    A diffusion lane is left out: its scheduling is vLLM's own already.
+
     Raises:
         RunError: A twin cannot be built, or an engine died.
     """
+    lanes = [lane for lane in lanes if lane.info.method != DIFFUSION]
     twins = [_twin(session, lane) for lane in lanes]
     cases = []
     for lane, twin in zip(lanes, twins, strict=True):
@@ -34,7 +38,7 @@ def against_default(
     with session.driving():
         measured = interleave(cases, repetitions, progress=say)
     names = [lane.info.name for lane in lanes]
-    ar = next((lane.info.name for lane in lanes if not lane.info.k_max), None)
+    ar = next((lane.info.name for lane in lanes if lane.info.method == "ar"), None)
     return {
         "scheduling": {twin.info.name: twin.scheduling for twin in twins},
         "k": {lane.info.name: lane.k for lane in lanes if lane.info.k_max},

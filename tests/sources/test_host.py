@@ -240,6 +240,22 @@ def test_a_diffusion_model_has_no_verification_to_inspect(monkeypatch: pytest.Mo
     assert inspected.why == "a diffusion model verifies nothing"  # type: ignore[attr-defined]
 
 
+def test_a_diffusion_model_reads_the_prompt_with_its_own_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def ids(lane: Any, *_: Any) -> list[int]:
+        asked.append(lane.info.name)
+        return [1, 2, 3]
+
+    monkeypatch.setattr("spectui.sources.vllm.race.prompt_ids", ids)
+    host, sink = fake_host(monkeypatch, "diffusion:model=some/model", "ar", "mtp:k=2"), Collector()
+    host.start(sink)
+    sink.wait_for_kind(RoundFinished)
+    assert host.stop(FAILSAFE_S)
+    assert asked[:2] == ["diffusion", "ar"]
+    assert "mtp" not in asked
+
+
 def test_a_prompt_that_ends_in_an_error_ends_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     host, sink = fake_host(monkeypatch, *LANES), Collector()
     with monkeypatch.context() as patched:

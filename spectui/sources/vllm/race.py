@@ -136,15 +136,17 @@ class Race:
 
     def _ids(self, prompt: Prompt, slot: int, answers: Answers) -> dict[str, list[int]]:
         """Return the prompt for each lane: the same ids, unless the lanes answered an earlier turn differently."""
-        made: dict[tuple[str, ...], list[int]] = {}
+        made: dict[tuple[bool, tuple[str, ...]], list[int]] = {}
         by_lane: dict[str, list[int]] = {}
         for lane in self._lanes:
             own = answers.get((lane.info.name, slot), ())
             if len(own) < len(prompt.asked):
                 continue  # The lane sat out an earlier turn.
-            if own not in made:
-                made[own] = prompt_ids(lane, prompt, self._chat, own)
-            by_lane[lane.info.name] = made[own]
+            # A diffusion model has a tokenizer and a template of its own.
+            key = lane.info.method == DIFFUSION, own
+            if key not in made:
+                made[key] = prompt_ids(lane, prompt, self._chat, own)
+            by_lane[lane.info.name] = made[key]
         if self._lanes and not by_lane:
             raise PromptRefusedError("the conversation cannot continue: no lane has answered its last turn")
         self._check_length(made.values())
