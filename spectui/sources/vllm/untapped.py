@@ -156,13 +156,22 @@ class UntappedLane(Lane):
         """Whether the engine has a step whose results it has not looked at."""
         return bool(self._engine.engine_core.engine_core.batch_queue)
 
+    def warm_up(self, prompt_ids: Sequence[int], tokens: int = 8) -> None:
+        super().warm_up(prompt_ids, tokens)
+        # vLLM may have scheduled one step more than was needed: its idle time until the next request is not the lane's.
+        self._drain()
+
     def abort(self) -> list[Event]:
         events = super().abort()
+        self._drain()
+        return events
+
+    def _drain(self) -> None:
+        """Let an engine without requests end the steps that it has in flight, off the clock."""
         while self._in_flight:
             self._engine.step()
         self._tap.take()
         self._in_flight_since = None
-        return events
 
 
 class VllmCounts:
