@@ -8,11 +8,25 @@ from typing import Any
 
 import pytest
 
+from spectui.protocol.events import Sampling
+from spectui.sources.vllm.compat import engines
+from spectui.sources.vllm.lane import Lane
+from spectui.sources.vllm.step_timers import LaneTimers
 from spectui.sources.vllm.worker import TappedWorker
 
 pytestmark = pytest.mark.unit
 
 DRAFTS = [[11, 12, 13], [21, 22, 23]]
+
+
+class Untapped:
+    """vLLM's scheduler."""
+
+
+class Tap(Untapped):
+    """And ours."""
+
+    untapped = Untapped
 
 
 class Nothing:
@@ -65,10 +79,49 @@ def test_a_tapped_worker_shows_them(handler: Any, grammar: bool) -> None:
     assert handed_over(handler, [[], []], grammar=grammar) == [[], []]
 
 
+def test_a_tapped_worker_hides_them_again(handler: Any) -> None:
+    worker = TappedWorker()
+    worker.model_runner = SimpleNamespace(draft_tokens_handler=handler)
+    before = vars(handler).copy()
+    for _ in range(2):
+        worker.show_drafts()
+    for _ in range(2):
+        worker.hide_drafts()
+        assert vars(handler) == before
+    worker.show_drafts()
+    assert handed_over(handler, DRAFTS) == DRAFTS
+
+
+def measure_and_fail(lane: Lane) -> None:
+    with lane.untapped([], Sampling()) as step:
+        step()
+        assert type(lane._tap) is Untapped
+        raise KeyError
+
+
+def test_a_lane_measured_without_its_tap_keeps_its_drafts_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tap shows them again, even if the measurement fails."""
+    asked: list[str] = []
+    monkeypatch.setattr(engines, "enter", lambda engine: None)
+    lane = Lane.__new__(Lane)
+    lane._engine = SimpleNamespace(
+        collective_rpc=asked.append,
+        has_unfinished_requests=lambda: "show_drafts" not in asked,
+        step=lambda: asked.append("step"),
+    )
+    lane._timers = LaneTimers(lane._engine)
+    lane._tap = Tap()
+    with pytest.raises(KeyError):
+        measure_and_fail(lane)
+    assert asked == ["stop_timing_steps", "hide_drafts", "step", "show_drafts", "time_steps"]
+    assert type(lane._tap) is Tap
+
+
 def test_a_tapped_worker_leaves_the_v1_runner_alone() -> None:
     worker = TappedWorker()
     worker.model_runner = SimpleNamespace()
     worker.show_drafts()
+    worker.hide_drafts()
     assert vars(worker.model_runner) == {}
 
 

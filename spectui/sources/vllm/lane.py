@@ -252,10 +252,11 @@ class Lane:
         tap_class, self._tap.__class__ = type(self._tap), self._tap.untapped
         engine = self._engine
         try:
-            for slot, ids in enumerate(prompts):
-                params = inputs.sampling_params(sampling, slot)
-                engine.add_request(f"untapped-{slot}", {"prompt_token_ids": list(ids)}, params)
-            yield lambda: engine.step() if engine.has_unfinished_requests() else None
+            with workers.hidden_drafts(engine):
+                for slot, ids in enumerate(prompts):
+                    params = inputs.sampling_params(sampling, slot)
+                    engine.add_request(f"untapped-{slot}", {"prompt_token_ids": list(ids)}, params)
+                yield lambda: engine.step() if engine.has_unfinished_requests() else None
         finally:
             self._tap.__class__ = tap_class
             self._timers.attach()

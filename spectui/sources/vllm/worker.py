@@ -30,7 +30,7 @@ class TappedWorker:
         before a step ends. The V1 runner always passes them on.
         """
         handler = getattr(self.model_runner, "draft_tokens_handler", None)
-        if handler is None:
+        if handler is None or "set_draft_tokens" in vars(handler):
             return
         hand_over = handler.set_draft_tokens
 
@@ -43,6 +43,11 @@ class TappedWorker:
                 input_batch.has_structured_output_reqs = grammar
 
         handler.set_draft_tokens = set_draft_tokens
+
+    def hide_drafts(self) -> None:
+        """Undo `show_drafts`."""
+        if (handler := getattr(self.model_runner, "draft_tokens_handler", None)) is not None:
+            vars(handler).pop("set_draft_tokens", None)
 
     def time_steps(self) -> None:
         """Start timing the parts of each step."""

@@ -111,6 +111,16 @@ def _answer(question: Callable[[Any], T], worker: Any) -> T:
     return question(worker.model_runner)
 
 
+@contextmanager
+def hidden_drafts(engine: Any) -> Iterator[None]:
+    """Let an engine's workers keep their drafts to themselves within the block, as vLLM's do."""
+    engine.collective_rpc("hide_drafts")
+    try:
+        yield
+    finally:
+        engine.collective_rpc("show_drafts")
+
+
 def times_of(engine: Any) -> tuple[int | None, int | None]:
     """Time that the last step took for drafting and for the target's forward pass, in nanoseconds; None if unknown.
 
