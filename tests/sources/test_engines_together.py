@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from spectui.sources.vllm.compat import device, engines, parts
 from spectui.sources.vllm.footprint import _drafts_at_once
+from spectui.sources.vllm.worker import TappedWorker
 
 pytestmark = pytest.mark.unit
 
@@ -21,6 +23,23 @@ def test_every_engine_has_its_own_workspaces(monkeypatch: pytest.MonkeyPatch) ->
     for engine, own in ((first, "the first's"), (second, "the second's")):
         engines.enter(engine)
         assert workspace._manager == own
+
+
+@pytest.mark.parametrize("tapped", [True, False])
+def test_every_engine_s_workers_can_be_called(monkeypatch: pytest.MonkeyPatch, tapped: bool) -> None:
+    """By the same class: vLLM's keeps every one that was mixed into it."""
+    llm_engine = pytest.importorskip("vllm.v1.engine.llm_engine")
+    for patch in ("register_kernels_once", "share_no_tokenizers", "inspect_models_here", "join_expert_group"):
+        monkeypatch.setattr(engines, patch, lambda: None)
+    monkeypatch.setattr(engines, "without_memory_check", lambda engine_args: {})
+    monkeypatch.setattr(engines, "keep_process_groups", lambda: None)
+    monkeypatch.setattr(engines, "_alive", {})
+    monkeypatch.setattr(engines.workers, "take_charge", lambda engine, *, tapped: None)
+    monkeypatch.setattr(engines.workers, "starting", lambda engine_args: nullcontext())
+    monkeypatch.setattr("vllm.EngineArgs", SimpleNamespace)
+    monkeypatch.setattr(llm_engine.LLMEngine, "from_engine_args", lambda asked: asked)
+    asked = engines.build_engine(tapped=tapped, model="m")
+    assert asked.worker_extension_cls == f"{TappedWorker.__module__}.{TappedWorker.__qualname__}"
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,41 @@ def test_stages_of_a_pipeline_add_up_and_halves_do_not() -> None:
     assert engine.asked == ["step_times"] * 2
 
 
+@pytest.mark.parametrize(
+    ("tapped", "apart", "asked"),
+    [
+        (False, False, []),
+        (False, True, ["serve_another_process"]),
+        (True, False, ["show_drafts", "time_steps"]),
+        (True, True, ["serve_another_process", "show_drafts", "time_steps", "finish_steps", "expect_earlier_stage"]),
+    ],
+)
+def test_other_processes_end_with_this_one_whether_or_not_they_are_tapped(
+    monkeypatch: pytest.MonkeyPatch, tapped: bool, apart: bool, asked: list[str]
+) -> None:
+    monkeypatch.setattr(WORKERS, "_pids", frozenset())
+    calls: list[str] = []
+    queue: list[str] = []
+    core = SimpleNamespace(batch_queue=queue, step_fn=None, step=None)
+    workers.take_charge(
+        SimpleNamespace(
+            collective_rpc=calls.append,
+            engine_core=SimpleNamespace(engine_core=core),
+            model_executor=SimpleNamespace() if apart else SimpleNamespace(driver_worker=object()),
+        ),
+        tapped=tapped,
+    )
+    assert calls == asked
+    assert (core.batch_queue is None) is (tapped and apart)
+
+
+def test_a_process_of_an_untapped_engine_leaves_its_model_runner_as_it_is() -> None:
+    untapped = TappedWorker()
+    untapped.model_runner = SimpleNamespace(device="cpu", sample_tokens=None)
+    untapped.serve_another_process()
+    assert vars(untapped.model_runner) == {"device": "cpu", "sample_tokens": None}
+
+
 def test_a_worker_answers_once_its_gpu_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     monkeypatch.setattr(worker, "waiting_for", lambda device: lambda: done.append(f"{device} is done"))
@@ -181,19 +216,17 @@ def test_a_worker_answers_once_its_gpu_is_done(monkeypatch: pytest.MonkeyPatch) 
     tapped.model_runner = SimpleNamespace(
         device="cuda:1", sample_tokens=lambda grammar: done.append("sampled") or "ids"
     )
-    tapped.serve_another_process()
+    tapped.finish_steps()
     assert tapped.model_runner.sample_tokens(None) == "ids"
     assert done == ["sampled", "cuda:1 is done"]
 
 
 OWNER = """
 import multiprocessing, os, signal
-from types import SimpleNamespace
 from spectui.sources.vllm.worker import TappedWorker
 
 def work(ready):
     tapped = TappedWorker()
-    tapped.model_runner = SimpleNamespace(device="cpu", sample_tokens=None)
     tapped.serve_another_process()
     os.kill(os.getpid(), signal.SIGINT)
     ready.send(os.getpid())

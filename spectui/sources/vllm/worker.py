@@ -17,7 +17,11 @@ PR_SET_PDEATHSIG = 1
 
 
 class TappedWorker:
-    """Mixed into vLLM's worker class (``worker_extension_cls``); the engine calls it with ``collective_rpc``."""
+    """Mixed into vLLM's worker class (``worker_extension_cls``); the engine calls it with ``collective_rpc``.
+
+    It changes nothing until it is called. There is one for engines with and without the tap, since vLLM's class keeps
+    what was mixed into it, and refuses a second one with a method of the same name.
+    """
 
     model_runner: Any
     _step_timers: StepTimers
@@ -66,8 +70,7 @@ class TappedWorker:
 
         Ctrl-C goes to every process of a terminal, but ends this one only through its owner, which vLLM's executor does
         by closing a pipe. If the owner is killed, this process is too: vLLM's worker would notice the closed pipe, but
-        take its time, and a core. And this process says that a step is done once its GPU has finished it, drafter
-        included.
+        take its time, and a core.
         """
         if (owner := multiprocessing.parent_process()) is not None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -75,6 +78,9 @@ class TappedWorker:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != owner.pid:
                 os.kill(os.getpid(), signal.SIGKILL)
+
+    def finish_steps(self) -> None:
+        """Say that a step is done once this process's GPU has finished it, drafter included."""
         wait, sample = waiting_for(getattr(self.model_runner, "device", None)), self.model_runner.sample_tokens
 
         def sample_tokens(*args: Any, **kwargs: Any) -> Any:

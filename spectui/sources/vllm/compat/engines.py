@@ -22,7 +22,7 @@ from spectui.sources.vllm.compat.patches import (
 logger = logging.getLogger(__name__)
 
 WORKER_EXTENSION = "spectui.sources.vllm.worker.TappedWorker"
-"""The class that extends every worker of an engine."""
+"""The class that extends every worker of every engine."""
 
 _alive: dict[int, Any] = {}
 """Engines that were built and not yet closed, by identity, each with its workspaces."""
@@ -75,9 +75,7 @@ def build_engine(*, tapped: bool = True, **engine_args: Any) -> Any:
     join_expert_group()
     # vLLM runs the collector several times while it builds an engine; frozen objects cost it no time.
     gc.freeze()
-    engine_args = {**without_memory_check(engine_args), **engine_args}
-    if tapped:
-        engine_args["worker_extension_cls"] = WORKER_EXTENSION
+    engine_args = {**without_memory_check(engine_args), **engine_args, "worker_extension_cls": WORKER_EXTENSION}
     with workers.starting(engine_args):
         engine = LLMEngine.from_engine_args(EngineArgs(**engine_args))
     _alive[id(engine)] = _workspaces()._manager

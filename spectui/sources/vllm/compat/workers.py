@@ -64,16 +64,18 @@ def starting(engine_args: Mapping[str, Any]) -> Iterator[None]:
 
 
 def take_charge(engine: Any, *, tapped: bool) -> None:
-    """Tell the telemetry about a new engine's workers; if it is ``tapped``, make them show their drafts and time their
-    steps."""
+    """Tell the telemetry about a new engine's workers, and make those in other processes end with this one; if it is
+    ``tapped``, make them show their drafts and time their steps."""
     WORKERS.add(_pids(engine))
+    if elsewhere(engine):
+        engine.collective_rpc("serve_another_process")
     if not tapped:
         return
     engine.collective_rpc("show_drafts")
     engine.collective_rpc("time_steps")
     if not elsewhere(engine):
         return
-    engine.collective_rpc("serve_another_process")
+    engine.collective_rpc("finish_steps")
     engine.collective_rpc("expect_earlier_stage")
     # With several batches in flight a step would return the results of an earlier one, and its time would be theirs.
     core = engine.engine_core.engine_core
