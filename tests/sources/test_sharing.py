@@ -26,7 +26,10 @@ class Model:
         ({"tensor_parallel_size": 1, "load_format": "Safetensors", "quantization": "fp8"}, None),
         ({"tensor_parallel_size": 2}, "each lane's model is spread over processes of its own"),
         ({"pipeline_parallel_size": 2}, "each lane's model is spread over processes of its own"),
-        ({"tensor_parallel_size": "many"}, "each lane's model is spread over processes of its own"),
+        ({"prefill_context_parallel_size": 2}, "each lane's model is spread over processes of its own"),
+        ({"data_parallel_size": 2}, "each lane's model is spread over processes of its own"),
+        # vLLM says what it thinks of that.
+        ({"tensor_parallel_size": "many"}, None),
         ({"distributed_executor_backend": "ray"}, "each lane's model is in a process of its own"),
         ({"enable_lora": True}, "LoRA changes a lane's layers"),
         ({"cpu_offload_gb": 4}, "weights are offloaded to the host's memory"),

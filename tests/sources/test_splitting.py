@@ -26,12 +26,18 @@ from spectui.sources.workers import WORKERS
 pytestmark = pytest.mark.unit
 
 FAILSAFE_S = 30.0
+NO_SIZES = (None, "auto", "", 0, -3, 1.5, float("inf"), [2], True)
 AR, NGRAM = parse_lane_spec("ar"), parse_lane_spec("ngram:k=3")
 
 
 @pytest.mark.parametrize(
     ("arguments", "world"),
-    [({}, 1), ({"tensor_parallel_size": 2}, 2), ({"tensor_parallel_size": "2", "pipeline_parallel_size": 3}, 6)],
+    [
+        ({}, 1),
+        ({"tensor_parallel_size": 2}, 2),
+        ({"tensor_parallel_size": "2", "pipeline_parallel_size": 3}, 6),
+        *(({"tensor_parallel_size": value, "pipeline_parallel_size": 2}, 2) for value in NO_SIZES),
+    ],
 )
 def test_every_part_of_the_model_is_a_worker(arguments: Mapping[str, Any], world: int) -> None:
     assert workers.world_size(arguments) == world
@@ -63,6 +69,7 @@ def test_what_cannot_work_is_refused_before_anything_is_loaded(
         ({"pipeline_parallel_size": 2}, AR, True),
         ({"pipeline_parallel_size": 2}, NGRAM, False),
         ({"distributed_executor_backend": "ray", "tensor_parallel_size": 2}, NGRAM, False),
+        *(({"pipeline_parallel_size": value, "data_parallel_size": value}, NGRAM, True) for value in NO_SIZES),
     ],
 )
 def test_what_may_work_is_tried(

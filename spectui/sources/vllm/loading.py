@@ -224,6 +224,11 @@ def _load_lane(loader: Loader, info: LaneInfo, spec: LaneSpec, emit: Callable[[E
     except NotLoadedError as error:
         emit(LaneStage(info.name, "failed", str(error)))
         return None
+    except Exception as error:
+        # Whatever it is, the other lanes can race, and this one's pane must not wait for ever.
+        logger.exception("lane %s could not be loaded", info.name)
+        emit(LaneStage(info.name, "failed", explain(error, spec, loader.target)))
+        return None
     if lane.own_copy:
         emit(Notice(lane.own_copy, info.name, "warning"))
     _tell(lane.engine, lane, emit)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from spectui.figures import size_text
-from spectui.sources.vllm.compat import device
+from spectui.sources.vllm.compat import device, workers
 from spectui.sources.vllm.footprint import weight_bytes
 
 FORMAT = "spectui"
@@ -24,8 +24,6 @@ FORMATS = frozenset(
     {"auto", "hf", "safetensors", "pt", "npcache", "mistral", "fastsafetensors", "instanttensor", "dummy"}
 )
 """The load formats whose names matter to vLLM's loaders only."""
-
-PROCESSES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 
 
 class SharingError(RuntimeError):
@@ -101,7 +99,7 @@ class SharedTarget:
     def obstacle(self, target: str) -> str | None:
         """Say why lanes cannot share ``target`` with these engine arguments; None if they can."""
         asked = self._engine_args.get
-        if any(asked(name) not in (None, 1) for name in PROCESSES):
+        if workers.world_size(self._engine_args) * workers.parallel_size(self._engine_args, "data_parallel_size") > 1:
             return "each lane's model is spread over processes of its own"
         if asked("distributed_executor_backend") not in (None, "uni"):
             return "each lane's model is in a process of its own"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spectui.sources.vllm.compat.device import on_cpu
+from spectui.sources.vllm.compat.workers import parallel_size
 from spectui.sources.vllm.lane_spec import LaneSpec
 
 _ONE_SCHEDULER = {
@@ -32,9 +33,9 @@ def refusal(engine_args: Mapping[str, Any], spec: LaneSpec) -> str | None:
             "show its steps: leave it out"
         )
     for name, sentence in _ONE_SCHEDULER.items():
-        if (size := int(engine_args.get(name) or 1)) > 1:
+        if (size := parallel_size(engine_args, name)) > 1:
             return sentence.format(size)
-    if int(engine_args.get("pipeline_parallel_size") or 1) > 1 and spec.k_max and on_cpu():
+    if parallel_size(engine_args, "pipeline_parallel_size") > 1 and spec.k_max and on_cpu():
         return _PIPELINE_CANNOT_DRAFT
     return None
 

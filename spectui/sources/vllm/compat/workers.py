@@ -7,6 +7,7 @@ workers with vLLM's ``collective_rpc``, which calls methods of `spectui.sources.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -38,10 +39,16 @@ class WorkerDiedError(RuntimeError):
 def world_size(engine_args: Mapping[str, Any]) -> int:
     """How many workers an engine of these arguments has; 1 means that it runs in this process."""
     sizes = ("tensor_parallel_size", "pipeline_parallel_size", "prefill_context_parallel_size")
-    world = 1
-    for name in sizes:
-        world *= int(engine_args.get(name) or 1)
-    return world
+    return math.prod(parallel_size(engine_args, name) for name in sizes)
+
+
+def parallel_size(engine_args: Mapping[str, Any], name: str) -> int:
+    """An engine argument that says among how many workers something is split; 1 for what is no number, which vLLM
+    refuses better."""
+    try:
+        return max(1, int(str(engine_args.get(name))))
+    except ValueError:
+        return 1
 
 
 @contextmanager
