@@ -81,7 +81,9 @@ class Host:
             others_ns = _spent_ns(before.others_ns, now.others_ns)
             other = others_ns / span
             # Threads that the engine's libraries start are not Python threads: whatever is left over is the engine's.
-            own_ns = now.process_ns - before.process_ns + _spent_ns(before.workers_ns, now.workers_ns)
+            # What a worker has spent before it was seen first, it has spent in earlier spans.
+            known_ns = {**now.workers_ns, **before.workers_ns}
+            own_ns = now.process_ns - before.process_ns + _spent_ns(known_ns, now.workers_ns)
             engine = max(0, own_ns - others_ns) / span
             if now.busy_ns is not None and before.busy_ns is not None:
                 foreign = max(0, now.busy_ns - before.busy_ns - own_ns) / span
@@ -124,8 +126,8 @@ def busy_ns(statistics: Path = Path("/proc/stat")) -> int | None:
 
 
 def _spent_ns(before: Mapping[K, int], now: Mapping[K, int]) -> int:
-    """Processor time that living threads or processes have used in between; what of one that has ended is not
-    counted."""
+    """Processor time that living threads or processes have used in between, all of it for one that is only in ``now``;
+    what of one that has ended is not counted."""
     return sum(max(0, ns - before.get(key, 0)) for key, ns in now.items())
 
 
