@@ -13,7 +13,7 @@ from spectui.protocol.events import Event, LaneInfo, TuneEnded, TuneTurn, TuneWh
 from spectui.runtime.logs import log_file, without_log
 from spectui.runtime.quiet import quiet_output, say
 from spectui.runtime.threads import has_nvidia_gpu
-from spectui.sources.vllm.compat import engines
+from spectui.sources.vllm.compat import engines, workers
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import explain_death
 from spectui.sources.vllm.foreign import panics_as_errors
@@ -22,7 +22,7 @@ from spectui.sources.vllm.lane_spec import LaneSpec, lane_infos
 from spectui.sources.vllm.loading import Loader, MakesLane, NotLoadedError
 from spectui.sources.vllm.prompting import PromptRefusedError
 from spectui.sources.vllm.tuning import Tuning
-from spectui.telemetry.sampler import Sampler, open_readers
+from spectui.telemetry.sampler import Sampler, open_cores, open_readers
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class EngineSession:
             RunError: The target cannot be loaded.
         """
         self._specs = config.specs
+        self._apart = workers.apart(config.engine_args)
         self._loader = Loader(
             config.find_target,
             config.engine_args,
@@ -151,8 +152,9 @@ class EngineSession:
         return RunError(f"{sentence} (details in {self._log_path})")
 
     @contextmanager
-    def watched_gpu(self) -> Iterator[None]:
-        """Watch the GPU within the block, so that lanes can mark steps in which it was throttled."""
+    def watched(self) -> Iterator[None]:
+        """Watch the GPU within the block, so that lanes can mark steps in which it was throttled; and the cores, for
+        lanes whose engines run in processes of their own."""
         self._watch()
         try:
             yield
@@ -161,7 +163,7 @@ class EngineSession:
 
     @contextmanager
     def unwatched(self) -> Iterator[None]:
-        """Stop watching the GPU within the block, for measuring what watching costs."""
+        """Stop watching within the block, for measuring what watching costs."""
         self._unwatch()
         try:
             yield
@@ -169,8 +171,9 @@ class EngineSession:
             self._watch()
 
     def _watch(self) -> None:
-        if has_nvidia_gpu():
-            self._sampler = Sampler(partial(open_readers, None))
+        gpu = has_nvidia_gpu()
+        if gpu or self._apart:
+            self._sampler = Sampler(partial(open_readers, None) if gpu else open_cores)
             self._sampler.start(_Nobody())
 
     def _unwatch(self) -> None:
@@ -189,7 +192,7 @@ def engine_session(config: HostConfig) -> Iterator[EngineSession]:
     path = log_file()
     with quiet_output(path):
         session = EngineSession(config, path)
-        with session.watched_gpu():
+        with session.watched():
             try:
                 yield session
             finally:

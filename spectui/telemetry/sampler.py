@@ -83,6 +83,13 @@ def open_readers(cache: Path | None) -> Readers:
         return Readers(Host(), None, memory_peak(cache), (Missing("GPU", str(error)),))
 
 
+def open_cores() -> Readers:
+    """Read the host alone, and measure nothing that would keep it busy: enough to see who uses its cores."""
+    from spectui.telemetry.host import Host
+
+    return Readers(Host(), None, None)
+
+
 class Sampler:
     """Reads on its own thread from `start` to `stop`."""
 

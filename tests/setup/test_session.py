@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,14 @@ import pytest
 
 from spectui.errors import RunError
 from spectui.protocol.events import Prompt
+from spectui.setup import session as sessions
 from spectui.setup.session import EngineSession, engine_session
 from spectui.sources.vllm.compat import engines
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
+from spectui.telemetry import peak
+from spectui.telemetry.host import Host
+from spectui.telemetry.sampler import Readers
 from tests.support.fake_lanes import FakeLane, fake_engine
 from tests.support.fake_tokenizers import PanicException
 
@@ -51,6 +57,61 @@ def test_a_session_closes_its_lanes_however_it_ends(
         session.lanes()
     assert sorted(FakeLane.closed) == ["ar", "ngram"]
     assert reclaimed[-1] == ["ngram", "ar"]
+
+
+class Watch:
+    """Stands for the sampler's thread, and knows whether it runs."""
+
+    running: list[Watch]
+
+    def __init__(self, open_: Callable[[], Readers]) -> None:
+        self.open = open_
+
+    def start(self, sink: Any) -> None:
+        self.running.append(self)
+
+    def stop(self) -> None:
+        self.running.remove(self)
+
+
+@pytest.mark.parametrize(
+    ("engine_args", "gpu", "watches"),
+    [
+        ({}, False, []),
+        ({}, True, ["GPU"]),
+        ({"tensor_parallel_size": 2}, False, ["cores"]),
+        ({"tensor_parallel_size": 2}, True, ["GPU"]),
+        ({"distributed_executor_backend": "mp"}, False, ["cores"]),
+        ({"tensor_parallel_size": "auto", "distributed_executor_backend": "uni"}, False, []),
+    ],
+)
+def test_cores_are_watched_for_lanes_in_processes_of_their_own(
+    reclaimed: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    engine_args: dict[str, Any],
+    gpu: bool,
+    watches: list[str],
+) -> None:
+    """The others watch their own threads. The memory is not probed: that would disturb the lanes."""
+
+    def unprobed(folder: Any) -> float:
+        raise AssertionError
+
+    def running() -> list[str]:
+        return ["GPU" if watch.open() is gpus else "cores" for watch in Watch.running]
+
+    gpus = Readers(Host(), None, 1.0)
+    monkeypatch.setattr(Watch, "running", [], raising=False)
+    monkeypatch.setattr(peak, "memory_peak", unprobed)
+    monkeypatch.setattr(sessions, "Sampler", Watch)
+    monkeypatch.setattr(sessions, "open_readers", lambda cache: gpus)
+    monkeypatch.setattr(sessions, "has_nvidia_gpu", lambda: gpu)
+    with engine_session(replace(CONFIG, engine_args=engine_args)) as session:
+        assert running() == watches
+        with session.unwatched():
+            assert running() == []
+        assert running() == watches
+    assert running() == []
 
 
 @pytest.mark.parametrize(

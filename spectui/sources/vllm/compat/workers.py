@@ -51,6 +51,11 @@ def parallel_size(engine_args: Mapping[str, Any], name: str) -> int:
         return 1
 
 
+def apart(engine_args: Mapping[str, Any]) -> bool:
+    """Whether the workers of an engine of these arguments will run in processes of their own; see `elsewhere`."""
+    return world_size(engine_args) > 1 or engine_args.get("distributed_executor_backend") not in (None, "uni")
+
+
 @contextmanager
 def starting(engine_args: Mapping[str, Any]) -> Iterator[None]:
     """Prepare the environment that worker processes inherit while an engine is built."""
