@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -61,7 +63,8 @@ def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def checked(lane: ScriptedLane, ar: ScriptedLane | None = None) -> LaneChecked:
     self_test = SelfTest()
-    assert self_test.check(ar or ScriptedLane("ar")) is None
+    ar = ar or ScriptedLane("ar")
+    assert self_test.check(ar) is None
     found = self_test.check(lane)
     assert found is not None
     return found
@@ -139,6 +142,28 @@ def test_without_an_ar_lane_it_is_compared_with_itself_at_k_0() -> None:
     wrong = "keep it at K=3: with fewer drafts its text diverged from its own at K = 0 at token 2"
     assert found.warning.startswith(wrong)
     assert set(lane.seen_ks[: found.tokens]) == {0}
+
+
+@pytest.mark.parametrize("freed", [False, True])
+def test_an_ar_lane_that_is_gone_is_let_go_and_asked_no_more(freed: bool) -> None:
+    self_test = SelfTest()
+    ar = ScriptedLane("ar", margin=0.0)
+    assert self_test.check(ar) is None
+    ar.close()
+    if freed:
+        held = weakref.ref(ar)
+        del ar
+        gc.collect()
+        assert held() is None
+    lane = ScriptedLane("ngram:k=3", lambda place, k: place if k == 3 else place + 50 * (place > 4 and k == 1))
+    found = self_test.check(lane)
+    assert found is not None
+    assert (found.plain, found.margin) == (True, 2.0)
+    second = ScriptedLane("ar")
+    assert self_test.check(second) is None
+    following = self_test.check(ScriptedLane("ngram"))
+    assert following is not None
+    assert not following.plain
 
 
 def test_a_second_ar_lane_is_compared_too() -> None:

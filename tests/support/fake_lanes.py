@@ -55,6 +55,8 @@ class FakeLane:
     made: weakref.WeakSet[FakeLane]
     closed: list[str]
     own_copy = ""
+    alive = True
+    shares_target = False
 
     def __init__(
         self, info: LaneInfo, spec: LaneSpec, target: str, engine_args: Mapping[str, Any], borrowing: Borrowing = ALONE
@@ -152,6 +154,7 @@ class FakeLane:
         return LaneEngine(self.info.name, "cpu", "V1", True, "none", scheduling="synchronous")
 
     def close(self) -> None:
+        self.alive = False
         self.closed.append(self.info.name)
 
 

@@ -50,9 +50,11 @@ class Lane:
         fixed_k: Why its K must stay K_max, as a sentence; empty if it may change.
         shares_target: Whether the target's weights are those of an earlier lane.
         own_copy: Why they are not, although lanes should share them, as a sentence; else empty.
+        alive: Whether it has not been closed.
     """
 
     own_copy = ""
+    alive = True
 
     def __init__(
         self,
@@ -280,5 +282,6 @@ class Lane:
 
     def close(self) -> None:
         """Shut the engine down; `engines.reclaim` frees its memory once nothing refers to the lane."""
+        self.alive = False
         self.waits.close()
         engines.close_engine(self._engine)

@@ -9,6 +9,7 @@ in no total.
 from __future__ import annotations
 
 import logging
+import weakref
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -73,7 +74,7 @@ class Compared:
 
 
 class Reference:
-    """A lane's own greedy tokens, without drafts, for other lanes to be compared with.
+    """A lane's own greedy tokens, without drafts, for other lanes to be compared with. It does not keep the lane.
 
     Attributes:
         ids: The tokens.
@@ -81,11 +82,17 @@ class Reference:
 
     def __init__(self, lane: Lane, most: int = MOST_TOKENS, budget_ns: int | None = BUDGET_NS) -> None:
         """Let the idle lane generate them: ``most``, or what it can in ``budget_ns``, but at least `LEAST_TOKENS`."""
-        self._lane = lane
+        # A lane that dies must be freed, however long its text is of use.
+        self._held = weakref.ref(lane)
         self._prompt = _prompt(lane)
         most = max(1, min(most, lane.max_model_len - len(self._prompt) - 1))
         with off_the_record(lane):
             self.ids, _, _ = self._generated(lane, lane.ks[:1], most, budget_ns)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the lane is there to say how sure the target was."""
+        return (lane := self._held()) is not None and lane.alive
 
     def compare(self, lane: Lane, ks: Sequence[int]) -> Compared:
         """Compare an idle lane, whose steps take each K of ``ks`` in turn.
@@ -123,7 +130,8 @@ class Reference:
     def _margin(self, position: int) -> float | None:
         """The target's margin there, as the reference has it; None if it cannot say."""
         try:
-            return self._lane.top_two_margin([*self._prompt, *self.ids[:position]])
+            lane = self._held()
+            return None if lane is None else lane.top_two_margin([*self._prompt, *self.ids[:position]])
         except Exception:
             # Whatever is wrong with the reference shows in its own lane.
             logger.exception("the margin at token %d of the self-test is unknown", position)
@@ -147,8 +155,8 @@ def changing(k_max: int) -> tuple[int, ...]:
 
 
 class SelfTest:
-    """The self-test of lanes on one target. Lanes are compared with the first AR lane, as soon as there is one, and
-    with themselves at K = 0 before."""
+    """The self-test of lanes on one target. Lanes are compared with the first AR lane that is still there, and with
+    themselves at K = 0 if there is none."""
 
     def __init__(self) -> None:
         self._ar: Reference | None = None
@@ -159,6 +167,8 @@ class SelfTest:
 
         A lane that is right at K_max only is left at K_max. Raises whatever a lane's engine dies of at K_max.
         """
+        if self._ar is not None and not self._ar.alive:
+            self._ar = None
         if self._ar is None and lane.fixed_k:
             return None
         reference = self._ar or Reference(lane)
