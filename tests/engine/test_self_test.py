@@ -98,7 +98,10 @@ def test_an_engine_that_is_wrong_below_k_max_is_to_be_kept_at_k_max(lanes: tuple
 
     with planted(model_runner_of(lanes[1]._engine), "_model_forward", forgetful):
         checked = found(lanes)
-    assert checked.warning.startswith("keep it at K=3: with fewer drafts its text diverged from AR's at token")
+    assert checked.warning.startswith("K stays 3: with fewer drafts its text diverged from AR's at token")
+    assert (lanes[1].fixed_k, lanes[1].ks) == (checked.warning, (3,))
+    # Other tests use the lane too.
+    lanes[1].fixed_k = ""
 
 
 def test_a_tap_that_sees_minus_one_ends_the_lane(lanes: tuple[Lane, Lane]) -> None:
@@ -159,7 +162,7 @@ def test_a_gated_deltanet_is_to_be_kept_at_k_max_without_amx(tmp_path: Path, met
         # As if nobody knew beforehand.
         built[1].fixed_k = ""
         checked = found((built[0], built[1]))
-        told = checked.warning.startswith("keep it at K=3: with fewer drafts its ")
+        told = checked.warning.startswith("K stays 3: with fewer drafts its ")
         assert told != torch.cpu._is_amx_tile_supported(), checked
         assert len(drive(built[1], ["Count to ten."], Sampling(max_tokens=8, ignore_eos=True)).ids("r0")) == 8
     finally:

@@ -13,12 +13,14 @@ import pytest
 from spectui.cli.headless import describe, table
 from spectui.core.losslessness import NEAR_TIE_MARGIN
 from spectui.core.summary import summary_of
+from spectui.protocol import commands as cmd
 from spectui.protocol.events import (
     Event,
     KChanged,
     LaneChecked,
     LaneInfo,
     LaneStage,
+    Notice,
     RoundStarted,
     RunStarted,
     Sampling,
@@ -94,7 +96,7 @@ def test_a_near_tie_is_nothing() -> None:
 def test_what_goes_wrong_below_k_max_is_kept_at_k_max() -> None:
     found = checked(ScriptedLane("ngram:k=3", lambda place, k: place if k == 3 else 99))
     assert found.warning == (
-        "keep it at K=3: with fewer drafts its text diverged from AR's at token 2 (the target was sure: margin 2.00 "
+        "K stays 3: with fewer drafts its text diverged from AR's at token 2 (the target was sure: margin 2.00 "
         "nats)"
     )
 
@@ -107,8 +109,8 @@ def test_what_dies_below_k_max_is_kept_at_k_max_and_goes_on() -> None:
 
     lane = ScriptedLane("ngram:k=3,start=1", says)
     found = checked(lane)
-    assert found.warning == "keep it at K=3: with fewer drafts its engine fails (The size of a tensor must match)"
-    assert (lane.k, lane.running) == (3, False)
+    assert found.warning == "K stays 3: with fewer drafts its engine fails (The size of a tensor must match)"
+    assert (lane.k, lane.ks, lane.running) == (3, (3,), False)
 
 
 def test_what_dies_at_every_k_has_failed() -> None:
@@ -139,7 +141,7 @@ def test_without_an_ar_lane_it_is_compared_with_itself_at_k_0() -> None:
     found = SelfTest().check(lane)
     assert found is not None
     assert found.plain
-    wrong = "keep it at K=3: with fewer drafts its text diverged from its own at K = 0 at token 2"
+    wrong = "K stays 3: with fewer drafts its text diverged from its own at K = 0 at token 2"
     assert found.warning.startswith(wrong)
     assert set(lane.seen_ks[: found.tokens]) == {0}
 
@@ -216,10 +218,20 @@ class FragileLane(FakeLane):
 def test_a_lane_that_is_right_at_k_max_alone_begins_there(monkeypatch: pytest.MonkeyPatch) -> None:
     host = fake_host(monkeypatch, "ar", "ngram:k=3,start=1", self_test=True)
     monkeypatch.setattr(loading, "Lane", FragileLane)
-    events = loaded(host).events
-    assert KChanged("ngram", 3, "default") in events
-    (found,) = (e for e in events if isinstance(e, LaneChecked))
-    assert found.warning.startswith("keep it at K=3")
+    collector = Collector()
+    host.start(collector)
+    collector.wait_for_kind(RoundStarted)
+    (found,) = (e for e in collector.events if isinstance(e, LaneChecked))
+    assert found.warning.startswith("K stays 3: with fewer drafts its text diverged")
+    assert [e for e in collector.events if isinstance(e, KChanged)] == [KChanged("ngram", 3, "default")]
+    told = [e for e in collector.events if isinstance(e, Notice)]
+    assert told == [Notice(found.warning, "ngram", "warning")]
+    host.send(cmd.SetK("ngram", 1))
+    host.send(cmd.Tune("ngram"))
+    collector.wait_for_kind(Notice, 3)
+    assert host.stop(FAILSAFE_S)
+    refused = [e.text for e in collector.events if isinstance(e, Notice)][1:]
+    assert refused == [found.warning, f"nothing to tune: {found.warning}"]
 
 
 def test_no_self_test_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +248,7 @@ def test_a_lane_that_dies_of_it_has_failed(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 INFO = LaneInfo("mtp", "mtp", "MTP", 4, "mtp:k=4")
-WRONG = LaneChecked("mtp", 12, 20, 5, 3, 1.5, warning="keep it at K=4: with fewer drafts its text diverged from AR's")
+WRONG = LaneChecked("mtp", 12, 20, 5, 3, 1.5, warning="K stays 4: with fewer drafts its text diverged from AR's")
 RUN: list[Event] = [RunStarted("fake", (INFO,), Sampling()), LaneStage("mtp", "ready"), WRONG]
 
 

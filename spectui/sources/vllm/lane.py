@@ -47,7 +47,7 @@ class Lane:
         disagreements: Finished requests whose totals differ from the engine's own.
         waits: Measures whether other programs hold up the engine's threads.
         checked: The result of its self-test; None if it has had none.
-        fixed_k: Why its K must stay K_max, as a sentence; empty if it may change.
+        fixed_k: Why its K must stay K_max, as a sentence; empty if it may change. The self-test may find a reason.
         shares_target: Whether the target's weights are those of an earlier lane.
         own_copy: Why they are not, although lanes should share them, as a sentence; else empty.
         alive: Whether it has not been closed.

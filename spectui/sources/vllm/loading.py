@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from spectui.protocol.events import Event, KChanged, LaneInfo, LaneStage, Notice, StageName
+from spectui.protocol.events import Event, LaneInfo, LaneStage, Notice, StageName
 from spectui.sources.vllm.compat import engines
 from spectui.sources.vllm.config import Room
 from spectui.sources.vllm.errors import explain, explain_import, explain_target, first_line, known_cause
@@ -235,8 +235,6 @@ def _load_lane(loader: Loader, info: LaneInfo, spec: LaneSpec, emit: Callable[[E
     _tell(lane.memory, lane, emit)
     if lane.checked is not None:
         emit(lane.checked)
-        if lane.checked.warning and lane.k != info.k_first:
-            emit(KChanged(info.name, lane.k, "default"))
     emit(LaneStage(info.name, "ready"))
     return lane
 

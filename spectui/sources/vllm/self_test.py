@@ -165,7 +165,7 @@ class SelfTest:
         """Test a lane that has just been warmed up; None for the AR lane that others are compared with, and for one
         that has nothing to be compared with, as it has a single K.
 
-        A lane that is right at K_max only is left at K_max. Raises whatever a lane's engine dies of at K_max.
+        A lane that is right at K_max only gets that for its fixed K. Raises whatever a lane's engine dies of at K_max.
         """
         if self._ar is not None and not self._ar.alive:
             self._ar = None
@@ -186,7 +186,8 @@ class SelfTest:
             whose = "its own at K = 0" if self._ar is None else "AR's"
             if steady.lossless:
                 lane.k = k_max
-                warnings.append(f"keep it at K={k_max}: with fewer drafts {_fault(found, whose)}")
+                lane.fixed_k = f"K stays {k_max}: with fewer drafts {_fault(found, whose)}"
+                warnings.append(lane.fixed_k)
             else:
                 told = _fault(steady if found.error else found, whose)
                 warnings.append(f"do not trust its figures: {told}; `spectui doctor --lanes` says more")
