@@ -107,6 +107,9 @@ class SharedTarget:
             return "LoRA changes a lane's layers"
         if asked("cpu_offload_gb"):
             return "weights are offloaded to the host's memory"
+        if asked("offload_group_size") or asked("offload_backend") not in (None, "auto"):
+            # `set_offloader` in ``vllm/model_executor/offloader/base.py``: every engine replaces it.
+            return "vLLM has one offloader of weights for the whole process"
         if "://" in target or self._load_format not in FORMATS:
             return "its weights are not files" if "://" in target else f"load_format is {self._load_format}"
         return None
