@@ -162,6 +162,21 @@ def test_tune_says_what_kind_of_prompts_a_search_was_of(
     assert json.loads(as_json)["searches"][2]["category"] == NAMED["category"]
 
 
+def test_a_lane_that_is_right_at_k_max_only_is_not_searched(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class FragileLane(DraftingLane):
+        def step(self) -> list[Event]:
+            self._token = 7 if self.k == self.info.k_max else 99
+            return super().step()
+
+    monkeypatch.setattr(loading, "Lane", FragileLane)
+    assert cli.main([*TUNE]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("spectui tune: cannot tune n-gram: K stays 4: with fewer drafts its text diverged from AR's")
+
+
 def test_a_lane_that_dies_is_named_and_the_others_are_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
