@@ -190,8 +190,8 @@ def test_a_second_copy_that_does_not_fit_is_not_loaded(tiny: Tiny, load: Load, m
     with pytest.raises(NotLoadedError) as failed:
         load(loader, tiny, "mtp")
     assert str(failed.value) == (
-        "not enough memory for an own copy of the target (another copy takes 2.89 MB, and 1.00 MB are free), and this "
-        "lane cannot share the other lanes' copy: race fewer lanes; "
+        "not enough memory for an own copy of the target (another copy with its cache takes about 77.0 MB, and 1.00 MB "
+        "are free), and this lane cannot share the other lanes' copy: race fewer lanes; "
         "sharing failed: division by zero; the log has the details"
     )
     assert generated(lanes[0])

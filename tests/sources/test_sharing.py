@@ -9,7 +9,8 @@ import pytest
 
 from spectui.setup.config import host_config
 from spectui.setup.options import add_engine_options
-from spectui.sources.vllm import vllm_options
+from spectui.sources.vllm import sharing, vllm_options
+from spectui.sources.vllm.compat import device
 from spectui.sources.vllm.sharing import Borrowing, SharedTarget
 
 pytestmark = pytest.mark.unit
@@ -70,6 +71,26 @@ def test_a_target_is_borrowed_from_a_lane_of_its_kind_that_is_still_there() -> N
     del model
     assert not models
     assert Borrowing(models).donor("plain") is None
+
+
+@pytest.mark.parametrize(
+    ("free", "said"),
+    [
+        (None, None),
+        (1100, None),
+        (1099, "another copy with its cache takes about 1.10 kB, and 1.10 kB are free"),
+        (650, "another copy with its cache takes about 1.10 kB, and 650 B are free"),
+    ],
+)
+def test_another_copy_needs_room_for_its_cache_and_some_more(
+    monkeypatch: pytest.MonkeyPatch, free: int | None, said: str | None
+) -> None:
+    monkeypatch.setattr(sharing, "weight_bytes", lambda model: 600)
+    monkeypatch.setattr(device, "free_memory", lambda: free)
+    shared, model = SharedTarget({}), Model()
+    assert shared.shortage(400) is None
+    shared.borrowing("model").loaded("plain", model)
+    assert shared.shortage(400) == said
 
 
 @pytest.mark.parametrize(("arguments", "share"), [([], True), (["--no-share"], False)])

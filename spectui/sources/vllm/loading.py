@@ -121,7 +121,7 @@ class Loader:
         else:
             lane.own_copy = self._shared.own_copy(borrowing, self.target)
             return lane
-        if (shortage := self._shared.shortage()) is not None:
+        if (shortage := self._shortage(spec)) is not None:
             raise NotLoadedError(
                 f"not enough memory for an own copy of the target ({shortage}), and this lane cannot share the other "
                 f"lanes' copy: race fewer lanes; {why}"
@@ -136,9 +136,16 @@ class Loader:
         Raises:
             NotLoadedError: The lane cannot be built.
         """
-        if self._shared is not None and self._shared.shortage() is not None:
+        if self._shortage(spec) is not None:
             return None
         return self._built(info, spec, lambda detail: None, ALONE, None)
+
+    def _shortage(self, spec: LaneSpec) -> str | None:
+        """Say how much memory a lane with a copy of its own lacks; None if it fits, or if that is not known."""
+        if self._shared is None:
+            return None
+        cache_bytes = self.room.kv_bytes(spec) or self._engine_args.get("kv_cache_memory_bytes")
+        return self._shared.shortage(int(cache_bytes or 0))
 
     def _built(
         self,

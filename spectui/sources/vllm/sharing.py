@@ -26,6 +26,10 @@ FORMATS = frozenset(
 """The load formats whose names matter to vLLM's loaders only."""
 
 
+MARGIN = 1.1
+"""What a lane takes beside its weights and its cache, as a factor. Too little on a CPU ends the whole program."""
+
+
 class SharingError(RuntimeError):
     """A lane cannot use another lane's weights; the message says why. The other lane is as it was."""
 
@@ -123,10 +127,11 @@ class SharedTarget:
         obstacle = self.obstacle(target) if self._lanes == 2 else None
         return "" if obstacle is None else f"every lane has its own copy of the target: {obstacle}"
 
-    def shortage(self) -> str | None:
-        """Say how much memory another copy of the target lacks; None if it fits, or if that is not known."""
+    def shortage(self, cache_bytes: int) -> str | None:
+        """Say how much memory a lane with another copy of the target and a cache of ``cache_bytes`` lacks; None if it
+        fits, or if that is not known."""
         sizes = [weight_bytes(model) for _, held in self._models.values() if (model := held()) is not None]
         free = device.free_memory()
-        if free is None or not sizes or sizes[0] <= free:
+        if free is None or not sizes or (needed := round(MARGIN * (sizes[0] + cache_bytes))) <= free:
             return None
-        return f"another copy takes {size_text(sizes[0])}, and {size_text(free)} are free"
+        return f"another copy with its cache takes about {size_text(needed)}, and {size_text(free)} are free"
