@@ -164,15 +164,16 @@ def _listed(ks: Sequence[int]) -> str:
     )
 
 
-def sharing(text: Text | None) -> Finding:
+def sharing(text: Text | None, why: str = "no memory for another copy of the target") -> Finding:
     """Whether the text of lanes that share the target's weights is that of a lane with a copy of its own.
 
     Args:
-        text: The two beside each other; None if there was no memory for another copy.
+        text: The two beside each other; None if there was no such lane.
+        why: Why there was none.
     """
     what, bound = "greedy text is that of unshared weights", _PARTING
     if text is None:
-        return Finding(what, "", DASH, bound, "unknown", "no memory for another copy of the target")
+        return Finding(what, "", DASH, bound, "unknown", why)
     return Finding(what, "", f"{text.tokens} tokens", bound, "holds" if text.right else "does not hold", _parting(text))
 
 

@@ -97,7 +97,7 @@ def _findings(config: HostConfig, session: EngineSession) -> Iterator[Finding]:
         if not prompts:
             raise UsageError("no prompt of the set is short enough: raise --engine-arg max_model_len=...")
         prompt = prompts[0].ids
-        sharing = partial(_unshared, session, lanes) if config.share and len(lanes) > 1 else None
+        sharing = partial(_unshared, session, lanes) if any(lane.shares_target for lane in lanes) else None
         yield from Measuring(lanes, prompt, tell=say, unshared=sharing).found()
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from spectui.doctor import lanes as say
 from spectui.doctor.lanes import Counts, Finding, Pass, StepTime, Text
+from spectui.errors import RunError
 from spectui.protocol.events import RequestFinished, Sampling, Step, Totals
 from spectui.sources.vllm.errors import first_line
 from spectui.sources.vllm.examining import draft_totals, finishing
@@ -71,8 +72,8 @@ class Measuring:
             now_ns: The wall clock.
             totals: vLLM's own counts of a lane: steps with a draft, drafted and accepted tokens.
             finishing: What waits until a lane's GPU has nothing to do; None without a GPU.
-            unshared: Loads an AR lane with a copy of the target of its own for a while, None where memory lacks; None
-                if no lanes share one.
+            unshared: Loads an AR lane with a copy of the target of its own for a while, None where memory lacks, or
+                raises `RunError`; None if no lanes share one.
         """
         self._lanes = lanes
         self._prompt = prompt
@@ -87,12 +88,13 @@ class Measuring:
         """Everything, in the order in which it is shown."""
         yield from self._engines()
         yield from self._texts()
-        yield from self._sharing()
         # What the texts took is in no lane's totals.
         self._watched = [Watched(lane, self._totals(lane), lane.totals) for lane in self._lanes]
         yield from self._times()
         yield from self._left_over()
         yield from self._counts()
+        # Another copy of the target may be too much for the machine: what else there is to know is known before.
+        yield from self._sharing()
 
     def _engines(self) -> Iterator[Finding]:
         """Compare how the lanes' engines compute."""
@@ -132,12 +134,16 @@ class Measuring:
 
     def _sharing(self) -> Iterator[Finding]:
         """Compare the text of a lane whose copy of the target is its own with that of the others."""
-        if self._unshared is None:
+        # A diffusion model is another one than AR's.
+        lanes = [lane for lane in self._lanes if lane.spec.method != DIFFUSION]
+        if self._unshared is None or not lanes:
             return
-        lane = next((lane for lane in self._lanes if lane.info.method == "ar"), self._lanes[0])
-        reference = Reference(lane, budget_ns=TEXT_NS)
-        with self._unshared() as own:
-            yield say.sharing(None if own is None else _text(reference.compare(own, (0,))))
+        reference = Reference(next((lane for lane in lanes if lane.info.method == "ar"), lanes[0]), budget_ns=TEXT_NS)
+        try:
+            with self._unshared() as own:
+                yield say.sharing(None if own is None else _text(reference.compare(own, (0,))))
+        except RunError as error:
+            yield say.sharing(None, str(error))
 
     def _times(self) -> Iterator[Finding]:
         """Time each lane in the race and alone, in turn."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ import pytest
 from spectui.cli.main import main
 from spectui.core.losslessness import Divergence
 from spectui.doctor import lanes as found
+from spectui.doctor import lanes_command, lanes_measure
 from spectui.doctor.lanes import Finding, Pass, StepTime, Text, document, table
 from spectui.doctor.lanes_measure import Measuring
-from spectui.errors import WRONG_USAGE
-from spectui.protocol.events import Event, LaneEngine, RequestFinished, Step
+from spectui.errors import WRONG_USAGE, RunError
+from spectui.protocol.events import Event, LaneEngine, Prompt, RequestFinished, Step
+from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.lane_request import EngineCounts
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
 from tests.support.fake_lanes import FakeLane, fake_engine
@@ -237,6 +240,72 @@ def test_shared_weights_are_held_against_a_lane_that_has_its_own(
     findings = examined(clock, TimedLane("ar", clock), TimedLane("mtp:k=2", clock), unshared=lambda: nullcontext(own))
     assert findings["", "greedy text is that of unshared weights"].verdict == verdict
     assert len(wrong(findings)) == (verdict != "holds")
+
+
+@contextmanager
+def failing() -> Iterator[Any]:
+    """An unshared lane that does not load."""
+    raise RunError("AR failed: not enough memory (details in a.log)")
+    yield
+
+
+def test_an_unshared_lane_that_does_not_load_costs_no_other_row(clock: Clock) -> None:
+    lanes = TimedLane("ar", clock), TimedLane("mtp:k=2", clock)
+    rows = examined(clock, *lanes, unshared=failing)
+    *others, sharing = rows.values()
+    assert (sharing.what, sharing.verdict, sharing.note) == (
+        "greedy text is that of unshared weights",
+        "unknown",
+        "AR failed: not enough memory (details in a.log)",
+    )
+    assert [row.what for row in others] == [row.what for row in examined(clock, *lanes).values()]
+
+
+@pytest.mark.parametrize("others", [("mtp:k=2",), ()])
+def test_a_diffusion_model_is_not_held_against_unshared_weights(clock: Clock, others: tuple[str, ...]) -> None:
+    diffusion = TimedLane("diffusion:model=x", clock)
+    diffusion.says = lambda place, k: 99
+    own = TimedLane("ar", clock)
+    rows = examined(clock, diffusion, *(TimedLane(one, clock) for one in others), unshared=lambda: nullcontext(own))
+    found = [row.verdict for row in rows.values() if row.what == "greedy text is that of unshared weights"]
+    assert found == ["holds"] * len(others)
+
+
+class Session:
+    """Lanes for `doctor --lanes`, of which those after the first share its weights if ``shares``."""
+
+    def __init__(self, clock: Clock, shares: bool) -> None:
+        self._clock = clock
+        self._shares = shares
+        self.unshared_lanes = 0
+
+    def lane(self, info: Any, spec: Any) -> TimedLane:
+        lane = TimedLane(spec.text, self._clock)
+        lane.shares_target = self._shares and info.name != "ar"
+        return lane
+
+    def unshared(self, info: Any, spec: Any) -> None:
+        self.unshared_lanes += 1
+
+    def driving(self) -> Any:
+        return nullcontext()
+
+    def close(self, *kept: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_another_copy_is_loaded_only_if_lanes_share_one(
+    clock: Clock, shares: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measuring = partial(Measuring, now_ns=clock, totals=totals, finishing=lambda lane: None)
+    monkeypatch.setattr(lanes_measure, "Measuring", measuring)
+    specs = [parse_lane_spec(text) for text in ("ar", "mtp:k=2")]
+    config = HostConfig("fake", lambda report: "fake", specs, [Prompt("x")])
+    session: Any = Session(clock, shares)
+    rows = lanes_command._findings(config, session)
+    told = [row.verdict for row in rows if row.what == "greedy text is that of unshared weights"]
+    assert (told, session.unshared_lanes) == (["unknown"], 1) if shares else ([], 0)
 
 
 CUDA = LaneEngine("mtp", "cuda", "V2", eager=False, graphs="piecewise", whole_graphs=(0, 2))
