@@ -47,6 +47,7 @@ def examine_lanes(options: argparse.Namespace) -> int:
     # The same text is compared here, and for longer.
     config = replace(config, self_test=False, engine_args={**config.engine_args, **COUNTED})
     with engine_session(config) as session:
+        session.check_room()
         findings: list[Finding] = []
         try:
             findings.extend(_findings(config, session))

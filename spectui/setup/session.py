@@ -63,9 +63,19 @@ class EngineSession:
         """Load and warm up every lane that the options ask for.
 
         Raises:
-            RunError: A lane cannot be built.
+            RunError: A lane cannot be built, or they do not fit together.
         """
+        self.check_room()
         return [self.lane(info, spec) for info, spec in zip(lane_infos(self._specs), self._specs, strict=True)]
+
+    def check_room(self) -> None:
+        """Refuse lanes that cannot all be loaded together.
+
+        Raises:
+            RunError: The memory is too small for them.
+        """
+        if self._loader.room.refusal:
+            raise self.error(self._loader.room.refusal)
 
     def lane(self, info: LaneInfo, spec: LaneSpec, make: MakesLane | None = None) -> Lane:
         """Load and warm up one lane; ``make`` makes another lane than `Lane`.

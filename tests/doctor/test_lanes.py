@@ -17,9 +17,9 @@ from spectui.doctor import lanes as found
 from spectui.doctor import lanes_command, lanes_measure
 from spectui.doctor.lanes import Finding, Pass, StepTime, Text, document, table
 from spectui.doctor.lanes_measure import Measuring
-from spectui.errors import WRONG_USAGE, RunError
+from spectui.errors import FAILED, WRONG_USAGE, RunError
 from spectui.protocol.events import Event, LaneEngine, Prompt, RequestFinished, Step
-from spectui.sources.vllm.config import HostConfig
+from spectui.sources.vllm.config import HostConfig, Room
 from spectui.sources.vllm.lane_request import EngineCounts
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
 from tests.support.fake_lanes import FakeLane, fake_engine
@@ -380,6 +380,20 @@ def test_the_document_is_for_machines() -> None:
             {"what": "loads", "lane": "AR", "value": "yes", "bound": "", "verdict": "holds", "note": ""},
         ],
     }
+
+
+def test_lanes_that_do_not_fit_together_are_not_loaded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_engine(monkeypatch, {})
+    monkeypatch.setattr(lanes_command, "apply_or_reexec", lambda gpu: None)
+    specs = [parse_lane_spec("ar")]
+    room = Room("not enough memory: take less")
+    config = HostConfig("fake", lambda report: "fake", specs, [Prompt("x")], room=lambda: room)
+    monkeypatch.setattr("spectui.setup.config.host_config", lambda options, gpu: config)
+    assert main(["doctor", "--lanes"]) == FAILED
+    assert capsys.readouterr().err.startswith("spectui doctor: not enough memory: take less (details in ")
+    assert not FakeLane.made
 
 
 def test_options_about_lanes_need_them(capsys: pytest.CaptureFixture[str]) -> None:

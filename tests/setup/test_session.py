@@ -14,7 +14,7 @@ from spectui.protocol.events import Prompt
 from spectui.setup import session as sessions
 from spectui.setup.session import EngineSession, engine_session
 from spectui.sources.vllm.compat import engines
-from spectui.sources.vllm.config import HostConfig
+from spectui.sources.vllm.config import HostConfig, Room
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
 from spectui.telemetry import peak
 from spectui.telemetry.host import Host
@@ -46,6 +46,16 @@ def test_a_lane_that_fails_while_it_starts_gives_its_memory_back(reclaimed: list
     assert FakeLane.closed == ["ngram"]
     session.close()
     assert reclaimed[1:] == [["ngram"], ["ngram", "ar"]]
+
+
+def test_lanes_that_do_not_fit_together_are_refused_before_any_is_loaded(reclaimed: list[list[str]]) -> None:
+    session = EngineSession(replace(CONFIG, room=lambda: Room("not enough memory: take less")), Path("a.log"))
+    with pytest.raises(RunError, match=r"^not enough memory: take less \(details in a\.log\)$"):
+        session.lanes()
+    assert not FakeLane.made
+    # A search loads two at a time, which may fit.
+    kept = session.lane(lane_infos(SPECS)[0], SPECS[0])
+    assert list(FakeLane.made) == [kept]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
