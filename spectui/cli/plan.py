@@ -123,7 +123,7 @@ def _verdict(plan: MemoryPlan) -> Iterator[str]:
         yield f"It does not fit: {size_text(plan.needed)} are needed, {size_text(plan.short)} are missing."
     for lane in plan.lanes:
         if plan.sized and lane.kv_least is not None and lane.kv < lane.kv_least:
-            yield f"{lane.title} would not start: its cache must hold one whole request, {size_text(lane.kv_least)}."
+            yield f"{lane.title} would not start: its cache must have {size_text(lane.kv_least)} at least."
 
 
 def _lane(lane: LanePlan) -> str:

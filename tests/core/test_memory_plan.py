@@ -262,6 +262,44 @@ def test_a_worked_cache() -> None:
     assert plan.reserved(5000) == 4096
 
 
+STATES = {"model_type": "qwen3_5_text", "full_attention_interval": 2, "linear_num_value_heads": 16}
+
+
+@pytest.mark.parametrize(
+    ("changes", "blocks"),
+    [
+        pytest.param({}, 17, id="a place for every seat, and one for a probe"),
+        pytest.param({"seats": 2}, 8, id="one request needs more"),
+        pytest.param({"requests": 12}, 12 * 7 + 1, id="requests need more"),
+        pytest.param({"eager": True}, 8, id="no graphs"),
+        pytest.param({"gpu": False}, 8, id="no GPU"),
+    ],
+)
+def test_whole_graphs_of_a_model_with_states_need_a_block_for_every_place(
+    changes: dict[str, Any], blocks: int
+) -> None:
+    lane = AskedLane("ngram", "n-gram", "ngram", 5)
+    asked = Asked(made(LAYER, STATES), (lane,), 64, gpu=True, cache=GPU_RULES, eager=False)
+    asked = replace(asked, **changes)
+    cache = asked.cache_of(asked.lanes[0])
+    assert cache is not None
+    plan = plan_memory(asked, Device("a GPU", GB, 1, gpu=True)).lanes[0]
+    least = cache.needed(1, asked.context)
+    assert (plan.kv_needed, plan.kv_least) == (cache.block_bytes * blocks, least)
+    # Even if memory lacks, a lane gets what it needs to start.
+    assert plan.kv == least
+
+
+def test_fewer_seats_are_proposed_where_they_make_the_cache_smaller() -> None:
+    asked = Asked(
+        made(LAYER, STATES), (AskedLane("ar", "AR", "ar"),), 64, gpu=True, cache=GPU_RULES, eager=False, seats=16
+    )
+    plan = plan_memory(asked, Device("a GPU", None, None, gpu=True))
+    found = cuts(asked, Device("a GPU", None, plan.needed - 1, gpu=True))
+    assert [cut.flags for cut in found.each] == ["--engine-arg max_num_seqs=1", "--engine-arg quantization=fp8"]
+    assert "max_num_seqs" not in str(cuts(replace(asked, target=made(LAYER)), Device("a GPU", None, 1, gpu=True)))
+
+
 levels = st.lists(st.tuples(*[st.integers(0, 1000)] * 3).map(sorted).map(tuple), min_size=1, max_size=5)
 
 

@@ -110,6 +110,24 @@ def test_a_lane_that_cannot_be_built(error: BaseException, sentence: str) -> Non
     assert explain(error, SPEC, "google/gemma-4-31B-it") == sentence
 
 
+@pytest.mark.parametrize(
+    ("spec", "lower"), [("ar", " or lower --engine-arg max_num_seqs=... to 9"), ("mtp:k=10", "")]
+)
+def test_vllms_check_of_blocks_for_states(spec: str, lower: str) -> None:
+    compilation = pytest.importorskip("vllm.config.compilation")
+    support = pytest.importorskip("vllm.v1.attention.backend").AttentionCGSupport.UNIFORM_BATCH
+    config = compilation.CompilationConfig(cudagraph_mode=compilation.CUDAGraphMode.FULL_AND_PIECEWISE)
+    cache = SimpleNamespace(has_mamba_layers=True, num_blocks=10)
+    with pytest.raises(ValueError, match="exceeds available Mamba cache") as caught:
+        config.resolve_cudagraph_mode_and_sizes(
+            support, "GDN", use_v2_model_runner=True, kv_cache_config=cache, max_num_reqs=17
+        )
+    assert explain(caught.value, parse_lane_spec(spec), "Qwen/Qwen3.6-27B") == (
+        "its KV cache has 10 blocks, and this model's CUDA graphs need one for each of 17 requests: raise --engine-arg "
+        "kv_cache_memory_bytes=..." + lower
+    )
+
+
 def test_vllms_check_of_free_memory() -> None:
     workers = pytest.importorskip("vllm.v1.worker.utils")
     snapshot = SimpleNamespace(

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
+from copy import copy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -321,14 +322,22 @@ def weights(model: Any, shared: tuple[int, int] | None = None) -> int:
 
 
 def least_cache(config: Any, specs: Mapping[str, Any]) -> int:
-    """The smallest cache that vLLM accepts, to a megabyte: enough for one request of full length."""
+    """The smallest cache that vLLM accepts, to a megabyte: enough for one request of full length, and for its graphs."""
+    from vllm.v1.attention.backend import AttentionCGSupport
     from vllm.v1.core.kv_cache_utils import get_kv_cache_configs
 
     low, high = 0, 256 << 10
     while high - low > 1:
         middle = (low + high) // 2
         try:
-            get_kv_cache_configs(config, [dict(specs)], [middle << 20])
+            (cache,) = get_kv_cache_configs(config, [dict(specs)], [middle << 20])
+            copy(config.compilation_config).resolve_cudagraph_mode_and_sizes(
+                AttentionCGSupport.UNIFORM_BATCH,
+                None,
+                use_v2_model_runner=True,
+                kv_cache_config=cache,
+                max_num_reqs=config.scheduler_config.max_num_seqs,
+            )
             high = middle
         except ValueError:
             low = middle

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spectui.core.memory_plan.cache import CPU_RULES, CachePlan, CacheRules, cache_plan
 from spectui.core.memory_plan.checkpoint import Checkpoint
@@ -97,7 +97,17 @@ class Asked:
         drafter = self._drafter_layers(lane)
         if target is None or drafter is None:
             return None
-        return cache_plan(target[: -(-len(target) // self.stages)], drafter, lane.k, self.cache)
+        cache = cache_plan(target[: -(-len(target) // self.stages)], drafter, lane.k, self.cache)
+        if cache is None or not cache.has_states or not self.gpu or self.eager:
+            return cache
+        # vLLM captures whole CUDA graphs only if there is a block for every place, the one it never gives out among
+        # them (``resolve_cudagraph_mode_and_sizes`` in ``vllm/config/compilation.py``).
+        return replace(cache, least_blocks=self.places(lane))
+
+    def places(self, lane: AskedLane) -> int:
+        """Requests that the lane's engine has a place for: one more than seats, for a probe beside them, and one for
+        every K."""
+        return max(self.seats, lane.k) + 1
 
     @property
     def _dtype(self) -> str:

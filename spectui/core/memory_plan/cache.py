@@ -65,11 +65,18 @@ class CachePlan:
         block_bytes: Bytes of a block; all groups draw blocks of this size.
         groups: The groups.
         batched_tokens: Tokens of a step at most; a sliding window keeps so many more.
+        least_blocks: Blocks without which the engine does not start, whatever its requests take.
     """
 
     block_bytes: int
     groups: tuple[Group, ...]
     batched_tokens: int
+    least_blocks: int = 0
+
+    @property
+    def has_states(self) -> bool:
+        """Whether some layers keep one state for each request."""
+        return any(group.blocks is not None for group in self.groups)
 
     def request_blocks(self, context: int) -> int:
         """Blocks that a request of ``context`` tokens takes at most.
@@ -89,8 +96,8 @@ class CachePlan:
 
     def needed(self, requests: int, context: int) -> int:
         """Bytes for ``requests`` requests of ``context`` tokens at once, with the one block that vLLM never gives
-        out."""
-        return self.block_bytes * (requests * self.request_blocks(context) + 1)
+        out, and at least those without which the engine does not start."""
+        return self.block_bytes * max(requests * self.request_blocks(context) + 1, self.least_blocks)
 
     def reserved(self, size: int) -> int:
         """Bytes that vLLM takes of a cache of ``size`` bytes: whole blocks."""

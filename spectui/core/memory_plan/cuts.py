@@ -83,14 +83,20 @@ def _changes(asked: Asked) -> Iterator[_Change]:
             lambda one: replace(one, load=replace(one.load, text_only=True)),
         )
     if asked.kv_bytes is not None:
-        size = plan_memory(replace(asked, kv_bytes=None), Device("", None, None)).lanes
-        least = max((lane.kv_needed or 0 for lane in size), default=0)
+        least = max((size or 0 for size in _caches(asked)), default=0)
         if 0 < least < asked.kv_bytes:
             yield (
                 f"--engine-arg kv_cache_memory_bytes={least}",
                 "places in the cache that these requests do not need",
                 lambda one: replace(one, kv_bytes=least),
             )
+    fewer = replace(asked, seats=asked.requests)
+    if asked.seats > asked.requests and _caches(fewer) != _caches(asked):
+        yield (
+            f"--engine-arg max_num_seqs={asked.requests}",
+            "more requests in flight at once",
+            lambda one: replace(one, seats=asked.requests),
+        )
     if asked.requests > 1:
         yield "--concurrency 1", "the figures under load", lambda one: replace(one, requests=1)
     if (context := asked.context // 2) >= SHORTEST:
@@ -106,6 +112,11 @@ def _changes(asked: Asked) -> Iterator[_Change]:
             "exactness: the target is quantised",
             lambda one: replace(one, load=replace(one.load, quantization="fp8")),
         )
+
+
+def _caches(asked: Asked) -> list[int | None]:
+    """The caches that lanes need."""
+    return [lane.kv_needed for lane in plan_memory(asked, Device("", None, None)).lanes]
 
 
 def in_turn(plan: MemoryPlan) -> int | None:

@@ -44,7 +44,7 @@ def working_bytes(asked: Asked) -> int:
     experts = model.number("num_experts_per_tok") or model.number("top_k_experts")
     inner = max(model.number("intermediate_size"), experts * model.number("moe_intermediate_size"))
     width = 4 * model.number("hidden_size") + 3 * inner
-    rows = max((_places(asked, lane) * (lane.k + 1) for lane in asked.lanes), default=0)
+    rows = max((asked.places(lane) * (lane.k + 1) for lane in asked.lanes), default=0)
     logits = rows * model.number("vocab_size") * _LOGIT_BYTES
     return (asked.cache.batched_tokens * width * number + logits) // asked.shards
 
@@ -59,7 +59,3 @@ def graph_bytes(asked: Asked, lane: AskedLane) -> int:
     sizes = {each * of for each in range(1, lane.k + 2) for of in range(1, requests + 1)}
     each_size = {"dflash": OF_A_PARALLEL_DRAFTER, "ngram": OF_NO_DRAFTER, "suffix": OF_NO_DRAFTER}
     return FIRST_GRAPH_BYTES + each_size.get(lane.method, GRAPHS_OF_A_SIZE) * len(sizes) * GRAPH_BYTES
-
-
-def _places(asked: Asked, lane: AskedLane) -> int:
-    return max(asked.seats + 1, lane.k + 1)

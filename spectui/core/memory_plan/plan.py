@@ -41,7 +41,8 @@ class LanePlan:
         drafter: Weights of its drafter beside the target's; None if not known.
         kv: Its cache.
         kv_needed: The cache that it needs for the requests and the context asked for; None if not known.
-        kv_least: The cache without which it does not start: for one request of full length; None if not known.
+        kv_least: The cache without which it does not start: for one request of full length, and on a GPU, if the model
+            keeps states, a block for every place; None if not known.
         graphs: An estimate of its CUDA graphs.
         request_bytes: Cache that a request of full length takes; None if not known.
     """

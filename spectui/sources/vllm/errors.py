@@ -149,9 +149,20 @@ def _memory(failure: _Failure) -> str | None:
             "its KV cache is too small for one full answer: raise --engine-arg kv_cache_memory_bytes=... or lower "
             "--engine-arg max_model_len=..."
         )
+    if match := re.search(r"max_num_seqs \((\d+)\) exceeds available Mamba cache blocks \((\d+)\)", failure.text):
+        return _few_blocks(int(match[1]), int(match[2]), failure.spec.k_max)
     if any(isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT) for e in failure.chain):
         return "the disk is full: free some space and start again"
     return None
+
+
+def _few_blocks(places: int, blocks: int, k: int) -> str:
+    # An engine has a place more than ``max_num_seqs`` asks for, and at least K + 1: see `Lane._build`.
+    lower = f" or lower --engine-arg max_num_seqs=... to {blocks - 1}" if blocks > max(1, k) else ""
+    return (
+        f"its KV cache has {blocks} blocks, and this model's CUDA graphs need one for each of {places} requests: raise "
+        f"--engine-arg kv_cache_memory_bytes=...{lower}"
+    )
 
 
 _UNKNOWN_MODEL = re.compile(
