@@ -376,6 +376,10 @@ def test_only_a_wide_margin_is_hopeless(share: float, fits: bool, hopeless: bool
     assert (plan.fits, plan.hopeless) == (fits, hopeless)
 
 
+def test_a_device_without_free_memory_is_hopeless() -> None:
+    assert (planned(0).fits, planned(0).hopeless) == (False, True)
+
+
 def test_cuts_say_what_they_save_the_least_loss_first() -> None:
     plan = planned(None, requests=4)
     tight = Device("a GPU", None, plan.needed - 1, gpu=True)

@@ -135,7 +135,8 @@ class MemoryPlan:
     @property
     def hopeless(self) -> bool:
         """Whether even what the lanes need to start is far more than what is free."""
-        return bool(self.fits is not None and self.device.free and self.least > self.device.free * (1 + WIDE_MARGIN))
+        free = self.device.free
+        return self.fits is not None and free is not None and self.least > free * (1 + WIDE_MARGIN)
 
 
 def plan_memory(asked: Asked, device: Device) -> MemoryPlan:
