@@ -275,9 +275,7 @@ STATES = {"model_type": "qwen3_5_text", "full_attention_interval": 2, "linear_nu
         pytest.param({"gpu": False}, 8, id="no GPU"),
     ],
 )
-def test_whole_graphs_of_a_model_with_states_need_a_block_for_every_place(
-    changes: dict[str, Any], blocks: int
-) -> None:
+def test_whole_graphs_of_a_model_with_states_need_a_block_for_every_place(changes: dict[str, Any], blocks: int) -> None:
     lane = AskedLane("ngram", "n-gram", "ngram", 5)
     asked = Asked(made(LAYER, STATES), (lane,), 64, gpu=True, cache=GPU_RULES, eager=False)
     asked = replace(asked, **changes)
@@ -420,6 +418,19 @@ def test_a_drafter_that_cannot_be_read_is_said() -> None:
     plan = planned(10**12, lanes=(lane,))
     assert (plan.lanes[0].drafter, plan.lanes[0].kv_needed) == (None, None)
     assert plan.unknown == ("DFlash: its drafter 'x' was not found",)
+    # What the target alone needs is known.
+    assert (plan.lanes[0].kv_least, plan.lanes[0].request_bytes) == (REQUEST + REQUEST // 128, None)
+    assert planned(10**12, lanes=(lane,), requests=3).lanes[0].kv == 4 * REQUEST + REQUEST // 128
+    assert planned(1, lanes=(lane,), context=16).lanes[0].kv == planned(None, context=16).lanes[0].kv
+
+
+def test_a_drafter_of_an_unknown_kind_leaves_the_targets_cache() -> None:
+    odd = replace(made(LAYER, {"index_topk": 2048}), name="odd")
+    plan = planned(10**12, lanes=(AskedLane("eagle3", "EAGLE-3", "eagle3", 3, odd),))
+    assert (plan.lanes[0].kv_needed, plan.lanes[0].kv_least) == (None, REQUEST + REQUEST // 128)
+    assert plan.unknown == (
+        "EAGLE-3: its drafter's layers are of a kind that the plan does not know, so its cache is a guess",
+    )
 
 
 def test_graphs_are_estimated_on_a_gpu_only() -> None:

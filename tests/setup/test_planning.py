@@ -127,7 +127,8 @@ def test_a_lane_gets_the_cache_that_its_requests_need() -> None:
     assert (four.kv_bytes(config.specs[0]) or 0) > 2.4 * size
     # A search builds lanes that were not asked for at the start.
     assert (room.kv_bytes(other) or 0) >= GPU_KV_BYTES
-    assert room.kv_bytes(parse_lane_spec("dflash:model=nobody/nothing,k=3")) == GPU_KV_BYTES
+    # Of a drafter that cannot be read, the target's part is known: vLLM would refuse the floor, which is less.
+    assert (room.kv_bytes(parse_lane_spec("dflash:model=nobody/nothing,k=3")) or 0) >= size
 
 
 def test_a_small_model_on_a_cpu_keeps_about_the_cache_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,9 +110,7 @@ def test_a_lane_that_cannot_be_built(error: BaseException, sentence: str) -> Non
     assert explain(error, SPEC, "google/gemma-4-31B-it") == sentence
 
 
-@pytest.mark.parametrize(
-    ("spec", "lower"), [("ar", " or lower --engine-arg max_num_seqs=... to 9"), ("mtp:k=10", "")]
-)
+@pytest.mark.parametrize(("spec", "lower"), [("ar", " or lower --engine-arg max_num_seqs=... to 9"), ("mtp:k=10", "")])
 def test_vllms_check_of_blocks_for_states(spec: str, lower: str) -> None:
     compilation = pytest.importorskip("vllm.config.compilation")
     support = pytest.importorskip("vllm.v1.attention.backend").AttentionCGSupport.UNIFORM_BATCH

@@ -92,17 +92,19 @@ class Asked:
         return None if size is None else size // self.shards
 
     def cache_of(self, lane: AskedLane) -> CachePlan | None:
-        """How the lane's cache is divided; None if its layers are not known."""
+        """How the lane's cache is divided, by the target's layers alone if the drafter's are not known; None if the
+        target's are not."""
         target = target_layers(self.target, dtype=self.load.dtype, cache_dtype=self.cache_dtype, shards=self.shards)
-        drafter = self._drafter_layers(lane)
-        if target is None or drafter is None:
+        if target is None:
             return None
-        cache = cache_plan(target[: -(-len(target) // self.stages)], drafter, lane.k, self.cache)
-        if cache is None or not cache.has_states or not self.gpu or self.eager:
-            return cache
+        drafter = self._drafter_layers(lane)
+        cache = cache_plan(target[: -(-len(target) // self.stages)], drafter or [], lane.k, self.cache)
+        if cache is None:
+            return None
         # vLLM captures whole CUDA graphs only if there is a block for every place, the one it never gives out among
         # them (``resolve_cudagraph_mode_and_sizes`` in ``vllm/config/compilation.py``).
-        return replace(cache, least_blocks=self.places(lane))
+        graphs = self.gpu and not self.eager and cache.has_states
+        return replace(cache, least_blocks=self.places(lane) if graphs else 0, partial=drafter is None)
 
     def places(self, lane: AskedLane) -> int:
         """Requests that the lane's engine has a place for: one more than seats, for a probe beside them, and one for

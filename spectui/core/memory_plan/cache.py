@@ -66,12 +66,14 @@ class CachePlan:
         groups: The groups.
         batched_tokens: Tokens of a step at most; a sliding window keeps so many more.
         least_blocks: Blocks without which the engine does not start, whatever its requests take.
+        partial: Whether the drafter's layers are missing, so that figures are lower bounds.
     """
 
     block_bytes: int
     groups: tuple[Group, ...]
     batched_tokens: int
     least_blocks: int = 0
+    partial: bool = False
 
     @property
     def has_states(self) -> bool:

@@ -41,8 +41,9 @@ class LanePlan:
         drafter: Weights of its drafter beside the target's; None if not known.
         kv: Its cache.
         kv_needed: The cache that it needs for the requests and the context asked for; None if not known.
-        kv_least: The cache without which it does not start: for one request of full length, and on a GPU, if the model
-            keeps states, a block for every place; None if not known.
+        kv_least: The cache without which it does not start: for one request of full length, and for CUDA graphs of a
+            model with states a block for every place; a lower bound if its drafter is not known, None if its target
+            is not.
         graphs: An estimate of its CUDA graphs.
         request_bytes: Cache that a request of full length takes; None if not known.
     """
@@ -176,21 +177,26 @@ def _lane(asked: Asked, lane: AskedLane, cache: CachePlan | None, target: int | 
         target=target,
         drafter=asked.drafter_bytes(lane),
         kv=kv if cache is None else cache.reserved(kv),
-        kv_needed=None if cache is None else cache.needed(asked.requests, asked.context),
+        kv_needed=None if cache is None or cache.partial else cache.needed(asked.requests, asked.context),
         kv_least=None if cache is None else cache.needed(1, asked.context),
         graphs=graph_bytes(asked, lane),
-        request_bytes=None if cache is None else cache.block_bytes * cache.request_blocks(asked.context),
+        request_bytes=(
+            None if cache is None or cache.partial else cache.block_bytes * cache.request_blocks(asked.context)
+        ),
     )
 
 
 def _levels(asked: Asked, cache: CachePlan | None) -> tuple[int, int, int]:
     """The cache that a lane needs to start, the one for what was asked for, and the one it gets if there is room: with
-    a place for one more request, in which the target is asked about a step, and not below the floor."""
+    a place for one more request, in which the target is asked about a step, and not below the floor. Of a lane whose
+    drafter is not known none is below the floor."""
     if cache is None:
         return (asked.kv_floor,) * 3
     needed = [cache.needed(requests, asked.context) for requests in (1, asked.requests, asked.requests + 1)]
     # Whole blocks, so that no more is reserved than was said.
     floor = -(-asked.kv_floor // cache.block_bytes) * cache.block_bytes
+    if cache.partial:
+        needed = [max(one, floor) for one in needed]
     return needed[0], needed[1], max(needed[2], floor)
 
 
@@ -220,6 +226,9 @@ def _unknown(asked: Asked, size: int | None, caches: Sequence[CachePlan | None])
         said.append(f"the weights of '{asked.target.name}' have no headers that can be read")
     said += [f"{lane.title}: {lane.unread}" for lane in asked.lanes if lane.unread]
     for lane, cache in zip(asked.lanes, caches, strict=True):
-        if cache is None and not lane.unread:
-            said.append(f"{lane.title}: its layers are of a kind that the plan does not know, so its cache is a guess")
+        if (cache is None or cache.partial) and not lane.unread:
+            whose = "its" if cache is None else "its drafter's"
+            said.append(
+                f"{lane.title}: {whose} layers are of a kind that the plan does not know, so its cache is a guess"
+            )
     return said
