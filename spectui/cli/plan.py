@@ -127,7 +127,7 @@ def _verdict(plan: MemoryPlan) -> Iterator[str]:
 
 
 def _lane(lane: LanePlan) -> str:
-    target = "shared" if lane.target == 0 else size_text(lane.target)
+    target = "shared" if lane.target == 0 else "not known" if lane.target is None else size_text(lane.target)
     drafter = DASH if lane.drafter == 0 else "not known" if lane.drafter is None else size_text(lane.drafter)
     kv = size_text(lane.kv) if lane.kv_needed is not None else f"guess {size_text(lane.kv)}"
     graphs = _est(lane.graphs) if lane.graphs else DASH

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
-from spectui.core.memory_plan.asked import WITHOUT_MODEL, Asked, AskedLane
+from spectui.core.memory_plan.asked import DIFFUSION, WITHOUT_MODEL, Asked, AskedLane
 from spectui.core.memory_plan.cache import BATCHED_TOKENS, CPU_RULES, GPU_RULES, CacheRules
 from spectui.core.memory_plan.checkpoint import BYTES, Checkpoint
 from spectui.core.memory_plan.cuts import Cuts, cuts
@@ -155,14 +155,15 @@ def _lane(spec: LaneSpec, name: str, title: str, target: Checkpoint, read: Read)
     model = str(spec.options.get("model") or "")
     if spec.method in WITHOUT_MODEL or not model:
         return lane
-    if model == "target":
+    if model == "target" and spec.method != DIFFUSION:
         # vLLM takes a target with a built-in MTP head for that head (``hf_config_override``).
         built_in = target.mtp_layers > 0
         return replace(lane, method="mtp") if built_in else replace(lane, drafter=target)
     try:
         return replace(lane, drafter=read(model))
     except TargetError as error:
-        return replace(lane, unread=str(error).replace("model '", "its drafter '", 1))
+        whose = "its model '" if spec.method == DIFFUSION else "its drafter '"
+        return replace(lane, unread=str(error).replace("model '", whose, 1))
 
 
 def planned_room(config: HostConfig, *, gpu: bool, read: Read = read_checkpoint, device: Device | None = None) -> Room:

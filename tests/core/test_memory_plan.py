@@ -179,6 +179,16 @@ PLAIN: Any = {"dtype": None, "cache_dtype": "auto"}
             [Attention(2, 16, 16, 2), Attention(4, 24, 24, 2)],
             id="a layer that is described alone",
         ),
+        pytest.param(
+            {
+                "model_type": "diffusion_gemma_text",
+                "sliding_window": 9,
+                "global_head_dim": 32,
+                "num_global_key_value_heads": 1,
+            },
+            [Attention(2, 16, 16, 2, 9), Attention(1, 32, 32, 2)],
+            id="DiffusionGemma: Gemma 4 whose keys are values",
+        ),
         pytest.param({"num_kv_shared_layers": 1}, [Attention(2, 16, 16, 2)], id="one reads the other's cache"),
         pytest.param(
             {"kv_lora_rank": 512, "qk_rope_head_dim": 64}, [Attention(1, 576, 0, 2)] * 2, id="one latent vector (MLA)"
@@ -411,6 +421,30 @@ def test_lanes_in_turn() -> None:
     assert in_turn(planned(alone - 1)) is None
     assert in_turn(planned(10**12, lanes=LANES[:1])) is None
     assert in_turn(planned(plan.needed - 1, share=True)) == alone
+
+
+OWN = made({"model.layers.0.mlp.up_proj.weight": (1000, 30_000)}, {"num_key_value_heads": 1, "hidden_size": 1024})
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_a_diffusion_lane_has_its_own_model_and_no_drafter(share: bool) -> None:
+    diffusion = AskedLane("diffusion", "diffusion", "diffusion", 0, OWN)
+    plan = planned(None, lanes=(diffusion, *LANES), share=share)
+    assert [lane.target for lane in plan.lanes] == [60_000_000, 22_000_000, 0 if share else 22_000_000]
+    assert (plan.lanes[0].drafter, plan.lanes[0].kv_least) == (0, (REQUEST + REQUEST // 128) // 4)
+    # Alone it has its own model and no copy of the target.
+    alone = plan.base + plan.working + 60_000_000 + (REQUEST + REQUEST // 128) // 4
+    assert in_turn(planned(alone, lanes=(diffusion, *LANES), share=share)) == alone
+
+
+def test_a_diffusion_lane_whose_model_is_not_known_or_is_the_target() -> None:
+    lane = AskedLane("diffusion", "diffusion", "diffusion", unread="its model 'x' was not found")
+    plan = planned(10**12, lanes=(LANES[0], lane), share=True)
+    assert (plan.lanes[1].target, plan.lanes[1].drafter, plan.lanes[1].kv_least) == (None, 0, None)
+    assert plan.unknown == ("diffusion: its model 'x' was not found",)
+    # Without a model of its own it is a second copy of the target: lanes of diffusion share with none.
+    plan = planned(10**12, lanes=(LANES[0], replace(lane, unread="")), share=True)
+    assert [lane.target for lane in plan.lanes] == [22_000_000, 22_000_000]
 
 
 def test_a_drafter_that_cannot_be_read_is_said() -> None:

@@ -186,6 +186,12 @@ def test_a_known_checkpoint_in_fp8_is_proposed(model: str, variant: str) -> None
     assert asked_of(config_of(f"--model {model} --lane ar"), gpu=True, read=read).variant == variant
 
 
+def test_a_diffusion_model_that_is_not_there_is_no_drafter() -> None:
+    config = config_of(f"--model {GEMMA} --lane ar --lane diffusion:model=nobody/nothing")
+    planned = plan(config, gpu=True, device=H100, read=published)
+    assert planned.unknown == ("diffusion: its model 'nobody/nothing' was not found: check the spelling",)
+
+
 def test_a_drafter_that_is_not_there_does_not_stop_the_plan() -> None:
     config = config_of(f"--model {GEMMA} --lane ar --lane dflash:model=nobody/nothing,k=3")
     planned = plan(config, gpu=True, device=H100, read=published)

@@ -322,7 +322,7 @@ def weights(model: Any, shared: tuple[int, int] | None = None) -> int:
 
 
 def least_cache(config: Any, specs: Mapping[str, Any]) -> int:
-    """The smallest cache that vLLM accepts, to a megabyte: enough for one request of full length, and for its graphs."""
+    """The smallest cache that vLLM accepts, to a megabyte: enough for a request of full length, and for its graphs."""
     from vllm.v1.attention.backend import AttentionCGSupport
     from vllm.v1.core.kv_cache_utils import get_kv_cache_configs
 

@@ -12,6 +12,9 @@ from spectui.core.memory_plan.weights import AS_IT_IS, LoadRules, built_in_bytes
 WITHOUT_MODEL = frozenset({"ar", "ngram", "suffix", "custom_class"})
 """Methods whose drafter, if there is one, has no weights that are known before it is loaded."""
 
+DIFFUSION = "diffusion"
+"""The method of lanes that load a model of their own instead of the target, and draft nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class AskedLane:
@@ -22,8 +25,9 @@ class AskedLane:
         title: Its name for people.
         method: vLLM's name of the method.
         k: Drafted tokens that it is built for.
-        drafter: The drafter's own checkpoint; None if it has none, or if it is ``unread``.
-        unread: Why the drafter's checkpoint could not be looked at; empty if it could, or if there is none.
+        drafter: The drafter's own checkpoint, or the model of a diffusion lane; None if it has none, or if it is
+            ``unread``.
+        unread: Why that checkpoint could not be looked at; empty if it could, or if there is none.
     """
 
     name: str
@@ -74,14 +78,15 @@ class Asked:
     stages: int = 1
     variant: str = ""
 
-    def target_bytes(self) -> int | None:
-        """Bytes of the target on each GPU."""
-        size = target_bytes(self.target, self.load)
+    def target_bytes(self, lane: AskedLane | None = None) -> int | None:
+        """Bytes on each GPU of the target, or of what the lane loads for it; None if they are not known."""
+        model = self.target if lane is None else self._model(lane)
+        size = None if model is None else target_bytes(model, self.load)
         return None if size is None else size // (self.shards * self.stages)
 
     def drafter_bytes(self, lane: AskedLane) -> int | None:
         """Bytes of the lane's drafter on each GPU; 0 if it has none, None if they are not known."""
-        if lane.method in WITHOUT_MODEL:
+        if lane.method in WITHOUT_MODEL or lane.method == DIFFUSION:
             return 0
         if lane.unread:
             return None
@@ -94,7 +99,9 @@ class Asked:
     def cache_of(self, lane: AskedLane) -> CachePlan | None:
         """How the lane's cache is divided, by the target's layers alone if the drafter's are not known; None if the
         target's are not."""
-        target = target_layers(self.target, dtype=self.load.dtype, cache_dtype=self.cache_dtype, shards=self.shards)
+        if (model := self._model(lane)) is None:
+            return None
+        target = target_layers(model, dtype=self.load.dtype, cache_dtype=self.cache_dtype, shards=self.shards)
         if target is None:
             return None
         drafter = self._drafter_layers(lane)
@@ -111,13 +118,19 @@ class Asked:
         every K."""
         return max(self.seats, lane.k) + 1
 
+    def _model(self, lane: AskedLane) -> Checkpoint | None:
+        """What the lane loads as its target; None if it could not be looked at."""
+        if lane.method != DIFFUSION:
+            return self.target
+        return None if lane.unread else lane.drafter or self.target
+
     @property
     def _dtype(self) -> str:
         """The number format of target and drafters: vLLM loads drafters in the target's."""
         return self.target.dtype(self.load.dtype)
 
     def _drafter_layers(self, lane: AskedLane) -> list[Layer] | None:
-        if lane.method in WITHOUT_MODEL:
+        if lane.method in WITHOUT_MODEL or lane.method == DIFFUSION:
             return []
         if lane.unread:
             return None

@@ -86,6 +86,16 @@ class Checkpoint:
         return str(self.text.get("model_type") or self.config.get("model_type") or "")
 
     @property
+    def is_gemma4(self) -> bool:
+        """Whether its layers are Gemma 4's; so are DiffusionGemma's (vLLM's ``diffusion_gemma.py``)."""
+        return self.model_type.startswith(("gemma4", "diffusion_gemma"))
+
+    @property
+    def keys_are_values(self) -> bool:
+        """Whether layers that reach everything use their keys as values."""
+        return bool(self.text.get("attention_k_eq_v")) or self.model_type.startswith("diffusion_gemma")
+
+    @property
     def architectures(self) -> tuple[str, ...]:
         named = self.config.get("architectures")
         return tuple(map(str, named)) if isinstance(named, (list, tuple)) else ()

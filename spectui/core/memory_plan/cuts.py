@@ -126,9 +126,8 @@ def in_turn(plan: MemoryPlan) -> int | None:
     alone = [
         plan.base
         + plan.working
-        + plan.target_bytes
         + lane.fixed
-        - (lane.target or 0)
+        + (0 if lane.own else plan.target_bytes - (lane.target or 0))
         + (lane.kv if plan.sized or lane.kv_needed is None else lane.kv_needed)
         for lane in plan.lanes
     ]

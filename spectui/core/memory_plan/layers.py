@@ -165,7 +165,7 @@ def _kinds(model: Checkpoint) -> list[str] | None:
     named = text.get("layer_types")
     if isinstance(named, list):
         kinds = [str(kind) for kind in named]
-        if model.model_type.startswith("gemma4") and kinds:
+        if model.is_gemma4 and kinds:
             # Transformers turns the last one into full attention.
             kinds[-1] = FULL
     else:
@@ -178,9 +178,9 @@ def _implied_kinds(model: Checkpoint, count: int) -> list[str]:
     kind = model.model_type
     if kind.startswith(("qwen3_5", "qwen3_next")):
         return _pattern(LINEAR, model.number("full_attention_interval", 4), count)
-    if kind.startswith(("gemma4", "gemma3")):
+    if model.is_gemma4 or kind.startswith("gemma3"):
         kinds = _pattern(SLIDING, model.number("sliding_window_pattern", 6), count)
-        return [*kinds[:-1], FULL] if kind.startswith("gemma4") else kinds
+        return [*kinds[:-1], FULL] if model.is_gemma4 else kinds
     if kind.startswith("gemma2"):
         return _pattern(SLIDING, 2, count)
     slides = model.number("sliding_window") and model.text.get("use_sliding_window") is not False
@@ -199,9 +199,9 @@ def _attention(model: Checkpoint, place: int, kind: str, number_bytes: int, shar
         return Attention(1, latent + model.number("qk_rope_head_dim"), 0, number_bytes, window)
     heads = model.number("num_key_value_heads") or model.number("num_attention_heads")
     size = model.number("head_dim") or model.number("hidden_size") // model.number("num_attention_heads", 1)
-    if kind == FULL and model.model_type.startswith("gemma4"):
+    if kind == FULL and model.is_gemma4:
         size = model.number("global_head_dim", 512)
-        if text.get("attention_k_eq_v"):
+        if model.keys_are_values:
             heads = model.number("num_global_key_value_heads") or heads
     changed = _overrides(text, place)
     heads, size = changed.get("num_key_value_heads") or heads, changed.get("head_dim") or size

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from spectui.core.memory_plan.asked import Asked, AskedLane
+from spectui.core.memory_plan.asked import DIFFUSION, Asked, AskedLane
 from spectui.core.memory_plan.cache import CachePlan
 from spectui.core.memory_plan.estimates import base_bytes, graph_bytes, working_bytes
 
@@ -46,6 +46,7 @@ class LanePlan:
             is not.
         graphs: An estimate of its CUDA graphs.
         request_bytes: Cache that a request of full length takes; None if not known.
+        own: Whether ``target`` is a model of its own, which no other lane has (diffusion).
     """
 
     lane: str
@@ -57,6 +58,7 @@ class LanePlan:
     kv_least: int | None
     graphs: int
     request_bytes: int | None
+    own: bool = False
 
     @property
     def fixed(self) -> int:
@@ -144,10 +146,11 @@ def plan_memory(asked: Asked, device: Device) -> MemoryPlan:
     """Plan the memory of the lanes on a device."""
     size = asked.target_bytes()
     caches = [asked.cache_of(lane) for lane in asked.lanes]
-    lanes = [
-        _lane(asked, lane, cache, size if not place or not asked.share else 0)
-        for place, (lane, cache) in enumerate(zip(asked.lanes, caches, strict=True))
-    ]
+    lanes: list[LanePlan] = []
+    for lane, cache in zip(asked.lanes, caches, strict=True):
+        own = lane.method == DIFFUSION
+        has_copy = asked.share and not own and any(not earlier.own for earlier in lanes)
+        lanes.append(_lane(asked, lane, cache, 0 if has_copy else asked.target_bytes(lane), own=own))
     plan = MemoryPlan(
         target=asked.target.name,
         device=device,
@@ -169,7 +172,7 @@ def plan_memory(asked: Asked, device: Device) -> MemoryPlan:
     return replace(plan, lanes=tuple(replace(lane, kv=kv) for lane, kv in zip(lanes, whole, strict=True)))
 
 
-def _lane(asked: Asked, lane: AskedLane, cache: CachePlan | None, target: int | None) -> LanePlan:
+def _lane(asked: Asked, lane: AskedLane, cache: CachePlan | None, target: int | None, *, own: bool) -> LanePlan:
     kv = asked.kv_floor if asked.kv_bytes is None else asked.kv_bytes
     return LanePlan(
         lane=lane.name,
@@ -183,6 +186,7 @@ def _lane(asked: Asked, lane: AskedLane, cache: CachePlan | None, target: int | 
         request_bytes=(
             None if cache is None or cache.partial else cache.block_bytes * cache.request_blocks(asked.context)
         ),
+        own=own,
     )
 
 

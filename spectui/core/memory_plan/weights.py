@@ -111,14 +111,14 @@ def _used(tensors: Iterable[Tensor], model: Checkpoint) -> Iterator[Tensor]:
             # Such a layer reads the cache of another one, and has neither keys nor values.
             continue
         yield tensor
-        if key and model.text.get("attention_k_eq_v") and tensor.name.replace(".k_proj.", ".v_proj.") not in names:
+        if key and model.keys_are_values and tensor.name.replace(".k_proj.", ".v_proj.") not in names:
             # Gemma 4 stores such a matrix once; vLLM loads it for keys and for values.
             yield tensor
 
 
 def _tied(model: Checkpoint) -> bool:
     """What Transformers assumes where the configuration does not say."""
-    return model.model_type.startswith("gemma")
+    return model.model_type.startswith("gemma") or model.is_gemma4
 
 
 def _bytes(tensors: Iterable[Tensor], model: Checkpoint, rules: LoadRules) -> int:
