@@ -96,8 +96,7 @@ def test_a_near_tie_is_nothing() -> None:
 def test_what_goes_wrong_below_k_max_is_kept_at_k_max() -> None:
     found = checked(ScriptedLane("ngram:k=3", lambda place, k: place if k == 3 else 99))
     assert found.warning == (
-        "K stays 3: with fewer drafts its text diverged from AR's at token 2 (the target was sure: margin 2.00 "
-        "nats)"
+        "K stays 3: with fewer drafts its text diverged from AR's at token 2 (the target was sure: margin 2.00 nats)"
     )
 
 

@@ -34,7 +34,6 @@ class Model:
         ({"distributed_executor_backend": "ray"}, "each lane's model is in a process of its own"),
         ({"enable_lora": True}, "LoRA changes a lane's layers"),
         ({"cpu_offload_gb": 4}, "weights are offloaded to the host's memory"),
-        ({"prefill_context_parallel_size": 2}, "each lane's model is spread over processes of its own"),
         ({"offload_group_size": 8}, "vLLM has one offloader of weights for the whole process"),
         ({"offload_backend": "uva"}, "vLLM has one offloader of weights for the whole process"),
         ({"offload_backend": "auto", "offload_group_size": 0}, None),
