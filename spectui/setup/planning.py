@@ -186,7 +186,11 @@ def planned_room(config: HostConfig, *, gpu: bool, read: Read = read_checkpoint,
 
 
 def _size(sizes: Sequence[tuple[LaneSpec, int]], other: Callable[[LaneSpec], int | None], spec: LaneSpec) -> int | None:
-    return next((size for one, size in sizes if one == spec), None) or other(spec)
+    """The cache of a lane: what was planned for it, or for the same drafter and a larger K, beside which a lane with a
+    smaller one is measured."""
+    same = [(one, size) for one, size in sizes if (one.method, one.options) == (spec.method, spec.options)]
+    planned = next((size for one, size in same if one == spec), None)
+    return planned or next((size for one, size in same if one.k_max >= spec.k_max), None) or other(spec)
 
 
 def _alone(config: HostConfig, gpu: bool, read: Read, device: Device, spec: LaneSpec) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,21 @@ def test_a_lane_gets_the_cache_that_its_requests_need() -> None:
     assert (room.kv_bytes(other) or 0) >= GPU_KV_BYTES
     # Of a drafter that cannot be read, the target's part is known: vLLM would refuse the floor, which is less.
     assert (room.kv_bytes(parse_lane_spec("dflash:model=nobody/nothing,k=3")) or 0) >= size
+
+
+def test_a_lane_with_a_smaller_k_gets_the_cache_of_the_lane_beside_which_it_is_measured() -> None:
+    config = config_of(f"--model {GEMMA} --lane ar --lane dflash:model={DFLASH},k=15")
+    tight = Device("a GPU", 80 * GIB, int(68.5 * GIB), gpu=True)
+    lane = config.specs[1]
+    twin = replace(lane, k_max=7, k_start=None)
+    # Beside AR alone there is more room, but at the twin's turn the other lanes have it.
+    room = planned_room(
+        replace(config, specs=(*config.specs, parse_lane_spec("ngram:k=5"))), gpu=True, read=published, device=tight
+    )
+    assert room.kv_bytes(twin) == room.kv_bytes(lane)
+    assert (planned_room(config, gpu=True, read=published, device=tight).kv_bytes(lane) or 0) > (
+        room.kv_bytes(lane) or 0
+    )
 
 
 def test_a_small_model_on_a_cpu_keeps_about_the_cache_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
