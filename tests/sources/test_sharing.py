@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import gc
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from spectui.setup.config import host_config
 from spectui.setup.options import add_engine_options
-from spectui.sources.vllm import sharing, vllm_options
-from spectui.sources.vllm.compat import device
-from spectui.sources.vllm.sharing import Borrowing, SharedTarget
+from spectui.sources.vllm import loading, sharing, vllm_options
+from spectui.sources.vllm.compat import device, engines
+from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
+from spectui.sources.vllm.sharing import ALONE, Borrowing, SharedTarget
+from tests.support.fake_lanes import FakeLane, fake_engine
 
 pytestmark = pytest.mark.unit
 
@@ -90,6 +94,67 @@ def test_another_copy_needs_room_for_its_cache_and_some_more(
     assert shared.shortage(400) is None
     shared.borrowing("model").loaded("plain", model)
     assert shared.shortage(400) == said
+
+
+class GraftedLane(FakeLane):
+    """A lane that draws on the shared weights unless it has its own, and says one token on and on."""
+
+    tokens: Mapping[tuple[str, bool], int]
+    """What lanes say, by name and whether they share."""
+
+    def __init__(self, info: Any, spec: Any, target: str, engine_args: Any, borrowing: Borrowing = ALONE) -> None:
+        super().__init__(info, spec, target, engine_args, borrowing)
+        borrowing.shared = self.shares_target = borrowing is not ALONE and info.name != "ar"
+        self._token = self.tokens[info.name, self.shares_target]
+
+
+@pytest.mark.parametrize(
+    ("shared", "own", "short", "own_copy", "alone"),
+    [
+        (7, 7, None, "", False),
+        (
+            99,
+            7,
+            None,
+            "n-gram has its own copy of the target: its self-test fails with the shared one and passes with its own; "
+            "please report this",
+            True,
+        ),
+        (
+            99,
+            99,
+            None,
+            "n-gram has its own copy of the target: its self-test fails with that too, so sharing is not the cause",
+            True,
+        ),
+        (99, 7, "no room", "", False),
+    ],
+    ids=("right", "sharing", "not sharing", "no memory"),
+)
+def test_a_lane_whose_text_is_wrong_with_shared_weights_tries_its_own(
+    monkeypatch: pytest.MonkeyPatch, shared: int, own: int, short: str | None, own_copy: str, alone: bool
+) -> None:
+    fake_engine(monkeypatch, {})
+    tokens = {("ar", False): 7, ("ngram", True): shared, ("ngram", False): own}
+    monkeypatch.setattr(GraftedLane, "tokens", tokens, raising=False)
+    monkeypatch.setattr(loading, "Lane", GraftedLane)
+    monkeypatch.setattr(SharedTarget, "shortage", lambda self, cache_bytes: short)
+    left: list[set[str]] = []
+
+    def reclaim() -> None:
+        gc.collect()
+        left.append({lane.info.name for lane in FakeLane.made})
+
+    monkeypatch.setattr(engines, "reclaim", reclaim)
+    loader = loading.Loader(lambda report: "fake", {}, self_test=True)
+    loader.find_target()
+    specs = [parse_lane_spec(text) for text in ("ar", "ngram:k=3")]
+    _, lane = (loader.lane(info, spec) for info, spec in zip(lane_infos(specs), specs, strict=True))
+    assert lane.checked is not None
+    assert lane.checked.warning.startswith("do not trust") == (99 in ((own,) if alone else (shared,)))
+    assert (lane.own_copy, lane.shares_target) == (own_copy, not alone)
+    assert left == ([{"ar"}] if alone else []), "the first one is closed and freed before the next is built"
+    assert FakeLane.closed == (["ngram"] if alone else [])
 
 
 @pytest.mark.parametrize(("arguments", "share"), [([], True), (["--no-share"], False)])

@@ -17,7 +17,7 @@ from spectui.sources.vllm.errors import explain, explain_import, explain_target,
 from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import WARM_UP_IDS, Lane
 from spectui.sources.vllm.lane_spec import DIFFUSION, LaneSpec
-from spectui.sources.vllm.self_test import SelfTest
+from spectui.sources.vllm.self_test import SelfTest, distrusted
 from spectui.sources.vllm.sharing import ALONE, Borrowing, SharedTarget, SharingError
 from spectui.sources.vllm.splitting import refusal
 from spectui.sources.vllm.target import Report
@@ -120,7 +120,12 @@ class Loader:
             why = f"sharing failed: {first_line(error)}; the log has the details"
         else:
             lane.own_copy = self._shared.own_copy(borrowing, self.target)
-            return lane
+            if not (borrowing.shared and distrusted(lane)) or self._shortage(spec) is not None:
+                return lane
+            lane.close()
+            # As long as a frame refers to the lane, its memory cannot be freed.
+            del lane
+            return self._built_again(info, spec, warming_up, make)
         if (shortage := self._shortage(spec)) is not None:
             raise NotLoadedError(
                 f"not enough memory for an own copy of the target ({shortage}), and this lane cannot share the other "
@@ -128,6 +133,25 @@ class Loader:
             )
         lane = self._built(info, spec, warming_up, ALONE, make)
         lane.own_copy = f"{info.title} has its own copy of the target: {why}"
+        return lane
+
+    def _built_again(
+        self, info: LaneInfo, spec: LaneSpec, warming_up: Callable[[str], None], make: MakesLane | None
+    ) -> Lane:
+        """Build a lane with a copy of the target of its own, after its text was wrong with the shared one, and say
+        whether that was the cause.
+
+        Raises:
+            NotLoadedError: The lane cannot be built.
+        """
+        engines.reclaim()
+        lane = self._built(info, spec, warming_up, ALONE, make)
+        which = (
+            "its self-test fails with that too, so sharing is not the cause"
+            if distrusted(lane)
+            else "its self-test fails with the shared one and passes with its own; please report this"
+        )
+        lane.own_copy = f"{info.title} has its own copy of the target: {which}"
         return lane
 
     def unshared(self, info: LaneInfo, spec: LaneSpec) -> Lane | None:

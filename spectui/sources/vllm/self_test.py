@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 TEXT = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,"
 """A model goes on counting and is sure of it: the demo by more than 0.6 nats for 40 tokens. Drafters get some right."""
 
+DISTRUSTED = "do not trust its figures"
+"""How the warning begins about a lane whose text is wrong at every K."""
+
 LEAST_TOKENS, MOST_TOKENS = 12, 40
 BUDGET_NS = 350_000_000
 """The reference generates `MOST_TOKENS`, or what it can in this time, but at least `LEAST_TOKENS`, and every other lane
@@ -190,7 +193,7 @@ class SelfTest:
                 warnings.append(lane.fixed_k)
             else:
                 told = _fault(steady if found.error else found, whose)
-                warnings.append(f"do not trust its figures: {told}; `spectui doctor --lanes` says more")
+                warnings.append(f"{DISTRUSTED}: {told}; `spectui doctor --lanes` says more")
         warnings += [f"{counts.sentence}; please report this" for counts in lane.disagreements]
         lane.disagreements.clear()
         return LaneChecked(
@@ -203,6 +206,11 @@ class SelfTest:
             plain=self._ar is None,
             warning="; ".join(warnings),
         )
+
+
+def distrusted(lane: Lane) -> bool:
+    """Whether the self-test found that a lane's text is wrong at every K."""
+    return lane.checked is not None and lane.checked.warning.startswith(DISTRUSTED)
 
 
 def _fault(found: Compared, whose: str) -> str:
