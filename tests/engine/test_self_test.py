@@ -148,6 +148,7 @@ def test_a_drafter_of_other_tokens_gets_nothing_accepted(lanes: tuple[Lane, Lane
     assert drive(lanes[1], ["Count to ten."], Sampling(max_tokens=8)).totals()[2] >= 0
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("method", ["mtp", "dflash"])
 def test_a_gated_deltanet_is_to_be_kept_at_k_max_without_amx(tmp_path: Path, method: str) -> None:
     """vLLM's own fault, which ends in an error or in another text: see `spectui.sources.vllm.self_test`."""

@@ -18,6 +18,7 @@ SHORT = ("--max-tokens", "24", "--ignore-eos")
 LANES = ("ar", "mtp", "dflash")
 STAGE_LINE = r"(ar|mtp|dflash) +(importing|loading|warming up|ready)\b.*\(\d+\.\d s\)"
 STEP_LINE = r"(ar|mtp|dflash) +#\d+ +K=\d+ drafted=\d+ accepted=\d+( cut=\d+)? +\d+\.\d ms  \".*\""
+SELF_TEST_LINE = r"(mtp|dflash) +self-test: .+"
 MARGIN_LINE = r"(mtp|dflash) +prompt 0 diverged from AR at token \d+, top-2 margin \d\.\d+"
 END_LINE = r"(ar|mtp|dflash) +request 0\.0 finished \(length\), 24 tokens"
 
@@ -32,7 +33,7 @@ def test_lines_and_a_table(folder: Path) -> None:
     ended = without_a_terminal(folder, "run", *SHORT)
     assert (ended.returncode, ended.stderr) == (0, "")
     lines, _, table = ended.stdout.partition("\n\n")
-    known = re.compile(rf"round 0: .+|{STAGE_LINE}|{STEP_LINE}|{MARGIN_LINE}|{END_LINE}")
+    known = re.compile(rf"round 0: .+|{STAGE_LINE}|{SELF_TEST_LINE}|{STEP_LINE}|{MARGIN_LINE}|{END_LINE}")
     assert [line for line in lines.splitlines() if not known.fullmatch(line)] == []
     steps = re.findall(r"^(\w+) +#(\d+)", lines, re.M)
     for lane in LANES:

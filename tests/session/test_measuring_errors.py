@@ -55,7 +55,7 @@ def test_lanes_that_cannot_be_tuned_leave_the_others(demo_model: Path, tmp_path:
     words = ["tune", "--lane", "dflash:model=/nowhere,k=5"]
     words += ["--lane", "custom_class:model=tests.session.failing_drafter.Drafter,k=1"]
     words += ["--lane", "ngram:k=1", "--k", "0,1", "--budget", "1", "--prompt", "Count.", "--json"]
-    ended = without_a_terminal(tmp_path, *words)
+    ended = without_a_terminal(tmp_path, *words, "--no-self-test")
     said = sentences(ended, 1, tmp_path)
     assert said == [
         "spectui tune: DFlash failed: drafter '/nowhere' was not found: no such folder, check the path",
