@@ -55,7 +55,7 @@ def told(trouble: Trouble, info: LaneInfo, engine: LaneEngine | None, unlike: st
                 f"Beyond {LONG_CONTEXT:,} tokens of context, {trouble.count} of {trouble.of} drafts that were right up "
                 f"to position {at - 1} were right at position {at}."
             )
-            return Told("cliff", f"none accepted past position {at - 1}", figures, _CLIFF)
+            return Told("cliff", f"none kept past position {at - 1}", figures, _CLIFF)
         case "no gain":
             return Told("no gain", "accepted, but no faster", _slow(trouble), tuple(_dear(trouble, unlike)))
         case "no draft" if repeats:

@@ -225,7 +225,7 @@ def test_a_cliff_names_its_position_and_its_reference() -> None:
     for _ in range(200):
         made.step(7, 5)
     (one,) = made.told
-    assert one.seen == "none accepted past position 5"
+    assert one.seen == "none kept past position 5"
     assert "right up to position 5 were right at position 6" in one.figures
     assert "40898" in one.causes[0]
 

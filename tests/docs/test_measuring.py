@@ -120,6 +120,6 @@ def test_the_thresholds_of_the_signs_are_the_programs() -> None:
         f"by {(1 - NO_GAIN) * 100:.0f} % or more",
         f"no draft in {LEAST_STEPS} steps",
         f"allow for {ACCEPTED * 100:.0f} % again",
-        f"none accepted past position {CLIFFS[0] - 1} (or {CLIFFS[1] - 1})",
+        f"none kept past position {CLIFFS[0] - 1} (or {CLIFFS[1] - 1})",
     ):
         assert said in PAGE, said
