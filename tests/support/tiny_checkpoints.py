@@ -65,16 +65,7 @@ def _llama(folder: Path, model: str = "Llama") -> Tiny:
         "architectures": [f"{model}ForCausalLM"],
         "model_type": model.lower(),
         "num_hidden_layers": layers,
-        "hidden_size": HIDDEN,
-        "intermediate_size": INNER,
-        "num_attention_heads": HEADS,
-        "num_key_value_heads": KV_HEADS,
-        "head_dim": HEAD,
-        "hidden_act": "silu",
-        "rms_norm_eps": 1e-6,
-        "max_position_embeddings": 2048,
-        "tie_word_embeddings": False,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
+        **drafters.common(),
     }
     dtype = "float32"
     lanes = {

@@ -42,7 +42,8 @@ def _out_of_heads(loud: float, kv_heads: int = KV_HEADS) -> Any:
     return matrix
 
 
-def _common(rope: Any = None) -> dict[str, Any]:
+def common(rope: Any = None) -> dict[str, Any]:
+    """What the configurations of Llama-like models say alike."""
     return {
         "hidden_size": HIDDEN,
         "intermediate_size": INNER,
@@ -84,7 +85,7 @@ def dflash(folder: Path, dtype: str, layers_seen: list[int], kv_heads: int = KV_
     weights.put("layers.0.self_attn.v_proj.weight", torch.eye(HIDDEN))
     weights.put("layers.0.self_attn.o_proj.weight", _out_of_heads(20.0, kv_heads))
     config = {
-        **_common(),
+        **common(),
         "architectures": ["DFlashDraftModel"],
         "model_type": "qwen3",
         "num_key_value_heads": kv_heads,
@@ -119,7 +120,7 @@ def eagle3(folder: Path, dtype: str, architecture: str, model_type: str, output:
     weights.put("lm_head.weight", output[drafted].clone())
     weights.put("d2t", drafted - torch.arange(len(drafted)))
     config = {
-        **_common(),
+        **common(),
         "architectures": [architecture],
         "model_type": model_type,
         "num_hidden_layers": 1,
@@ -145,7 +146,7 @@ def mimo_mtp(folder: Path, dtype: str) -> Path:
     weights.attention(f"{prefix}.self_attn", head=HIDDEN // HEADS, biases=True, loud=QUIET)
     weights.mlp(f"{prefix}.mlp", loud=QUIET)
     config = {
-        **_common(),
+        **common(),
         "architectures": ["MiMoForCausalLM"],
         "model_type": "qwen2",
         "num_hidden_layers": 1,
