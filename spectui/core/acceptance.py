@@ -98,10 +98,14 @@ class AcceptanceCounter:
             if not self._pairs[oldest]:
                 del self._pairs[oldest]
 
+    def add_many(self, drafted: int, accepted: int, steps: int) -> None:
+        """Count so many equal steps that had a draft; there may be no window."""
+        self._pairs[drafted, accepted] = self._pairs.get((drafted, accepted), 0) + steps
+
     def include(self, other: AcceptanceCounter) -> None:
         """Add the counts of ``other``; neither may have a window."""
-        for pair, count in other._pairs.items():
-            self._pairs[pair] = self._pairs.get(pair, 0) + count
+        for (drafted, accepted), steps in other._pairs.items():
+            self.add_many(drafted, accepted, steps)
 
     def miss(self, missing: Totals) -> None:
         """Note that ``missing`` steps were not seen. A window leaves them out, and is partial until it has filled up
