@@ -1,0 +1,150 @@
+"""The walk over a benchmark's matrix, on lanes whose steps are known beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from spectui.core.bench.figures import acceptance_of, cell_figures
+from spectui.core.bench.matrix import Block, Matrix, Variant, blocks_of
+from spectui.core.bench.records import TurnRecord
+from spectui.protocol.events import Event, Sampling, Step
+from spectui.sources.vllm.bench_piece import BenchPiece
+from spectui.sources.vllm.benching import Benching
+from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
+from tests.bench.test_measuring import DraftingLane
+from tests.support.fake_lanes import fake_engine
+
+pytestmark = pytest.mark.unit
+
+MS = 1_000_000
+TOKENS = 32
+AR, MTP_3, MTP_1 = Variant("ar", "ar", "AR", 0), Variant("mtp", "mtp", "MTP", 3), Variant("mtp", "mtp", "MTP", 1)
+FIXED = Sampling(max_tokens=TOKENS, ignore_eos=True, seed=0)
+PROMPTS = {(category, None): [[n] * (n + 4) for n in range(5)] for category in ("a", "b")}
+
+
+@pytest.fixture
+def lanes(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    fake_engine(monkeypatch, {})
+    specs = [parse_lane_spec("ar"), parse_lane_spec("mtp:k=3,model=x")]
+    lanes = [DraftingLane(i, s, "fake", {}) for i, s in zip(lane_infos(specs), specs, strict=True)]
+    # A clock of its own makes wall times those of the engine.
+    monkeypatch.setattr("spectui.sources.vllm.bench_piece.awake_ns", lambda: sum(lane.clock_ns for lane in lanes))
+    return lanes
+
+
+def matrix(*variants: Variant, concurrencies: tuple[int, ...] = (1,), categories: tuple[str, ...] = ("a",)) -> Matrix:
+    return Matrix(variants, blocks_of(concurrencies, categories, (None,)), "fixed", FIXED)
+
+
+def walk(benching: Benching, at_most: int = 1 << 30) -> list[TurnRecord]:
+    """Take steps until the end; returns the turns that count."""
+    turns: list[TurnRecord] = []
+    for _ in range(at_most):
+        if benching.place is None:
+            break
+        if (turn := benching.step()) is not None:
+            turns.append(turn)
+    return turns
+
+
+def test_every_cell_is_measured_in_turn(lanes: list[Any]) -> None:
+    benching = Benching(lanes, matrix(AR, MTP_3, MTP_1, concurrencies=(1, 2), categories=("a", "b")), PROMPTS)
+    turns = walk(benching)
+    assert [(t.block.concurrency, t.block.category, t.turn) for t in turns] == [
+        (c, category, turn) for c in (1, 2) for category in ("a", "b") for turn in range(3)
+    ]
+    assert all([p.variant for p in t.pieces] == ["ar", "mtp K=3", "mtp K=1"] for t in turns)
+    assert [[r.prompt for r in t.pieces[0].requests] for t in turns[6:9]] == [[0, 1], [2, 3], [4, 0]]
+    assert benching.place is None
+
+
+def test_figures_are_those_of_the_lanes(lanes: list[Any]) -> None:
+    turns = walk(Benching(lanes, matrix(AR, MTP_3, MTP_1), PROMPTS))
+    figures = [cell_figures(v, [t.pieces[n] for t in turns], [t.pieces[0] for t in turns])
+               for n, v in enumerate((AR, MTP_3, MTP_1))]  # fmt: skip
+    # 32 tokens: AR 32 x 8 ms; K = 3 in 8 steps of 13 ms; K = 1 in 16 steps of 11 ms.
+    assert [round(f.output_throughput or 0, 1) for f in figures] == [125.0, 307.7, 181.8]
+    assert [f.speedup for f in figures] == pytest.approx([1, 256 / 104, 256 / 176])
+    assert [f.spec_decode_acceptance_length for f in figures] == [None, 4, 2]
+    assert [f.total_output_tokens for f in figures] == [96, 96, 96]
+    assert figures[1].mean_ttft_ms == 13
+    assert figures[1].mean_tpot_ms == pytest.approx(7 * 13 / 31)
+
+
+def test_requests_follow_each_other_and_start_when_their_place_is_free(lanes: list[Any]) -> None:
+    piece = BenchPiece(lanes[0], AR, [(n, [1, 2]) for n in range(5)], concurrency=2, sampling=FIXED)
+    while not piece.over:
+        piece.step()
+    record = piece.record()
+    assert [r.tokens for r in record.requests] == [TOKENS] * 5
+    assert record.engine_steps == 3 * TOKENS
+    assert record.wall_ns == record.clock_ns == 3 * TOKENS * 8 * MS
+    assert {r.wall_ns for r in record.requests} == {TOKENS * 8 * MS}
+    assert {r.first_ns for r in record.requests} == {8 * MS}
+
+
+def test_counts_of_requests_add_up_to_those_of_steps(lanes: list[Any]) -> None:
+    lanes[1].k = 3
+    piece = BenchPiece(lanes[1], MTP_3, [(0, [1]), (1, [1])], concurrency=2, sampling=FIXED)
+    while not piece.over:
+        piece.step()
+    record = piece.record()
+    acceptance = acceptance_of([record])
+    assert acceptance.steps == sum(r.drafts for r in record.requests) == 16
+    assert acceptance.drafted == sum(r.drafted for r in record.requests) == 48
+    assert acceptance.accepted == sum(r.accepted for r in record.requests) == 48
+
+
+@pytest.mark.parametrize("steps", [1, 40, 150, 400])
+def test_what_is_done_is_not_measured_again(lanes: list[Any], steps: int) -> None:
+    whole = matrix(AR, MTP_3, concurrencies=(1, 2), categories=("a", "b"))
+    first = walk(Benching(lanes, whole, PROMPTS), steps)
+    for lane in lanes:
+        lane.abort()
+    rest = walk(Benching(lanes, whole, PROMPTS, done=first))
+    assert [(t.block, t.turn) for t in (*first, *rest)] == [(b, turn) for b in whole.blocks for turn in range(3)]
+
+
+def test_an_ended_benchmark_leaves_the_lanes_as_they_were(lanes: list[Any]) -> None:
+    before = [(lane.clock_ns, lane.totals, lane.k) for lane in lanes]
+    benching = Benching(lanes, matrix(AR, MTP_1), PROMPTS)
+    walk(benching, 100)
+    benching.end()
+    assert [(lane.clock_ns, lane.totals, lane.k) for lane in lanes] == before
+    assert not any(lane.running for lane in lanes)
+    assert benching.place is None
+    assert benching.stepped is None
+
+
+def test_the_first_repetition_is_kept_and_no_other(lanes: list[Any]) -> None:
+    kept: dict[tuple[str, str], list[Event]] = {}
+
+    def keep(variant: Variant, block: Block) -> Callable[[Event], None]:
+        return kept.setdefault((variant.name, block.category), []).append
+
+    walk(Benching(lanes, matrix(AR, MTP_3, categories=("a", "b")), PROMPTS, keep=keep))
+    assert sorted(kept) == [("ar", "a"), ("ar", "b"), ("mtp K=3", "a"), ("mtp K=3", "b")]
+    assert all(sum(len(e.emitted) for e in events if isinstance(e, Step)) == TOKENS for events in kept.values())
+
+
+def test_a_disturbed_turn_is_measured_again(lanes: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    count = 0
+    step = DraftingLane.step
+
+    def disturbed_at_first(lane: DraftingLane) -> list[Event]:
+        nonlocal count
+        count += lane.info.name == "mtp"
+        return [replace(e, disturbed=count < 20) if isinstance(e, Step) else e for e in step(lane)]
+
+    monkeypatch.setattr(DraftingLane, "step", disturbed_at_first)
+    turns = walk(Benching(lanes, matrix(AR, MTP_3), PROMPTS))
+    assert [t.turn for t in turns] == [0, 1, 2]
+    assert turns[0].repeated > 0
+    assert not any(t.disturbed for t in turns)
+    assert len({id(t) for t in turns}) == 3
