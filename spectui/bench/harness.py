@@ -1,7 +1,7 @@
 """The measuring harness that every benchmark uses.
 
-Cases run in turn, A B C A B C ..., so that a drift of the machine's speed affects all of them alike. A warm-up turn is
-not counted. Comparisons are ratios within one turn; reports quote their medians and ranges.
+Cases run in turn, so that a drift of the machine's speed affects all of them alike. A warm-up turn is not counted.
+Comparisons are ratios within one turn; reports quote their medians and ranges.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from spectui.core.bench.turns import Turns
 from spectui.sources.hardware import cpu_dtype, machine_name, software_versions
 
 ENGINE_VARIABLES = ("OMP_NUM_THREADS", "LD_PRELOAD", "VLLM_CPU_OMP_THREADS_BIND", "KMP_BLOCKTIME", "KMP_TPAUSE")
@@ -95,26 +96,22 @@ def interleave(
 ) -> Measurement:
     """Run every case ``repetitions`` times in turn, after ``warm_up`` turns that do not count.
 
-    Every other turn runs in reverse order, so that no case always follows the same neighbour. A turn that other
-    programs disturbed is run again, as long as the repeats do not more than double the work.
+    `Turns` says in which order, and what happens to a turn that other programs disturbed.
     """
     measurement = Measurement()
-    turn = -warm_up
-    while turn < repetitions:
-        label = "warm-up" if turn < 0 else f"{turn + 1}/{repetitions}"
-        taken: list[Samples] = []
-        for case in cases if turn % 2 == 0 else tuple(reversed(cases)):
-            progress(f"{label}  {case.name}")
-            taken.append(case.run())
-        if turn >= 0:
-            disturbed = any(sample.disturbed for samples in taken for sample in samples.values())
-            if disturbed and measurement.repeated < repetitions:
-                measurement.repeated += 1
-                continue
-            measurement.disturbed += disturbed
-            for samples in taken:
-                measurement.add(samples)
-        turn += 1
+    turns = Turns(len(cases), repetitions, warm_up=warm_up)
+    taken: list[Samples] = []
+    while (place := turns.case) is not None:
+        label = "warm-up" if turns.warming_up else f"{turns.turn + 1}/{repetitions}"
+        progress(f"{label}  {cases[place].name}")
+        samples = cases[place].run()
+        taken.append(samples)
+        counts = turns.ran(any(sample.disturbed for sample in samples.values()))
+        if counts is not None:
+            for one in taken if counts else ():
+                measurement.add(one)
+            taken = []
+    measurement.repeated, measurement.disturbed = turns.repeated, turns.disturbed
     return measurement
 
 
