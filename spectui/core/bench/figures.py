@@ -19,6 +19,20 @@ from spectui.core.rates import per_second
 
 
 @dataclass(frozen=True, slots=True)
+class Repetition:
+    """The figures of one repetition, from which the noise of those of the cell is known; they mean what they do in
+    `CellFigures`."""
+
+    output_throughput: float | None
+    draft_acceptance_rate: float | None
+    spec_decode_acceptance_length: float | None
+    step_ms: float | None
+    draft_ms: float | None
+    verify_ms: float | None
+    rest_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class CellFigures:
     """What the repetitions of a cell gave, or those of several cells.
 
@@ -68,6 +82,7 @@ class CellFigures:
         estimated_mbu: Est.: bytes that the steps had to read at least, divided by the lane clock and the memory's peak.
         disagreements: Sentences about requests whose counts differ from vLLM's.
         unknown: Why a figure is None, by its name.
+        by_repetition: Figures of every repetition, in the order of the turns.
     """
 
     repetitions: int
@@ -112,6 +127,7 @@ class CellFigures:
     estimated_mbu: float | None
     disagreements: tuple[str, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
+    by_repetition: tuple[Repetition, ...] = ()
 
 
 def cell_figures(
@@ -143,9 +159,7 @@ def cell_figures(
     chunks, plain_chunks = _chunks(pieces), _chunks(plain)
     naive, plain_naive = per_second(chunks, wall_ns), per_second(plain_chunks, sum(p.wall_ns for p in plain))
     acceptance = acceptance_of(pieces)
-    draft_ms, verify_ms = _part_ms([p.draft_ns for p in pieces], steps), _part_ms([p.verify_ns for p in pieces], steps)
-    step_ms = clock_ns / steps / 1e6 if steps else None
-    rest = None if step_ms is None or verify_ms is None else max(0.0, step_ms - verify_ms - (draft_ms or 0.0))
+    step_ms, draft_ms, verify_ms, rest_ms = _step_parts(pieces)
     ttft = [request.first_ns / 1e6 for request in requests if request.first_ns is not None]
     each = [ms for request in requests if (ms := _tpot_ms(request)) is not None]
     read = _sum_of([p.read_bytes for p in pieces])
@@ -173,7 +187,7 @@ def cell_figures(
         step_ms=step_ms,
         draft_ms=draft_ms,
         verify_ms=verify_ms,
-        rest_ms=rest,
+        rest_ms=rest_ms,
         spec_decode_num_drafts=acceptance.steps,
         spec_decode_draft_tokens=acceptance.drafted,
         spec_decode_accepted_tokens=acceptance.accepted,
@@ -192,6 +206,7 @@ def cell_figures(
         energy_per_token_j=energy / tokens if energy is not None and tokens else None,
         estimated_mbu=read / (clock_ns / 1e9) / peak if read is not None and peak and clock_ns else None,
         disagreements=tuple(sentence for piece in pieces for sentence in piece.disagreements),
+        by_repetition=tuple(map(_repetition, pieces)),
     )
     return _with_reasons(figures, variant, compared=bool(plain), peak=peak, gpu=gpu)
 
@@ -218,9 +233,24 @@ def _sum_of(figures: Sequence[float | None]) -> float | None:
     return sum(known) if known and len(known) == len(figures) else None
 
 
-def _part_ms(parts: Sequence[int | None], steps: int) -> float | None:
-    total = _sum_of(parts)
-    return total / steps / 1e6 if total is not None and steps else None
+def _repetition(piece: PieceRecord) -> Repetition:
+    acceptance = acceptance_of([piece])
+    return Repetition(
+        per_second(piece.tokens, piece.wall_ns), acceptance.rate, acceptance.length, *_step_parts([piece])
+    )
+
+
+def _step_parts(pieces: Sequence[PieceRecord]) -> tuple[float | None, float | None, float | None, float | None]:
+    """Mean time of a step in milliseconds: all of it, in the drafter, in the target, and the rest."""
+    steps = sum(piece.engine_steps for piece in pieces)
+    if not steps:
+        return None, None, None, None
+    step = sum(piece.clock_ns for piece in pieces) / steps / 1e6
+    draft, verify = (
+        None if total is None else total / steps / 1e6
+        for total in (_sum_of([p.draft_ns for p in pieces]), _sum_of([p.verify_ns for p in pieces]))
+    )
+    return step, draft, verify, None if verify is None else max(0.0, step - verify - (draft or 0.0))
 
 
 def _tpot_ms(request: RequestRecord) -> float | None:

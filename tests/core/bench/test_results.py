@@ -60,6 +60,20 @@ def test_every_figure_that_is_none_has_a_reason_and_no_other() -> None:
             assert set(cell.figures.unknown) == missing
 
 
+def test_every_repetition_keeps_its_own_figures() -> None:
+    for cell in (results := made_up_results()).cells:
+        own = cell.figures.by_repetition
+        assert len(own) == cell.figures.repetitions
+        rates = [one.output_throughput for one in own if one.output_throughput is not None]
+        assert (min(rates), max(rates)) == (cell.figures.output_throughput_low, cell.figures.output_throughput_high)
+        assert [one.spec_decode_acceptance_length is None for one in own] == [cell.variant.plain] * len(own)
+    assert len(results.pooled[0].figures.by_repetition) == 9
+    figures = cell_figures(VARIANTS[1], [piece(20, 250, (2, 0, 1), (2, 2, 1), chunks=10)], [])
+    assert figures.by_repetition[0].spec_decode_acceptance_length == 2
+    assert figures.by_repetition[0].draft_acceptance_rate == 0.5
+    assert figures.by_repetition[0].step_ms == figures.step_ms == 25
+
+
 def test_without_ar_there_is_no_speedup() -> None:
     results = made_up_results(made_up_matrix(variants=VARIANTS[1:]))
     assert all(cell.figures.speedup is None for cell in results.cells)
