@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 from spectui.core.prompts import Found, PromptError, printable, read_prompts
 from spectui.protocol.events import Prompt
@@ -21,14 +22,39 @@ MOST_NAMED = 20
 """Most categories that a sentence names."""
 
 
+Length = Literal["short", "long"]
+"""Of a prompt in the benchmark set: a few sentences, or 200 to 700 words with the material that is asked about."""
+
+_RACED = "builtin.jsonl"
+_BENCHMARK: dict[Length, tuple[str, ...]] = {"short": (_RACED, "bench_short.jsonl"), "long": ("bench_long.jsonl",)}
+_SET = "the built-in set"
+
+
 def builtin(category: str | None = None) -> tuple[Prompt, ...]:
-    """The prompts that ship with SpecTUI: written for this project, in the eleven categories of SPEED-Bench.
+    """The prompts that are raced by default: four short ones in each of the eleven categories of SPEED-Bench.
 
     Raises:
         PromptError: The category does not exist.
     """
-    data = resources.files("spectui.core.prompts").joinpath("builtin.jsonl").read_bytes()
-    return _chosen(read_prompts(data, "builtin.jsonl").prompts, category, "the built-in set")
+    return _chosen(_shipped(_RACED), category, _SET)
+
+
+def benchmark_set(category: str | None = None, length: Length | None = None) -> tuple[Prompt, ...]:
+    """All prompts that ship with SpecTUI, written for this project: at least 20 in each category of SPEED-Bench.
+
+    They are grouped by category; within one, those of `builtin` come first and the long ones last.
+
+    Raises:
+        PromptError: The category does not exist.
+    """
+    files = [name for one in _BENCHMARK if length in (None, one) for name in _BENCHMARK[one]]
+    found = [prompt for name in files for prompt in _shipped(name)]
+    grouped = [prompt for known in _categories(found) for prompt in found if prompt.category == known]
+    return _chosen(grouped, category, _SET)
+
+
+def _shipped(name: str) -> list[Prompt]:
+    return read_prompts(resources.files("spectui.core.prompts").joinpath(name).read_bytes(), name).prompts
 
 
 def from_file(path: Path, category: str | None = None) -> tuple[Prompt, ...]:
@@ -103,7 +129,7 @@ def _told(found: Found) -> list[Prompt]:
 
 
 def _chosen(prompts: Sequence[Prompt], category: str | None, where: str) -> tuple[Prompt, ...]:
-    known = list(dict.fromkeys(prompt.category for prompt in prompts))
+    known = _categories(prompts)
     chosen = [prompt for prompt in prompts if category in (None, prompt.category)]
     if not prompts:
         raise PromptError(f"{where} has no prompts")
@@ -111,3 +137,8 @@ def _chosen(prompts: Sequence[Prompt], category: str | None, where: str) -> tupl
         some = ", ".join(printable(word) for word in known[:MOST_NAMED]) + ", ..." * (len(known) > MOST_NAMED)
         raise PromptError(f"unknown category '{category}': choose from {some}")
     return tuple(replace(prompt, index=i, count=len(chosen)) for i, prompt in enumerate(chosen))
+
+
+def _categories(prompts: Sequence[Prompt]) -> list[str]:
+    """In the order in which they first occur."""
+    return list(dict.fromkeys(prompt.category for prompt in prompts))
