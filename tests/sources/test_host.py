@@ -325,8 +325,8 @@ def test_a_pause_between_two_pieces_of_a_search_leaves_the_round_that_it_aborted
     def resting(self: Director) -> None:
         if self._paused:
             rests[0] += 1
-            assert self._tuning is not None
-            assert not self._tuning.lane.running
+            assert self.busy
+            assert not any(lane.running for lane in self.race.lanes)
             # What is refused here shows that the host waits; then it goes on.
             for command in (cmd.Restart(), cmd.Resume()):
                 host.send(command)

@@ -10,7 +10,7 @@ from functools import partial
 
 from spectui.core.prompts import PromptError
 from spectui.protocol import commands as cmd
-from spectui.protocol.events import Event, Inspected, KChanged, LaneInfo, Notice, Paused, TokenVerdict, TuneWhy
+from spectui.protocol.events import Event, Inspected, KChanged, LaneInfo, Notice, Paused, TokenVerdict
 from spectui.protocol.limits import concurrency_fault, temperature_fault
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import first_line
@@ -18,11 +18,11 @@ from spectui.sources.vllm.fixed_k import cautions
 from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.lane_spec import DIFFUSION
+from spectui.sources.vllm.measuring import ImpossibleError, LaneSearch, Measurement, Measuring
 from spectui.sources.vllm.probing import ProbeDiedError
-from spectui.sources.vllm.prompting import PromptRefusedError, fitting
+from spectui.sources.vllm.prompting import PromptRefusedError
 from spectui.sources.vllm.race import Race
 from spectui.sources.vllm.rounds import PromptDeck
-from spectui.sources.vllm.tuning import PIECE_TOKENS, Tuning
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,6 @@ class Director:
         """
         self._config = config
         self._infos = infos
-        self._target = target
         self._emit = emit
         self.race = Race(lanes, config.chat)
         self._deck = PromptDeck(config.prompts, config.chat.system)
@@ -61,7 +60,8 @@ class Director:
         self._concurrency = config.concurrency
         self._paused = False
         self._singles: deque[str | None] = deque()
-        self._tuning: Tuning | None = None
+        self._measuring = Measuring(self.race, config, target, emit)
+        self._measurement: Measurement | None = None
 
     def _emit_all(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -76,9 +76,9 @@ class Director:
             self._begin()
 
     def next_step(self) -> Callable[[], None] | None:
-        """Return what takes the next engine step, of the search or the race; None if a command must come first."""
-        if self._tuning is not None and not self._paused:
-            return partial(self._tune, self._tuning)
+        """Return what takes the next engine step, of a measurement or the race; None if a command must come first."""
+        if self._measurement is not None and not self._paused:
+            return partial(self._measure, self._measurement)
         if (lane := self._next_lane()) is not None:
             return partial(self._step, lane)
         self._rest()
@@ -102,7 +102,7 @@ class Director:
 
     def _next_lane(self) -> Lane | None:
         """Return the lane to step; during a pause that of a `StepOnce`, which is used up by this."""
-        if self._tuning is not None:
+        if self._measurement is not None:
             return None
         ahead = self.race.next_lane()
         if ahead is None and (self._singles or not self._paused):
@@ -122,68 +122,37 @@ class Director:
 
     def _rest(self) -> None:
         """Announce the end of a round that is over; no step is taken before the next command."""
-        if self._tuning is None and self.race.next_lane() is None:
+        if self._measurement is None and self.race.next_lane() is None:
             self._end_round()
 
     def _end_round(self) -> None:
         if self.race.open:
             self._emit_all(self.race.finish())
 
-    def _tune(self, tuning: Tuning) -> None:
-        if (why := tuning.ended) is not None:
-            self._end_tuning(why)
-            return
+    def _measure(self, measurement: Measurement) -> None:
         try:
             with panics_as_errors():
-                turn = tuning.step()
+                measurement.step()
         except Exception as error:
-            self._tuning = None
-            tuning.give_up()
-            self._emit(self.race.lose(tuning.stepped, error))
+            measurement.fail(error)
+        self._go_on(measurement)
+
+    def _go_on(self, measurement: Measurement) -> None:
+        """Race again if the measurement is over."""
+        if measurement.over:
+            self._measurement = None
             self._begin()
-            return
-        if turn is not None:
-            self._emit(turn)
 
     def begin_tuning(self, name: str, budget_s: float) -> None:
         """End the round and search for a lane's fastest K."""
-        lane = self.race.lane(name)
-        if lane is None or not lane.info.k_max:
-            why = "the lane is not running" if lane is None else "the lane has no drafter"
-            self.refuse(f"nothing to tune: {why}", name)
-            return
-        if lane.fixed_k:
-            self.refuse(f"nothing to tune: {lane.fixed_k}", name)
-            return
-        prompts = fitting(lane, self._deck.all(), self._config.chat, PIECE_TOKENS)
-        if not prompts:
-            self.refuse("cannot tune: no prompt of the set is short enough", name)
-            return
-        for running in self.race.lanes:
-            self._emit_all(self.race.abort(running))
-        if lane not in self.race.lanes:
-            return
-        self._tuning = Tuning(
-            lane,
-            range(lane.info.k_max + 1),
-            prompts,
-            requests=self._concurrency,
-            sampling=self._sampling,
-            budget_s=budget_s,
-            plain=next((one for one in self.race.lanes if one.info.method == "ar"), None),
-        )
-        self._emit(self._tuning.turn())
-        self.set_paused(False)
-
-    def _end_tuning(self, why: TuneWhy) -> None:
-        tuning, self._tuning = self._tuning, None
-        if tuning is not None:
-            ended = tuning.end(why, partial(self._config.serve_line, tuning.lane.spec, self._target))
-            if ended.last.turn:
-                self._emit(KChanged(ended.lane, ended.last.best, "tuned"))
-            self._emit(ended)
-            self._config.remember(tuning.lane.spec, ended)
-            self._begin()
+        try:
+            self._measurement = self._measuring.search(
+                name, self._deck.all(), requests=self._concurrency, sampling=self._sampling, budget_s=budget_s
+            )
+        except ImpossibleError as error:
+            self.refuse(str(error), name)
+        if self._measurement is not None:
+            self.set_paused(False)
 
     def _step(self, lane: Lane) -> None:
         try:
@@ -201,9 +170,9 @@ class Director:
         self._emit(Notice(why, lane, "warning"))
 
     @property
-    def tuning(self) -> bool:
-        """Whether a lane is being tuned."""
-        return self._tuning is not None
+    def busy(self) -> str:
+        """Why most commands have to wait, in one sentence; empty if they need not."""
+        return "" if self._measurement is None else self._measurement.busy
 
     def step_once(self, lane: str | None) -> None:
         """Take one engine step of ``lane``, or of the lane that is furthest behind, and pause."""
@@ -213,10 +182,14 @@ class Director:
 
     def stop_tuning(self) -> None:
         """Stop a search and keep the best K so far."""
-        if self._tuning is None:
-            self.refuse("no lane is being tuned")
+        if isinstance(self._measurement, LaneSearch):
+            self._stop(self._measurement)
         else:
-            self._end_tuning("cancelled")
+            self.refuse("no lane is being tuned")
+
+    def _stop(self, measurement: Measurement) -> None:
+        measurement.stop()
+        self._go_on(measurement)
 
     def next_prompt(self, by: int) -> None:
         """Begin a round with the prompts ``by`` rounds further on in the set."""

@@ -30,7 +30,7 @@ ACCEPTED: frozenset[type[cmd.Command]] = frozenset(
     }
 )
 
-_WHILE_TUNING = (cmd.Shutdown, cmd.Pause, cmd.Resume, cmd.StopTuning)
+_WHILE_MEASURING = (cmd.Shutdown, cmd.Pause, cmd.Resume, cmd.StopTuning)
 
 
 def follow(director: Director, command: cmd.Command) -> None:
@@ -43,8 +43,8 @@ def follow(director: Director, command: cmd.Command) -> None:
 
 
 def _obey(director: Director, command: cmd.Command) -> None:
-    if director.tuning and not isinstance(command, _WHILE_TUNING):
-        director.refuse("a lane is being tuned: Esc stops the search and keeps the best K so far")
+    if director.busy and not isinstance(command, _WHILE_MEASURING):
+        director.refuse(director.busy)
         return
     match command:
         case cmd.Shutdown():
