@@ -53,8 +53,17 @@ def benchmark_set(category: str | None = None, length: Length | None = None) -> 
     return _chosen(grouped, category, _SET)
 
 
+def padding() -> str:
+    """The running text that ships with SpecTUI, to lengthen prompts with: stories, how-tos, dialogues, tables, code."""
+    return _file("padding.txt").decode("utf-8")
+
+
 def _shipped(name: str) -> list[Prompt]:
-    return read_prompts(resources.files("spectui.core.prompts").joinpath(name).read_bytes(), name).prompts
+    return read_prompts(_file(name), name).prompts
+
+
+def _file(name: str) -> bytes:
+    return resources.files("spectui.core.prompts").joinpath(name).read_bytes()
 
 
 def from_file(path: Path, category: str | None = None) -> tuple[Prompt, ...]:

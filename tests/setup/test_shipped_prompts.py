@@ -10,9 +10,9 @@ import pytest
 
 from demos.drafters.prompts import heldout_prompts, training_prompts
 from demos.drafters.recipe import DEFAULT
-from spectui.core.prompts import PromptError
+from spectui.core.prompts import PromptError, padded
 from spectui.protocol.events import Prompt
-from spectui.setup.prompt_sets import benchmark_set, builtin
+from spectui.setup.prompt_sets import benchmark_set, builtin, padding
 
 SPEED_BENCH = (
     *("coding", "math", "writing", "roleplay", "summarization", "qa", "rag"),
@@ -33,10 +33,10 @@ def plain(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def runs(text: str, length: int) -> set[tuple[str, ...]]:
+def runs(text: str, length: int) -> list[tuple[str, ...]]:
     """All passages of so many words."""
     words = plain(text).split()
-    return {tuple(words[i : i + length]) for i in range(len(words) - length + 1)}
+    return [tuple(words[i : i + length]) for i in range(len(words) - length + 1)]
 
 
 def added() -> list[str]:
@@ -75,7 +75,7 @@ def test_an_unknown_category_is_refused() -> None:
 def test_no_two_prompts_are_alike() -> None:
     prompts = texts(benchmark_set())
     assert len({plain(text)[:48] for text in prompts}) == len(prompts)
-    passages = Counter(passage for text in prompts for passage in runs(text, 10))
+    passages = Counter(passage for text in prompts for passage in set(runs(text, 10)))
     assert not [passage for passage, count in passages.items() if count > 1]
 
 
@@ -96,8 +96,8 @@ def test_many_languages_and_scripts_are_asked_for() -> None:
 def test_no_added_prompt_was_trained_on() -> None:
     """The demo drafters would draft better there than elsewhere."""
     trained = training_prompts(DEFAULT.template_prompts)
-    passages = set().union(*(runs(prompt.text, 8) for prompt in trained))
-    assert not [text for text in added() if runs(text, 8) & passages]
+    passages = {passage for prompt in trained for passage in runs(prompt.text, 8)}
+    assert not [text for text in added() if not passages.isdisjoint(runs(text, 8))]
     assert not {plain(p.text) for p in (*trained, *heldout_prompts())} & {plain(text) for text in added()}
 
 
@@ -107,3 +107,23 @@ def test_every_prompt_leaves_room_for_an_answer(demo_model: Path) -> None:
     tokenizer: Any = Tokenizer.from_file(str(demo_model / "tokenizer.json"))
     lengths = {text: len(tokenizer.encode(text).ids) for text in texts(benchmark_set())}
     assert not [text[:48] for text, length in lengths.items() if length > MOST_TOKENS]
+
+
+def test_the_padding_is_long_and_repeats_nothing() -> None:
+    text = padding()
+    assert len(text) >= 60_000
+    assert not [passage for passage, count in Counter(runs(text, 10)).items() if count > 1]
+    assert "```python" in text
+    assert "|---|" in text
+
+
+def test_prompts_are_padded_to_within_a_word_by_the_demo_tokenizer(demo_model: Path) -> None:
+    from tokenizers import Tokenizer
+
+    tokenizer: Any = Tokenizer.from_file(str(demo_model / "tokenizer.json"))
+    for seed, (prompt, tokens) in enumerate(
+        zip(benchmark_set()[::40], (1024, 1536, 2048, 4096, 8192, 24_576), strict=True)
+    ):
+        made = padded(prompt.text, padding(), tokens, seed, lambda text: len(tokenizer.encode(text).ids))
+        assert tokens - 16 <= made.tokens <= tokens
+        assert made.repeated == (tokens > 20_000)
