@@ -1,0 +1,218 @@
+"""What somebody else needs to measure the same: protocol, machine, lanes, prompts, command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from spectui.bench.reports.document import Block, Code, Heading, Inline, Items, Mono, Paragraph, Table, Text, joined
+from spectui.bench.reports.selection import Selection
+from spectui.core.bench.results import LaneNote
+from spectui.figures import DASH, rate_text
+from spectui.protocol.events import LaneEngine, Sampling
+
+
+def method(chosen: Selection) -> list[Block]:
+    """How it was measured, in words."""
+    matrix = chosen.results.matrix
+    tokens = f"{matrix.sampling.max_tokens:,}"
+    if matrix.protocol == "fixed":
+        protocol = (
+            f": every request generates exactly {tokens} completion tokens; EOS is ignored. Every lane thus does the "
+            "same work, whatever the model has to say."
+        )
+    else:
+        protocol = (
+            f": every answer runs to its own end (EOS), at most {tokens} completion tokens. Answers differ in length "
+            "from lane to lane where their texts do."
+        )
+    counts = sorted({matrix.requests_of(block) for block in matrix.blocks})
+    requests = " or ".join(map(str, counts)) + (" request" if counts == [1] else " requests")
+    names = [chosen.title(one) for one in matrix.variants]
+    if len(names) > 1:
+        shown = names if len(names) <= 4 else [*names[:3], "...", names[-1]]
+        order = (
+            f"Every combination of requests in flight, context and category is measured {matrix.repetitions} times, "
+            f"all lanes in turn: {', '.join(shown)}, then {', '.join(reversed(shown))}, and so on, so that a drift of "
+            "the machine's speed affects all alike."
+        )
+    else:
+        order = f"Every combination of requests in flight, context and category is measured {matrix.repetitions} times."
+    items: list[Text] = [
+        ("Protocol ", Mono(matrix.protocol), protocol),
+        ("Sampling: ", *_sampling(matrix.sampling)),
+        "Throughput is all completion tokens divided by the wall time from the start of the first request to the last "
+        "token of all. Tokens are counted by id, never as stream chunks.",
+        "vLLM's prefix cache is off, unless the command turns it on.",
+        f"{order} The first turn at another number of requests or another context is preceded by a warm-up that does "
+        "not count. A turn that other programs disturb is measured again, as long as that does not more than double "
+        "the work.",
+        f"A repetition has {requests}, never fewer than are in flight; when one ends, the next begins. Each repetition "
+        "takes the next prompts of its category, from the front again when they are used up; all lanes take the same.",
+        "All lanes live in one process and take turns on the device; only the lane that is measured runs.",
+    ]
+    if chosen.reference is not None:
+        items.append(
+            "Speed-up: the throughput of a repetition divided by AR's on the same prompts; the geometric mean over "
+            "repetitions. Its 95 % interval is Student's t on the logarithms, so it covers the machine's noise and the "
+            "difference between prompts; three repetitions give a wide one. A ratio of two tok/s of a table may differ "
+            "a little, because there long repetitions weigh more."
+        )
+    if padding := chosen.results.header.prompts.padding:
+        items.append(f"Contexts: every prompt is padded to so many tokens with real text ({padding}).")
+    return [Items(tuple(items))]
+
+
+def _sampling(sampling: Sampling) -> tuple[Inline, ...]:
+    """What differs from vLLM's greedy default; the length is said elsewhere."""
+    first = f"temperature {sampling.temperature:g}" + (" (greedy)" if not sampling.temperature else "")
+    parts: list[Inline] = [first]
+    default = Sampling()
+    for one in fields(Sampling):
+        value = getattr(sampling, one.name)
+        if one.name not in ("temperature", "max_tokens", "ignore_eos") and value != getattr(default, one.name):
+            parts.append(Mono(f"{one.name}={value}"))
+    return (*joined(parts), ".")
+
+
+def environment(chosen: Selection) -> list[Block]:
+    """The machine, software and settings."""
+    header = chosen.results.header
+    rows: list[tuple[Text, Text]] = [
+        ("target", Mono(header.target)),
+        ("device", header.device + (" (GPU)" if header.gpu else "")),
+        ("memory's peak", "not known" if header.peak is None else rate_text(header.peak)),
+        ("longest context of the lanes", f"{header.max_model_len:,} tokens"),
+        ("SpecTUI", header.version),
+        ("started", header.started),
+    ]
+    for name, value in header.environment.items():
+        rows += _facts(name, value)
+    return [Table(("what", "value"), tuple(rows), 2)]
+
+
+_SPELLED = {"demo_dtype": "type of the demo model", "load_average": "load average at the start"}
+
+
+def _facts(name: str, value: Any) -> list[tuple[Text, Text]]:
+    """A row for a fact, one for each of several that belong together; none for what is not set."""
+    if isinstance(value, Mapping):
+        return [row for key, inner in value.items() for row in _facts(str(key), inner)]
+    if value is None or name == "spectui":
+        return []
+    said = f"{value:.2f}" if isinstance(value, float) else str(value)
+    spelled = _SPELLED.get(name, name)
+    return [(Mono(spelled) if spelled.isupper() else spelled, Mono(said) if spelled.isupper() else said)]
+
+
+def lanes(chosen: Selection) -> list[Block]:
+    """What the lanes were, and how their engines compute."""
+    every = {note.lane: note for note in chosen.results.header.lanes}
+    variants = chosen.results.matrix.variants
+    rows = []
+    for note in every.values():
+        own = [one for one in variants if one.lane == note.lane]
+        ks = ", ".join(str(one.k) for one in own if not one.plain) or DASH
+        drafter: Text = Mono(note.drafter) if note.drafter else DASH
+        rows.append((Mono(note.lane), own[0].title if own else "", ks, Mono(note.spec), drafter))
+    blocks: list[Block] = [Table(("lane", "method", "K measured", "lane spec", "drafter"), tuple(rows), 5)]
+    if engines := [(note, note.engine) for note in every.values() if note.engine is not None]:
+        blocks += [Heading(3, "Engines"), _engines(engines)]
+    return blocks
+
+
+_ENGINE_FACTS: tuple[tuple[str, str], ...] = (
+    ("device", "device"),
+    ("version", "vLLM"),
+    ("runner", "model runner"),
+    ("eager", "eager"),
+    ("graphs", "CUDA graphs"),
+    ("whole_graphs", "K with whole CUDA graphs"),
+    ("scheduling", "scheduling"),
+    ("attention", "attention"),
+    ("dtype", "type"),
+    ("quantization", "weights quantised"),
+    ("cache_dtype", "type of the KV cache"),
+    ("tensor_parallel", "tensor parallel"),
+    ("vocabulary", "vocabulary"),
+    ("draft_vocabulary", "the drafter's vocabulary"),
+)
+
+
+def _engines(engines: list[tuple[LaneNote, LaneEngine]]) -> Table:
+    """A row for each fact that is known of any lane."""
+    rows: list[tuple[Text, ...]] = []
+    for key, name in _ENGINE_FACTS:
+        said = [_fact(getattr(engine, key)) for _, engine in engines]
+        if any(said):
+            rows.append((name, *(one or "not known" for one in said)))
+    return Table(("fact", *(Mono(note.lane) for note, _ in engines)), tuple(rows), len(engines) + 1)
+
+
+def _fact(value: object) -> str:
+    if value is None or value in ("", ()):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return (
+        ", ".join(map(str, value))
+        if isinstance(value, tuple)
+        else f"{value:,}"
+        if isinstance(value, int)
+        else str(value)
+    )
+
+
+def prompts(chosen: Selection) -> list[Block]:
+    """Where the prompts come from, so that they can be found again."""
+    note = chosen.results.header.prompts
+    built_in = note.source == "built-in"
+    source: Text = "built into SpecTUI" if built_in else Mono(note.source)
+    rows: list[tuple[Text, Text]] = [
+        ("source", source),
+        ("SHA-256 of the prompts", Mono(note.digest)),
+        ("prompts by category", ", ".join(f"{name} {count}" for name, count in note.counts.items())),
+        ("chat template", "not used: prompts are sent raw" if note.raw else "the model's own"),
+    ]
+    if note.system is not None:
+        rows.append(("system message", Mono(note.system)))
+    return [Table(("what", "value"), tuple(rows), 2)]
+
+
+def repeat(chosen: Selection) -> list[Block]:
+    """The command, and what has to be the same for it to mean the same."""
+    header = chosen.results.header
+    built_in = header.prompts.source == "built-in"
+    vllm = next(
+        (f"vLLM {version}" for name, version in _versions(header.environment).items() if name == "vllm"),
+        "the same vLLM",
+    )
+    same = "their SHA-256, which the new report shows too, must be the one above"
+    texts = "the prompts are built in" if built_in else f"the prompts must be the same: {same}"
+    if header.prompts.source == "standard input":
+        texts += "; they come in on standard input"
+    blocks: list[Block] = [
+        Paragraph(
+            f"With SpecTUI {header.version} and {vllm} installed; {texts}. Relative paths start from the folder that it ran in."
+        ),
+        Code(header.command),
+    ]
+    settings = header.environment.get("settings")
+    if isinstance(settings, Mapping) and (set_here := {key: value for key, value in settings.items() if value}):
+        named = joined([Mono(f"{key}={value}") for key, value in set_here.items()])
+        blocks.append(
+            Paragraph(("Environment variables that were set: ", *named, ". SpecTUI sets most of them itself."))
+        )
+    blocks.append(
+        Paragraph(
+            "Figures depend on the machine: compare speed-ups and acceptance before tok/s. On the same machine the "
+            "intervals of two runs should overlap."
+        )
+    )
+    return blocks
+
+
+def _versions(environment: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = environment.get("versions")
+    return found if isinstance(found, Mapping) else {}
