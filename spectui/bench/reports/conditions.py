@@ -194,7 +194,8 @@ def repeat(chosen: Selection) -> list[Block]:
         texts += "; they come in on standard input"
     blocks: list[Block] = [
         Paragraph(
-            f"With SpecTUI {header.version} and {vllm} installed; {texts}. Relative paths start from the folder that it ran in."
+            f"With SpecTUI {header.version} and {vllm} installed; {texts}. Relative paths start from the folder that "
+            "it ran in."
         ),
         Code(header.command),
     ]

@@ -25,6 +25,8 @@ from spectui.bench.reports.document import (
 )
 from spectui.bench.reports.foreign import read_markdown
 
+_LONG = 36
+
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -98,7 +100,7 @@ def _block(block: Block, name: str) -> str:
 def _table(table: Table) -> str:
     def cells(row: Sequence[Text], kind: str) -> str:
         return "".join(
-            f"<{kind}{' class=name' if place < table.named else ''}>{_inlines(cell)}</{kind}>"
+            f"<{kind}{_class(cell, named=place < table.named)}>{_inlines(cell)}</{kind}>"
             for place, cell in enumerate(row)
         )
 
@@ -108,6 +110,12 @@ def _table(table: Table) -> str:
         f'<div class="box" tabindex=0><table>\n<thead><tr>{cells(table.head, "th")}</tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody></table></div>"
     )
+
+
+def _class(cell: Text, named: bool) -> str:
+    """Names are set to the left, and only long texts are broken into lines."""
+    kinds = " ".join(name for name, holds in (("name", named), ("long", len(plain(cell)) > _LONG)) if holds)
+    return f' class="{kinds}"' if kinds else ""
 
 
 def _inlines(text: Text) -> str:

@@ -92,7 +92,7 @@ class Selection:
 
     def place_cells(self, place: Place) -> tuple[str, ...]:
         """A place as cells of a table."""
-        context = "as is" if place.context is None else f"{place.context:,}"
+        context = "unpadded" if place.context is None else f"{place.context:,}"
         return (str(place.concurrency), context) if self.has_contexts else (str(place.concurrency),)
 
     @property
@@ -133,8 +133,8 @@ class Selection:
 
 
 def context_name(context: int | None) -> str:
-    """``prompts as they are``, or ``context 8,192``."""
-    return "prompts as they are" if context is None else f"context {context:,}"
+    """``unpadded``, or ``context 8,192``."""
+    return "unpadded" if context is None else f"context {context:,}"
 
 
 def _title(variant: Variant) -> str:

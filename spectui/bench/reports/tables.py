@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from spectui.bench.reports.document import Block, Heading, Paragraph, Strong, Table, Text
+from spectui.bench.reports.document import Block, Heading, Items, Paragraph, Strong, Table, Text
 from spectui.bench.reports.selection import Place, Selection
 from spectui.core.bench.figures import CellFigures
 from spectui.core.bench.matrix import Variant
@@ -108,7 +108,8 @@ def headline(chosen: Selection) -> list[Block]:
     turned = len(chosen.others) > _MOST_COLUMNS
     if turned:
         rows = [Row((chosen.place_name(place),), row.figures) for place, row in zip(chosen.places, rows, strict=True)]
-    blocks: list[Block] = [Paragraph(text) for place in chosen.places if (text := _verdict(chosen, place))]
+    verdicts = tuple(text for place in chosen.places if (text := _verdict(chosen, place)))
+    blocks: list[Block] = [Items(verdicts)] if verdicts else []
     blocks += throughput_tables(chosen, chosen.place_head, rows)
     blocks.append(Paragraph(_legend(chosen, turned)))
     return blocks
@@ -124,25 +125,18 @@ def _verdict(chosen: Selection, place: Place) -> Text:
     if not rates or chosen.reference is None:
         return ""
     rate, one, figures = max(rates, key=lambda found: found[0])
-    at, name = chosen.place_name(place), chosen.title(one)
+    at, name = f"{chosen.place_name(place)}: ", chosen.title(one)
     plain = chosen.whole(place, chosen.reference)
     if figures.speedup is None or plain is None or plain.output_throughput is None:
         return ""
     between = interval_text(figures.speedup_ci_low, figures.speedup_ci_high)
+    sure = f" (95 % interval {between})" if between else ""
     if plain.output_throughput >= rate:
-        return (
-            f"At {at} ",
-            Strong("AR is the fastest"),
-            f": {three_digits(plain.output_throughput)} tok/s. ",
-            f"The best lane with drafts is {name}: {ratio_text(figures.speedup)}.",
-        )
+        best = f"the best of the others is {name} with {ratio_text(figures.speedup)} AR{sure}."
+        return (at, Strong("AR is the fastest"), f", {three_digits(plain.output_throughput)} tok/s; {best}")
     unsure = figures.speedup_ci_low is not None and figures.speedup_ci_low <= 1
-    sure = f" (95 % interval {between}{', so it may be no faster than AR' if unsure else ''})" if between else ""
-    return (
-        f"At {at} ",
-        Strong(f"{name} is the fastest"),
-        f": {three_digits(rate)} tok/s, {ratio_text(figures.speedup)} AR{sure}.",
-    )
+    said = f", {three_digits(rate)} tok/s, {ratio_text(figures.speedup)} AR{sure}"
+    return (at, Strong(f"{name} is the fastest"), f"{said}{', which may be chance' if unsure else ''}.")
 
 
 def _legend(chosen: Selection, turned: bool) -> str:

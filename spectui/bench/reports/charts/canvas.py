@@ -58,7 +58,7 @@ class Canvas:
         self._parts: list[str] = []
         self._patterns: set[int] = set()
         self.text(16, 28, title, size=15, bold=True)
-        self.text(16, 47, about, soft=True)
+        self.text(16, 47, about, soft=True, width=WIDTH - 32)
 
     def text(
         self,

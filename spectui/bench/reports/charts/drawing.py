@@ -57,7 +57,7 @@ def acceptance_charts(chosen: Selection) -> list[Chart]:
         first.setdefault(place.context, place)
     charts = []
     variants = _few(chosen.drafting)
-    only = "" if len(variants) == len(chosen.drafting) else "; the largest K of each lane"
+    only = "" if len(variants) == len(chosen.drafting) else ", largest K of each lane"
     for context, place in first.items():
         drawn = [
             Line(chosen.title(one), chosen.look(one), figures.spec_decode_per_position_acceptance_rates)
@@ -67,7 +67,7 @@ def acceptance_charts(chosen: Selection) -> list[Chart]:
         if drawn:
             name, title = _name("acceptance", context), "Acceptance by position"
             where = f"{place.concurrency} in flight{_context(chosen, context)}{only}"
-            about = f"Share of the steps whose first i drafted tokens were all accepted; {where}."
+            about = f"Share of steps with the first i drafted tokens all accepted; {where}."
             charts.append(Chart(name, f"{title}. {about}", lines(name, title, about, drawn)))
     return charts
 
@@ -92,7 +92,7 @@ def category_charts(chosen: Selection) -> list[Chart]:
         shown = [one for one in variants if not too_many or one in chosen.best_of_each_lane(place)]
         if not shown:
             continue
-        about = f"{chosen.place_name(place)}{'; the fastest K of each lane' if too_many else ''}."
+        about = f"{chosen.place_name(place)}{', fastest K of each lane' if too_many else ''}."
         if chosen.reference is not None:
             key, title, unit, mark = "speedup", "Speed-up over AR by category", "x", 1.0
         else:
@@ -117,7 +117,7 @@ def step_charts(chosen: Selection) -> list[Chart]:
     if len(variants) > _MOST_STACKS and chosen.places:
         best = chosen.best_of_each_lane(chosen.places[0])
         variants = tuple(one for one in variants if one == chosen.reference or one in best)
-        only = "; the fastest K of each lane"
+        only = ", fastest K of each lane"
     charts = []
     for context in dict.fromkeys(place.context for place in chosen.places):
         name, title = _name("step-time", context), "Time of an engine step"

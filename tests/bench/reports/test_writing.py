@@ -1,0 +1,204 @@
+"""The files of a benchmark: what is in them, and that they are whole at any moment."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from spectui.bench.reports import writing
+from spectui.bench.reports.content import report
+from spectui.bench.reports.document import Chart, Heading, Table, plain
+from spectui.bench.reports.markdown import markdown
+from spectui.bench.reports.spreadsheet import NAMES, results_csv, scalar_figures
+from spectui.core.bench.codec import read_results
+from spectui.core.bench.results import LaneNote, Results
+from tests.bench.reports.making import CASES, unfinished
+from tests.support.benchmarks import made_up_results
+
+FILES = {"results.json", "results.csv", "report.md", "report.html", "charts"}
+
+
+def written(results: Results, **options: str | bool) -> str:
+    """The report in Markdown."""
+    return markdown(report(results, **options))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "hostile"])
+def test_all_files_are_there_and_the_results_can_be_read_again(case: str, tmp_path: Path) -> None:
+    results = CASES[case]()
+    writing.write_reports(results, tmp_path / "deep" / "down")
+    folder = tmp_path / "deep" / "down"
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert read_results((folder / "results.json").read_bytes()) == results
+    shown = re.findall(r"^!\[.*\]\((charts/.*)\)$", (folder / "report.md").read_text(), re.M)
+    assert sorted(shown) == sorted(f"charts/{path.name}" for path in (folder / "charts").iterdir())
+    assert len(shown) == len(set(shown))
+
+
+def test_a_write_that_fails_leaves_the_files_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writing.write_reports(made_up_results(), tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def broken(path: Path, target: Path) -> Path:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "replace", broken)
+    with pytest.raises(OSError, match="no space"):
+        writing.write_reports(made_up_results(seed=1), tmp_path)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_the_spreadsheet_has_a_row_for_each_cell_and_then_for_each_variant() -> None:
+    results = CASES["small"]()
+    rows = list(csv.DictReader(results_csv(results).splitlines()))
+    assert list(rows[0]) == [*NAMES, *scalar_figures(), "position_1", "position_2", "position_3"]
+    assert [row["category"] for row in rows] == [cell.category or "" for cell in (*results.cells, *results.pooled)]
+    for row, cell in zip(rows, (*results.cells, *results.pooled), strict=True):
+        assert (row["variant"], int(row["k"]), row["context"]) == (cell.variant.name, cell.variant.k, "")
+        for name in scalar_figures():
+            value = getattr(cell.figures, name)
+            assert row[name] == ("" if value is None else str(value))
+        shares = cell.figures.spec_decode_per_position_acceptance_rates
+        assert [row[f"position_{one}"] for one in (1, 2, 3)] == [*map(str, shares), *[""] * (3 - len(shares))]
+    assert {"engine_steps", "speedup_ci_low", "estimated_mbu"} <= set(scalar_figures())
+
+
+def table_below(blocks: tuple[object, ...], heading: str) -> Table:
+    """The first table below a heading."""
+    place = next(at for at, one in enumerate(blocks) if isinstance(one, Heading) and plain(one.text) == heading)
+    return next(one for one in blocks[place:] if isinstance(one, Table))
+
+
+def test_the_headline_is_laid_out_like_the_published_tables() -> None:
+    results = made_up_results()
+    table = table_below(report(results), "Throughput and speed-up")
+    assert [plain(cell) for cell in table.head] == [
+        *("in flight", "AR tok/s", "MTP K=2 tok/s", "speed-up", "DFlash K=3 tok/s", "speed-up")
+    ]
+    ar, mtp, _ = (cell.figures for cell in results.pooled[:3])
+    first = [plain(cell) for cell in table.rows[0]]
+    assert first[:3] == ["1", f"{ar.output_throughput:.1f}", f"{mtp.output_throughput:.1f}"]
+    assert first[3] == f"{mtp.speedup:.2f}x ({mtp.speedup_ci_low:.2f} to {mtp.speedup_ci_high:.2f})"
+    assert [plain(row[0]) for row in table.rows] == ["1", "4"]
+
+
+def test_no_table_is_wider_than_a_page() -> None:
+    for case in ("small", "wide", "sweep"):
+        tables = [one for one in report(CASES[case](), naive=True) if isinstance(one, Table)]
+        assert max(len(one.head) for one in tables) <= 12, case
+        assert {len(row) for one in tables for row in one.rows if len(row) != len(one.head)} == set()
+
+
+def test_two_lanes_that_are_called_alike_are_told_apart() -> None:
+    table = table_below(report(CASES["sweep"]()), "Throughput and speed-up")
+    names = [plain(row[0]) for row in table.rows]
+    assert len(set(names)) == len(names) == 25
+    assert "dflash K=7" in names
+    assert "DFlash K=6" in names
+
+
+def test_what_speaks_against_the_figures_is_said() -> None:
+    assert "Nothing speaks against these figures" in written(made_up_results())
+    results = made_up_results()
+    cells = list(results.cells)
+    cells[1] = replace(cells[1], figures=replace(cells[1].figures, disturbed=2, disagreements=("steps: 5 and 6",)))
+    lanes = (
+        *results.header.lanes[:2],
+        LaneNote("dflash", "dflash", not_comparable="runs on V1, AR on V2: not comparable"),
+    )
+    doubtful = replace(
+        results,
+        cells=tuple(cells),
+        repeated=3,
+        left_out=("8 of 11 categories",),
+        header=replace(results.header, lanes=lanes),
+        smoke={"mtp": {"fault": "its answers repeat one token"}},
+    )
+    said = written(doubtful)
+    for sentence in (
+        "3 turns were disturbed by other programs and measured again",
+        "2 repetitions in 1 cell stayed disturbed by other programs and count all the same: MTP K=2 (coding, 1 in fli",
+        "**Counts differ from vLLM's**: MTP K=2 (coding, 1 in flight): steps: 5 and 6.",
+        "Left out: 8 of 11 categories",
+        "**Not comparable**: `dflash` runs on V1, AR on V2: not comparable.",
+        "**Smoke pass** of `mtp`: its answers repeat one token.",
+    ):
+        assert sentence in said, sentence
+    assert " ≠ |" in said
+    assert " † |" in said
+    assert "Nothing speaks" not in said
+
+
+def test_a_benchmark_that_is_not_finished_says_so() -> None:
+    said = written(unfinished(12))
+    assert "**Not finished: some of the cells are still to be measured.**" in said
+    assert "12 of 18 cells are measured" in said
+    assert "4 in flight 1 of 3" in said
+    assert "Not finished" not in written(unfinished(18))
+
+
+def test_energy_and_bandwidth_are_shown_only_where_they_are_known() -> None:
+    said = written(made_up_results())
+    assert "| est. MBU |" in said
+    assert "J per token is unknown (no GPU: energy is read from NVIDIA's driver)." in said
+    results = made_up_results()
+    pooled = tuple(replace(one, figures=replace(one.figures, energy_per_token_j=1.25)) for one in results.pooled)
+    assert "| J per token | est. MBU |" in written(replace(results, pooled=pooled))
+
+
+def test_the_column_of_the_chunk_counting_meter_is_there_when_asked_for() -> None:
+    results = made_up_results()
+    assert "chunk-counting" not in written(results)
+    table = table_below(report(results, naive=True), "What a chunk-counting meter would say")
+    mtp = results.pooled[1].figures
+    assert [plain(cell) for cell in table.rows[0]] == [
+        *("1", "MTP K=2", f"{mtp.output_throughput:.1f}", f"{mtp.naive_throughput:.1f}"),
+        *(f"{mtp.speedup:.2f}x", f"{mtp.naive_speedup:.2f}x"),
+    ]
+    assert mtp.naive_speedup is not None
+    assert mtp.naive_speedup < 1 < (mtp.speedup or 0)
+
+
+def test_sections_by_others_are_put_in_as_they_are() -> None:
+    said = written(made_up_results(), lossless_markdown="| a |\n|---|\n| 1 |", compared="## Beside others\n\nWords.")
+    assert "## Losslessness\n\n| a |\n|---|\n| 1 |\n" in said
+    assert "## Beside others\n\nWords.\n" in said
+    assert "Published figures" not in said
+    assert "Not checked in this run" not in said
+    assert "Not checked in this run; `--lossless`" in written(made_up_results())
+
+
+def test_everything_that_repeats_the_run_is_in_the_report() -> None:
+    results = made_up_results()
+    said = written(results)
+    for needed in (
+        f"```\n{results.header.command}\n```",
+        results.header.prompts.digest,
+        "SpecTUI 0.1.0 and vLLM 0.32.0",
+        "`OMP_NUM_THREADS=2`",
+        "exactly 128 completion tokens",
+        "AR, MTP K=2, DFlash K=3, then DFlash K=3, MTP K=2, AR",
+        "| longest context of the lanes | 2,048 tokens |",
+        "coding 20",
+        "`dflash:k=3`",
+        "temperature 0 (greedy)",
+    ):
+        assert needed in said, needed
+    matrix = replace(
+        results.matrix, protocol="natural", sampling=replace(results.matrix.sampling, temperature=0.7, seed=3)
+    )
+    natural = written(replace(results, matrix=matrix))
+    assert "every answer runs to its own end (EOS), at most 128 completion tokens" in natural
+    assert "temperature 0.7, `seed=3`." in natural
+
+
+def test_charts_are_named_in_words_for_those_who_do_not_see_them() -> None:
+    charts = [one for one in report(CASES["wide"]()) if isinstance(one, Chart)]
+    assert [one.name for one in charts] == [
+        *("speedup", "by-category-1", "by-category-4", "by-category-16", "acceptance", "step-time")
+    ]
+    assert all(len(one.alt) > 20 for one in charts)
