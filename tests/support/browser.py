@@ -1,4 +1,5 @@
-"""Chromium without a window for tests, driven through its DevTools protocol; what its terminal shows, as text."""
+"""Chromium without a window for tests, driven through its DevTools protocol: what a page holds, what it asks for and
+complains about, and what its terminal shows, as text."""
 
 from __future__ import annotations
 
@@ -49,6 +50,29 @@ class Page:
         self._socket = socket
         self._numbers = count(1)
         self._session: str | None = None
+        self._events: list[dict[str, Any]] = []
+
+    async def look(self, url: str, width: int, height: int = 800, *, dark: bool = False) -> list[str]:
+        """Open a document of this machine; returns what it asked for beside itself, and what the browser complained
+        about."""
+        await self.open("about:blank", width, height)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self._ask("Emulation.setEmulatedMedia", features=[scheme])
+        for domain in ("Log", "Network", "Runtime"):
+            await self._ask(f"{domain}.enable")
+        self._events.clear()
+        await self._ask("Page.navigate", url=url)
+        while not any(event["method"] == "Page.loadEventFired" for event in self._events):
+            await self._receive()
+        # Whatever it asks for once it is drawn comes before the answer to this.
+        await self.value("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
+        return [found for event in self._events if (found := _worth_saying(event, url))]
+
+    async def value(self, expression: str) -> Any:
+        """What a line of JavaScript gives in the page."""
+        found = await self._ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
 
     async def open(self, url: str, width: int = 1280, height: int = 800) -> None:
         target = await self._ask("Target.createTarget", url="about:blank")
@@ -88,12 +112,27 @@ class Page:
         number = next(self._numbers)
         session = {} if self._session is None else {"sessionId": self._session}
         await self._socket.send_json({"id": number, "method": method, "params": parameters, **session})
-        async with asyncio.timeout(PATIENCE_S):
-            while (answer := await self._socket.receive_json()).get("id") != number:
-                pass
+        while (answer := await self._receive()).get("id") != number:
+            pass
         assert "error" not in answer, answer
         result: dict[str, Any] = answer["result"]
         return result
+
+    async def _receive(self) -> dict[str, Any]:
+        async with asyncio.timeout(PATIENCE_S):
+            message: dict[str, Any] = await self._socket.receive_json()
+        if "method" in message:
+            self._events.append(message)
+        return message
+
+
+def _worth_saying(event: dict[str, Any], url: str) -> str:
+    """A request for anything but the page itself, a complaint or an error; empty for any other event."""
+    method, given = event["method"], event["params"]
+    if method == "Network.requestWillBeSent":
+        asked = str(given["request"]["url"])
+        return "" if asked == url else f"asked for {asked}"
+    return str(given) if method in ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled") else ""
 
 
 @asynccontextmanager

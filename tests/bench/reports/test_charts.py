@@ -116,8 +116,10 @@ def test_lengths_are_in_proportion() -> None:
 def test_a_long_name_is_cut_and_can_still_be_read() -> None:
     assert fitted("short", 100) == "short"
     cut = fitted(LONG, 200)
-    assert cut.endswith("…")
+    assert cut.endswith("… day")
     assert text_width(cut) <= 200
+    assert fitted(f"{LONG} K=7", 200).endswith("… K=7")
+    assert text_width(fitted(f"{LONG} K=7", 200)) <= 200
     assert text_width("世界") > text_width("abc")
 
 

@@ -163,12 +163,15 @@ def text_width(text: str, size: float = 12) -> float:
 
 
 def fitted(text: str, width: float, size: float = 12) -> str:
-    """A text cut to a width."""
+    """A text cut to a width; a short last word, such as K, stays."""
     if text_width(text, size) <= width:
         return text
-    while text and text_width(text + "…", size) > width:
-        text = text[:-1]
-    return text + "…"
+    start, space, last = text.rpartition(" ")
+    end = f"… {last}" if space and len(last) <= 6 else "…"
+    start = start if space and len(last) <= 6 else text
+    while start and text_width(start + end, size) > width:
+        start = start[:-1]
+    return start + end
 
 
 def ticks(most: float, least: float = 0.0) -> list[float]:
