@@ -129,9 +129,10 @@ class Estimate:
         for i in self._shared:
             visits = by_prompt[i]
             weight = self._weight(i) / len(visits)
-            tokens += weight * sum(visit.tokens for visit in visits)
-            time += weight * sum(visit.time for visit in visits)
-            steps += weight * sum(visit.steps for visit in visits)
+            for visit in visits:
+                tokens += weight * visit.tokens
+                time += weight * visit.time
+                steps += weight * visit.steps
         return tokens, time, steps
 
     def _weight(self, prompt: int) -> float:

@@ -9,7 +9,7 @@ from spectui.core.tuner import PLAIN, Search, verdict
 from spectui.protocol.events import NOTHING, KFigure, TuneTurn
 from tests.load.tuned_lanes import Profile, search
 
-LANES = 40
+LANES = 24
 
 
 @pytest.mark.parametrize("requests", [1, 4, 16])
