@@ -183,6 +183,11 @@ def _tuning(state: RunState, event: ev.TuneTurn | ev.TuneEnded) -> None:
         lane.revision += 1
 
 
+def _bench(state: RunState, event: ev.BenchTurn | ev.BenchEnded) -> None:
+    state.bench = event
+    state.revision += 1
+
+
 def _lane_memory(state: RunState, event: samples.LaneMemory) -> None:
     if lane := state.lanes.get(event.lane):
         lane.memory = event
@@ -279,6 +284,8 @@ _HANDLERS: dict[type, Callable[[RunState, Any], None]] = {
     ev.Inspected: _inspected,
     ev.TuneTurn: _tuning,
     ev.TuneEnded: _tuning,
+    ev.BenchTurn: _bench,
+    ev.BenchEnded: _bench,
     ev.Notice: _notice,
     ev.Gap: _gap,
     samples.LaneMemory: _lane_memory,

@@ -20,6 +20,8 @@ from spectui.core.traffic import TrafficMeter
 from spectui.core.trouble import TroubleWatch
 from spectui.protocol.events import (
     NOTHING,
+    BenchEnded,
+    BenchTurn,
     FinishReason,
     Inspected,
     KSource,
@@ -168,6 +170,7 @@ class RunState:
         notices: Number of notices so far, so that the same sentence said twice is news twice.
         fault: Why the source as a whole gave up, None while it is alive.
         tuning: Progress of the last search for the best K, or how it ended.
+        bench: Progress of the last benchmark, or how it ended.
         inspected: The step that was looked at last.
         machine: What the telemetry reports.
         disturbance: How much of the last steps was disturbed by other programs.
@@ -189,6 +192,7 @@ class RunState:
     notices: int = 0
     fault: str | None = None
     tuning: TuneTurn | TuneEnded | None = None
+    bench: BenchTurn | BenchEnded | None = None
     inspected: Inspected | None = None
     machine: MachineState = field(default_factory=MachineState)
     disturbance: DisturbanceMeter = field(default_factory=DisturbanceMeter)

@@ -30,6 +30,8 @@ from spectui.core.tokens import TokenLog
 from spectui.core.traffic import Traffic
 from spectui.core.trouble_causes import Told
 from spectui.protocol.events import (
+    BenchEnded,
+    BenchTurn,
     FinishReason,
     Inspected,
     KSource,
@@ -128,6 +130,7 @@ class RunView:
         notices: Number of notices so far; ``notice`` is the last one.
         fault: Why the source as a whole gave up, None while it is alive.
         tuning: Progress of the last search for the best K, or how it ended.
+        bench: Progress of the last benchmark, or how it ended.
         inspected: The step that was looked at last.
         telemetry: What the machine reports, None before the first sample.
         memory: Who holds which part of the memory.
@@ -154,6 +157,7 @@ class RunView:
     notices: int = 0
     fault: str | None = None
     tuning: TuneTurn | TuneEnded | None = None
+    bench: BenchTurn | BenchEnded | None = None
     inspected: Inspected | None = None
     telemetry: MachineView | None = None
     memory: MemoryView = NOTHING_HELD
@@ -210,6 +214,7 @@ class Viewer:
             notices=state.notices,
             fault=state.fault,
             tuning=state.tuning,
+            bench=state.bench,
             inspected=state.inspected,
             telemetry=_telemetry(state),
             memory=_memory(state),

@@ -145,6 +145,16 @@ class StopTuning:
 
 
 @dataclass(frozen=True, slots=True)
+class StartBench:
+    """End the round and measure every lane at its K on every category of the prompts."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopBench:
+    """Stop a benchmark and keep what is finished."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Start recording the run, including the earlier events still in memory; or end the recording."""
 
@@ -174,6 +184,8 @@ Command: TypeAlias = (
     | SetTemperature
     | Tune
     | StopTuning
+    | StartBench
+    | StopBench
     | Record
     | Shutdown
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from spectui.protocol.benching import BenchEnded, BenchEvent, BenchTurn
 from spectui.protocol.inspection import Inspected, InspectionEvent, Likely, TokenVerdict
 from spectui.protocol.playback import ScreenEvent
 from spectui.protocol.rounds import (
@@ -44,7 +45,7 @@ from spectui.protocol.tuning import KFigure, TuneEnded, TuneEvent, TuneTurn, Tun
 
 SCHEMA_VERSION = 1
 
-TraceEvent: TypeAlias = RunEvent | RoundEvent | StepEvent | InspectionEvent | TuneEvent | Sampled
+TraceEvent: TypeAlias = RunEvent | RoundEvent | StepEvent | InspectionEvent | TuneEvent | BenchEvent | Sampled
 """Events of a run, which may be written to a trace."""
 
 Event: TypeAlias = TraceEvent | ScreenEvent
@@ -53,6 +54,8 @@ Event: TypeAlias = TraceEvent | ScreenEvent
 __all__ = [
     "NOTHING",
     "SCHEMA_VERSION",
+    "BenchEnded",
+    "BenchTurn",
     "CutReason",
     "Event",
     "FinishReason",

@@ -16,6 +16,12 @@ MAX_CONCURRENCY = 16
 MAX_LANES = 32
 """The most lanes in a run; each has its own engine and needs room on the screen."""
 
+MAX_CATEGORIES = 64
+"""The most categories of prompts in a benchmark on the screen, which has a row for each."""
+
+MAX_CELLS = MAX_LANES * (MAX_CATEGORIES + 1)
+"""The most cells in its tables."""
+
 MAX_TEMPERATURE = 10.0
 
 MAX_TOP_K = 2**31 - 1

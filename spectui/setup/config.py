@@ -85,6 +85,7 @@ def host_config(options: argparse.Namespace, *, gpu: bool, installed: bool = Tru
         share=options.share,
         remember=tuned.remember,
         model=options.model,
+        prompt_words=_prompt_words(options),
     )
     return replace(config, room=partial(planned_room, config, gpu=gpu))
 
@@ -194,6 +195,13 @@ def _prompts(options: argparse.Namespace, chat: Chat) -> tuple[Prompt, ...]:
     if chat.raw and talk is not None:
         raise UsageError(f"--raw sends plain text, but prompt {talk.index + 1} is a conversation: drop --raw")
     return prompts
+
+
+def _prompt_words(options: argparse.Namespace) -> list[str]:
+    """The options that chose the prompts, as they are typed; without standard input, which cannot be read again."""
+    asked = {"--prompt": options.prompt, "--prompts": options.prompts, "--category": options.category}
+    again = {name: value for name, value in asked.items() if value not in (None, prompt_sets.STANDARD_INPUT)}
+    return [word for name, value in again.items() for word in (name, str(value))]
 
 
 def _prompt_set(options: argparse.Namespace) -> tuple[Prompt, ...]:

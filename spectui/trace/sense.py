@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from spectui.protocol import benching, samples
 from spectui.protocol import events as ev
-from spectui.protocol import samples
-from spectui.protocol.limits import MAX_CANVAS, MAX_CONCURRENCY, MAX_K, MAX_LANES, MAX_TEMPERATURE
+from spectui.protocol.limits import (
+    MAX_CANVAS,
+    MAX_CATEGORIES,
+    MAX_CELLS,
+    MAX_CONCURRENCY,
+    MAX_K,
+    MAX_LANES,
+    MAX_TEMPERATURE,
+)
 
 
 def _step(step: ev.Step) -> str | None:
@@ -55,7 +63,7 @@ def _engine(engine: ev.LaneEngine) -> str | None:
     return "a lane's engine has no size" if any(size is not None and size < 1 for size in sizes) else None
 
 
-def _k(of: ev.KChanged | ev.KFigure) -> str | None:
+def _k(of: ev.KChanged | ev.KFigure | benching.BenchLane) -> str | None:
     return None if 0 <= of.k <= MAX_K else f"K is {of.k}"
 
 
@@ -68,6 +76,17 @@ def _figure(figure: ev.KFigure) -> str | None:
 def _turn(turn: ev.TuneTurn) -> str | None:
     most = max(len(turn.figures), len(turn.running))
     return None if most <= MAX_K + 1 else f"{most} values of K are searched"
+
+
+def _bench(turn: ev.BenchTurn) -> str | None:
+    lanes, categories, concurrencies = len(turn.lanes), len(turn.categories), len(turn.concurrencies)
+    if lanes > MAX_LANES:
+        return f"{lanes} lanes are measured"
+    if categories > MAX_CATEGORIES:
+        return f"{categories} categories are measured"
+    if concurrencies > MAX_CONCURRENCY:
+        return f"{concurrencies} numbers of requests are measured"
+    return None if len(turn.cells) <= MAX_CELLS else f"{len(turn.cells)} cells are measured"
 
 
 def _inspected(inspected: ev.Inspected) -> str | None:
@@ -123,6 +142,8 @@ NONSENSE: dict[type, Callable[[Any], str | None]] = {
     ev.KChanged: _k,
     ev.KFigure: _figure,
     ev.TuneTurn: _turn,
+    ev.BenchTurn: _bench,
+    benching.BenchLane: _k,
     ev.Inspected: _inspected,
     ev.Sampling: _sampling,
     ev.RunStarted: _run,

@@ -45,6 +45,8 @@ EXAMPLES: dict[type[cmd.Command], cmd.Command] = {
         cmd.SetTemperature(0.0),
         cmd.Tune("ngram"),
         cmd.StopTuning(),
+        cmd.StartBench(),
+        cmd.StopBench(),
         cmd.Record(),
         cmd.Shutdown(),
     )

@@ -80,6 +80,7 @@ def test_a_shutdown_while_lanes_load_is_not_kept_waiting(monkeypatch: pytest.Mon
         cmd.SetSpeed(2.0),
         cmd.Record(),
         cmd.StopTuning(),
+        cmd.StopBench(),
         cmd.StepOnce("nobody"),
         cmd.StepOnce("ar"),
         cmd.Abort("nobody"),

@@ -55,6 +55,7 @@ def _random_command(dice: random.Random, lane: str, k_max: int, number: int) -> 
         Asked(cmd.SetTemperature(99.0), refused),
         Asked(cmd.Tune("nobody"), refused),
         Asked(cmd.StopTuning(), refused),
+        Asked(cmd.StopBench(), refused),
         Asked(cmd.StepBack(), refused),
         Asked(cmd.Seek(1.0), refused),
         Asked(cmd.SeekTo(0.5), refused),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from spectui.protocol import events as ev
 from spectui.protocol import samples
+from spectui.protocol.benching import BenchLane
 from spectui.protocol.limits import MAX_CANVAS, MAX_CONCURRENCY, MAX_K, MAX_TEMPERATURE
 from spectui.trace import step_lines
 from spectui.trace.codec import (
@@ -84,7 +85,7 @@ def records(record: type) -> st.SearchStrategy[Any]:
     if record is ev.LaneEngine:
         parts |= {"tensor_parallel": st.integers(1, 8)}
         parts |= dict.fromkeys(("vocabulary", "draft_vocabulary"), st.none() | st.integers(1, 2**63 - 1))
-    if record in (ev.KChanged, ev.KFigure):
+    if record in (ev.KChanged, ev.KFigure, BenchLane):
         parts |= {"k": st.integers(0, MAX_K)}
     if record is ev.Sampling:
         parts |= {"temperature": st.floats(0, MAX_TEMPERATURE), "top_p": st.floats(0, 1, exclude_min=True)}

@@ -61,6 +61,7 @@ class HostConfig:
         self_test: Whether each lane is compared with AR when it has started.
         share: Whether the lanes use one copy of the target's weights where they can.
         paused: Whether to begin in pause, so that the caller sends the first command.
+        prompt_words: The options of the command line that chose the prompts.
         remember: Keeps the result of a search for a lane's best K; returns whether it is kept, and never raises.
     """
 
@@ -78,6 +79,7 @@ class HostConfig:
     paused: bool = False
     model: str | None = None
     room: Callable[[], Room] = Room
+    prompt_words: Sequence[str] = ()
     remember: Callable[[LaneSpec, TuneEnded], bool] = lambda spec, ended: False
 
     def serve_line(self, spec: LaneSpec, target: str, best: Mapping[int, int], *, scheduling: str = SYNCHRONOUS) -> str:

@@ -18,7 +18,7 @@ from spectui.sources.vllm.fixed_k import cautions
 from spectui.sources.vllm.foreign import panics_as_errors
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.lane_spec import DIFFUSION
-from spectui.sources.vllm.measuring import ImpossibleError, LaneSearch, Measurement, Measuring
+from spectui.sources.vllm.measuring import ImpossibleError, LaneBench, LaneSearch, Measurement, Measuring
 from spectui.sources.vllm.probing import ProbeDiedError
 from spectui.sources.vllm.prompting import PromptRefusedError
 from spectui.sources.vllm.race import Race
@@ -154,6 +154,17 @@ class Director:
         if self._measurement is not None:
             self.set_paused(False)
 
+    def begin_bench(self) -> None:
+        """End the round and measure every lane at its K on every category of the prompts."""
+        try:
+            self._measurement = self._measuring.bench(
+                self._deck.all(), requests=self._concurrency, sampling=self._sampling
+            )
+        except ImpossibleError as error:
+            self.refuse(str(error))
+        if self._measurement is not None:
+            self.set_paused(False)
+
     def _step(self, lane: Lane) -> None:
         try:
             with panics_as_errors():
@@ -186,6 +197,13 @@ class Director:
             self._stop(self._measurement)
         else:
             self.refuse("no lane is being tuned")
+
+    def stop_bench(self) -> None:
+        """Stop a benchmark and keep what is finished."""
+        if isinstance(self._measurement, LaneBench):
+            self._stop(self._measurement)
+        else:
+            self.refuse("no benchmark is running")
 
     def _stop(self, measurement: Measurement) -> None:
         measurement.stop()

@@ -26,11 +26,13 @@ ACCEPTED: frozenset[type[cmd.Command]] = frozenset(
         cmd.SetTemperature,
         cmd.Tune,
         cmd.StopTuning,
+        cmd.StartBench,
+        cmd.StopBench,
         cmd.Shutdown,
     }
 )
 
-_WHILE_MEASURING = (cmd.Shutdown, cmd.Pause, cmd.Resume, cmd.StopTuning)
+_WHILE_MEASURING = (cmd.Shutdown, cmd.Pause, cmd.Resume, cmd.StopTuning, cmd.StopBench)
 
 
 def follow(director: Director, command: cmd.Command) -> None:
@@ -75,6 +77,10 @@ def _obey(director: Director, command: cmd.Command) -> None:
             director.begin_tuning(lane, budget_s)
         case cmd.StopTuning():
             director.stop_tuning()
+        case cmd.StartBench():
+            director.begin_bench()
+        case cmd.StopBench():
+            director.stop_bench()
         case cmd.Abort(name):
             director.abort(name)
         case _:

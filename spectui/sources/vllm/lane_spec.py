@@ -175,6 +175,18 @@ def parse_lane_spec(text: str, *, demo: bool = False) -> LaneSpec:
     return LaneSpec(method, k_max, _checked(text, method, options), text, start, named)
 
 
+def at_k(spec: LaneSpec, k: int) -> str:
+    """How a user types the lane so that it begins at ``k``."""
+    method, _, rest = spec.text.strip().partition(":")
+    if not spec.k_max:
+        return spec.text.strip()
+    named = {START, *_SHORT_KEYS, *_SHORT_KEYS.values()}
+    kept = [part for part in _parts(rest) if part.partition("=")[0].strip() not in named]
+    # A lane cannot be built for no drafts at all.
+    asked = [f"k={k}"] if k else [f"k={spec.k_max}", f"{START}=0"]
+    return f"{method}:{','.join([*kept, *asked])}"
+
+
 def _option_name(method: str, key: str) -> str:
     if method == "ngram":
         key = _NGRAM_KEYS.get(key, key)

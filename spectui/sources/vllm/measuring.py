@@ -1,4 +1,4 @@
-"""Measurements that take the engines from the race: a search for a lane's best K."""
+"""Measurements that take the engines from the race: a search for a lane's best K, and a benchmark of all lanes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
-from spectui.protocol.events import Event, KChanged, Prompt, Sampling, TuneWhy
+from spectui.protocol.benching import BenchEnded, BenchWhy
+from spectui.protocol.events import Event, KChanged, LaneStage, Notice, Prompt, Sampling, TuneWhy
+from spectui.sources.vllm.bench_line import bench_line
 from spectui.sources.vllm.config import HostConfig
+from spectui.sources.vllm.lane import Lane
+from spectui.sources.vllm.lane_spec import DIFFUSION
+from spectui.sources.vllm.live_bench import TOKENS, LiveBench, by_category, screen_matrix
 from spectui.sources.vllm.prompting import fitting
 from spectui.sources.vllm.race import Race
 from spectui.sources.vllm.tuning import PIECE_TOKENS, Tuning
@@ -86,6 +91,32 @@ class Measuring:
         )
         return LaneSearch(self, tuning)
 
+    def bench(self, prompts: Sequence[Prompt], *, requests: int, sampling: Sampling) -> LaneBench | None:
+        """End the round and begin to measure every lane at its K; None if the last lane is lost at that.
+
+        Raises:
+            ImpossibleError: There is nothing to measure; the round goes on.
+        """
+        lanes = _comparable(self.race)
+        if not lanes:
+            raise ImpossibleError("nothing to measure: no lane is running that answers the target's prompts")
+        # In the set's own order, wherever the race is in it.
+        ordered = sorted(prompts, key=lambda prompt: prompt.index)
+        shortest = min(lanes, key=lambda lane: lane.max_model_len)
+        fitted = by_category(fitting(shortest, ordered, self.config.chat, TOKENS))
+        if not fitted:
+            raise ImpossibleError("nothing to measure: no prompt of the set is short enough")
+        self.end_round()
+        lanes = _comparable(self.race)
+        if not lanes:
+            return None
+        matrix, thinned = screen_matrix(lanes, list(fitted), requests=requests, sampling=sampling)
+        missing = [lane.info.title for lane in self.race.lanes if lane not in lanes]
+        without = f"without {', '.join(missing)}, which reads prompts in its own way" if missing else ""
+        left_out = "; ".join(part for part in (thinned, without) if part)
+        command = bench_line(self.config, [(lane.spec, lane.k) for lane in lanes], requests, sampling)
+        return LaneBench(self, LiveBench(lanes, matrix, fitted, left_out), command)
+
     def end_round(self) -> None:
         """End the unfinished requests of every lane."""
         for lane in self.race.lanes:
@@ -126,3 +157,53 @@ class LaneSearch:
         self.over = True
         self._tuning.give_up()
         self._by.emit(self._by.race.lose(self._tuning.stepped, error))
+
+
+class LaneBench:
+    """A benchmark of the lanes of the race. A lane that dies ends it, and what was measured is kept."""
+
+    busy = "a benchmark is running: Esc stops it and keeps what is finished"
+
+    def __init__(self, by: Measuring, bench: LiveBench, command: str) -> None:
+        self._by = by
+        self._bench = bench
+        self._command = command
+        self.over = False
+        by.emit(bench.turn())
+
+    def step(self) -> None:
+        turns = len(self._bench.turns)
+        state = self._bench.step()
+        for turn in self._bench.turns[turns:]:
+            for piece in turn.pieces:
+                for sentence in piece.disagreements:
+                    self._by.emit(Notice(f"{piece.variant}: {sentence}; please report this", level="warning"))
+        if self._bench.stepped is None:
+            self._end("done")
+        elif state is not None:
+            self._by.emit(state)
+
+    def stop(self) -> None:
+        self._end("cancelled")
+
+    def fail(self, error: Exception) -> None:
+        fault = ""
+        if (lane := self._bench.stepped) is not None:
+            fault = f"{lane.info.title} has failed"
+            self._by.emit(self._by.race.lose(lane, error))
+        self._end("failed", fault)
+
+    def _end(self, why: BenchWhy, fault: str = "") -> None:
+        self.over = True
+        # Requests of a benchmark are none of a round: of how they end only a lane that dies of it is told.
+        for lane in self._by.race.lanes:
+            for event in self._by.race.abort(lane):
+                if isinstance(event, LaneStage):
+                    self._by.emit(event)
+        self._bench.end()
+        self._by.emit(BenchEnded(why, self._bench.turn(), self._command, fault))
+
+
+def _comparable(race: Race) -> list[Lane]:
+    """The lanes that can answer the same token ids: a diffusion model has a tokenizer of its own."""
+    return [lane for lane in race.lanes if lane.info.method != DIFFUSION]

@@ -1,0 +1,91 @@
+"""The table of a benchmark that is drawn while it fills, and the sentence that it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from spectui.core.bench.figures import cell_figures
+from spectui.core.bench.matrix import Matrix, Variant
+from spectui.core.bench.records import TurnRecord
+from spectui.protocol.benching import BenchCell, BenchLane, BenchTurn
+
+
+def lanes_of(matrix: Matrix) -> tuple[BenchLane, ...]:
+    """The columns of the table."""
+    return tuple(BenchLane(one.lane, one.title, one.k, one.plain) for one in matrix.variants)
+
+
+def cells_of(matrix: Matrix, turns: Sequence[TurnRecord]) -> tuple[BenchCell, ...]:
+    """What the turns so far say of every lane: first on all categories together, then on each of them.
+
+    Repetitions of a category that is not finished count too.
+    """
+    return tuple(_cells(matrix, turns))
+
+
+def _cells(matrix: Matrix, turns: Sequence[TurnRecord]) -> Iterator[BenchCell]:
+    for concurrency in dict.fromkeys(block.concurrency for block in matrix.blocks):
+        own = [turn for turn in turns if turn.block.concurrency == concurrency]
+        for category in (None, *dict.fromkeys(turn.block.category for turn in own)):
+            some = [turn for turn in own if category in (None, turn.block.category)]
+            if some:
+                yield from (_cell(matrix, variant, concurrency, category, some) for variant in matrix.variants)
+
+
+def _cell(
+    matrix: Matrix, variant: Variant, concurrency: int, category: str | None, turns: Sequence[TurnRecord]
+) -> BenchCell:
+    place, reference = matrix.variants.index(variant), matrix.reference
+    pieces = [turn.pieces[place] for turn in turns]
+    plain = [] if reference is None else [turn.pieces[matrix.variants.index(reference)] for turn in turns]
+    figures = cell_figures(variant, pieces, plain)
+    itself = variant == reference
+    return BenchCell(
+        variant.lane,
+        concurrency,
+        category,
+        len(pieces),
+        tok_s=figures.output_throughput,
+        speed_up=None if itself else figures.speedup,
+        low=None if itself else figures.speedup_ci_low,
+        high=None if itself else figures.speedup_ci_high,
+        length=figures.spec_decode_acceptance_length,
+        disturbed=figures.disturbed,
+    )
+
+
+def lane_name(lane: BenchLane) -> str:
+    """``MTP K=2``, or ``AR``."""
+    return lane.title if lane.plain else f"{lane.title} K={lane.k}"
+
+
+def finding(turn: BenchTurn, concurrency: int) -> str:
+    """What the benchmark has found with so many requests in flight, in a sentence; empty if it has measured nothing."""
+    whole = {cell.lane: cell for cell in turn.cells if cell.category is None and cell.concurrency == concurrency}
+    found = [(lane, cell) for lane in turn.lanes if (cell := whole.get(lane.lane)) is not None and cell.tok_s]
+    if not found:
+        return ""
+    done = {cell.category for cell in turn.cells if cell.category is not None and cell.concurrency == concurrency}
+    over = _over(len(done), len(turn.categories))
+    compared = [(cell.speed_up, lane, cell) for lane, cell in found if cell.speed_up is not None]
+    if not compared:
+        lane, cell = max(found, key=lambda one: one[1].tok_s or 0.0)
+        alone = "" if any(lane.plain for lane in turn.lanes) else "; without an AR lane there is no speed-up"
+        fastest = " is the fastest lane:" if len(found) > 1 else ":"
+        return f"{lane_name(lane)}{fastest} {cell.tok_s:.1f} tok/s {over}{alone}"
+    speed_up, lane, cell = max(compared, key=lambda one: one[0])
+    name, reach = lane_name(lane), ""
+    if cell.low is not None and cell.high is not None:
+        reach = f" ({cell.low:.2f} to {cell.high:.2f})"
+        if cell.low < 1 < cell.high:
+            best = "" if len(compared) == 1 else ", the fastest of the others,"
+            return f"{name}{best} cannot be told from AR: {speed_up:.2f} times as fast{reach} {over}"
+    if speed_up < 1:
+        best = "" if len(compared) == 1 else ", the fastest of the others,"
+        return f"AR is the fastest lane: {name}{best} is {speed_up:.2f} times as fast{reach} {over}"
+    return f"{name} is {speed_up:.2f} times as fast as AR{reach} {over}"
+
+
+def _over(done: int, categories: int) -> str:
+    whole = f"{categories} categories" if categories > 1 else "one category"
+    return f"over {whole}" if done >= categories else f"over {done} of {whole}"
