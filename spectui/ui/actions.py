@@ -97,6 +97,10 @@ ACTIONS: tuple[Action, ...] = (
            description="Race one fewer prompt at a time (starts a new round).",
            do=lambda at: at.send(cmd.SetConcurrency(len(at.view.prompts) - 1)), sends=cmd.SetConcurrency,
            possible=lambda at: at.begun and len(at.view.prompts) > 1),
+    Action(id="race.bench", keys="B", label="benchmark",
+           description="Measure every lane on every category of the prompts and draw the table (ends the round).",
+           tooltip="All lanes answer the same prompts in turn; takes some minutes, and Esc keeps what is finished.",
+           do=cmd.StartBench(), possible=lambda at: at.begun and not at.slow.on),
 
     Action(id="replay.back", keys="comma", label="back", footer=5,
            description="Go back to before the last step.", do=Controls.step_back, sends=cmd.StepBack),

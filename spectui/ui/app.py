@@ -175,11 +175,10 @@ class SpecTUIApp(ThemedApp):
         self.slow.see(event, self.state, self.choices.slot)
         if self.talking is not None:
             self.talking.see(event)
-        match event:
-            case ev.TuneTurn(turn=0):
-                self.call_later(self._show_tuning)
-            case ev.RoundStarted(round=0):
-                self._race_begins()
+        if (opens := opening.opened_by(event)) is not None:
+            self.call_later(self._open, opens)
+        if isinstance(event, ev.RoundStarted) and event.round == 0:
+            self._race_begins()
 
     def say(self, text: str) -> None:
         """What the source need not be asked about."""
@@ -192,9 +191,9 @@ class SpecTUIApp(ThemedApp):
         # Modules, engines and widgets live to the end; walking over them costs the collector 50 ms and more each time.
         gc.freeze()
 
-    def _show_tuning(self) -> None:
+    def _open(self, opens: Callable[[Controls], None]) -> None:
         if self.screen is self.live:
-            opening.tuning(self._controls)
+            opens(self._controls)
 
     def present(self, slow: bool) -> None:
         """Let the screen in front show what moved."""

@@ -24,6 +24,7 @@ from spectui.core.state import RunState
 from spectui.core.views import Viewer
 from spectui.protocol import events as ev
 from spectui.protocol import samples
+from spectui.protocol.benching import BenchCell, BenchLane, BenchPlace
 from spectui.trace.codec import encode
 from spectui.trace.reader import Trace, TraceError
 from tests.support.every_screen import shown
@@ -92,6 +93,13 @@ def _rare() -> list[ev.Event]:
         for k in range(3)
     )
     turn = ev.TuneTurn("mtp", 1, 5, (0, 1), 1, figures, 3.5, 60.0, 28.0)
+    columns = (BenchLane("ar", "AR", 0, True), BenchLane("mtp", "MTP", 2))
+    cells = tuple(
+        BenchCell(lane, 1, category, 2, 41.5, 1.4, low, 1.6, 2.1, 1)
+        for lane, category, low in (("ar", None, None), ("mtp", None, 1.2), ("mtp", "math", None))
+    )
+    at = BenchPlace("mtp", 1, "qa", 1, 1)
+    bench = ev.BenchTurn(columns, ("math", "qa"), (1, 4), 3, 64, cells, 4, 24, at, 7.5, 60.0, "without it")
     gpu = samples.GpuSample(
         0, "NVIDIA H100", False, 10**10, 8 * 10**10, 9 * 10**9, 0.5, 0.9, 0.4, 0.7, 300.0, 700.0, 60.0, 70.0, 1800,
         2600, ("power",), 1e9, 1e8,
@@ -103,6 +111,8 @@ def _rare() -> list[ev.Event]:
         *(ev.Inspected("mtp", 0, index, (place,) * count, "") for index, count in ((0, 1), (1, 2), (2, 0), (3, 3))),
         turn,
         *(ev.TuneEnded("mtp", why, turn, "vllm serve x") for why in ("separated", "same", "alone", "budget")),
+        bench,
+        *(ev.BenchEnded(why, bench, "spectui bench", fault) for why, fault in (("done", ""), ("failed", "it died"))),
         samples.TelemetryStarted((3e12, None), "bus", (samples.Missing("GPM", "no counters"),)),
         *telemetry,
         samples.LaneMemory(*memory, True, 10**4, 10**7, 16),

@@ -10,6 +10,7 @@ from spectui.core.captions import beat_sentence, lane_sentence
 from spectui.core.views import LaneView, RunView, Viewer
 from spectui.ui.paint.rows import Row, fit, plain, row_width
 from spectui.ui.paint.wrapping import shortened, wrapped
+from spectui.ui.screens.bench import BenchReader
 from spectui.ui.screens.costs import CostsReader
 from spectui.ui.screens.inspect import InspectReader
 from spectui.ui.screens.lines import MessageLine
@@ -56,6 +57,7 @@ def every_row(view: RunView, width: int, height: int, dice: random.Random) -> It
     yield from strip_rows(view, width)
     yield from CostsReader(view).content(width)
     yield from MachineReader(view).content(width)
+    yield from BenchReader(view).content(width)
     tuning = TuneReader()
     tuning.view = view
     yield from tuning.content(width)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from spectui.protocol.commands import StopTuning
+from spectui.protocol import events as ev
+from spectui.protocol.commands import StopBench, StopTuning
+from spectui.protocol.playback import StateReplaced
 
 if TYPE_CHECKING:
     from spectui.ui.controls import Controls
@@ -52,3 +55,23 @@ def tuning(at: Controls) -> None:
     from spectui.ui.screens.tune import TuneScreen
 
     at.app.show(TuneScreen(at.view, lambda: at.send(StopTuning())))
+
+
+def benching(at: Controls) -> None:
+    """Open the screen of a benchmark that has begun."""
+    from spectui.ui.screens.bench import BenchScreen
+
+    stop = (lambda: at.send(StopBench())) if StopBench in at.app.source.accepts else None
+    at.app.show(BenchScreen(at.view, stop))
+
+
+def opened_by(event: ev.Event | StateReplaced) -> Callable[[Controls], None] | None:
+    """What an event of the source opens: the screen of a measurement that begins, or into which a replay jumps."""
+    match event:
+        case ev.TuneTurn(turn=0):
+            return tuning
+        case ev.BenchTurn(spent_s=0):
+            return benching
+        case StateReplaced() if isinstance(event.state.bench, ev.BenchTurn):
+            return benching
+    return None
