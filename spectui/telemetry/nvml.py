@@ -18,7 +18,7 @@ from spectui.protocol.samples import GpuSample, Missing
 from spectui.telemetry.device import UNREADABLE, Code, Device, said, text
 from spectui.telemetry.gpm import LEAST_APART_NS, Counters
 from spectui.telemetry.mig import slices
-from spectui.telemetry.readings import PEAK, READINGS, peak
+from spectui.telemetry.readings import ENERGY, PEAK, READINGS, energy, peak
 from spectui.telemetry.visible import visible
 
 _NO_BINDING = Fault("NVML's binding is not in this Python's environment", "pip install nvidia-ml-py")
@@ -126,6 +126,11 @@ class Nvml:
         if self._closed:
             return ()
         return tuple(map(_sample, self._devices, self._counters))
+
+    def energy_j(self) -> tuple[float | None, ...]:
+        """Joules that each GPU has used since its driver was loaded; None where that is not reported (before Volta, and
+        for slices, which the driver does not measure apart)."""
+        return tuple(None if one.is_slice else one.ask(ENERGY, energy) for one in self._devices)
 
     def close(self) -> None:
         """Free what was allocated and shut NVML down; may be called again."""

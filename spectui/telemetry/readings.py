@@ -18,6 +18,7 @@ Fields: TypeAlias = Mapping[str, Any]
 """Fields of `GpuSample`; fields that are left out are unknown."""
 
 PEAK = Metric("memory bandwidth peak")
+ENERGY = Metric("energy")
 
 _THROTTLE = (
     (0x04, "power cap"),
@@ -36,6 +37,11 @@ def peak(nv: Any, gpu: Any) -> float | None:
     """Bytes per second: bus width times highest clock times two, for double data rate."""
     clock_hz = nv.nvmlDeviceGetMaxClockInfo(gpu, nv.NVML_CLOCK_MEM) * 1e6
     return float(nv.nvmlDeviceGetMemoryBusWidth(gpu) / 8 * clock_hz * 2) or None
+
+
+def energy(nv: Any, gpu: Any) -> float:
+    """Joules since the driver was loaded."""
+    return float(nv.nvmlDeviceGetTotalEnergyConsumption(gpu)) / 1e3
 
 
 def _memory(nv: Any, gpu: Any) -> Fields:
