@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -16,66 +14,17 @@ from spectui.bench.harness import Sample
 from spectui.bench.workload import Work, race_once, tapped_once, untapped_once
 from spectui.cli import main as cli
 from spectui.core.rates import percentile
-from spectui.protocol.events import Event, Own, Prompt, RequestFinished, Sampling, Step
+from spectui.protocol.events import Event, Prompt, RequestFinished, Step
 from spectui.setup import config
 from spectui.sources.vllm import loading, untapped
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
 from spectui.telemetry import sampler
 from spectui.telemetry.host import Host
+from tests.support.drafting_lane import DraftingLane
 from tests.support.fake_lanes import FakeLane, fake_engine
 
 MS = 1_000_000
-ACCEPTED = 3
 NAMED = {name: f"{name}\x1b]0;title\x07\x1b[2J\x9b\x7f" for name in ("category", "machine")}
-
-
-class DraftingLane(FakeLane):
-    """Keeps `ACCEPTED` of its drafts at most. A step takes 8 ms, drafting 2 more, and each draft another one.
-
-    32 tokens take AR 32 x 8 ms, and 8 x 13 ms at K = 3, which is the best K: 125.0 and 307.7 tok/s.
-    """
-
-    waits = SimpleNamespace(begin=lambda: None)
-
-    def disturbs(self, wall_ns: int) -> bool:
-        return wall_ns > 1_000 * MS
-
-    def step_ns(self) -> int:
-        return 8 * MS + (2 * MS + self.k * MS if self.info.k_max else 0)
-
-    def step(self) -> list[Event]:
-        self._count("step")
-        self.clock_ns += self.step_ns()
-        self.own_ns += self.step_ns() // 100
-        events: list[Event] = []
-        for request in list(self._requests.values()):
-            accepted = min(self.k, ACCEPTED)
-            count = min(accepted + 1, self._sampling.max_tokens - len(request.ids))
-            cut = accepted + 1 - count
-            drafted, ids = (1,) * self.k, (self._token,) * count
-            own: Own | None = None if cut else "bonus" if accepted == self.k else "recovered"
-            request.ids.extend(ids)
-            events.append(
-                Step(
-                    self.info.name, request.request, request.slot, request.steps, self.k, drafted, accepted, ids,
-                    (1,) * cut, own, "length" if cut else None, ("x",) * (accepted + 1), ("x",) * self.k,
-                    len(self._requests), self.step_ns(), self.clock_ns,
-                )
-            )  # fmt: skip
-            request.steps += 1
-            if len(request.ids) >= self._sampling.max_tokens:
-                del self._requests[request.request]
-                events.append(
-                    RequestFinished(self.info.name, request.request, request.slot, "length", len(request.ids))
-                )
-        return events
-
-    @contextmanager
-    def untapped(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> Iterator[Callable[[], Any]]:
-        """One token of each prompt a step."""
-        left = iter(range(sampling.max_tokens))
-        one = SimpleNamespace(outputs=[SimpleNamespace(token_ids=[1])])
-        yield lambda: None if next(left, None) is None else [one] * len(prompts)
 
 
 class TwinLane(DraftingLane):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from spectui.protocol.events import Event, Sampling, Step
 from spectui.sources.vllm.bench_piece import BenchPiece
 from spectui.sources.vllm.benching import Benching
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
-from tests.bench.test_measuring import DraftingLane
+from tests.support.drafting_lane import DraftingLane
 from tests.support.fake_lanes import fake_engine
 
 pytestmark = pytest.mark.unit
@@ -132,8 +133,6 @@ def test_the_first_repetition_is_kept_and_no_other(lanes: list[Any]) -> None:
 
 
 def test_a_disturbed_turn_is_measured_again(lanes: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
     count = 0
     step = DraftingLane.step
 
