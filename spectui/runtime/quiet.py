@@ -46,6 +46,11 @@ def quiet_output(log_path: Path) -> Iterator[None]:
         _voice = None
 
 
+def voice() -> TextIO:
+    """The real standard error, within `quiet_output` and outside."""
+    return _voice or sys.stderr
+
+
 def say(line: str) -> None:
     """Tell the user how far a measurement has come, on the real standard error."""
-    print(output.visible(line), file=_voice or sys.stderr, flush=True)
+    print(output.visible(line), file=voice(), flush=True)

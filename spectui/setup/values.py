@@ -55,6 +55,25 @@ def concurrencies(text: str) -> tuple[int, ...]:
     return numbers
 
 
+def contexts(text: str) -> tuple[int | None, ...]:
+    """Lengths of a context in tokens, such as ``0,2048``: sorted, without duplicates; 0 becomes None."""
+    numbers = sorted({whole(part) for part in text.split(",")})
+    if numbers[0] < 0 or numbers[-1] > MAX_TOKENS:
+        raise argparse.ArgumentTypeError(f"'{text}': a context must have 0 to {MAX_TOKENS} tokens")
+    return tuple(number or None for number in numbers)
+
+
+_DURATION_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def duration(text: str) -> float:
+    """A duration in seconds: ``90``, ``90s``, ``30m``, ``2h``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h|)", text.strip())
+    if found is None or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a duration: use 90s, 30m or 2h")
+    return float(found[1]) * _DURATION_UNITS[found[2]]
+
+
 def positive(text: str) -> int:
     """A whole number, 1 or more."""
     number = whole(text)

@@ -10,7 +10,7 @@ from spectui.core.bench.matrix import Variant
 from spectui.core.bench.records import PieceRecord, RequestRecord
 from spectui.core.disturbance import DOUBTFUL
 from spectui.core.traffic import TrafficMeter
-from spectui.protocol.events import Event, FinishReason, RequestFinished, Sampling, Step
+from spectui.protocol.events import Event, FinishReason, RequestFinished, RequestStarted, Sampling, Step
 from spectui.protocol.samples import LaneMemory
 from spectui.sources.vllm.lane import Lane
 from spectui.standstill import awake_ns
@@ -107,7 +107,10 @@ class BenchPiece:
     def _add(self, now_ns: int) -> None:
         slot, (number, ids) = self._waiting.popleft()
         self._requests.append(_Request(number, len(ids), now_ns))
-        self._lane.add(f"bench-{slot}", slot, ids, self._sampling)
+        name = f"bench-{slot}"
+        self._lane.add(name, slot, ids, self._sampling)
+        if self._keep is not None:
+            self._keep(RequestStarted(self._lane.info.name, name, slot, len(ids)))
 
     def step(self) -> None:
         """Take one engine step; requests that end are followed by the next ones at once."""
@@ -124,10 +127,10 @@ class BenchPiece:
                 self._count(event, now_ns)
             elif isinstance(event, RequestFinished):
                 self._requests[event.slot].reason = event.reason
-                if self._waiting:
-                    self._add(now_ns)
             if self._keep is not None:
                 self._keep(event)
+            if isinstance(event, RequestFinished) and self._waiting:
+                self._add(now_ns)
         self._wall_ns += awake_ns() - began
         self.over = not self._lane.running
 

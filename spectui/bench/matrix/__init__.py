@@ -1,0 +1,1 @@
+"""``spectui bench``: the matrix, headless."""

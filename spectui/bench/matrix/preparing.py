@@ -1,0 +1,259 @@
+"""From the command line to what is measured: lanes at their K, prompts as each block takes them, and the matrix."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from spectui.bench.tune import k_values
+from spectui.core.bench.matrix import FIXED_TOKENS, NATURAL_TOKENS, Matrix, Variant, blocks_of
+from spectui.core.bench.results import PromptNote
+from spectui.core.prompts import PromptError
+from spectui.core.prompts.padding import padded
+from spectui.errors import RunError, UsageError, did_you_mean
+from spectui.protocol.events import Prompt, Sampling
+from spectui.runtime.quiet import say
+from spectui.setup import prompt_sets
+from spectui.setup.prompt_sets import first_turn
+from spectui.sources.vllm.lane_spec import LaneSpec
+
+if TYPE_CHECKING:
+    from spectui.sources.vllm.config import Chat, HostConfig
+    from spectui.sources.vllm.lane import Lane
+
+MODEL_LEN = 2048
+"""The context that lanes take unless the prompts and answers need more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A prompt as a lane gets it."""
+
+    prompt: Prompt
+    ids: Sequence[int]
+
+
+Sets = Mapping[tuple[str, int | None], Sequence[Asked]]
+"""The prompts by category and context."""
+
+
+def bench_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
+    """The configuration of the lanes: built for the largest K, the longest context and the most requests.
+
+    Raises:
+        UsageError: An option is wrong.
+        RunError: vLLM is not installed.
+    """
+    from spectui.setup.config import host_config
+    from spectui.setup.planning import planned_room
+
+    given = {name for name, _ in options.engine_arg}
+    arguments = list(options.engine_arg)
+    most = max(options.concurrency)
+    longest = max((context or 0 for context in options.context), default=0)
+    if longest and "max_model_len" not in given:
+        arguments.append(("max_model_len", max(MODEL_LEN, longest + tokens_of(options))))
+    if "max_num_seqs" not in given:
+        arguments.append(("max_num_seqs", most))
+    config = host_config(
+        argparse.Namespace(
+            **{
+                **vars(options),
+                "concurrency": most,
+                "category": None,
+                "engine_arg": arguments,
+                "max_tokens": tokens_of(options),
+                "ignore_eos": options.protocol == "fixed",
+            }
+        ),
+        gpu=gpu,
+    )
+    config = replace(
+        config,
+        specs=tuple(_for_ks(spec, options.k) for spec in config.specs),
+        prompts=_chosen(config.prompts, options.category)
+        if options.prompts or options.prompt
+        else _own(options, config),
+    )
+    return replace(config, room=partial(planned_room, config, gpu=gpu))
+
+
+def tokens_of(options: argparse.Namespace) -> int:
+    """Completion tokens of a request."""
+    if options.max_tokens is not None:
+        return int(options.max_tokens)
+    return FIXED_TOKENS if options.protocol == "fixed" else NATURAL_TOKENS
+
+
+def _own(options: argparse.Namespace, config: HostConfig) -> tuple[Prompt, ...]:
+    """The built-in prompts, short and long."""
+    from spectui.core.prompts import with_system
+
+    prompts = _chosen(prompt_sets.benchmark_set(length=options.length), options.category)
+    system = config.chat.system
+    return prompts if system is None else tuple(with_system(prompt, system) for prompt in prompts)
+
+
+def _chosen(prompts: Sequence[Prompt], categories: str | None) -> tuple[Prompt, ...]:
+    """The prompts of some categories; ``categories`` is one name, or several with commas."""
+    known = list(dict.fromkeys(prompt.category for prompt in prompts))
+    if categories is None:
+        return tuple(prompts)
+    names = [categories] if categories in known else [name.strip() for name in categories.split(",")]
+    for name in names:
+        if name not in known:
+            some = did_you_mean(name, known) or f": choose from {', '.join(known[: prompt_sets.MOST_NAMED])}"
+            raise UsageError(f"unknown category '{name}'{some}")
+    return tuple(prompt for prompt in prompts if prompt.category in names)
+
+
+def _for_ks(spec: LaneSpec, ks: str | None) -> LaneSpec:
+    """The lane, built for the largest of the K that are to be measured."""
+    if ks is None or not spec.k_max:
+        return spec
+    most = k_values(ks)[-1]
+    if not most:
+        raise UsageError("--k 0 leaves nothing to draft: leave the drafting lanes out instead")
+    return replace(spec, k_max=most, k_start=None, k_source="yours")
+
+
+def variants_of(lanes: Sequence[Lane], ks: str | None) -> tuple[Variant, ...]:
+    """Every lane at every K that is to be measured, AR first."""
+    variants: list[Variant] = []
+    for lane in lanes:
+        info = lane.info
+        wanted: Sequence[int] = (lane.k,) if ks is None or not info.k_max else k_values(ks)
+        if refused := [k for k in wanted if info.k_max and k not in lane.ks]:
+            others = ", ".join(map(str, refused))
+            say(f"{info.title} is measured at K = {info.k_max} only, not at {others}: {lane.fixed_k}")
+            wanted = [k for k in wanted if k in lane.ks] or [info.k_max]
+        variants += [Variant(info.name, info.method, info.title, k) for k in wanted]
+    return tuple(sorted(variants, key=lambda variant: not variant.plain))
+
+
+def prompt_sets_of(
+    lanes: Sequence[Lane],
+    prompts: Sequence[Prompt],
+    contexts: Sequence[int | None],
+    chat: Chat,
+    tokens: int,
+    most_padded: int | None,
+) -> tuple[Sets, bool]:
+    """The prompts of every category and context that leave room for an answer, in a shuffled order that is always the
+    same; and whether padding had to be repeated.
+
+    Args:
+        lanes: The lanes.
+        prompts: The prompts; of a conversation the first turn counts.
+        contexts: What to pad them to.
+        chat: How they are passed to the model.
+        tokens: The longest answer.
+        most_padded: Padded prompts of a category that are needed, since padding takes time; None for all.
+
+    Raises:
+        RunError: No prompt of a category fits.
+    """
+    by_category: dict[str, list[Prompt]] = {}
+    for prompt in prompts:
+        by_category.setdefault(prompt.category, []).append(first_turn(prompt))
+    for category, own in by_category.items():
+        # So that the first prompts are a fair sample of short and long ones.
+        random.Random(category).shuffle(own)
+    sets: dict[tuple[str, int | None], list[Asked]] = {}
+    repeated = False
+    for context in contexts:
+        for category, own in by_category.items():
+            asked: list[Asked] = []
+            for number, prompt in enumerate(own):
+                if context is not None and len(asked) == most_padded:
+                    break
+                one, again = _asked(lanes[0], prompt, context, chat, seed=number)
+                if one is not None and len(one.ids) + tokens <= lanes[0].max_model_len:
+                    asked.append(one)
+                    repeated |= again
+            if not asked:
+                raise RunError(
+                    f"no prompt of category '{category}' leaves room for {tokens} tokens in a context of "
+                    f"{lanes[0].max_model_len}: raise --engine-arg max_model_len, or lower --max-tokens"
+                )
+            sets[category, context] = asked
+    return sets, repeated
+
+
+def _asked(lane: Lane, prompt: Prompt, context: int | None, chat: Chat, *, seed: int) -> tuple[Asked | None, bool]:
+    """The prompt as the lane gets it, and whether its padding was repeated; None if it is longer than ``context``."""
+    from spectui.sources.vllm.prompting import prompt_ids
+
+    def ids_of(text: str) -> list[int]:
+        return prompt_ids(lane, replace(prompt, text=text), chat)
+
+    if context is None:
+        return Asked(prompt, ids_of(prompt.text)), False
+    try:
+        made = padded(prompt.text, prompt_sets.padding(), context, seed, lambda text: len(ids_of(text)))
+    except PromptError:
+        return None, False
+    return Asked(replace(prompt, text=made.text), ids_of(made.text)), made.repeated
+
+
+def matrix_of(options: argparse.Namespace, lanes: Sequence[Lane], sets: Sets, sampling: Sampling) -> Matrix:
+    """The matrix that the options ask for."""
+    categories = tuple(dict.fromkeys(category for category, _ in sets))
+    return Matrix(
+        variants=variants_of(lanes, options.k),
+        blocks=blocks_of(options.concurrency, categories, options.context),
+        protocol=options.protocol,
+        sampling=sampling,
+        repetitions=options.repetitions,
+        requests=_requests(options, sets),
+    )
+
+
+def _requests(options: argparse.Namespace, sets: Sets) -> int | None:
+    """Requests of a repetition: with ``natural``, so many that every prompt is asked once."""
+    if options.requests is not None or options.protocol == "fixed":
+        return None if options.requests is None else int(options.requests)
+    longest = max(map(len, sets.values()))
+    return -(-longest // int(options.repetitions))
+
+
+def padded_prompts(options: argparse.Namespace) -> int | None:
+    """How many padded prompts of a category are needed; None for all."""
+    if options.protocol == "natural" and options.requests is None:
+        return None
+    requests = max([options.requests or 0, *options.concurrency])
+    return int(options.repetitions * requests)
+
+
+def prompt_note(
+    options: argparse.Namespace, prompts: Sequence[Prompt], sets: Sets, chat: Any, repeated: bool
+) -> PromptNote:
+    """What the report says about the prompts."""
+    counts: dict[str, int] = {}
+    for (category, _), asked in sets.items():
+        counts[category] = len(asked)
+    padding = ""
+    if any(context is not None for _, context in sets):
+        again = ", repeated where it is too short" if repeated else ""
+        padding = f"SpecTUI's own text{again}"
+    if options.prompt is not None:
+        source = "--prompt"
+    elif options.prompts is None:
+        source = "built-in"
+    else:
+        source = "standard input" if options.prompts == prompt_sets.STANDARD_INPUT else str(options.prompts)
+    return PromptNote(source, digest_of(prompts), counts, chat.raw, chat.system, padding)
+
+
+def digest_of(prompts: Sequence[Prompt]) -> str:
+    """SHA-256 of the prompts with what comes before them."""
+    digest = hashlib.sha256()
+    for prompt in prompts:
+        for text in (prompt.category, *(message.text for message in prompt.before), *prompt.asked, prompt.text):
+            digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,234 @@
+"""`bench` from the command line to its results, on lanes whose figures are known beforehand."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spectui.bench.matrix import command, running
+from spectui.cli import main as cli
+from spectui.core.bench.codec import read_results
+from spectui.core.bench.results import Results
+from spectui.protocol.events import Event, RequestStarted, RoundStarted, RunStarted, Step
+from spectui.setup import config
+from spectui.sources.vllm import loading, untapped
+from spectui.trace.reader import Trace
+from tests.support.drafting_lane import SpeakingLane
+from tests.support.fake_lanes import FakeLane, fake_engine
+
+pytestmark = pytest.mark.unit
+
+BENCH = ("bench", "--lane", "ar", "--lane", "mtp:k=3,model=x", "--max-tokens", "32", "--category", "coding,math")
+CELLS = [(c, category, v) for c in (1, 2) for category in ("coding", "math") for v in ("ar", "mtp K=3")]
+
+
+class NoMeter:
+    peak = 1e9
+
+    def __init__(self, *words: Any, **more: Any) -> None: ...
+
+    def energy_j(self) -> float | None:
+        return None
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def _fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_engine(monkeypatch, {})
+    monkeypatch.setattr(loading, "Lane", SpeakingLane)
+    monkeypatch.setattr(config, "_demo_target", lambda report: "fake")
+    monkeypatch.setattr(command, "apply_or_reexec", lambda gpu: None)
+    monkeypatch.setattr(running, "DeviceMeter", NoMeter)
+    monkeypatch.setattr(
+        "spectui.sources.vllm.bench_piece.awake_ns", lambda: sum(lane.clock_ns for lane in SpeakingLane.made)
+    )
+    # The characters of a prompt are its tokens.
+    monkeypatch.setattr("spectui.setup.config.MAX_MODEL_LEN", 65536)
+
+
+def bench(*words: str, code: int = 0) -> None:
+    assert cli.main([*BENCH, *words]) == code
+
+
+def results(folder: Path) -> Results:
+    return read_results((folder / "results.json").read_bytes())
+
+
+def cells(folder: Path) -> list[tuple[int, str | None, str]]:
+    return [(cell.concurrency, cell.category, cell.variant.name) for cell in results(folder).cells]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "results"
+
+
+def test_every_cell_is_in_the_results(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bench("--concurrency", "1,2", "--out", str(folder))
+    assert cells(folder) == CELLS
+    found = results(folder)
+    assert found.complete
+    # 32 tokens: AR 32 x 8 ms; K = 3 in 8 steps of 13 ms.
+    assert [round(c.figures.output_throughput or 0, 1) for c in found.cells[:2]] == [125.0, 307.7]
+    assert all(c.figures.speedup == pytest.approx(256 / 104) for c in found.cells if c.variant.k)
+    assert found.header.prompts.counts["coding"] >= 20
+    out = capsys.readouterr().out
+    assert "2.46x (2.46 to 2.46)" in out
+    assert f"report: {folder / 'report.md'}" in out
+
+
+def test_results_as_json_are_those_of_the_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bench("--out", str(folder), "--json")
+    assert json.loads(capsys.readouterr().out) == json.loads((folder / "results.json").read_bytes())
+
+
+def test_every_k_is_a_column(folder: Path) -> None:
+    bench("--k", "1..3", "--out", str(folder))
+    assert [v.name for v in results(folder).matrix.variants] == ["ar", "mtp K=1", "mtp K=2", "mtp K=3"]
+    speedups = {c.variant.name: c.figures.speedup for c in results(folder).cells if c.category == "math"}
+    assert speedups["mtp K=1"] == pytest.approx(256 / 176)
+
+
+def test_a_folder_with_results_is_not_touched(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bench("--out", str(folder))
+    before = (folder / "journal.jsonl").read_bytes()
+    bench("--out", str(folder), code=2)
+    assert f"has results already: use --resume {folder} to go on" in capsys.readouterr().err
+    assert (folder / "journal.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("steps", [350, 500, 640])
+def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    count = 0
+    step = SpeakingLane.step
+
+    def interrupted(lane: SpeakingLane) -> list[Event]:
+        nonlocal count
+        count += 1
+        if count == steps:
+            raise KeyboardInterrupt
+        return step(lane)
+
+    monkeypatch.setattr(SpeakingLane, "step", interrupted)
+    monkeypatch.setattr("sys.argv", ["spectui", *BENCH, "--concurrency", "1,2", "--out", str(folder)])
+    bench("--concurrency", "1,2", "--out", str(folder), code=cli.INTERRUPTED)
+    done = cells(folder)
+    assert done == CELLS[: len(done)]
+    assert not results(folder).complete
+    assert f"spectui bench --resume {folder} goes on from here" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["spectui", "bench", "--resume", str(folder)])
+    assert cli.main(["bench", "--resume", str(folder)]) == 0
+    assert cells(folder) == CELLS
+    assert results(folder).complete
+
+
+def test_resume_takes_no_other_matrix(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bench("--out", str(folder))
+    assert cli.main(["bench", "--resume", str(folder), "--concurrency", "4"]) == 2
+    assert "--concurrency cannot be changed when a benchmark goes on" in capsys.readouterr().err
+    assert cli.main(["bench", "--resume", str(folder / "nothing")]) == 2
+    assert "has no journal.jsonl" in capsys.readouterr().err
+
+
+def test_a_lane_that_dies_leaves_the_finished_cells(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeLane, "troubles", {("mtp", "step"): 150})
+    bench("--no-self-test", "--concurrency", "1,2", "--out", str(folder), code=1)
+    assert 0 < len(cells(folder)) < len(CELLS)
+    assert "MTP failed: its engine died: step was told to fail" in capsys.readouterr().err
+
+
+def test_a_broken_answer_stops_it_before_anything_is_measured(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rejecting(lane: SpeakingLane) -> list[Event]:
+        lane.accepts = 0
+        return SpeakingLane.plain_step(lane)
+
+    monkeypatch.setattr(SpeakingLane, "plain_step", SpeakingLane.step, raising=False)
+    monkeypatch.setattr(SpeakingLane, "step", rejecting)
+    bench("--no-self-test", "--out", str(folder), code=1)
+    err = capfd.readouterr().err
+    assert "MTP is not worth measuring: only 0 of " in err
+    assert "The drafter was made for another model" in err
+    assert not folder.exists()
+    bench("--no-self-test", "--no-smoke", "--out", str(folder))
+    assert results(folder).smoke["mtp"]["fault"].startswith("only 0 of ")
+
+
+def test_a_budget_leaves_out_categories_evenly(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bench("--category", "coding,math,writing,qa,rag", "--budget", "4s", "--out", str(folder))
+    found = results(folder)
+    kept = list(dict.fromkeys(block.category for block in found.matrix.blocks))
+    assert kept[0] == "coding"
+    assert 0 < len(kept) < 5
+    assert "left out to keep to the budget: the categories " in found.left_out[0]
+    assert found.left_out[0] in capfd.readouterr().err
+
+
+def test_recorded_cells_can_be_replayed(folder: Path) -> None:
+    bench("--concurrency", "2", "--out", str(folder), "--record", "--requests", "3")
+    paths = sorted((folder / "traces").iterdir())
+    assert [path.name for path in paths] == [
+        f"{category}-2-{variant}.jsonl" for category in ("coding", "math") for variant in ("ar", "mtp-K=3")
+    ]
+    for path in paths:
+        events = [event for _, event in Trace.open(path)]
+        kinds = Counter(type(event) for event in events)
+        assert kinds[RunStarted] == kinds[RoundStarted] == 1
+        assert kinds[RequestStarted] == 3
+        steps = [event for event in events if isinstance(event, Step)]
+        assert sum(len(step.emitted) for step in steps) == 96
+        assert steps[0].clock_ns == steps[0].wall_ns
+
+
+def test_natural_answers_take_every_prompt_once(folder: Path) -> None:
+    bench("--protocol", "natural", "--out", str(folder))
+    found = results(folder)
+    for category, count in found.header.prompts.counts.items():
+        own = [cell for cell in found.cells if cell.category == category]
+        assert all(cell.figures.completed >= count for cell in own)
+
+
+def test_engines_without_the_tap_can_be_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Twin(SpeakingLane):
+        def __init__(self, *words: Any, every_k: bool = False) -> None:
+            super().__init__(*words)
+            assert every_k
+
+    monkeypatch.setattr(untapped, "UntappedLane", Twin)
+    bench("--async", "--out", str(folder))
+    assert results(folder).cells[0].figures.output_throughput == pytest.approx(125)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--repetitions", "2"), "--repetitions 2: take 3 or more"),
+        (("--async", "--record"), "use only one of them"),
+        (("--category", "codin"), "unknown category 'codin': did you mean 'coding'?"),
+        (("--budget", "soon"), "'soon' is not a duration: use 90s, 30m or 2h"),
+        (("--context", "-1"), "a context must have 0 to"),
+        (("--k", "9-1"), "--k 9-1 is not valid"),
+        (("--prompt", "x", "--length", "long"), "--length chooses among the built-in prompts"),
+        (("--resume", "x"), "--lane cannot be changed when a benchmark goes on"),
+    ],
+)
+def test_wrong_usage_says_what_and_what_else(
+    words: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_code = 2
+    try:
+        with_code = cli.main([*BENCH, *words])
+    except SystemExit as end:
+        with_code = int(str(end.code))
+    assert with_code == 2
+    assert says in capsys.readouterr().err
