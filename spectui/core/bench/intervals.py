@@ -15,10 +15,8 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from spectui.core.paired import UNKNOWN, Interval, student_t
-
-_EXACT = {1: 12.7062, 2: 4.3027}
-"""The 97.5 % quantiles of Student's t where the expansion of `student_t` is not accurate."""
+from spectui.core.bench.student import reach
+from spectui.core.paired import UNKNOWN, Interval
 
 
 def ratio_interval(ratios: Sequence[float]) -> Interval:
@@ -29,7 +27,5 @@ def ratio_interval(ratios: Sequence[float]) -> Interval:
     mean = statistics.fmean(logs)
     if len(logs) < 2:
         return Interval(math.exp(mean), None, None)
-    freedom = len(logs) - 1
-    reach = _EXACT.get(freedom, 0.0) or student_t(freedom)
-    reach *= statistics.stdev(logs) / math.sqrt(len(logs))
-    return Interval(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach))
+    apart = reach(len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+    return Interval(math.exp(mean), math.exp(mean - apart), math.exp(mean + apart))
