@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from spectui.bench.outline import Block, Heading, Items, Paragraph, Table, markdown, plain_lines
+from spectui.bench.reports.document import Block, Heading, Items, Paragraph, Table
+from spectui.bench.reports.markdown import markdown
+from spectui.bench.reports.plain_lines import plain_lines
 from spectui.core.bench.codec import NotResultsError, as_data, read_results
 from spectui.core.bench.differing import Change, Diff, diff
 from spectui.core.bench.results import Results

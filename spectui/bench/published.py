@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 
-from spectui.bench.outline import Block, Heading, Items, Paragraph, Table, markdown, plain_lines
+from spectui.bench.reports.document import Block, Heading, Items, Paragraph, Table
+from spectui.bench.reports.markdown import markdown
+from spectui.bench.reports.plain_lines import plain_lines
 from spectui.core.bench.beside import Beside, beside, models, same_model
 from spectui.core.bench.published import PublishedError, Source, read_published
 from spectui.core.bench.results import Results

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from spectui.bench.published import compare_published
+from spectui.bench.reports.content import report
+from spectui.bench.reports.document import Table
+from spectui.bench.reports.foreign import read_markdown
+from spectui.bench.reports.html import page
 from spectui.core.bench.matrix import Variant
 from spectui.errors import UsageError
 from tests.support.benchmarks import VARIANTS, made_up_matrix, made_up_results
@@ -35,6 +39,15 @@ def test_a_table_has_the_measured_row_under_the_published_one() -> None:
     assert "AR again 12 of 12, MTP 3 of 12; the others differ first at tokens 483 to 801." in " ".join(text.split())
     assert "recommended K for MTP: 4-8" in " ".join(text.split())
     assert max(map(len, lines)) <= 120
+
+
+def test_the_section_is_read_by_the_report() -> None:
+    results = made_up_results(made_up_matrix(variants=(AR, *DRAFTING)), target="google/gemma-4-31B-it")
+    blocks = read_markdown(compare_published(results, "published")[0])
+    first, second = [block for block in blocks if isinstance(block, Table)]
+    assert (first.named, first.rows[0][:3]) == (2, ("1", "published", "40.3"))
+    assert second.head[-1] == "MTP speed-up"
+    assert "MTP K=8, DFlash K=15" in page(report(results, compared=compare_published(results, "published")[0]))
 
 
 def test_equal_answers_stand_beside_the_published_ones() -> None:
