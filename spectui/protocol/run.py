@@ -55,8 +55,15 @@ class LaneInfo:
 class Sampling:
     """How every lane samples.
 
-    ``temperature`` 0 is greedy; ``top_k`` 0 keeps every token as a candidate; with ``seed`` None the engine chooses the
-    seed; ``json_schema`` is the text of a JSON schema that the output must follow, or None for free text.
+    Attributes:
+        temperature: 0 is greedy.
+        top_p: The share of probability that candidates come from; 1 keeps every token.
+        top_k: How many tokens are candidates; 0 keeps every token.
+        seed: Where randomness starts; with None the engine chooses.
+        max_tokens: The most completion tokens of an answer.
+        ignore_eos: Whether an answer goes on past its end.
+        stop: Texts that end an answer.
+        json_schema: The text of a JSON schema that the output must follow; None for free text.
     """
 
     temperature: float = 0.0

@@ -94,7 +94,16 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A variant on a block; without a category, on all the categories together that share the other two."""
+    """A variant on a block; without a category, on all the categories together that share the other two.
+
+    Attributes:
+        variant: The lane at its K.
+        concurrency: Requests in flight.
+        category: The category of the prompts; None for all together.
+        context: Tokens that every prompt was padded to; None for prompts as they are.
+        figures: What was measured.
+        traces: Files with the events of its first repetition, relative to the folder of the results.
+    """
 
     variant: Variant
     concurrency: int
