@@ -205,6 +205,11 @@ def repeat(chosen: Selection) -> list[Block]:
         blocks.append(
             Paragraph(("Environment variables that were set: ", *named, ". SpecTUI sets most of them itself."))
         )
+    if traces := [name for cell in chosen.results.cells for name in cell.traces]:
+        shown: Text = ("; ", Mono("spectui replay"), " shows it step by step.")
+        blocks.append(
+            Paragraph(("The first repetition of every cell was recorded, for example ", Mono(traces[0]), *shown))
+        )
     blocks.append(
         Paragraph(
             "Figures depend on the machine: compare speed-ups and acceptance before tok/s. On the same machine the "

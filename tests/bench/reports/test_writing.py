@@ -188,6 +188,10 @@ def test_everything_that_repeats_the_run_is_in_the_report() -> None:
         "temperature 0 (greedy)",
     ):
         assert needed in said, needed
+    cells = (replace(results.cells[0], traces=("traces/coding-1-ar.jsonl",)), *results.cells[1:])
+    recorded = written(replace(results, cells=cells))
+    assert "for example `traces/coding-1-ar.jsonl`; `spectui replay` shows" in recorded
+    assert "spectui replay" not in said
     matrix = replace(
         results.matrix, protocol="natural", sampling=replace(results.matrix.sampling, temperature=0.7, seed=3)
     )
