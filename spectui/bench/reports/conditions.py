@@ -184,10 +184,10 @@ def repeat(chosen: Selection) -> list[Block]:
     """The command, and what has to be the same for it to mean the same."""
     header = chosen.results.header
     built_in = header.prompts.source == "built-in"
-    vllm = next(
-        (f"vLLM {version}" for name, version in _versions(header.environment).items() if name == "vllm"),
-        "the same vLLM",
-    )
+    engines = [
+        f"{name} {version}" for name, version in _versions(header.environment).items() if name.startswith("vllm")
+    ]
+    vllm = engines[0].replace("vllm ", "vLLM ") if engines else "the same vLLM"
     same = "their SHA-256, which the new report shows too, must be the one above"
     texts = "the prompts are built in" if built_in else f"the prompts must be the same: {same}"
     if header.prompts.source == "standard input":
@@ -206,7 +206,7 @@ def repeat(chosen: Selection) -> list[Block]:
             Paragraph(("Environment variables that were set: ", *named, ". SpecTUI sets most of them itself."))
         )
     if traces := [name for cell in chosen.results.cells for name in cell.traces]:
-        shown: Text = ("; ", Mono("spectui replay"), " shows it step by step.")
+        shown: tuple[Inline, ...] = ("; ", Mono("spectui replay"), " shows it step by step.")
         blocks.append(
             Paragraph(("The first repetition of every cell was recorded, for example ", Mono(traces[0]), *shown))
         )

@@ -131,6 +131,7 @@ def _verdict(chosen: Selection, place: Place) -> Text:
         return ""
     between = interval_text(figures.speedup_ci_low, figures.speedup_ci_high)
     sure = f" (95 % interval {between})" if between else ""
+    sure += f" on an engine that differs from AR's {UNLIKE}" if chosen.unlike(one) else ""
     if plain.output_throughput >= rate:
         best = f"the best of the others is {name} with {ratio_text(figures.speedup)} AR{sure}."
         return (at, Strong("AR is the fastest"), f", {three_digits(plain.output_throughput)} tok/s; {best}")
