@@ -7,6 +7,7 @@ writes goes into pytest's temporary folder of the session.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from spectui.runtime.threads import engine_environment, find_openmp, usable_cpus
 from spectui.sources.hardware import cpu_dtype
 
 SCREENS = ("spectui.ui", "textual", "tests.support.rig", "tests.support.terminal", "tests.support.browser")
@@ -25,13 +27,16 @@ SCREENS = ("spectui.ui", "textual", "tests.support.rig", "tests.support.terminal
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
-os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
-# On a busy machine OpenMP's threads would take the time that they wait for each other, and engines three times as long.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# Engines run here as in the program, but for the preloading: symbols of libraries that are loaded later are looked up
+# first in one that is loaded for all. With the OpenMP that torch brings, vLLM computes on one core.
+if (openmp := find_openmp()) is not None:
+    ctypes.CDLL(str(openmp), mode=ctypes.RTLD_GLOBAL)
+_settings = engine_environment(usable_cpus(), os.environ, openmp=openmp).changes
+os.environ.update((name, value) for name, value in _settings.items() if name != "LD_PRELOAD")
 
 
 def pytest_configure(config: pytest.Config) -> None:
