@@ -99,8 +99,9 @@ def demo_model() -> Path:
 
 
 LaneMaker = Callable[..., Any]
-LANES_AT_ONCE = 6
-"""Engines in memory at once, about 1 GB each in float32; whoever was not asked for the longest time makes room."""
+LANES_AT_ONCE = 12
+"""Engines in memory at once, each with its cache and its drafter; whoever was not asked for the longest time makes
+room."""
 
 ENGINE_ARGS = {
     "dtype": cpu_dtype(),
@@ -118,9 +119,13 @@ SMALL_ENGINE_ARGS = {**ENGINE_ARGS, "max_model_len": 512, "max_num_seqs": 4, "kv
 
 @pytest.fixture(scope="session")
 def make_lane(demo_model: Path) -> Iterator[LaneMaker]:
-    """``make_lane("ngram:k=5", dtype="float32", ...)``: a lane on the demo target, one for each set of arguments."""
+    """``make_lane("ngram:k=5", dtype="float32", ...)``: a lane on the demo target, one for each set of arguments. Those
+    of one number format and one length share the target's weights, as the program's lanes do."""
     from spectui.sources.vllm.lane import Lane
     from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
+    from spectui.sources.vllm.sharing import SharedTarget
+
+    shared = SharedTarget(ENGINE_ARGS)
 
     lanes: dict[Any, Lane] = {}
 
@@ -132,7 +137,8 @@ def make_lane(demo_model: Path) -> Iterator[LaneMaker]:
                 lanes.pop(next(iter(lanes))).close()
                 gc.collect()
             spec = parse_lane_spec(spec_text, demo=True)
-            lane = Lane(lane_infos([spec])[0], spec, str(demo_model), {**ENGINE_ARGS, **overrides})
+            arguments = {**ENGINE_ARGS, **overrides}
+            lane = Lane(lane_infos([spec])[0], spec, str(demo_model), arguments, shared.borrowing(str(demo_model)))
         lanes[key] = lane
         return lane
 
