@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
-from functools import cache
 
 import pytest
 
@@ -15,11 +13,12 @@ from spectui.sources.hardware import fastest_dtype
 from spectui.sources.vllm.examining import draft_totals
 from spectui.sources.vllm.prompting import chat_ids
 from tests.conftest import LaneMaker
+from tests.engine.conftest import ArAnswers
 from tests.engine.driving import drive
 
 PROMPTS = [prompt.text for prompt in builtin()]
 MIXED = [*PROMPTS, *(f"Count from {n} to {n + 9}." for n in range(6))]
-LONG = Sampling(max_tokens=96)
+GREEDY = Sampling(max_tokens=64)
 BF16_PROMPTS = 20 if fastest_dtype() == "bfloat16" else 4
 """A processor without bfloat16 matrices takes minutes for what others do in seconds."""
 
@@ -30,7 +29,7 @@ DRAFTING = ["ngram:k=5", "draft_model:model=target,k=4", "mtp:k=3", "dflash:k=5"
 def test_counts_equal_the_engines_own_over_50_mixed_prompts(make_lane: LaneMaker, spec: str) -> None:
     lane = make_lane(spec)
     sampling = [
-        Sampling(temperature=(0.0, 0.7)[i % 2], seed=i, max_tokens=12 + 5 * (i % 5), stop=(".",) if i % 7 == 0 else ())
+        Sampling(temperature=(0.0, 0.7)[i % 2], seed=i, max_tokens=6 + 3 * (i % 4), stop=(".",) if i % 7 == 0 else ())
         for i in range(len(MIXED))
     ]
     assert len(MIXED) == 50
@@ -44,35 +43,26 @@ def test_counts_equal_the_engines_own_over_50_mixed_prompts(make_lane: LaneMaker
     assert lane.disagreements == []
 
 
-@pytest.fixture(scope="module")
-def ar_ids(make_lane: LaneMaker) -> Callable[[str], list[list[int]]]:
-    """AR's greedy answers to the first prompts, generated once a number format."""
-
-    @cache
-    def answers(dtype: str) -> list[list[int]]:
-        count = BF16_PROMPTS if dtype == "bfloat16" else 20
-        outcome = drive(make_lane("ar", dtype=dtype), PROMPTS[:count], LONG)
-        return [outcome.ids(f"r{slot}") for slot in range(count)]
-
-    return answers
+def ended(ids: list[int], eos: int) -> list[int]:
+    """An answer up to the token that ends it."""
+    return ids[: ids.index(eos) + 1] if eos in ids else ids
 
 
-# The demo's drafters are held against AR in float32 in test_demo_drafters.py.
-@pytest.mark.parametrize("spec", DRAFTING[:2])
-def test_greedy_float32_equals_ar_token_for_token(
-    make_lane: LaneMaker, ar_ids: Callable[[str], list[list[int]]], spec: str
-) -> None:
-    outcome = drive(make_lane(spec, dtype="float32"), PROMPTS[:20], LONG)
-    assert [outcome.ids(f"r{slot}") for slot in range(20)] == ar_ids("float32")
+@pytest.mark.parametrize("spec", DRAFTING)
+def test_greedy_float32_equals_ar_token_for_token(make_lane: LaneMaker, ar_answers: ArAnswers, spec: str) -> None:
+    lane, prompts = make_lane(spec, dtype="float32"), PROMPTS[:20]
+    outcome = drive(lane, prompts, GREEDY)
+    expected = [ended(ids, lane.tokenizer.eos_token_id) for ids in ar_answers(prompts, GREEDY.max_tokens)]
+    assert any(len(ids) < GREEDY.max_tokens for ids in expected)
+    assert [outcome.ids(f"r{slot}") for slot in range(20)] == expected
 
 
 @pytest.mark.parametrize("spec", ["ngram:k=5", "mtp:k=3", "dflash:k=5"])
-def test_greedy_bf16_leaves_ar_only_at_near_ties(
-    make_lane: LaneMaker, ar_ids: Callable[[str], list[list[int]]], spec: str
-) -> None:
-    outcome = drive(make_lane(spec, dtype="bfloat16"), PROMPTS[:BF16_PROMPTS], LONG)
+def test_greedy_bf16_leaves_ar_only_at_near_ties(make_lane: LaneMaker, ar_answers: ArAnswers, spec: str) -> None:
+    prompts, sampling = PROMPTS[:BF16_PROMPTS], Sampling(max_tokens=64, ignore_eos=True)
+    outcome = drive(make_lane(spec, dtype="bfloat16"), prompts, sampling)
     ar = make_lane("ar", dtype="bfloat16")
-    for slot, expected in enumerate(ar_ids("bfloat16")):
+    for slot, expected in enumerate(ar_answers(prompts, sampling.max_tokens, dtype="bfloat16")):
         position = Comparison(array("l", expected), array("l", outcome.ids(f"r{slot}"))).update()
         if position is not None:
             prefix = chat_ids(ar.tokenizer, PROMPTS[slot]) + expected[:position]

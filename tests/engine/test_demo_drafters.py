@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,19 +11,19 @@ from demos.drafters import manifest
 from demos.drafters.evaluate import CHECKED_PER_CATEGORY, Checked, check_prompts, worse_by
 from demos.drafters.export import export_dflash, export_mtp
 from demos.drafters.manifest import evaluation
-from demos.drafters.prompts import heldout_prompts
 from demos.drafters.recipe import BAR_K
 from spectui.protocol.events import Sampling
+from spectui.setup.prompt_sets import builtin
 from spectui.sources.demo_model import demo_drafter
 from spectui.sources.hardware import cpu_dtype
 from spectui.sources.vllm.errors import explain
-from spectui.sources.vllm.lane import Lane
-from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
-from tests.conftest import SMALL_ENGINE_ARGS, LaneMaker
-from tests.engine.driving import Outcome, drive
+from spectui.sources.vllm.lane_spec import parse_lane_spec
+from tests.conftest import LaneMaker
+from tests.engine.conftest import ArAnswers
+from tests.engine.driving import drive
 
 GREEDY = Sampling(max_tokens=128, ignore_eos=True)
-HELDOUT = [prompt.text for prompt in heldout_prompts()[::6]][:20]
+PROMPTS = [prompt.text for prompt in builtin()[:4]]
 DRAFTERS = ("mtp", "dflash")
 FORMATS = tuple(dict.fromkeys(("float32", cpu_dtype())))
 """The one in which all goes as recorded, so that a few prompts tell enough, and the one that the demo runs in here."""
@@ -33,27 +31,6 @@ FORMATS = tuple(dict.fromkeys(("float32", cpu_dtype())))
 SIGMAS = 4
 UNNOTICED = 0.02
 """What nobody would notice, as a share of the recorded acceptance."""
-
-
-def ids(outcome: Outcome, count: int) -> list[list[int]]:
-    return [outcome.ids(f"r{slot}") for slot in range(count)]
-
-
-def in_sixteens(prompts: Sequence[str]) -> list[Sequence[str]]:
-    """In parts, since a lane takes no more prompts at once."""
-    return [prompts[start : start + 16] for start in range(0, len(prompts), 16)]
-
-
-def answers(lane: Lane) -> list[list[int]]:
-    """To `HELDOUT`."""
-    sampling = Sampling(max_tokens=64, ignore_eos=True)
-    return [answer for part in in_sixteens(HELDOUT) for answer in ids(drive(lane, part, sampling), len(part))]
-
-
-@pytest.fixture(scope="module")
-def expected(make_lane: LaneMaker) -> list[list[int]]:
-    """AR's answers in float32."""
-    return answers(make_lane("ar", dtype="float32"))
 
 
 @pytest.mark.parametrize("method", DRAFTERS)
@@ -64,23 +41,18 @@ def test_it_reaches_its_recorded_acceptance(make_lane: LaneMaker, method: str, d
     chosen = slice(None, None, CHECKED_PER_CATEGORY if dtype == "float32" else 1)
     record, now = Checked(whole.steps[chosen], whole.accepted[chosen]), Checked([], [])
     lane = make_lane(f"{method}:k={BAR_K[method]}", dtype=dtype)
-    for part in in_sixteens([prompt.text for prompt in check_prompts()][chosen]):
-        outcome = drive(lane, part, GREEDY)
-        for slot in range(len(part)):
-            steps, _, accepted = outcome.totals([f"r{slot}"])
-            now.steps.append(steps)
-            now.accepted.append(accepted)
+    prompts = [prompt.text for prompt in check_prompts()][chosen]
+    outcome = drive(lane, prompts, GREEDY)
+    for slot in range(len(prompts)):
+        steps, _, accepted = outcome.totals([f"r{slot}"])
+        now.steps.append(steps)
+        now.accepted.append(accepted)
     shortfall, error = worse_by(now, record)
     assert shortfall <= max(SIGMAS * error, UNNOTICED * record.rate), (now.rate, record.rate, error)
 
 
-@pytest.mark.parametrize("method", DRAFTERS)
-def test_in_float32_the_text_is_ars(make_lane: LaneMaker, expected: list[list[int]], method: str) -> None:
-    assert answers(make_lane(f"{method}:k={BAR_K[method]}", dtype="float32")) == expected
-
-
-@pytest.fixture
-def untrained(tmp_path: Path, demo_model: Path) -> Path:
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Path:
     """A folder with a drafter of random weights for each method."""
     import torch
 
@@ -89,34 +61,36 @@ def untrained(tmp_path: Path, demo_model: Path) -> Path:
     from demos.drafters.target import load_target
 
     torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("untrained")
     shape = load_target(demo_model).shape
-    export_mtp(MtpHead(shape), shape, tmp_path / "mtp")
-    export_dflash(DFlash(shape, layers=1, features=1), shape, (20,), tmp_path / "dflash")
-    return tmp_path
+    export_mtp(MtpHead(shape), shape, folder / "mtp")
+    export_dflash(DFlash(shape, layers=1, features=1), shape, (20,), folder / "dflash")
+    return folder
 
 
 @pytest.mark.parametrize("method", DRAFTERS)
 def test_random_weights_change_the_acceptance_and_never_the_text(
-    demo_model: Path, untrained: Path, expected: list[list[int]], method: str
+    make_lane: LaneMaker, untrained: Path, ar_answers: ArAnswers, method: str
 ) -> None:
-    spec = parse_lane_spec(f"{method}:model={untrained / method},k=3")
-    with closing(Lane(lane_infos([spec])[0], spec, str(demo_model), {**SMALL_ENGINE_ARGS, "dtype": "float32"})) as lane:
-        outcome = drive(lane, HELDOUT[:4], Sampling(max_tokens=64, ignore_eos=True))
-        steps, _, accepted = outcome.totals()
-        assert accepted / steps < 0.05
-        assert ids(outcome, 4) == expected[:4]
+    lane = make_lane(f"{method}:model={untrained / method},k=3", dtype="float32")
+    outcome = drive(lane, PROMPTS, Sampling(max_tokens=64, ignore_eos=True))
+    steps, _, accepted = outcome.totals()
+    assert accepted / steps < 0.05
+    assert [outcome.ids(f"r{slot}") for slot in range(len(PROMPTS))] == ar_answers(PROMPTS, 64)
 
 
 @pytest.mark.parametrize("method", DRAFTERS)
 @pytest.mark.parametrize("damage", ["cut", "narrow"])
-def test_a_broken_weight_file_gives_one_sentence(demo_model: Path, tmp_path: Path, method: str, damage: str) -> None:
+def test_a_broken_weight_file_gives_one_sentence(
+    make_lane: LaneMaker, demo_model: Path, tmp_path: Path, method: str, damage: str
+) -> None:
     folder = Path(shutil.copytree(demo_drafter(method), tmp_path / "broken"))
     file = folder / "model.safetensors"
     (cut_short if damage == "cut" else narrow)(file)
-    spec = parse_lane_spec(f"{method}:model={folder},k=2")
+    text = f"{method}:model={folder},k=2"
     with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever vLLM raises
-        Lane(lane_infos([spec])[0], spec, str(demo_model), SMALL_ENGINE_ARGS)
-    sentence = explain(caught.value, spec, str(demo_model))
+        make_lane(text)
+    sentence = explain(caught.value, parse_lane_spec(text), str(demo_model))
     assert "\n" not in sentence
     assert str(folder) in sentence
     assert ("damaged or incomplete" if damage == "cut" else "does not fit the target") in sentence

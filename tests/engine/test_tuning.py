@@ -3,84 +3,61 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from functools import cache
-from itertools import count
 
 import pytest
 
 from spectui.protocol.events import Sampling, TuneTurn
 from spectui.setup.prompt_sets import builtin
 from spectui.sources.vllm.examining import draft_totals
+from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.prompting import Fitting, chat_ids
 from spectui.sources.vllm.tuning import Tuning
 from tests.conftest import LaneMaker
-from tests.engine.driving import Outcome, check, drive, start, step
+from tests.engine.conftest import ArAnswers
+from tests.engine.driving import Outcome, check, start, step
 
 PROMPTS = [prompt.text for prompt in builtin()]
 LONG = Sampling(max_tokens=256, ignore_eos=True)
 CHANGES = 100
 
 
-@pytest.fixture(scope="module")
-def ar_answer(make_lane: LaneMaker) -> Callable[[int], list[int]]:
-    """AR's long answer to a prompt by number, in float32, generated four at a time."""
-
-    @cache
-    def answers(first: int) -> list[list[int]]:
-        outcome = drive(make_lane("ar", dtype="float32"), PROMPTS[first : first + 4], LONG)
-        return [outcome.ids(f"r{slot}") for slot in range(4)]
-
-    return lambda number: answers(number - number % 4)[number % 4]
-
-
 @pytest.mark.parametrize("spec", ["mtp:k=3", "dflash:k=5", "ngram:k=5"])
 def test_a_hundred_changes_of_k_leave_no_trace_in_the_text(
-    make_lane: LaneMaker, ar_answer: Callable[[int], list[int]], spec: str
+    make_lane: LaneMaker, ar_answers: ArAnswers, spec: str
 ) -> None:
-    lane = make_lane(spec, dtype="float32")
-    dice = random.Random(3)
-    changes = 0
-    try:
-        for number in count():
-            outcome = Outcome()
-            before = draft_totals(lane)
-            start(lane, [PROMPTS[number]], LONG, outcome)
-            for taken in count():
-                if not lane.running:
-                    break
-                if taken % 3 == 0:
-                    k = dice.randint(0, lane.info.k_max)
-                    changes += k != lane.k
-                    lane.k = k
-                step(lane, outcome)
-            check(outcome)
-            after = draft_totals(lane)
-            assert tuple(b - a for a, b in zip(before, after, strict=True)) == outcome.totals()
-            assert outcome.ids("r0") == ar_answer(number)
-            if changes >= CHANGES:
-                break
-    finally:
-        lane.k = lane.info.k_max
+    lane, prompts = make_lane(spec, dtype="float32"), PROMPTS[:2]
+    before = draft_totals(lane)
+    outcome, changes = change_k_in_every_step(lane, prompts, LONG, random.Random(3))
+    after = draft_totals(lane)
+    assert changes >= CHANGES
+    assert tuple(b - a for a, b in zip(before, after, strict=True)) == outcome.totals()
+    assert [outcome.ids(f"r{n}") for n in range(2)] == ar_answers(prompts, LONG.max_tokens)
     assert lane.disagreements == []
 
 
 @pytest.mark.parametrize("spec", ["mtp:k=3", "dflash:k=5"])
-def test_k_changes_with_16_requests_in_flight(make_lane: LaneMaker, spec: str) -> None:
-    lane = make_lane(spec, dtype="float32")
-    short = Sampling(max_tokens=32, ignore_eos=True)
-    expected = drive(make_lane("ar", dtype="float32"), PROMPTS[:16], short)
-    outcome = Outcome()
-    start(lane, PROMPTS[:16], short, outcome)
-    dice = random.Random(4)
+def test_k_changes_with_16_requests_in_flight(make_lane: LaneMaker, ar_answers: ArAnswers, spec: str) -> None:
+    prompts, short = PROMPTS[:16], Sampling(max_tokens=32, ignore_eos=True)
+    outcome, _ = change_k_in_every_step(make_lane(spec, dtype="float32"), prompts, short, random.Random(4))
+    assert [outcome.ids(f"r{n}") for n in range(16)] == ar_answers(prompts, short.max_tokens)
+
+
+def change_k_in_every_step(
+    lane: Lane, prompts: list[str], sampling: Sampling, dice: random.Random
+) -> tuple[Outcome, int]:
+    """Answer prompts at once; returns what came of it, and how often K was another than before."""
+    outcome, changes = Outcome(), 0
+    start(lane, prompts, sampling, outcome)
     try:
         while lane.running:
-            lane.k = dice.randint(0, lane.info.k_max)
+            k = dice.randint(0, lane.info.k_max)
+            changes += k != lane.k
+            lane.k = k
             step(lane, outcome)
     finally:
         lane.k = lane.info.k_max
     check(outcome)
-    assert [outcome.ids(f"r{n}") for n in range(16)] == [expected.ids(f"r{n}") for n in range(16)]
+    return outcome, changes
 
 
 def test_a_search_measures_every_k_and_leaves_the_lane_at_the_best(make_lane: LaneMaker) -> None:

@@ -23,6 +23,7 @@ from spectui.sources.vllm.prompting import Fitting, chat_ids
 from spectui.sources.vllm.tuning import Tuning
 from spectui.sources.vllm.untapped import UntappedLane
 from tests.conftest import ENGINE_ARGS, LaneMaker
+from tests.engine.conftest import ArAnswers
 from tests.engine.driving import drive
 
 PROMPTS = [prompt.text for prompt in builtin()][:2]
@@ -111,9 +112,9 @@ def test_asynchronous_steps_say_and_count_what_synchronous_ones_do(
     }
 
 
-def test_k_takes_effect_while_requests_are_in_flight(make_untapped: Maker, make_lane: LaneMaker) -> None:
+def test_k_takes_effect_while_requests_are_in_flight(make_untapped: Maker, ar_answers: ArAnswers) -> None:
     lane = make_untapped("mtp:k=3")
-    expected = drive(make_lane("ar", dtype="float32"), PROMPTS, LONG)
+    expected = ar_answers(PROMPTS, LONG.max_tokens)
     often = cycle((3, 3, 1, 1, 0, 2, 2))
 
     def change() -> None:
@@ -121,7 +122,7 @@ def test_k_takes_effect_while_requests_are_in_flight(make_untapped: Maker, make_
 
     steps = run(lane, between=change)
     assert {len(one.drafted) for taken in steps.values() for one in taken} == {0, 1, 2, 3}
-    assert {request: ids(taken) for request, taken in steps.items()} == {r: expected.ids(r) for r in expected.steps}
+    assert [ids(steps[f"r{slot}"]) for slot in range(len(PROMPTS))] == expected
     for k in (1, 0, 3):
         lane.k = k
         assert {len(one.drafted) for one in run(lane, 1)["r0"][2:-1]} == {k}
@@ -156,7 +157,7 @@ def test_a_search_works_on_it(make_untapped: Maker) -> None:
     lane.k = 3
 
 
-def test_a_twin_has_the_k_that_it_was_started_with(make_untapped: Maker, make_lane: LaneMaker) -> None:
+def test_a_twin_has_the_k_that_it_was_started_with(make_untapped: Maker, ar_answers: ArAnswers) -> None:
     lane = make_untapped("ngram:k=4", every_k=False)
     # vLLM has no asynchronous scheduling for a drafter that looks tokens up.
     assert lane.scheduling == "synchronous"
@@ -165,7 +166,7 @@ def test_a_twin_has_the_k_that_it_was_started_with(make_untapped: Maker, make_la
     lane.k = 1
     assert lane.k == 4
     steps = run(lane, 1)["r0"]
-    assert ids(steps) == drive(make_lane("ar", dtype="float32"), PROMPTS[:1], LONG).ids("r0")
+    assert [ids(steps)] == ar_answers(PROMPTS[:1], LONG.max_tokens)
     assert max(len(one.drafted) for one in steps) <= 4
 
 
