@@ -1,7 +1,8 @@
-"""The architectures that people run, each with its drafters, in real lanes on tiny checkpoints.
+"""The architectures that people run, each with its drafters, in real lanes on tiny checkpoints that share the target.
 
 What holds for each: the tap counts what vLLM counts, greedy text is AR's whatever K does, and memory is what the
-checkpoints hold. What this build of vLLM cannot run is refused with a sentence.
+checkpoints hold. What this build of vLLM cannot run is refused with a sentence. In test_sharing.py such lanes are held
+against lanes that each have their own copy.
 """
 
 from __future__ import annotations
@@ -54,12 +55,11 @@ METHODS = {
 class House:
     """The lanes on one target, each loaded when it is first asked for."""
 
-    def __init__(self, kind: str, folder: Path, share: bool) -> None:
+    def __init__(self, kind: str, folder: Path) -> None:
         self.kind = kind
-        self.share = share
         self.tiny: Tiny = make(kind, folder)
         args = {**ENGINE_ARGS, "dtype": self.tiny.dtype}
-        self._loader = Loader(lambda report: str(self.tiny.target), args, share=share)
+        self._loader = Loader(lambda report: str(self.tiny.target), args)
         self._loader.find_target()
         self._loader.import_engine()
         self._lanes: dict[str, Lane] = {}
@@ -124,8 +124,7 @@ def texts(outcome: Outcome) -> list[list[int]]:
 
 @pytest.fixture(scope="module")
 def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    kind, share = request.param
-    made = House(kind, tmp_path_factory.mktemp(kind), share)
+    made = House(request.param, tmp_path_factory.mktemp(request.param))
     yield made
     made.close()
     del made
@@ -133,15 +132,10 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     engines.reclaim()
 
 
-def houses(*shared: bool) -> pytest.MarkDecorator:
-    """Every kind, its weights loaded for each lane or shared among them."""
-    cases = [
-        pytest.param((kind, share), id=f"{kind}{'-shared' if share else ''}") for kind in KINDS for share in shared
-    ]
-    return pytest.mark.parametrize("house", cases, indirect=True)
+houses = pytest.mark.parametrize("house", KINDS, indirect=True)
 
 
-@houses(False, True)
+@houses
 def test_text_and_counts(house: House, subtests: pytest.Subtests) -> None:
     # Text that repeats one token would prove nothing.
     assert min(len(set(ids)) for ids in house.ar_ids) >= 4
@@ -169,7 +163,7 @@ def _as_vllm_counts_and_ar_says(house: House, method: str, ks: Sequence[int]) ->
     assert accepted < drafted or method in ("draft_model", "ngram")
 
 
-@houses(False)
+@houses
 @pytest.mark.parametrize("k", [1, 5])
 def test_another_k_max(house: House, k: int) -> None:
     lane = house.load(house.spec(METHODS[house.kind][0], k))
@@ -192,7 +186,7 @@ def held(folder: Path, *, without: str = "", only: str = "") -> int:
     )
 
 
-@houses(False, True)
+@houses
 def test_memory_is_what_the_checkpoints_hold(house: House, subtests: pytest.Subtests) -> None:
     for method in ("ar", *METHODS[house.kind]):
         with subtests.test(method=method):
@@ -201,7 +195,7 @@ def test_memory_is_what_the_checkpoints_hold(house: House, subtests: pytest.Subt
 
 def _holds_its_checkpoints(house: House, method: str) -> None:
     memory, spec = house.lane(method).memory(), house.spec(method)
-    assert memory.target_shared == (house.share and method != "ar")
+    assert memory.target_shared == (method != "ar")
     sizes = tensor_bytes(house.tiny.target / "model.safetensors")
     target = held(house.tiny.target, without="mtp.")
     if house.kind in ("gemma4", "gemma4-moe"):
@@ -242,9 +236,9 @@ def refusal(house: House, method: str) -> str:
 @pytest.mark.parametrize(
     ("house", "method", "title"),
     [
-        (("gemma4-e2b", False), "dflash", "DFlash"),
-        (("gemma4", False), "draft_model", "draft model"),
-        (("gemma4-moe", False), "draft_model", "draft model"),
+        ("gemma4-e2b", "dflash", "DFlash"),
+        ("gemma4", "draft_model", "draft model"),
+        ("gemma4-moe", "draft_model", "draft model"),
     ],
     indirect=["house"],
 )
@@ -256,7 +250,7 @@ def test_a_drafter_whose_cache_does_not_fit_is_refused(house: House, method: str
     assert refusal(house, method).startswith(f"{title} does not work with this target on vLLM's V1 model runner")
 
 
-@pytest.mark.parametrize("house", [("qwen3.5", False), ("qwen3.5-moe", False)], indirect=True)
+@pytest.mark.parametrize("house", ["qwen3.5", "qwen3.5-moe"], indirect=True)
 def test_gated_delta_net_without_amx_keeps_its_k(house: House) -> None:
     """With fewer drafts its text leaves AR's where the target is sure, so the lane has a single K."""
     lane = house.load(house.spec("mtp"))
@@ -273,7 +267,7 @@ def test_gated_delta_net_without_amx_keeps_its_k(house: House) -> None:
 
 def test_positions_of_pictures_are_refused_before_they_end_the_process(tmp_path: Path) -> None:
     """Greedy AR works with them, an MTP head aborts the process: nothing that a test can catch."""
-    house = House("qwen3.5", tmp_path, share=False)
+    house = House("qwen3.5", tmp_path)
     path = house.tiny.target / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config["rope_parameters"] |= {"mrope_section": [3, 3, 2], "mrope_interleaved": True}
@@ -282,7 +276,7 @@ def test_positions_of_pictures_are_refused_before_they_end_the_process(tmp_path:
 
 
 def test_a_lane_of_one_k_begins_with_it(tmp_path: Path) -> None:
-    house = House("qwen3.5", tmp_path, share=False)
+    house = House("qwen3.5", tmp_path)
     spec = parse_lane_spec("mtp:k=3,start=1")
     lane = house.load(spec)
     try:
