@@ -23,7 +23,9 @@ from tests.support.tiny_checkpoints import Tiny
 
 pytestmark = pytest.mark.engine
 
-KINDS = ("llama", "gemma4", "gemma4-moe", "gemma4-e2b", "qwen3.5", "qwen3.5-moe")
+KINDS = ("llama", "gemma4-moe", "gemma4-e2b", "qwen3.5-moe")
+"""Between them they have every part that an architecture is made of; in test_architectures.py all kinds share."""
+
 DRAFTING = {"gemma4-e2b": ("mtp",)}
 """The methods to test a kind with, if not MTP and DFlash: vLLM's CPU build has no other for it."""
 
