@@ -163,7 +163,7 @@ def look(words: list[str], demo: Path) -> dict[str, Any]:
     requests = max(options.concurrency) if isinstance(options.concurrency, tuple) else options.concurrency
     config = host_config(argparse.Namespace(**{**vars(options), "concurrency": requests}), gpu=True)
     target = str(demo) if options.model is None and options.preset is None else target_of(options)
-    lanes = [look_at_lane(spec, target, config.engine_args) for spec in config.specs]
+    lanes = [looked_at(spec, target, config.engine_args) for spec in config.specs]
     plan = None if options.preset is None else planned(config, lanes)
     return {"lanes": lanes, "memory": memory(lanes), "checks": memory_checks(lanes, plan), "plan": plan}
 
@@ -192,6 +192,17 @@ def target_of(options: argparse.Namespace) -> str:
     from spectui.setup.presets.applying import with_preset
 
     return str(with_preset(options).model)
+
+
+_lanes: dict[str, dict[str, Any]] = {}
+
+
+def looked_at(spec: Any, target: str, engine_args: Mapping[str, Any]) -> dict[str, Any]:
+    """What vLLM says of one lane, asked once: many commands have the same lanes."""
+    key = repr((spec, target, sorted(engine_args.items())))
+    if key not in _lanes:
+        _lanes[key] = look_at_lane(spec, target, engine_args)
+    return _lanes[key]
 
 
 def look_at_lane(spec: Any, target: str, engine_args: Mapping[str, Any]) -> dict[str, Any]:
