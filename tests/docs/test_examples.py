@@ -79,10 +79,10 @@ def _can_draw_png() -> bool:
 
 
 def _races_the_demo(line: str) -> bool:
-    """Of the two that are the same here, `spectui` and `spectui run < /dev/null`, only the second."""
+    """Those that say more than `spectui` and `spectui run < /dev/null`, which run in tests/session."""
     return (
         _words(line)[0] == "run"
-        and len(line.split("#")[0].split()) > 1
+        and len(_words(line)) > 1
         and not re.search(r"--model|--preset|FILE", line)
     )
 
