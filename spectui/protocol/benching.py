@@ -28,7 +28,7 @@ class BenchCell:
         lane: The lane's name.
         concurrency: Requests in flight.
         category: The category; None for all of them together.
-        repetitions: Repetitions so far.
+        repetitions: Repetitions so far; 0 if the first one has only its throughput yet.
         tok_s: Throughput of all requests together: completion tokens divided by wall time.
         speed_up: The geometric mean over repetitions of the throughput divided by AR's on the same prompts; None
             without AR, and for AR itself.

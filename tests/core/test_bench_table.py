@@ -8,7 +8,7 @@ import pytest
 
 from spectui.core.bench.results import cells_of as results_cells
 from spectui.core.bench.results import pooled_cells
-from spectui.core.bench.table import cells_of, finding, lanes_of
+from spectui.core.bench.table import begun_cells, cells_of, finding, lanes_of
 from spectui.protocol.benching import BenchCell, BenchLane, BenchTurn
 from tests.support.benchmarks import CATEGORIES, VARIANTS, made_up_header, made_up_matrix, made_up_turns
 
@@ -40,6 +40,20 @@ def test_a_table_fills_turn_by_turn() -> None:
     assert single.speed_up is not None
     assert single.low is None, "a single repetition has no interval"
     assert all(c.speed_up is None for c in cells if c.lane == "ar")
+
+
+def test_a_turn_that_has_begun_shows_its_throughput_and_counts_for_nothing() -> None:
+    first = TURNS[3]
+    cells = begun_cells(MATRIX, first.block, first.pieces[:2])
+    assert [(c.lane, c.category, c.repetitions, c.speed_up) for c in cells] == [
+        ("ar", "math", 0, None),
+        ("mtp", "math", 0, None),
+    ]
+    assert cells[1].tok_s == first.pieces[1].rate
+    state = turn(AR, ("MTP", 1.3, 1.2, 1.4), done=2)
+    assert finding(replace(state, cells=(*state.cells, *(replace(c, category="c9") for c in cells))), 1) == (
+        finding(state, 1)
+    )
 
 
 def turn(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from spectui.cli.main import build_parser
 from spectui.protocol import commands as cmd
 from spectui.protocol.benching import BenchEnded, BenchLane, BenchPlace, BenchTurn
 from spectui.protocol.events import (
@@ -19,6 +21,7 @@ from spectui.protocol.events import (
     Sampling,
     Step,
 )
+from spectui.setup.config import host_config
 from spectui.sources.vllm import loading
 from spectui.sources.vllm.bench_line import bench_line
 from spectui.sources.vllm.config import Chat, HostConfig
@@ -109,6 +112,8 @@ def test_every_piece_is_announced_once(monkeypatch: pytest.MonkeyPatch) -> None:
         BenchPlace("ar", 1, "a", 1),
         BenchPlace("ngram", 1, "a", 1),
     ]
+    first = states(sink)[3]
+    assert [(c.lane, c.category, c.repetitions, c.tok_s) for c in first.cells] == [("ar", "a", 0, pytest.approx(125))]
     assert len(places) == len(set(places)) == 2 + 2 * REPETITIONS * len(CATEGORIES)
     assert [state.pieces for state in states(sink)[2:]] == list(range(len(places) - 2))
 
@@ -236,3 +241,16 @@ def test_the_command_has_what_the_run_was_asked_for() -> None:
         "--system 'Be brief.' --chat-template-arg enable_thinking=false --temperature 0.7 --top-k 20 "
         "--engine-arg dtype=float32 --engine-arg max_model_len=4096 --engine-arg 'revision=\"1\"'"
     )
+
+
+def test_the_options_that_chose_the_prompts_are_kept(tmp_path: Path) -> None:
+    file = tmp_path / "my prompts.txt"
+    file.write_text("One.\nTwo.\n")
+
+    def words(*options: str) -> Sequence[str]:
+        return host_config(build_parser("run").parse_args(["run", *options]), gpu=False, installed=False).prompt_words
+
+    assert words() == []
+    assert words("--category", "math") == ["--category", "math"]
+    assert words("--prompt", "Why?") == ["--prompt", "Why?"]
+    assert words("--prompts", str(file)) == ["--prompts", str(file)]

@@ -74,7 +74,7 @@ def test_rows_fit(shown: BenchTurn | BenchEnded, width: int) -> None:
 def test_a_table_that_is_empty_says_what_is_going_on() -> None:
     text = texts(BEGUN)
     assert text[0] == f"{'1 request in flight   64 tokens per answer   3 repetitions':<112}0:00"
-    assert text[1].endswith("0%   0 of 33 cells")
+    assert text[1].endswith("0 %   0 of 33 cells")
     assert text[2] == "warming up AR on coding, which does not count"
     assert row(BEGUN, "coding").split() == ["▸", "coding", "▸", "measuring", "·", "·"]
     assert row(BEGUN, "math").split() == ["math", "·", "·", "·"]
@@ -83,8 +83,9 @@ def test_a_table_that_is_empty_says_what_is_going_on() -> None:
 def test_the_row_that_is_measured_is_marked_and_says_how_often_it_was() -> None:
     text = texts(GOING)
     assert text[0].endswith("0:39   about 1:25 left")
-    assert text[1].endswith(" 31%   9 of 33 cells")
+    assert text[1].endswith(" 31 %   9 of 33 cells")
     assert text[2] == "measuring MTP K=2 on roleplay, repetition 2 of 3"
+    assert any(line.startswith("so far, DFlash K=3 is 1.75 times as fast as AR (1.55 to 1.98) over 4") for line in text)
     line = row(GOING, "roleplay")
     assert line.startswith("▸ roleplay      1/3")
     assert line.count("▸") == 2

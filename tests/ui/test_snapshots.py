@@ -14,12 +14,14 @@ import pytest
 
 from spectui.cli.replay import opened
 from spectui.cli.shot import indexed
-from spectui.protocol.events import LaneEngine, LaneInfo, Sampling
+from spectui.protocol.events import BenchEnded, BenchTurn, LaneEngine, LaneInfo, Paused, Sampling
 from spectui.sources.manual_replay import ManualReplay
 from spectui.sources.synthetic.race import SyntheticLane
 from spectui.ui.offscreen import offscreen
 from spectui.ui.paint.picture import svg
+from spectui.ui.screens.bench import BenchScreen
 from tests.support.rig import running
+from tests.ui.test_bench_screen import BEGUN, ENDED, GOING, STOPPED
 
 FOLDER = Path(__file__).parent / "snapshots"
 TRACES = Path(__file__).parents[2] / "demos" / "traces"
@@ -87,6 +89,24 @@ async def test_what_is_wrong_looks_as_before() -> None:
     async with running((120, 36), lanes=TROUBLED, sampling=Sampling(max_tokens=400)) as rig:
         await rig.steps(330)
         compare("trouble-120x36", svg(rig.app))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "theme", "shown"),
+    [
+        ("bench-120x36", (120, 36), "midnight", GOING),
+        ("bench-200x50-paper", (200, 50), "paper", ENDED),
+        ("bench-80x24-mono", (80, 24), "mono", STOPPED),
+    ],
+)
+async def test_a_benchmark_looks_as_before(
+    name: str, size: tuple[int, int], theme: str, shown: BenchTurn | BenchEnded
+) -> None:
+    async with running(size, theme=theme) as rig:
+        for event in (Paused(False), BEGUN, shown):
+            rig.app._mailbox.emit(event)
+        await rig.settle(lambda: rig.view.bench == shown and isinstance(rig.app.screen, BenchScreen))
+        compare(name, svg(rig.app))
 
 
 def compare(name: str, picture: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from spectui.core.bench.figures import cell_figures
-from spectui.core.bench.matrix import Matrix, Variant
-from spectui.core.bench.records import TurnRecord
+from spectui.core.bench.matrix import Block, Matrix, Variant
+from spectui.core.bench.records import PieceRecord, TurnRecord
 from spectui.protocol.benching import BenchCell, BenchLane, BenchTurn
 
 
@@ -21,6 +21,16 @@ def cells_of(matrix: Matrix, turns: Sequence[TurnRecord]) -> tuple[BenchCell, ..
     Repetitions of a category that is not finished count too.
     """
     return tuple(_cells(matrix, turns))
+
+
+def begun_cells(matrix: Matrix, block: Block, pieces: Sequence[PieceRecord]) -> tuple[BenchCell, ...]:
+    """What the pieces of a block's first turn say before it ends; no repetition of it counts yet."""
+    lanes = {variant.name: variant.lane for variant in matrix.variants}
+    return tuple(
+        BenchCell(lanes[piece.variant], block.concurrency, block.category, 0, tok_s=piece.rate)
+        for piece in pieces
+        if piece.wall_ns
+    )
 
 
 def _cells(matrix: Matrix, turns: Sequence[TurnRecord]) -> Iterator[BenchCell]:
@@ -65,7 +75,8 @@ def finding(turn: BenchTurn, concurrency: int) -> str:
     found = [(lane, cell) for lane in turn.lanes if (cell := whole.get(lane.lane)) is not None and cell.tok_s]
     if not found:
         return ""
-    done = {cell.category for cell in turn.cells if cell.category is not None and cell.concurrency == concurrency}
+    counted = [cell for cell in turn.cells if cell.repetitions and cell.concurrency == concurrency]
+    done = {cell.category for cell in counted} - {None}
     over = _over(len(done), len(turn.categories))
     compared = [(cell.speed_up, lane, cell) for lane, cell in found if cell.speed_up is not None]
     if not compared:

@@ -111,6 +111,11 @@ class Benching:
         return Place(self._blocks[0], turn, self.matrix.variants[case], self._repeated)
 
     @property
+    def ran(self) -> tuple[PieceRecord, ...]:
+        """The pieces of the present turn that have been measured."""
+        return tuple(self._pieces.values())
+
+    @property
     def stepped(self) -> Lane | None:
         """The lane whose engine takes the next step; None once the benchmark has ended."""
         return None if (place := self.place) is None else self._lanes[place.variant.lane]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from spectui.core.bench.matrix import Matrix, Variant, blocks_of, kept_evenly
 from spectui.core.bench.records import TurnRecord
-from spectui.core.bench.table import cells_of, lanes_of
+from spectui.core.bench.table import begun_cells, cells_of, lanes_of
 from spectui.protocol.benching import BenchPlace, BenchTurn
 from spectui.protocol.events import Sampling
 from spectui.sources.vllm.benching import Benching, Place
@@ -79,8 +79,7 @@ class LiveBench:
         self._left_out = left_out
         self._now_ns = now_ns
         self._spent_ns = self._piece_ns = 0
-        self._took: dict[Variant, list[int]] = defaultdict(list)
-        self._ran: set[Variant] = set()
+        self._took: dict[str, list[int]] = defaultdict(list)
         self._cells = cells_of(matrix, ())
 
     @property
@@ -107,17 +106,16 @@ class LiveBench:
     def _end_piece(self, place: Place, turn: TurnRecord | None) -> None:
         took, self._piece_ns = self._piece_ns, 0
         if place.turn >= 0:
-            self._took[place.variant].append(took)
-            self._ran.add(place.variant)
+            self._took[place.variant.name].append(took)
         if turn is not None:
             self.turns.append(turn)
             self._cells = cells_of(self._matrix, self.turns)
-        if len(self._ran) == len(self._matrix.variants):
-            self._ran.clear()
 
     def turn(self) -> BenchTurn:
         """Where the benchmark stands."""
         matrix, place = self._matrix, self._benching.place
+        ran = self._benching.ran if place is not None and place.turn >= 0 else ()
+        first = begun_cells(matrix, place.block, ran) if place is not None and place.turn == 0 else ()
         turns = len(matrix.blocks) * matrix.repetitions
         return BenchTurn(
             lanes=lanes_of(matrix),
@@ -125,16 +123,16 @@ class LiveBench:
             concurrencies=tuple(dict.fromkeys(block.concurrency for block in matrix.blocks)),
             repetitions=matrix.repetitions,
             tokens=matrix.sampling.max_tokens,
-            cells=self._cells,
-            pieces=len(self.turns) * len(matrix.variants) + len(self._ran),
+            cells=(*self._cells, *first),
+            pieces=len(self.turns) * len(matrix.variants) + len(ran),
             of_pieces=turns * len(matrix.variants),
             place=None if place is None else _place(place),
             spent_s=self._spent_ns / 1e9,
-            left_s=self._left_s(turns),
+            left_s=self._left_s(turns, {piece.variant for piece in ran}),
             left_out=self._left_out,
         )
 
-    def _left_s(self, turns: int) -> float | None:
+    def _left_s(self, turns: int, ran: Set[str]) -> float | None:
         """Each lane's pieces that are left, at the mean time of those that it has finished; of a lane that has none, at
         that of the others."""
         known = [took for some in self._took.values() for took in some]
@@ -142,8 +140,8 @@ class LiveBench:
             return None
         left_ns = 0.0
         for variant in self._matrix.variants:
-            pieces = turns - len(self.turns) - (variant in self._ran)
-            left_ns += pieces * statistics.fmean(self._took.get(variant) or known)
+            pieces = turns - len(self.turns) - (variant.name in ran)
+            left_ns += pieces * statistics.fmean(self._took.get(variant.name) or known)
         return left_ns / 1e9
 
     def end(self) -> None:

@@ -65,6 +65,8 @@ def bench_rows(state: BenchTurn | BenchEnded, faces: Faces, width: int, stale: b
     for concurrency in turn.concurrencies:
         for lanes in _tables(turn, width):
             rows += [EMPTY, *_table(turn, lanes, concurrency, faces, width, over=isinstance(state, BenchEnded))]
+    if isinstance(state, BenchTurn) and (found := [*_findings(turn)]):
+        rows += [EMPTY, *(row for said in found for row in _sentence(f"so far, {said}", "text", width))]
     rows += [EMPTY, *_notes(turn, faces, width)]
     if isinstance(state, BenchEnded) and state.command:
         said = "the same without a screen, with longer answers, other numbers of requests, and a report:"
@@ -110,7 +112,7 @@ def _head(turn: BenchTurn, width: int) -> list[Row]:
 def _now(turn: BenchTurn, stale: bool, width: int) -> list[Row]:
     """The progress, and what is being measured."""
     share = turn.pieces / turn.of_pieces if turn.of_pieces > 0 else 0.0
-    said = f"  {share:4.0%}   {_cells_done(turn)}"
+    said = f"  {share * 100:3.0f} %   {_cells_done(turn)}"
     room = max(_LEAST_BAR, width - len(said))
     filled = cells_filled(share, 1.0, room)
     bar: Row = (("━" * filled, "accent"), ("─" * (room - filled), "faint"), (said, "text"))
@@ -126,11 +128,7 @@ def _now(turn: BenchTurn, stale: bool, width: int) -> list[Row]:
 
 def _result(ended: BenchEnded, width: int) -> list[Row]:
     """The finding, and how the benchmark ended."""
-    rows: list[Row] = []
-    for concurrency in ended.last.concurrencies:
-        if said := finding(ended.last, concurrency):
-            many = f" with {_counted(concurrency, 'request')} in flight" if len(ended.last.concurrencies) > 1 else ""
-            rows += _sentence(said + many, "good", width)
+    rows = [row for said in _findings(ended.last) for row in _sentence(said, "good", width)]
     kept = "what was measured is kept" if rows else "nothing was measured"
     how, style = {
         "done": (f"measured: {_cells(ended.last)}", "muted"),
@@ -138,6 +136,13 @@ def _result(ended: BenchEnded, width: int) -> list[Row]:
         "failed": (f"{ended.fault or 'a lane has failed'}, after {_cells_done(ended.last)}; {kept}", "bad"),
     }[ended.why]
     return [*rows, *_sentence(how, style, width)]
+
+
+def _findings(turn: BenchTurn) -> Iterator[str]:
+    """What was found, for each number of requests in flight."""
+    for concurrency in turn.concurrencies:
+        if said := finding(turn, concurrency):
+            yield said + (f" with {_counted(concurrency, 'request')} in flight" if len(turn.concurrencies) > 1 else "")
 
 
 def _tables(turn: BenchTurn, width: int) -> Iterator[Sequence[BenchLane]]:
@@ -272,7 +277,7 @@ def _notes(turn: BenchTurn, faces: Faces, width: int) -> Iterator[Row]:
     compared = any(lane.plain for lane in turn.lanes)
     said = "every lane answers the same prompts in turn"
     if compared:
-        said += "; over AR is the mean of the repetitions, with its 95 % interval where there are several"
+        said += "; over AR: geometric mean of the repetitions, and its 95 % interval"
     yield from _sentence(said, "muted", width)
     if turn.left_out:
         yield from _sentence(turn.left_out, "muted", width)
