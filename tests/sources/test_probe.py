@@ -34,7 +34,7 @@ class Engine:
         if made is None:
             raise RuntimeError("the device is gone")
         self.done = max(0, self.done + made) if made >= 0 else 0
-        return [SimpleNamespace(finished=True)] if self.done >= 10 else []
+        return [SimpleNamespace(request_id=PROBE, finished=True)] if self.done >= 10 else []
 
     def abort_request(self, requests: list[str]) -> None:
         assert self.shielded

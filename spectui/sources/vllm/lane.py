@@ -27,7 +27,7 @@ from spectui.sources.vllm.footprint import lane_memory
 from spectui.sources.vllm.lane_request import EngineCounts, LaneRequest
 from spectui.sources.vllm.lane_spec import DIFFUSION, MOST_CANVASES, LaneSpec
 from spectui.sources.vllm.pieces import PieceDecoder, TokenTable
-from spectui.sources.vllm.probing import Prober
+from spectui.sources.vllm.probing import Prober, Reading
 from spectui.sources.vllm.sharing import ALONE, Borrowing
 from spectui.sources.vllm.step_timers import LaneTimers
 from spectui.sources.vllm.unsupported import refuse_what_aborts
@@ -232,6 +232,12 @@ class Lane:
     def top_two_margin(self, ids: Sequence[int]) -> float:
         """Return the target's margin after ``ids``; see `Prober.top_two_margin`."""
         return self._prober.top_two_margin(ids)
+
+    def readings(
+        self, texts: Sequence[Sequence[int]], *, likeliest: int, within: bool = False, tokens: int = 1
+    ) -> list[Reading]:
+        """Return what the target says about ``texts``; see `Prober.readings`."""
+        return self._prober.readings(texts, likeliest=likeliest, within=within, tokens=tokens)
 
     def inspect(self, slot: int, before: int, tokens: Sequence[int]) -> tuple[TokenVerdict, ...]:
         """Return the target's verdicts on ``tokens`` after the first ``before`` emitted ones of the slot's request;

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from spectui.protocol.events import Likely, TokenVerdict
@@ -24,6 +25,27 @@ LIKELIEST = 6
 
 PROBE = "probe"
 
+WHOLE = 1 << 20
+"""More than any text that a probe goes on with."""
+
+Likeliest = tuple[tuple[int, float], ...]
+"""The most likely tokens with their log-probabilities before temperature and top-p, in descending order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the target says about a text.
+
+    Attributes:
+        within: The most likely tokens at each position of the text, none at the first one; empty unless asked for.
+        ids: How the text goes on greedily.
+        after: The most likely tokens at each of those positions.
+    """
+
+    within: tuple[Likeliest, ...]
+    ids: tuple[int, ...]
+    after: tuple[Likeliest, ...]
+
 
 class Prober:
     """Asks one engine, between its steps."""
@@ -41,9 +63,36 @@ class Prober:
             ProbeDiedError: The engine died of the probe.
             ProbeRefusedError: The engine has no room for the probe.
         """
-        (after,) = self._probe(ids, inputs.probing_params(2)).outputs[0].logprobs
-        likeliest = sorted((entry.logprob for entry in after.values()), reverse=True)
-        return float(likeliest[0] - likeliest[1])
+        (reading,) = self.readings([ids], likeliest=2)
+        (_, first), (_, second) = reading.after[0][:2]
+        return first - second
+
+    def readings(
+        self, texts: Sequence[Sequence[int]], *, likeliest: int, within: bool = False, tokens: int = 1
+    ) -> list[Reading]:
+        """Ask about several texts at once.
+
+        Args:
+            texts: Their ids.
+            likeliest: How many of the most likely tokens are asked for at a position; engines have a limit
+                (``max_logprobs``), which is 20 unless changed.
+            within: Whether to ask about the positions of the text itself too.
+            tokens: How far to go on greedily.
+
+        Raises:
+            ProbeDiedError: The engine died of the probe.
+            ProbeRefusedError: The engine has no room for the probe.
+        """
+        params = inputs.probing_params(likeliest, prompt=within, tokens=tokens)
+        return [
+            Reading(
+                # The text's own tokens are named too, however unlikely.
+                tuple(_likeliest(entries or {})[:likeliest] for entries in output.prompt_logprobs or ()),
+                tuple(output.outputs[0].token_ids),
+                tuple(map(_likeliest, output.outputs[0].logprobs)),
+            )
+            for output in self._ask(texts, params)
+        ]
 
     def verdicts(self, context: Sequence[int], tokens: Sequence[int]) -> tuple[TokenVerdict, ...]:
         """Return the target's verdicts on ``tokens`` after ``context``, recomputed in one pass.
@@ -68,24 +117,45 @@ class Prober:
         return PieceDecoder(self._table, (token,)).peek((token,))[0]
 
     def _probe(self, ids: Sequence[int], params: Any) -> Any:
-        """Return the engine's output for ``ids``.
+        """Return the engine's output for ``ids``."""
+        return self._ask([ids], params)[0]
 
-        The probe runs alone, so it advances with every step or never: no other request could free cache blocks.
+    def _ask(self, texts: Sequence[Sequence[int]], params: Any) -> list[Any]:
+        """Return the engine's output for each text.
+
+        The probes run alone, so they advance with every step or never: no other request could free cache blocks.
         """
         engines.enter(self._engine)
+        names = [PROBE if not place else f"{PROBE}-{place}" for place in range(len(texts))]
+        done: dict[str, Any] = {}
         with self._tap.alone():
-            probe = self._engine.add_request(PROBE, {"prompt_token_ids": list(ids)}, params)
-            reached = -1
             try:
-                while (computed := self._tap.computed(probe)) > reached:
+                probes = [
+                    (name, self._engine.add_request(name, {"prompt_token_ids": list(ids)}, params))
+                    for name, ids in zip(names, texts, strict=True)
+                ]
+                reached = -1
+                while (computed := self._computed(probes, texts, done)) > reached:
                     reached = computed
-                    for output in workers.step(self._engine):
-                        if output.finished:
-                            return output
-                self._engine.abort_request([PROBE])
+                    done.update((output.request_id, output) for output in workers.step(self._engine) if output.finished)
+                    if len(done) == len(names):
+                        return [done[name] for name in names]
+                self._engine.abort_request([name for name in names if name not in done])
             except Exception as error:
                 raise ProbeDiedError(str(error)) from error
         raise ProbeRefusedError(
             "no room in the KV cache to ask the target: race fewer requests, or raise "
             "--engine-arg kv_cache_memory_bytes"
         )
+
+    def _computed(self, probes: Sequence[tuple[str, str]], texts: Sequence[Sequence[int]], done: Container[str]) -> int:
+        """How far the probes have got; one that has ended counts as a whole text and more."""
+        return sum(
+            len(ids) + WHOLE if name in done else max(0, self._tap.computed(probe))
+            for (name, probe), ids in zip(probes, texts, strict=True)
+        )
+
+
+def _likeliest(entries: Mapping[int, Any]) -> Likeliest:
+    ordered = sorted(entries.items(), key=lambda item: -item[1].logprob)
+    return tuple((int(token), float(entry.logprob)) for token, entry in ordered)

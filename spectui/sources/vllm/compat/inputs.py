@@ -38,14 +38,15 @@ def unknown_template_arguments(
     return dict.fromkeys(unknown, known)
 
 
-def probing_params(likeliest: int, *, prompt: bool = False) -> Any:
-    """Return ``SamplingParams`` that ask for the most likely tokens after a prompt; with ``prompt`` also at each of its
-    positions, for which the engine computes the probabilities of the whole vocabulary everywhere."""
+def probing_params(likeliest: int, *, prompt: bool = False, tokens: int = 1) -> Any:
+    """Return ``SamplingParams`` that ask for the most likely tokens after a prompt, and after each but the last of
+    ``tokens`` that follow it greedily; with ``prompt`` also at each of its positions, for which the engine computes the
+    probabilities of the whole vocabulary everywhere."""
     from vllm import SamplingParams
 
     return SamplingParams(
         temperature=0.0,
-        max_tokens=1,
+        max_tokens=tokens,
         ignore_eos=True,
         detokenize=False,
         logprobs=likeliest,

@@ -1,0 +1,1 @@
+"""Does speculation change what the target says? Greedy texts token by token, and samples beside probabilities."""
