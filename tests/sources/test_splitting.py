@@ -181,13 +181,20 @@ def test_stages_of_a_pipeline_add_up_and_halves_do_not() -> None:
     assert engine.asked == ["step_times"] * 2
 
 
+REPAIRED = "give_drafts_their_settings"
+
+
 @pytest.mark.parametrize(
     ("tapped", "apart", "asked"),
     [
-        (False, False, []),
-        (False, True, ["serve_another_process"]),
-        (True, False, ["show_drafts", "time_steps"]),
-        (True, True, ["serve_another_process", "show_drafts", "time_steps", "finish_steps", "expect_earlier_stage"]),
+        (False, False, [REPAIRED]),
+        (False, True, ["serve_another_process", REPAIRED]),
+        (True, False, [REPAIRED, "show_drafts", "time_steps"]),
+        (
+            True,
+            True,
+            ["serve_another_process", REPAIRED, "show_drafts", "time_steps", "finish_steps", "expect_earlier_stage"],
+        ),
     ],
 )
 def test_other_processes_end_with_this_one_whether_or_not_they_are_tapped(

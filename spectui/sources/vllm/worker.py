@@ -10,6 +10,7 @@ import signal
 from typing import Any
 
 from spectui.sources.vllm.compat.device import waiting_for
+from spectui.sources.vllm.compat.patches import give_drafts_their_settings
 from spectui.sources.vllm.step_timers import StepTimers
 
 PR_SET_PDEATHSIG = 1
@@ -25,6 +26,10 @@ class TappedWorker:
 
     model_runner: Any
     _step_timers: StepTimers
+
+    def give_drafts_their_settings(self) -> None:
+        """See `spectui.sources.vllm.compat.patches.give_drafts_their_settings`."""
+        give_drafts_their_settings()
 
     def show_drafts(self) -> None:
         """Make the model runner pass the drafted ids to the scheduler.

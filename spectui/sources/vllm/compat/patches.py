@@ -61,3 +61,30 @@ def inspect_models_here() -> None:
     if on_cpu():
         registry: Any = importlib.import_module("vllm.model_executor.models.registry")
         registry._run_in_subprocess = lambda inspect: inspect()
+
+
+def give_drafts_their_settings() -> None:
+    """Let vLLM judge each draft at the temperature, top-k and top-p of its request, on a CPU too.
+
+    There vLLM 0.32 writes what ``expand_batch_to_tokens`` is to return into a copy that it throws away, so that drafts
+    are judged by whatever the memory holds (https://github.com/vllm-project/vllm/issues/55005).
+    """
+    if on_cpu():
+        sampler: Any = importlib.import_module("vllm.v1.sample.rejection_sampler")
+        sampler.expand_batch_to_tokens = each_for_its_drafts
+
+
+def each_for_its_drafts(
+    x: Any, cu_num_tokens: Any, num_tokens: int, replace_from: float = 0, replace_to: float = 0
+) -> Any:
+    """Repeat each request's value for all of its drafts, ``replace_to`` in place of ``replace_from``.
+
+    Args:
+        x: A value for each request.
+        cu_num_tokens: How many drafts there are up to and with each request.
+        num_tokens: How many there are in all.
+        replace_from: What is replaced.
+        replace_to: What takes its place.
+    """
+    counts = cu_num_tokens.diff(prepend=cu_num_tokens.new_zeros(1))
+    return x.masked_fill(x == replace_from, replace_to).repeat_interleave(counts, output_size=num_tokens)

@@ -76,11 +76,12 @@ def starting(engine_args: Mapping[str, Any]) -> Iterator[None]:
 
 
 def take_charge(engine: Any, *, tapped: bool) -> None:
-    """Tell the telemetry about a new engine's workers, and make those in other processes end with this one; if it is
-    ``tapped``, make them show their drafts and time their steps."""
+    """Tell the telemetry about a new engine's workers, and make those in other processes end with this one; repair how
+    they sample; if it is ``tapped``, make them show their drafts and time their steps."""
     WORKERS.add(_pids(engine))
     if elsewhere(engine):
         engine.collective_rpc("serve_another_process")
+    engine.collective_rpc("give_drafts_their_settings")
     if not tapped:
         return
     engine.collective_rpc("show_drafts")
