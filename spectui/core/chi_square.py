@@ -87,9 +87,12 @@ def chi_square_tail(statistic: float, freedom: float, noncentrality: float = 0.0
     mean = noncentrality / 2
     # Beyond 10 standard deviations on either side the Poisson weights add up to less than 1e-15.
     spread = 10 * math.sqrt(mean) + 40
-    total = 0.0
-    for n in range(max(0, int(mean - spread)), int(mean + spread)):
-        total += math.exp(n * math.log(mean) - mean - math.lgamma(n + 1)) * upper_gamma(half + n, x)
+    first = max(0, int(mean - spread))
+    tail, total = upper_gamma(half + first, x), 0.0
+    for n in range(first, int(mean + spread)):
+        total += math.exp(n * math.log(mean) - mean - math.lgamma(n + 1)) * tail
+        # Q(a + 1, x) is Q(a, x) and one term of its series more.
+        tail += math.exp((half + n) * math.log(x) - x - math.lgamma(half + n + 1)) if x > 0 else 0.0
     return min(1.0, total)
 
 
