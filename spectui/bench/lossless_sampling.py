@@ -12,23 +12,26 @@ from spectui.bench.lossless import LIKELIEST, comparable
 from spectui.core.lossless.chances import Chances, chances
 from spectui.core.lossless.distribution import DistributionCheck, LaneDistribution, level
 from spectui.core.lossless.significance import judge_drafts, judge_tokens
-from spectui.core.lossless.tally import LEAST_DRAFTS, LEAST_SAMPLES, POSITIONS, Context, Tally, chains
+from spectui.core.lossless.tally import LEAST_SAMPLES, POSITIONS, Context, Tally, beginnings, chains
 from spectui.errors import UsageError
 from spectui.protocol.events import FinishReason, Prompt, Sampling, Step
 from spectui.setup.session import EngineSession
 from spectui.sources.vllm.config import Chat
 from spectui.sources.vllm.lane import Lane
 
-SAMPLES = 6000
+SAMPLES = 600
 """Answers that each lane samples unless told otherwise."""
+
+ANSWER_TOKENS = 20
+"""Tokens of each. Reading the prompt costs more than a few steps do, and every step tests drafts."""
 
 CONCURRENCY = 16
 
-MOST_PROMPTS = 8
+MOST_PROMPTS = 4
 """The shortest prompts are sampled from: more of them give more contexts, and fewer samples after each."""
 
-MOST_QUESTIONS = 320
-"""Texts that the target is asked about for each lane at most."""
+MOST_QUESTIONS = 500
+"""Answers of each lane that the target is asked about at most; the drafts of others do not count."""
 
 COMPARED_TOKENS = 24
 """Tokens after each prompt at which the target's probabilities in two shapes of a batch are compared."""
@@ -122,7 +125,7 @@ class _Sampling:
         self._ar = ar
         self._asked = asked
         self._sampling = replace(
-            sampling, seed=sampling.seed or 0, max_tokens=POSITIONS, ignore_eos=True, stop=(), json_schema=None
+            sampling, seed=sampling.seed or 0, max_tokens=ANSWER_TOKENS, ignore_eos=True, stop=(), json_schema=None
         )
         self._samples = samples
         self._concurrency = concurrency
@@ -134,9 +137,7 @@ class _Sampling:
         """Sample from one lane and test it; ``progress`` is told how many samples and questions are done."""
         tally = self._sampled(lane, place, progress)
         control = not lane.info.k_max
-        contexts = tally.contexts(LEAST_DRAFTS if control else LEAST_SAMPLES)
-        self._ask(contexts)
-        known = {context: found for context, found in self._known.items() if found is not None}
+        known = self._asked_about(tally.contexts(1 if control else LEAST_SAMPLES))
         if self._rounding is None:
             self._rounding = max(LEAST_ROUNDING, self._measured())
         if control:
@@ -166,7 +167,8 @@ class _Sampling:
 
         def ended(number: int, ids: Sequence[int], reason: FinishReason) -> None:
             nonlocal count
-            tally.answer(number % len(self._asked), ids)
+            # Without drafts every token of AR's counts for what would have been one.
+            tally.answer(number % len(self._asked), ids, POSITIONS if lane.info.k_max else len(ids))
             count += 1
             progress(count)
 
@@ -174,9 +176,11 @@ class _Sampling:
         answer_all(lane, texts, sampling, self._concurrency, ended=ended, stepped=stepped)
         return tally
 
-    def _ask(self, contexts: Sequence[Context]) -> None:
-        """Ask the target about contexts that are not known yet, as many as a lane may."""
-        asked = chains(contexts, self._known, MOST_QUESTIONS)
+    def _asked_about(self, contexts: Sequence[Context]) -> dict[Context, Chances]:
+        """What the target says about as many contexts as a lane may ask for. Nothing is asked twice, but what other
+        lanes have asked makes no difference, so that a lane is judged alike after a resumption."""
+        answering = chains(contexts, MOST_QUESTIONS)
+        asked = [context for context in answering if not all(one in self._known for one in beginnings(context))]
         for begin in range(0, len(asked), self._concurrency):
             batch = asked[begin : begin + self._concurrency]
             texts = [self._text(context) for context in batch]
@@ -186,6 +190,8 @@ class _Sampling:
                 for length in range(1, len(context) + 1):
                     likeliest = places[len(text) - len(context) + length]
                     self._known.setdefault(context[:length], self._chances(likeliest))
+        found = {one: self._known[one] for context in answering for one in beginnings(context)}
+        return {context: known for context, known in found.items() if known is not None}
 
     def _text(self, context: Context) -> list[int]:
         return [*self._asked[context[0]].ids, *context[1:]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from spectui.core.lossless.chances import Chances
@@ -18,9 +18,6 @@ the second may be a first drafted token, the third a second one."""
 LEAST_SAMPLES = 40
 """Samples after one context from which their distribution is tested."""
 
-LEAST_DRAFTS = 3
-"""Drafts after one context from which their acceptance is: each context costs a question to the target."""
-
 
 class Tally:
     """The samples of one lane.
@@ -34,9 +31,9 @@ class Tally:
         self.tokens: dict[Context, Counter[int]] = defaultdict(Counter)
         self.drafts: dict[tuple[Context, int], list[int]] = defaultdict(lambda: [0, 0])
 
-    def answer(self, prompt: int, ids: Sequence[int]) -> None:
-        """Count a finished answer."""
-        for place, token in enumerate(ids[:POSITIONS]):
+    def answer(self, prompt: int, ids: Sequence[int], most: int = POSITIONS) -> None:
+        """Count the first ``most`` tokens of a finished answer."""
+        for place, token in enumerate(ids[:most]):
             self.tokens[(prompt, *ids[:place])][token] += 1
 
     def step(self, prompt: int, before: Sequence[int], drafted: Sequence[int], accepted: int) -> None:
@@ -49,7 +46,8 @@ class Tally:
     def contexts(self, least: int = LEAST_SAMPLES) -> list[Context]:
         """The contexts that tests can use, the most frequent first.
 
-        How often a context was met says nothing about what came after it, so leaving rare ones out is no bias.
+        Among equally frequent ones it is the first. How often a context was met, and when, says nothing about what came
+        after it, so leaving others out is no bias.
 
         Args:
             least: Samples that a context needs, unless it has drafts.
@@ -62,8 +60,7 @@ class Tally:
         for (context, _), (_, verified) in self.drafts.items():
             drafted[context] += verified
         for context, count in drafted.items():
-            if count >= LEAST_DRAFTS:
-                met[context] = max(met[context], count)
+            met[context] = max(met[context], count)
         return [context for context, _ in met.most_common()]
 
     def pretend(self, known: Mapping[Context, Chances]) -> None:
@@ -75,30 +72,30 @@ class Tally:
                 self.drafts[context, likeliest] = [tokens[likeliest], tokens.total()]
 
 
-def chains(contexts: Sequence[Context], known: Collection[Context], most: int) -> list[Context]:
+def chains(contexts: Sequence[Context], most: int) -> list[Context]:
     """The questions to ask so that the probabilities after the first ones of ``contexts`` become known.
 
     A question about a context answers for all contexts that it begins with.
 
     Args:
         contexts: What is asked for, the most important first.
-        known: Contexts that need no question.
         most: The most questions.
     """
     covered: set[Context] = set()
     asked: dict[Context, None] = {}
     for context in contexts:
-        if context in known or context in covered:
+        if context in covered:
             continue
-        shorter = [one for one in _beginnings(context) if one in asked]
+        shorter = [one for one in beginnings(context) if one in asked]
         if len(asked) - len(shorter) >= most:
-            break
+            continue
         for one in shorter:
             del asked[one]
         asked[context] = None
-        covered.update(_beginnings(context))
+        covered.update(beginnings(context))
     return list(asked)
 
 
-def _beginnings(context: Context) -> Iterator[Context]:
+def beginnings(context: Context) -> Iterator[Context]:
+    """The contexts that a context begins with, itself included."""
     return (context[:length] for length in range(1, len(context) + 1))
