@@ -10,7 +10,7 @@ from functools import partial
 from spectui.bench.answering import Progress, Question, answer_all, questions
 from spectui.bench.lossless import LIKELIEST, comparable
 from spectui.core.lossless.chances import Chances, chances
-from spectui.core.lossless.distribution import DistributionCheck, LaneDistribution, level
+from spectui.core.lossless.distribution import SAMPLES, DistributionCheck, LaneDistribution, level
 from spectui.core.lossless.significance import judge_drafts, judge_tokens
 from spectui.core.lossless.tally import LEAST_SAMPLES, POSITIONS, Context, Tally, beginnings, chains
 from spectui.errors import UsageError
@@ -18,9 +18,6 @@ from spectui.protocol.events import FinishReason, Prompt, Sampling, Step
 from spectui.setup.session import EngineSession
 from spectui.sources.vllm.config import Chat
 from spectui.sources.vllm.lane import Lane
-
-SAMPLES = 600
-"""Answers that each lane samples unless told otherwise."""
 
 ANSWER_TOKENS = 20
 """Tokens of each. Reading the prompt costs more than a few steps do, and every step tests drafts."""

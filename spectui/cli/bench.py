@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from spectui.core.bench.matrix import FIXED_TOKENS, LEAST_REPETITIONS, NATURAL_TOKENS
-from spectui.errors import UsageError
+from spectui.core.lossless.distribution import SAMPLES
+from spectui.errors import DONE, UsageError
 from spectui.setup import options as opts
 from spectui.setup import values
 
@@ -82,6 +83,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     results.add_argument(
         "--resume", type=values.path, default=None, metavar="DIR", help="go on with the benchmark in this folder"
     )
+    results.add_argument(
+        "--compare",
+        default=None,
+        metavar="FILE",
+        help="lay published figures beside the measured ones: published, or a TOML file of the same form",
+    )
+    results.add_argument(
+        "--diff", nargs=2, type=values.path, default=None, metavar=("A", "B"), help="what changed between two folders"
+    )
+    checks = parser.add_argument_group("losslessness")
+    checks.add_argument(
+        "--lossless",
+        action="store_true",
+        help="compare every lane's answers with AR's; above temperature 0 also their distribution",
+    )
+    checks.add_argument(
+        "--samples", type=values.positive, default=SAMPLES, metavar="N", help=f"answers that are sampled ({SAMPLES})"
+    )
     results.add_argument("--record", action="store_true", help="keep a trace of each cell's first repetition")
     results.add_argument(
         "--naive", action="store_true", help="also show what a meter says that takes a stream chunk for a token"
@@ -94,6 +113,8 @@ def command(options: argparse.Namespace) -> int:
     from spectui.bench.matrix.command import bench
     from spectui.bench.matrix.journal import open_journal
 
+    if options.diff is not None:
+        return _differences(options)
     arguments = sys.argv[2:] if sys.argv[1:2] == ["bench"] else []
     if options.resume is not None:
         _check_alone(options)
@@ -115,8 +136,20 @@ def check(options: argparse.Namespace) -> None:
         )
     if options.untapped and options.record:
         raise UsageError("--async measures without the tap, so there is nothing to --record: use only one of them")
+    if options.untapped and options.lossless:
+        raise UsageError("--async measures without the tap, which --lossless needs: use only one of them")
     if options.length is not None and (options.prompts is not None or options.prompt is not None):
         raise UsageError("--length chooses among the built-in prompts: leave it out with --prompt and --prompts")
+
+
+def _differences(options: argparse.Namespace) -> int:
+    """Print what changed between two benchmarks."""
+    from spectui.bench.differing import diff_folders
+    from spectui.runtime.output import as_json, visible
+
+    found = diff_folders(*map(Path, options.diff), as_json=options.json)
+    print(as_json(found) if isinstance(found, dict) else "\n".join(map(visible, found)))
+    return DONE
 
 
 def _check_alone(options: argparse.Namespace) -> None:

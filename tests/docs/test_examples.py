@@ -80,11 +80,7 @@ def _can_draw_png() -> bool:
 
 def _races_the_demo(line: str) -> bool:
     """Those that say more than `spectui` and `spectui run < /dev/null`, which run in tests/session."""
-    return (
-        _words(line)[0] == "run"
-        and len(_words(line)) > 1
-        and not re.search(r"--model|--preset|FILE", line)
-    )
+    return _words(line)[0] == "run" and len(_words(line)) > 1 and not re.search(r"--model|--preset|FILE", line)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from spectui.bench.tune import k_values
+from spectui.core.bench.codec import encodable
 from spectui.core.bench.matrix import FIXED_TOKENS, NATURAL_TOKENS, Matrix, Variant, blocks_of
 from spectui.core.bench.results import PromptNote
 from spectui.core.prompts import PromptError
@@ -247,7 +248,7 @@ def prompt_note(
         source = "built-in"
     else:
         source = "standard input" if options.prompts == prompt_sets.STANDARD_INPUT else str(options.prompts)
-    return PromptNote(source, digest_of(prompts), counts, chat.raw, chat.system, padding)
+    return PromptNote(encodable(source), digest_of(prompts), counts, chat.raw, chat.system, padding)
 
 
 def digest_of(prompts: Sequence[Prompt]) -> str:

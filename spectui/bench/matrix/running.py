@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from spectui import __version__, places
 from spectui.bench.harness import environment
+from spectui.bench.matrix.checks import check_outputs
 from spectui.bench.matrix.journal import Journal
 from spectui.bench.matrix.preparing import Sets, matrix_of, padded_prompts, prompt_note, prompt_sets_of, tokens_of
 from spectui.bench.matrix.progress import duration_text, make_progress
 from spectui.bench.matrix.smoke import smoke, smoke_prompts
 from spectui.bench.matrix.traces import CellTraces
-from spectui.core.bench.codec import as_data, from_data
+from spectui.core.bench.codec import as_data, encodable, from_data
 from spectui.core.bench.estimate import Seconds, left_out, piece_seconds, total_seconds, within_budget
 from spectui.core.bench.matrix import Matrix
 from spectui.core.bench.results import Header, LaneNote
@@ -169,9 +170,9 @@ class BenchRun:
         reference = next((lane for lane in self.lanes if lane.info.method == "ar"), None)
         return Header(
             version=__version__,
-            command=self._command,
+            command=encodable(self._command),
             started=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
-            target=self._options.model or self._config.target,
+            target=encodable(self._options.model or self._config.target),
             environment=environment(),
             device=hardware_name(gpu=self._gpu),
             gpu=self._gpu,
@@ -179,16 +180,16 @@ class BenchRun:
             lanes=tuple(self._note(lane, reference) for lane in self.lanes),
             prompts=prompt_note(self._options, self._config.prompts, self.sets, self._config.chat, self._repeated),
             max_model_len=self.lanes[0].max_model_len,
-            arguments=self._arguments,
+            arguments=tuple(map(encodable, self._arguments)),
         )
 
     def _note(self, lane: Lane, reference: Lane | None) -> LaneNote:
         engine = lane.engine()
         return LaneNote(
             lane.info.name,
-            lane.info.spec,
+            encodable(lane.info.spec),
             engine,
-            str(lane.spec.options.get("model") or ""),
+            encodable(str(lane.spec.options.get("model") or "")),
             "" if reference is None or lane is reference else not_comparable(engine, lane.k, reference.engine()),
             lane.checked.warning if lane.checked is not None else "",
         )
@@ -229,6 +230,16 @@ class BenchRun:
             progress.close()
             meter.close()
             benching.end()
+
+    def check(self) -> None:
+        """Check the outputs, if that was asked for.
+
+        Raises:
+            UsageError: There is no AR lane.
+            RunError: An engine died.
+        """
+        if self._options.lossless and self.journal is not None:
+            check_outputs(self._options, self._session, self.lanes, self.sets, self._config.chat, self.journal)
 
     def _traces(self, matrix: Matrix) -> CellTraces:
         start = RunStarted(

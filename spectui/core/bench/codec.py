@@ -15,6 +15,11 @@ class NotResultsError(ValueError):
     """The data are not the results of a benchmark; the message is one sentence."""
 
 
+def encodable(text: str) -> str:
+    """A text that JSON can hold: bytes of a path that are not UTF-8 become question marks."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def as_data(record: Any) -> Any:
     """Turn a frozen record into what JSON has: dicts, lists, numbers and texts."""
     return msgspec.to_builtins(record)

@@ -8,6 +8,9 @@ from typing import Any, Literal, TypeAlias
 
 from spectui.core.lossless.significance import DraftTest, TokenTest
 
+SAMPLES = 600
+"""Answers that each lane samples unless told otherwise."""
+
 ALARMS = 0.004
 """False alarms of a whole run at most, shared evenly by its tests (Bonferroni)."""
 
