@@ -15,7 +15,6 @@ from spectui.sources.vllm.compat.parts import model_runner_of
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
 from spectui.sources.vllm.self_test import SelfTest
-from spectui.sources.vllm.tap import HiddenDraftsError
 from tests.conftest import SMALL_ENGINE_ARGS, LaneMaker
 from tests.engine.driving import drive
 from tests.support.tiny_checkpoints import make
@@ -105,6 +104,9 @@ def test_an_engine_that_is_wrong_below_k_max_is_to_be_kept_at_k_max(lanes: tuple
 
 
 def test_a_tap_that_sees_minus_one_ends_the_lane(lanes: tuple[Lane, Lane]) -> None:
+    # Imports vLLM, which those who only collect the test need not wait for.
+    from spectui.sources.vllm.tap import HiddenDraftsError
+
     def hiding(update: Callable[..., Any]) -> Callable[..., Any]:
         def hide(drafts: Any) -> None:
             drafts.draft_token_ids = [[-1] * len(ids) for ids in drafts.draft_token_ids]
