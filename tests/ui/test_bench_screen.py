@@ -18,7 +18,8 @@ from spectui.ui.offscreen import offscreen
 from spectui.ui.paint.rows import plain, row_width
 from spectui.ui.screens.bench import BenchScreen
 from spectui.ui.screens.live import LiveScreen
-from spectui.ui.widgets.bench_rows import Face, bench_rows, time_text
+from spectui.ui.widgets.bench_rows import bench_rows, time_text
+from spectui.ui.widgets.bench_table import Face
 from tests.support.benchmarks import VARIANTS, made_up_matrix, made_up_turns
 from tests.support.rig import running
 from tests.trace.making import file_of, folded, made_run

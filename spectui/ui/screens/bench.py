@@ -13,7 +13,8 @@ from spectui.ui.paint.rows import EMPTY, Row
 from spectui.ui.screens.lines import hints
 from spectui.ui.screens.scrolling import Reader, ReaderScreen
 from spectui.ui.theme.palette import lane_style
-from spectui.ui.widgets.bench_rows import Face, bench_rows
+from spectui.ui.widgets.bench_rows import bench_rows
+from spectui.ui.widgets.bench_table import Face
 
 
 class BenchReader(Reader):
