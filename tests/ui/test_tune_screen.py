@@ -81,8 +81,20 @@ def test_a_search_that_measured_nothing_claims_nothing() -> None:
     assert "best K" not in text
 
 
+async def test_a_search_that_nothing_can_stop_can_be_left() -> None:
+    """As in a replay of a trace that ends in the middle of one."""
+    async with running((120, 36)) as rig:
+        rig.app._mailbox.emit(replace(TURN, turn=0))
+        await rig.settle(lambda: "still in the running" in rig.text)
+        before = len(rig.source.commands)
+        await rig.press("escape")
+        assert isinstance(rig.app.screen, LiveScreen)
+        assert len(rig.source.commands) == before
+
+
 async def test_escape_stops_a_search_and_then_leaves() -> None:
     async with running((120, 36)) as rig:
+        rig.source.accepts |= {cmd.StopTuning}
         rig.app._mailbox.emit(replace(TURN, turn=0))
         await rig.settle(lambda: "still in the running" in rig.text)
         assert isinstance(rig.app.screen, TuneScreen)

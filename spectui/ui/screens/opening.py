@@ -54,7 +54,8 @@ def tuning(at: Controls) -> None:
     """Open the screen of a search for the best K that has begun."""
     from spectui.ui.screens.tune import TuneScreen
 
-    at.app.show(TuneScreen(at.view, lambda: at.send(StopTuning())))
+    stop = (lambda: at.send(StopTuning())) if StopTuning in at.app.source.accepts else None
+    at.app.show(TuneScreen(at.view, stop))
 
 
 def benching(at: Controls) -> None:

@@ -43,7 +43,7 @@ class TuneScreen(ReaderScreen):
 
     Args:
         view: The run when the search began.
-        stop: Stops the search and keeps the best K so far.
+        stop: Stops the search and keeps the best K so far; None where the source cannot.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -51,7 +51,7 @@ class TuneScreen(ReaderScreen):
         Binding("y", "copy", show=False),
     ]
 
-    def __init__(self, view: RunView, stop: Callable[[], None]) -> None:
+    def __init__(self, view: RunView, stop: Callable[[], None] | None) -> None:
         self._rows = TuneReader()
         self._rows.view = view
         super().__init__("tuning", "the fastest K of a lane, measured turn by turn on the same prompts", self._rows)
@@ -73,12 +73,13 @@ class TuneScreen(ReaderScreen):
 
     def _hints(self) -> Row:
         if self._ended is None:
-            return hints(("Esc", "stop and keep the best K so far"))
+            return hints(("Esc", "back to the race" if self._stop is None else "stop and keep the best K so far"))
         said: Row = (("copied", "good"), ("   ", "text")) if self._copied else EMPTY
         return said + hints(("y", "copy the command"), ("Esc", "back to the race"))
 
     def action_leave(self) -> None:
-        if self._ended is None and self._rows.view is not None and self._rows.view.fault is None:
+        running = self._ended is None and self._rows.view is not None and self._rows.view.fault is None
+        if running and self._stop is not None:
             self._stop()
         else:
             self.dismiss()
