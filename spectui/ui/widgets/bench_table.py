@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from spectui.core.bench.table import lane_name
 from spectui.figures import DASH, ratio_text
@@ -21,8 +22,6 @@ _LEAST_BAR, _WIDE_BAR, _MOST_BAR = 4, 7, 30
 _MOST_NAME = 20
 _TO = "\N{EN DASH}"
 
-Faces = Mapping[str, "Face"]
-
 
 @dataclass(frozen=True, slots=True)
 class Face:
@@ -30,6 +29,9 @@ class Face:
 
     style: str
     unlike: str = ""
+
+
+Faces: TypeAlias = Mapping[str, Face]
 
 
 @dataclass(frozen=True, slots=True)
