@@ -134,12 +134,8 @@ class Checked:
         """The results for a terminal."""
         greedy, sampled = self._greedy, self._sampled
         return [
-            *(() if greedy is None else ["losslessness, greedy answers", *_indented(greedy_lines(greedy)), ""]),
-            *(
-                ()
-                if sampled is None
-                else ["losslessness, sampled answers", *_indented(distribution_lines(sampled)), ""]
-            ),
+            *(() if greedy is None else _section("losslessness, greedy answers", greedy_lines(greedy))),
+            *(() if sampled is None else _section("losslessness, sampled answers", distribution_lines(sampled))),
         ]
 
     @property
@@ -154,8 +150,8 @@ class Checked:
         return "\n\n".join(parts)
 
 
-def _indented(lines: Sequence[str]) -> list[str]:
-    return [f"  {line}" for line in lines]
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    return [title, *(f"  {line}" for line in lines), ""]
 
 
 def _code(lines: Sequence[str]) -> str:
