@@ -79,14 +79,14 @@ def beside(results: Results, sources: Sequence[Source]) -> tuple[Beside, ...]:
     found: list[Beside] = []
     for source in sources:
         for (method, model), cells in _measured(results).items():
-            rows = [row for row in source.row if method in row.methods and model_parts(row.model)[0] == model]
             ours = list(dict.fromkeys((cell.concurrency, cell.context) for cell in cells))
-            theirs = [(row.concurrency or source.conditions.concurrency or 1, row.context) for row in rows]
-            for here, number in _paired(ours, theirs):
-                there = [cell for cell in cells if (cell.concurrency, cell.context) == here]
-                cell = _chosen(there, source.conditions.k.get(method))
-                conditions = compared(results, cell, source, rows[number])
-                found.append(Beside(source, rows[number], method, cell, *conditions))
+            for rows in _rows(source, method, model):
+                theirs = [(row.concurrency or source.conditions.concurrency or 1, row.context) for row in rows]
+                for here, number in _paired(ours, theirs):
+                    there = [cell for cell in cells if (cell.concurrency, cell.context) == here]
+                    cell = _chosen(there, source.conditions.k.get(method))
+                    conditions = compared(results, cell, source, rows[number])
+                    found.append(Beside(source, rows[number], method, cell, *conditions))
     order = [id(row) for source in sources for row in source.row]
     return tuple(sorted(found, key=lambda one: (order.index(id(one.row)), one.row.methods.index(one.method))))
 
@@ -118,6 +118,15 @@ def _measured(results: Results) -> dict[tuple[str, str], list[Cell]]:
         model = model_parts(_model_of(results, cell.variant, notes.get(cell.variant.lane)))[0]
         groups.setdefault((cell.variant.method, model), []).append(cell)
     return groups
+
+
+def _rows(source: Source, method: str, model: str) -> list[list[Row]]:
+    """The rows of a model that have the method: those of each of its names, which say how it is quantised, together."""
+    named: dict[str, list[Row]] = {}
+    for row in source.row:
+        if method in row.methods and model_parts(row.model)[0] == model:
+            named.setdefault(row.model, []).append(row)
+    return list(named.values())
 
 
 def _model_of(results: Results, variant: Variant, note: LaneNote | None) -> str:

@@ -120,6 +120,15 @@ def test_a_concurrency_that_another_row_is_nearer_to_is_not_used_twice() -> None
     assert [one.row.concurrency for one in laid(results, shipped()[:1], "ar")] == [1]
 
 
+def test_a_model_that_was_published_in_two_formats_is_compared_with_both() -> None:
+    row = "[[source.row]]\nconcurrency = 1\n"
+    sources = own(
+        f"[[source]]\ntitle = 't'\n{row}model = 'M-1B'\ntok_s.ar = 4\n{row}model = 'M-1B-FP8'\ntok_s.ar = 7\n"
+    )
+    plain, quantised = laid(made_up_results(target="x/M-1B-Instruct"), sources, "ar")
+    assert [(one.published, one.cell.concurrency) for one in (plain, quantised)] == [(4, 1), (7, 1)]
+
+
 def test_padded_prompts_are_compared_with_padded_ones_only() -> None:
     results = made_up_results(made_up_matrix(concurrencies=(1,), contexts=(None, 4096)), target=TARGET)
     short, long = laid(results, shipped()[1:2], "ar")
