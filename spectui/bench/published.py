@@ -12,6 +12,7 @@ from spectui.bench.reports.plain_lines import plain_lines
 from spectui.core.bench.beside import Beside, beside, models, same_model
 from spectui.core.bench.published import PublishedError, Source, read_published
 from spectui.core.bench.results import Results
+from spectui.core.lossless.greedy import Losslessness
 from spectui.errors import UsageError
 from spectui.figures import DASH, number_text, ratio_text, share_text, three_digits
 from spectui.sources.vllm.lane_spec import TITLES
@@ -227,9 +228,8 @@ def _equal(results: Results, sources: Sequence[Source], model: str) -> Iterator[
                 items.append(f"Published ({source.title}): {', '.join(counts)}{differ}.")
     if items and results.lossless is not None:
         counts = [
-            f"{lane['title']}{' again' if lane['control'] else ''} "
-            f"{lane['prompts'] - len(lane['partings'])} of {lane['prompts']}"
-            for lane in results.lossless.get("lanes", ())
+            f"{lane.title}{' again' if lane.control else ''} {lane.identical} of {lane.prompts}"
+            for lane in Losslessness.from_dict(results.lossless).lanes
         ]
         items.append(f"Measured: {', '.join(counts)}.")
     if items:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,9 @@ from spectui.bench.reports.content import report
 from spectui.bench.reports.document import Table
 from spectui.bench.reports.foreign import read_markdown
 from spectui.bench.reports.html import page
+from spectui.core.bench.codec import read_results, results_json
 from spectui.core.bench.matrix import Variant
+from spectui.core.lossless.greedy import GreedyLane, Losslessness, Parting
 from spectui.errors import UsageError
 from tests.support.benchmarks import VARIANTS, made_up_matrix, made_up_results
 
@@ -52,12 +54,11 @@ def test_the_section_is_read_by_the_report() -> None:
 
 def test_equal_answers_stand_beside_the_published_ones() -> None:
     results = made_up_results(target="google/gemma-4-31B-it")
-    lane = {"title": "MTP", "control": False, "prompts": 20, "partings": [{}]}
-    greedy = {"lanes": [{**lane, "title": "AR", "control": True, "partings": []}, lane]}
-    assert (
-        "Measured: AR again 20 of 20, MTP 19 of 20."
-        in compare_published(replace(results, lossless=greedy), "published")[0]
-    )
+    partings = (Parting(3, "coding", "Write a function", 40, margin=0.1, behind=0.1),)
+    lanes = (GreedyLane("ar", "AR", True, 20, 640), GreedyLane("mtp", "MTP", False, 20, 600, partings=partings))
+    greedy = asdict(Losslessness(lanes, tokens=32, concurrency=1))
+    results = read_results(results_json(replace(results, lossless=greedy)))
+    assert "Measured: AR again 20 of 20, MTP 19 of 20." in compare_published(results, "published")[0]
 
 
 def test_a_model_without_figures_is_said_to_have_none() -> None:
