@@ -18,7 +18,7 @@ from tests.engine.driving import drive
 
 PROMPTS = [prompt.text for prompt in builtin()]
 MIXED = [*PROMPTS, *(f"Count from {n} to {n + 9}." for n in range(6))]
-GREEDY = Sampling(max_tokens=64)
+GREEDY = Sampling(max_tokens=48)
 BF16_PROMPTS = 20 if fastest_dtype() == "bfloat16" else 4
 """A processor without bfloat16 matrices takes minutes for what others do in seconds."""
 
@@ -59,7 +59,7 @@ def test_greedy_float32_equals_ar_token_for_token(make_lane: LaneMaker, ar_answe
 
 @pytest.mark.parametrize("spec", ["ngram:k=5", "mtp:k=3", "dflash:k=5"])
 def test_greedy_bf16_leaves_ar_only_at_near_ties(make_lane: LaneMaker, ar_answers: ArAnswers, spec: str) -> None:
-    prompts, sampling = PROMPTS[:BF16_PROMPTS], Sampling(max_tokens=64, ignore_eos=True)
+    prompts, sampling = PROMPTS[:BF16_PROMPTS], Sampling(max_tokens=48, ignore_eos=True)
     outcome = drive(make_lane(spec, dtype="bfloat16"), prompts, sampling)
     ar = make_lane("ar", dtype="bfloat16")
     for slot, expected in enumerate(ar_answers(prompts, sampling.max_tokens, dtype="bfloat16")):

@@ -7,7 +7,6 @@ against lanes that each have their own copy.
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Iterator, Sequence
 from itertools import cycle
@@ -128,7 +127,6 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     yield made
     made.close()
     del made
-    gc.collect()
     engines.reclaim()
 
 

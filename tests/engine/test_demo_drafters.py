@@ -38,7 +38,7 @@ UNNOTICED = 0.02
 def test_it_reaches_its_recorded_acceptance(make_lane: LaneMaker, method: str, dtype: str) -> None:
     """Held against the record of the same number format: in another one the target says other things."""
     whole = Checked(**manifest.read(demo_drafter(method).parent)["stages"][evaluation(method, dtype)]["check"])
-    chosen = slice(None, None, CHECKED_PER_CATEGORY if dtype == "float32" else 1)
+    chosen = slice(None, None, 2 * CHECKED_PER_CATEGORY if dtype == "float32" else 1)
     record, now = Checked(whole.steps[chosen], whole.accepted[chosen]), Checked([], [])
     lane = make_lane(f"{method}:k={BAR_K[method]}", dtype=dtype)
     prompts = [prompt.text for prompt in check_prompts()][chosen]
