@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from spectui.protocol.events import (
     Sampling,
     Step,
 )
-from spectui.sources.demo_model import Progress, demo_model_ready, ensure_demo_model
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import explain
 from spectui.sources.vllm.host import EngineHost
@@ -229,21 +227,3 @@ def test_a_target_is_looked_for_once_before_any_lane(model: str, expected: str) 
     with pytest.raises(TargetError) as caught:
         find_target(model, lambda *_: None)
     assert re.fullmatch(expected, str(caught.value))
-
-
-def test_a_damaged_cache_is_made_anew(demo_model: Path, tmp_path: Path) -> None:
-    """With the real model: bytes flipped in the middle of the weights, in a copy of the cache."""
-    home = tmp_path / "cache" / "demo-model"
-    shutil.copytree(demo_model.parent, home)
-    weights = home / demo_model.name / "model.safetensors"
-    whole = weights.read_bytes()
-    checkpoints.flip_bytes(weights, 100_000_000)
-    assert demo_model_ready(tmp_path / "cache") is None
-    stages: dict[str, None] = {}
-
-    def report(progress: Progress) -> None:
-        stages[progress.stage] = None
-
-    assert ensure_demo_model(report, tmp_path / "cache") == home / demo_model.name
-    assert list(stages) == ["verifying", "converting"]
-    assert weights.read_bytes() == whole
