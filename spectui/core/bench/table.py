@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from spectui.core.bench.figures import cell_figures
 from spectui.core.bench.matrix import Block, Matrix, Variant
 from spectui.core.bench.records import PieceRecord, TurnRecord
+from spectui.core.disturbance import DOUBTFUL
 from spectui.protocol.benching import BenchCell, BenchLane, BenchTurn
 
 
@@ -69,6 +70,11 @@ def lane_name(lane: BenchLane) -> str:
     return lane.title if lane.plain else f"{lane.title} K={lane.k}"
 
 
+def disturbed(cells: Iterable[BenchCell]) -> bool:
+    """Whether other programs held up so many repetitions of any of these cells that no comparison is built on them."""
+    return any(cell.disturbed > DOUBTFUL * cell.repetitions for cell in cells)
+
+
 def finding(turn: BenchTurn, concurrency: int) -> str:
     """What the benchmark has found with so many requests in flight, in a sentence; empty if it has measured nothing."""
     whole = {cell.lane: cell for cell in turn.cells if cell.category is None and cell.concurrency == concurrency}
@@ -77,7 +83,7 @@ def finding(turn: BenchTurn, concurrency: int) -> str:
         return ""
     counted = [cell for cell in turn.cells if cell.repetitions and cell.concurrency == concurrency]
     done = {cell.category for cell in counted} - {None}
-    over = _over(len(done), len(turn.categories))
+    over = _over(len(done), len(turn.categories)) + (", disturbed" if disturbed(whole.values()) else "")
     compared = [(cell.speed_up, lane, cell) for lane, cell in found if cell.speed_up is not None]
     if not compared:
         lane, cell = max(found, key=lambda one: one[1].tok_s or 0.0)

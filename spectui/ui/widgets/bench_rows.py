@@ -9,7 +9,7 @@ from spectui.protocol.benching import BenchEnded, BenchTurn
 from spectui.ui.paint.cells import safe
 from spectui.ui.paint.rows import EMPTY, Row, cells_filled, fit, row_width, spread
 from spectui.ui.paint.wrapping import wrap
-from spectui.ui.widgets.bench_table import Face, Faces, table_rows
+from spectui.ui.widgets.bench_table import DISTURBED, Face, Faces, table_rows
 from spectui.ui.widgets.pane_head import UNLIKE
 
 
@@ -122,5 +122,6 @@ def _notes(turn: BenchTurn, faces: Faces, width: int) -> Iterator[Row]:
             yield from _sentence(f"{UNLIKE} {lane_name(lane)} {unlike}", "warn", width)
     held_up = max((cell.disturbed for cell in turn.cells if cell.category is None), default=0)
     if held_up:
-        said = f"disturbed: other programs held up {_counted(held_up, 'repetition')}, and measuring again did not help"
+        held = _counted(held_up, "repetition")
+        said = f"{DISTURBED} disturbed: other programs held up {held}, and measuring again did not help"
         yield from _sentence(said, "warn", width)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from spectui.core.bench.table import lane_name
+from spectui.core.bench.table import disturbed, lane_name
 from spectui.figures import DASH, ratio_text
 from spectui.protocol.benching import BenchCell, BenchLane, BenchTurn
 from spectui.ui.paint.cells import clip, safe
@@ -14,6 +14,9 @@ from spectui.ui.paint.rows import EMPTY, Row, cells_filled, fit
 from spectui.ui.widgets.pane_head import UNLIKE
 
 RUNNING = "▸"
+DISTURBED = "~"
+"""Marks speed-ups that are not those of the machine alone."""
+
 ROOMY = 100
 _GAP, _RATE, _RATIO, _INTERVAL, _LENGTH = 3, 7, 8, 10, 7
 """Cells of a column's parts, each with the blanks before it."""
@@ -36,17 +39,41 @@ Faces: TypeAlias = Mapping[str, Face]
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """How the lanes of one table share the width."""
+    """How the lanes of one table share the width; ``compared`` is whether there is an AR lane."""
 
     name: int
-    bar: int
-    interval: bool
-    length: bool
+    bar: int = _LEAST_BAR
+    compared: bool = True
+    interval: bool = False
+    length: bool = False
+
+    def shows(self, lane: BenchLane) -> dict[str, int]:
+        """The figures behind a lane's throughput, each with its cells."""
+        if lane.plain:
+            return {}
+        ratio = {"over AR": _RATIO, **({"95 %": _INTERVAL} if self.interval else {})} if self.compared else {}
+        return ratio | ({"length": _LENGTH} if self.length else {})
 
     def cells(self, lane: BenchLane) -> int:
         """Cells of a lane's column."""
-        ratio = 0 if lane.plain else _RATIO + _INTERVAL * self.interval + _LENGTH * self.length
-        return _GAP + self.bar + _RATE + ratio
+        return _GAP + self.bar + _RATE + sum(self.shows(lane).values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What the cells of a row have in common.
+
+    Attributes:
+        top: The throughput of a full bar.
+        fastest: That of the fastest lane of the row.
+        doubtful: Whether other programs disturbed it.
+        over: Whether what is missing will not be measured any more.
+    """
+
+    top: float
+    fastest: float
+    doubtful: bool
+    over: bool
 
 
 def table_rows(turn: BenchTurn, concurrency: int, faces: Faces, width: int, *, over: bool) -> list[Row]:
@@ -67,7 +94,7 @@ def table_rows(turn: BenchTurn, concurrency: int, faces: Faces, width: int, *, o
 
 def _tables(turn: BenchTurn, width: int) -> Iterator[Sequence[BenchLane]]:
     """The lanes that fit beside each other, as often as that takes."""
-    least = _Columns(_name_cells(turn, width), _LEAST_BAR, interval=False, length=False)
+    least = _Columns(_name_cells(turn, width), compared=_compared(turn))
     room, lanes = width - least.name, list[BenchLane]()
     for lane in turn.lanes:
         if lanes and least.cells(lane) > room:
@@ -87,13 +114,17 @@ def _name_cells(turn: BenchTurn, width: int) -> int:
 
 def _columns(turn: BenchTurn, lanes: Sequence[BenchLane], width: int) -> _Columns:
     """As many figures as leave room for bars."""
-    name = _name_cells(turn, width)
+    name, compared = _name_cells(turn, width), _compared(turn)
     for interval, length, least in ((True, True, _WIDE_BAR), (True, False, _LEAST_BAR), (False, False, _LEAST_BAR)):
-        columns = _Columns(name, 0, interval, length)
+        columns = _Columns(name, 0, compared, interval, length)
         bar = (width - name - sum(map(columns.cells, lanes))) // len(lanes)
         if bar >= least:
-            return _Columns(name, min(_MOST_BAR, bar), interval, length)
-    return _Columns(name, _LEAST_BAR, interval=False, length=False)
+            return replace(columns, bar=min(_MOST_BAR, bar))
+    return _Columns(name, compared=compared)
+
+
+def _compared(turn: BenchTurn) -> bool:
+    return any(lane.plain for lane in turn.lanes)
 
 
 def _table(
@@ -109,12 +140,15 @@ def _table(
     for category in (*((None,) if len(turn.categories) > 1 else ()), *turn.categories):
         here = place is not None and (place.concurrency, place.category) == (concurrency, category)
         known = [cell for lane in turn.lanes if (cell := own.get((lane.lane, category))) is not None]
-        fastest = max((cell.tok_s or 0.0 for cell in known), default=0.0)
+        line = _Line(top, max((cell.tok_s or 0.0 for cell in known), default=0.0), disturbed(known), over)
         row = _row_name(category, known, turn.repetitions, here, columns, width)
         for lane in lanes:
-            face = faces.get(lane.lane, Face("text"))
             running = here and place is not None and place.lane == lane.lane
-            row += _cell(own.get((lane.lane, category)), lane, face.style, columns, top, fastest, running, over)
+            row += ((f" {RUNNING} " if running else " " * _GAP, "accent"),)
+            if (cell := own.get((lane.lane, category))) is None or cell.tok_s is None:
+                row += _missing(columns.cells(lane) - _GAP, columns.bar + _RATE, running, over)
+            else:
+                row += _cell(cell, cell.tok_s, faces.get(lane.lane, Face("text")).style, columns, lane, line)
         rows.append(row)
     return rows
 
@@ -129,10 +163,7 @@ def _table_head(lanes: Sequence[BenchLane], columns: _Columns, faces: Faces) -> 
         style = f"{face.style}.title" if face.style.startswith("lane.") else "strong"
         names += ((" " * _GAP, "text"), *fit(((clip(titled, cells), style),), cells))
         units += ((" " * _GAP, "text"), (f"{'tok/s':>{columns.bar + _RATE}}", "muted"))
-        if not lane.plain:
-            units += ((f"{'over AR':>{_RATIO}}", "muted"),)
-            units += ((f"{'95 %':>{_INTERVAL}}" if columns.interval else "", "muted"),)
-            units += ((f"{'length':>{_LENGTH}}" if columns.length else "", "muted"),)
+        units += tuple((f"{figure:>{room}}", "muted") for figure, room in columns.shows(lane).items())
     return [names, units]
 
 
@@ -149,33 +180,27 @@ def _row_name(
     return sign + fit(((name, style),), columns.name - 2 - tail_cells) + fit(((tail, "muted"),), tail_cells)
 
 
-def _cell(
-    cell: BenchCell | None,
-    lane: BenchLane,
-    style: str,
-    columns: _Columns,
-    top: float,
-    fastest: float,
-    running: bool,
-    over: bool,
-) -> Row:
-    gap: Row = ((f" {RUNNING} " if running else " " * _GAP, "accent"),)
-    if cell is None or cell.tok_s is None:
-        said: Row = (("measuring" if running else "", "accent"),)
-        empty = (*fit(said, columns.bar + _RATE - 1), (DASH if over else " " if running else "·", "faint"))
-        return gap + fit(empty, columns.cells(lane) - _GAP)
-    filled = cells_filled(cell.tok_s, top, columns.bar)
-    filled = max(1, filled) if cell.tok_s > 0 else filled
-    row: Row = (*gap, ("━" * filled, style), ("─" * (columns.bar - filled), "faint"))
-    row += _figure(_rate(cell.tok_s), _RATE, "strong" if cell.tok_s >= fastest else "text")
-    if lane.plain:
-        return row
-    row += _figure(ratio_text(cell.speed_up), _RATIO, _verdict_style(cell))
-    if columns.interval:
-        known = cell.low is not None and cell.high is not None
-        row += _figure(f"{cell.low:.2f}{_TO}{cell.high:.2f}" if known else "", _INTERVAL, "muted")
-    if columns.length:
-        row += _figure(DASH if cell.length is None else f"{cell.length:.2f}", _LENGTH, "muted")
+def _missing(cells: int, to_rate: int, running: bool, over: bool) -> Row:
+    """A cell without figures: it is being measured, will be, or will not."""
+    said: Row = (("measuring" if running else "", "accent"),)
+    return fit((*fit(said, to_rate - 1), (DASH if over else " " if running else "·", "faint")), cells)
+
+
+def _cell(cell: BenchCell, tok_s: float, style: str, columns: _Columns, lane: BenchLane, line: _Line) -> Row:
+    filled = max(int(tok_s > 0), cells_filled(tok_s, line.top, columns.bar))
+    row: Row = (("━" * filled, style), ("─" * (columns.bar - filled), "faint"))
+    row += _figure(_rate(tok_s), _RATE, "strong" if tok_s >= line.fastest else "text")
+    for figure, room in columns.shows(lane).items():
+        match figure:
+            case "over AR":
+                mark = DISTURBED if line.doubtful else ""
+                text = "" if cell.speed_up is None else f"{mark}{ratio_text(cell.speed_up)}"
+                row += _figure(text, room, "muted" if line.doubtful else _verdict_style(cell))
+            case "95 %":
+                known = cell.low is not None and cell.high is not None
+                row += _figure(f"{cell.low:.2f}{_TO}{cell.high:.2f}" if known else "", room, "muted")
+            case _:
+                row += _figure("" if cell.length is None else f"{cell.length:.2f}", room, "muted")
     return row
 
 
