@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,23 @@ def test_the_command_has_what_the_run_was_asked_for() -> None:
         "--system 'Be brief.' --chat-template-arg enable_thinking=false --temperature 0.7 --top-k 20 "
         "--engine-arg dtype=float32 --engine-arg max_model_len=4096 --engine-arg 'revision=\"1\"'"
     )
+
+
+def test_the_command_is_one_that_the_command_line_takes() -> None:
+    spec = parse_lane_spec("ngram:k=5")
+    chat, asked = Chat("Be brief.", {"enable_thinking": False}), {"max_model_len": 4096, "revision": "1"}
+    config = HostConfig(
+        "m", lambda report: "m", [spec], [], chat=chat, asked_args=asked, prompt_words=("--category", "qa")
+    )
+    for k in (0, 3):
+        said = bench_line(config, [(spec, k)], 4, Sampling(temperature=0.5, top_p=0.9, seed=7))
+        options = build_parser("bench").parse_args(shlex.split(said)[1:])
+        assert options.lane == [at_k(spec, k)]
+        assert (options.category, options.system) == ("qa", "Be brief.")
+        assert (options.temperature, options.top_p, options.seed) == (0.5, 0.9, 7)
+        assert dict(options.engine_arg) == asked
+        assert dict(options.chat_template_arg) == chat.arguments
+        assert tuple(options.concurrency) == (4,)
 
 
 def test_the_options_that_chose_the_prompts_are_kept(tmp_path: Path) -> None:
