@@ -14,14 +14,16 @@ from spectui.protocol import events as ev
 from spectui.protocol.benching import BenchEnded, BenchPlace, BenchTurn
 from spectui.sources.manual_replay import ManualReplay
 from spectui.trace.reader import Trace
-from spectui.ui.offscreen import offscreen
+from spectui.ui.app import SpecTUIApp
+from spectui.ui.offscreen import HandClock, offscreen
 from spectui.ui.paint.rows import plain, row_width
 from spectui.ui.screens.bench import BenchScreen
 from spectui.ui.screens.live import LiveScreen
 from spectui.ui.widgets.bench_rows import bench_rows, time_text
 from spectui.ui.widgets.bench_table import Face
+from tests.sources.test_live_bench import host_of
 from tests.support.benchmarks import VARIANTS, made_up_matrix, made_up_turns
-from tests.support.rig import running
+from tests.support.rig import FAILSAFE_S, FakeLog, Rig, running
 from tests.trace.making import file_of, folded, made_run
 
 CATEGORIES = (
@@ -263,3 +265,30 @@ def test_it_comes_back_from_a_trace(tmp_path: Path) -> None:
     events = [event for _, event in Trace.open(path)]
     assert [event for event in events if isinstance(event, BenchTurn | BenchEnded)] == [BEGUN, GOING, ENDED]
     assert len(VARIANTS) == len(ENDED.last.lanes)
+
+
+async def test_lanes_are_measured_from_the_key_to_the_table_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole way with an engine thread, whose lanes are made up."""
+    host = host_of(monkeypatch, "ar", "ngram:k=3", max_tokens=100)
+    clocks: list[HandClock] = []
+
+    def scheduler() -> HandClock:
+        clocks.append(HandClock())
+        return clocks[0]
+
+    app = SpecTUIApp(host, log_tail=FakeLog(), scheduler=scheduler)
+    try:
+        async with app.run_test(size=(120, 36)) as pilot:
+            rig = Rig(app, host, pilot, clocks[0])  # type: ignore[arg-type]
+            await rig.settle(lambda: app.view.round_over)
+            await pilot.press("B")
+            await rig.settle(lambda: isinstance(app.view.bench, BenchEnded))
+            await rig.settle(lambda: isinstance(app.screen, BenchScreen))
+            # 64 tokens take AR 64 steps of 8 ms, and 16 of 13 ms with three drafts that are always right.
+            assert "n-gram K=3 is 2.46 times as fast as AR (2.46 to 2.46) over 3 categories" in rig.text
+            assert "spectui bench --lane ar --lane ngram:k=3 --concurrency 1" in rig.text
+            await pilot.press("escape")
+            await rig.settle(lambda: isinstance(app.screen, LiveScreen) and app.view.round == 1)
+            assert all(lane.info.name in ("ar", "ngram") and lane.failed is None for lane in app.view.lanes)
+    finally:
+        assert host.stop(FAILSAFE_S)
