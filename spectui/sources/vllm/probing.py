@@ -89,7 +89,7 @@ class Prober:
                 # The text's own tokens are named too, however unlikely.
                 tuple(_likeliest(entries or {})[:likeliest] for entries in output.prompt_logprobs or ()),
                 tuple(output.outputs[0].token_ids),
-                tuple(map(_likeliest, output.outputs[0].logprobs)),
+                tuple(_likeliest(entries)[:likeliest] for entries in output.outputs[0].logprobs),
             )
             for output in self._ask(texts, params)
         ]
