@@ -13,6 +13,7 @@ from spectui.core.lossless.chances import Chances, chances
 from spectui.core.lossless.distribution import SAMPLES, DistributionCheck, LaneDistribution, level
 from spectui.core.lossless.significance import judge_drafts, judge_tokens
 from spectui.core.lossless.tally import LEAST_SAMPLES, POSITIONS, Context, Tally, beginnings, chains
+from spectui.core.losslessness import NEAR_TIE_MARGIN
 from spectui.errors import UsageError
 from spectui.protocol.events import FinishReason, Prompt, Sampling, Step
 from spectui.setup.session import EngineSession
@@ -35,6 +36,9 @@ COMPARED_TOKENS = 24
 
 LEAST_ROUNDING = 1e-4
 """The least variance of a token's log-odds that is put down to rounding: an error of 1 %."""
+
+MOST_ROUNDING = (NEAR_TIE_MARGIN / 2) ** 2
+"""The most: a lane that is further from the target's log-odds is not excused by rounding."""
 
 LEAST_VARIANCE = 0.01
 """The variance of a token's draw below which its log-odds say little about rounding."""
@@ -128,26 +132,24 @@ class _Sampling:
         self._concurrency = concurrency
         self._level = level
         self._known: dict[Context, Chances | None] = {}
-        self._rounding: float | None = None
 
     def lane(self, lane: Lane, place: int, progress: Callable[[int], None]) -> LaneDistribution:
         """Sample from one lane and test it; ``progress`` is told how many samples and questions are done."""
         tally = self._sampled(lane, place, progress)
         control = not lane.info.k_max
         known = self._asked_about(tally.contexts(1 if control else LEAST_SAMPLES))
-        if self._rounding is None:
-            self._rounding = max(LEAST_ROUNDING, self._measured())
+        rounding = min(MOST_ROUNDING, max(LEAST_ROUNDING, self._measured(lane)))
         if control:
             tally.pretend(known)
-        tokens = judge_tokens(tally, known, self._rounding, self._level)
+        tokens = judge_tokens(tally, known, rounding, self._level)
         why = "" if tokens else "too few samples after any one context"
         drafts = None
         if reason := why_undirected(lane):
             why = reason
-        elif (drafts := judge_drafts(tally, known, self._rounding, self._level)) is None:
+        elif (drafts := judge_drafts(tally, known, rounding, self._level)) is None:
             why = "none of its drafts is known well enough" if tally.drafts else "it drafted nothing"
         return LaneDistribution(
-            lane.info.name, lane.info.title, control, self._samples, self._level, self._rounding, tokens, drafts, why
+            lane.info.name, lane.info.title, control, self._samples, self._level, rounding, tokens, drafts, why
         )
 
     def _sampled(self, lane: Lane, place: int, progress: Callable[[int], None]) -> Tally:
@@ -196,10 +198,10 @@ class _Sampling:
     def _chances(self, likeliest: Sequence[tuple[int, float]]) -> Chances | None:
         return chances(likeliest, self._sampling.temperature, self._sampling.top_p, self._sampling.top_k)
 
-    def _measured(self) -> float:
-        """The mean square of the difference of a token's log-odds between a step that decodes for all prompts at once
-        and a pass over a whole text."""
-        decoded = self._ar.readings([one.ids for one in self._asked], likeliest=2, tokens=COMPARED_TOKENS)
+    def _measured(self, lane: Lane) -> float:
+        """The mean square of the difference of a token's log-odds between the lane's own steps, which verify drafts for
+        all prompts at once, and AR's pass over the same text."""
+        decoded = lane.readings([one.ids for one in self._asked], likeliest=2, tokens=COMPARED_TOKENS)
         squares = []
         for question, reading in zip(self._asked, decoded, strict=True):
             (whole,) = self._ar.readings([[*question.ids, *reading.ids]], likeliest=LIKELIEST, within=True)

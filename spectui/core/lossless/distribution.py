@@ -32,7 +32,7 @@ class LaneDistribution:
         control: Whether it is AR, whose likeliest tokens stand for drafts.
         samples: Answers sampled.
         level: The p below which a test fails.
-        rounding: Variance of a token's log-odds between two shapes of a batch, as measured with AR.
+        rounding: Variance of a token's log-odds between the lane's steps and AR's pass over a whole text, as measured.
         tokens: The test of what was sampled; None if it could not be made.
         drafts: The test of what was accepted; None if it could not be made.
         why: Why a test could not be made, as a sentence; empty if both could.
