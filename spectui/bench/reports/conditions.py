@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 from spectui.bench.reports.document import Block, Code, Heading, Inline, Items, Mono, Paragraph, Table, Text, joined
 from spectui.bench.reports.selection import Selection
-from spectui.core.bench.results import LaneNote
+from spectui.core.bench.results import LaneNote, Results
 from spectui.figures import DASH, rate_text
 from spectui.protocol.events import LaneEngine, Sampling
 
@@ -198,6 +200,7 @@ def repeat(chosen: Selection) -> list[Block]:
             "it ran in."
         ),
         Code(header.command),
+        *_pinned(chosen.results),
     ]
     settings = header.environment.get("settings")
     if isinstance(settings, Mapping) and (set_here := {key: value for key, value in settings.items() if value}):
@@ -217,6 +220,36 @@ def repeat(chosen: Selection) -> list[Block]:
         )
     )
     return blocks
+
+
+def _pinned(results: Results) -> list[Block]:
+    """The lanes with their K, where the command leaves K to what a search found on the machine, or to a default."""
+    measured: dict[str, list[int]] = {}
+    for variant in results.matrix.variants:
+        measured.setdefault(variant.lane, []).append(variant.k)
+    pinned = [pinned_spec(note.spec, measured[note.lane]) for note in results.header.lanes if note.lane in measured]
+    if pinned == [note.spec for note in results.header.lanes]:
+        return []
+    words = [f"--lane {shlex.quote(spec)}" for spec in pinned]
+    return [
+        Paragraph(
+            "The lanes took K from a search on that machine, or from a default. To have the same K elsewhere, name it in "
+            "the command:"
+        ),
+        Code(" ".join(words)),
+    ]
+
+
+def pinned_spec(spec: str, ks: Sequence[int]) -> str:
+    """A lane spec with the K that was measured; unchanged if several were, since ``--k`` names them, or none."""
+    if len(ks) != 1 or not ks[0]:
+        return spec
+    method, colon, rest = spec.partition(":")
+    rest = re.sub(r"(^|,)start=\d+", "", rest)
+    with_k, found = re.subn(r"(^|,)k=\d+", rf"\g<1>k={ks[0]}", rest)
+    if found:
+        return f"{method}{colon}{with_k}"
+    return f"{method}:{rest}{',' if rest else ''}k={ks[0]}"
 
 
 def _versions(environment: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from spectui.bench.reports.conditions import pinned_spec
 from spectui.bench.reports.content import report
 from spectui.bench.reports.document import (
     Block,
@@ -28,6 +30,7 @@ from spectui.bench.reports.document import (
 from spectui.bench.reports.foreign import read_markdown
 from spectui.bench.reports.markdown import markdown
 from tests.bench.reports.making import CASES, HOSTILE
+from tests.support.benchmarks import made_up_results
 
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
@@ -148,3 +151,27 @@ def test_markdown_that_is_not_quite_any_is_read_all_the_same(text: str) -> None:
 def test_a_table_right_below_a_paragraph_is_a_table() -> None:
     read = read_markdown("Words\nand more.\n| a | b |\n|:--|--:|\n| 1 | 2 |\nAfter.")
     assert [type(block) for block in read] == [Paragraph, Table, Paragraph]
+
+
+@pytest.mark.parametrize(
+    ("spec", "ks", "pinned"),
+    [
+        ("ar", [0], "ar"),
+        ("mtp:k=4", [2], "mtp:k=2"),
+        ("mtp", [2], "mtp:k=2"),
+        ("mtp:model=a,k=4,start=1", [2], "mtp:model=a,k=2"),
+        ("ngram:k=5,max=4", [5], "ngram:k=5,max=4"),
+        ("dflash:model=x/k=1y", [7], "dflash:model=x/k=1y,k=7"),
+        ("mtp:k=4", [1, 2], "mtp:k=4"),
+    ],
+)
+def test_a_lane_is_pinned_to_the_k_that_it_had(spec: str, ks: list[int], pinned: str) -> None:
+    assert pinned_spec(spec, ks) == pinned
+
+
+def test_lanes_that_chose_their_k_are_named_for_whoever_repeats_it() -> None:
+    results = made_up_results()
+    lanes = tuple(replace(note, spec="mtp:k=4") if note.lane == "mtp" else note for note in results.header.lanes)
+    chosen = replace(results, header=replace(results.header, lanes=lanes))
+    assert "--lane ar --lane mtp:k=2 --lane dflash:k=3" in markdown(report(chosen), "charts")
+    assert "--lane ar" not in markdown(report(results), "charts")
