@@ -315,6 +315,14 @@ int nvmlDeviceGetPowerUsage(Device *device, unsigned int *milliwatts) {
     return unsigned_number(device, "power", milliwatts);
 }
 
+int nvmlDeviceGetTotalEnergyConsumption(Device *device, unsigned long long *millijoules) {
+    BEGIN(device);
+    unsigned int joules = 0;
+    int answer = unsigned_number(device, "energy", &joules);
+    *millijoules = 1000ull * joules;
+    return answer;
+}
+
 int nvmlDeviceGetEnforcedPowerLimit(Device *device, unsigned int *milliwatts) {
     BEGIN(device);
     return unsigned_number(device, "power_limit", milliwatts);

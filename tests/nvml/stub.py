@@ -44,6 +44,7 @@ H100: Machine = {
     "busy_memory": 40,
     "power": 512_300,
     "power_limit": 700_000,
+    "energy": 1_234,
     "temperature": 54,
     "temperature_memory": 66,
     "throttle": 0,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pynvml
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from spectui.protocol.samples import GpuSample, Missing
 from spectui.sources.workers import WORKERS
 from spectui.telemetry.device import Code
+from spectui.telemetry.device_meter import DeviceMeter
 from spectui.telemetry.nvml import Nvml, NvmlUnavailableError
 from tests.nvml.conftest import Clock
 from tests.nvml.stub import GB, MB, NvmlStub
@@ -676,3 +678,33 @@ def test_of_a_divided_gpu_the_slice_that_cuda_may_use(
         machine.set(gpu=0, mig=place, uuid=f"MIG-{place}")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-2")
     assert [sample.name for sample in opened().read()] == ["NVIDIA H100 80GB HBM3 MIG 3g.40gb"]
+
+
+def test_energy_is_in_joules_since_the_driver_was_loaded(nvml_stub: NvmlStub, opened: Opener) -> None:
+    nvml_stub.machine("h100")
+    assert opened().energy_j() == (1234.0,)
+
+
+def test_energy_that_is_refused_is_not_known(nvml_stub: NvmlStub, opened: Opener, tmp_path: Path) -> None:
+    nvml_stub.machine("h100").refuse("nvmlDeviceGetTotalEnergyConsumption", Code.NOT_SUPPORTED)
+    nvml = opened()
+    assert nvml.energy_j() == (None,)
+    meter = DeviceMeter(tmp_path, gpu=True, open_=lambda: nvml)
+    assert meter.energy_j() is None
+    assert meter.peak == nvml.peaks[0]
+
+
+def test_a_meter_adds_up_the_gpus_of_a_lane(nvml_stub: NvmlStub, opened: Opener, tmp_path: Path) -> None:
+    nvml_stub.machine("h100")
+    nvml = opened()
+    assert DeviceMeter(tmp_path, gpu=True, open_=lambda: nvml).energy_j() == 1234.0
+    assert DeviceMeter(tmp_path, gpu=True, devices=2, open_=lambda: nvml).energy_j() is None
+
+
+def test_a_meter_without_nvml_knows_no_energy(tmp_path: Path) -> None:
+    def refuse() -> Nvml:
+        raise NvmlUnavailableError("no driver")
+
+    meter = DeviceMeter(tmp_path, gpu=True, open_=refuse)
+    assert (meter.peak, meter.energy_j()) == (None, None)
+    meter.close()

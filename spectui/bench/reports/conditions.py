@@ -233,8 +233,8 @@ def _pinned(results: Results) -> list[Block]:
     words = [f"--lane {shlex.quote(spec)}" for spec in pinned]
     return [
         Paragraph(
-            "The lanes took K from a search on that machine, or from a default. To have the same K elsewhere, name it in "
-            "the command:"
+            "The lanes took K from a search on that machine, or from a default. To have the same K elsewhere, add "
+            "this to the command:"
         ),
         Code(" ".join(words)),
     ]

@@ -98,7 +98,8 @@ def test_a_hostile_report_has_the_headings_and_pictures_of_any_other() -> None:
         if token.tag == "h2" and token.nesting == 1
     ]
     assert headings[-3:] == ["Lanes", "Prompts", "Repeat it"]
-    assert sum(token.type == "fence" for token in tokens) == 1
+    # The command, and the lanes with their K.
+    assert sum(token.type == "fence" for token in tokens) == 2
 
 
 def normal(text: Text) -> tuple[object, ...]:
