@@ -130,14 +130,14 @@ def make_lane(demo_model: Path) -> Iterator[LaneMaker]:
     lanes: dict[Any, Lane] = {}
 
     def make(spec_text: str, **overrides: Any) -> Lane:
-        key = (spec_text, *sorted(overrides.items()))
+        arguments = {**ENGINE_ARGS, **overrides}
+        key = (spec_text, *sorted(arguments.items()))
         lane = lanes.pop(key, None)
         if lane is None:
             while len(lanes) >= LANES_AT_ONCE:
                 lanes.pop(next(iter(lanes))).close()
                 gc.collect()
             spec = parse_lane_spec(spec_text, demo=True)
-            arguments = {**ENGINE_ARGS, **overrides}
             lane = Lane(lane_infos([spec])[0], spec, str(demo_model), arguments, shared.borrowing(str(demo_model)))
         lanes[key] = lane
         return lane
