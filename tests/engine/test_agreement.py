@@ -12,7 +12,7 @@ from spectui.setup.prompt_sets import builtin
 from spectui.sources.hardware import fastest_dtype
 from spectui.sources.vllm.examining import draft_totals
 from spectui.sources.vllm.prompting import chat_ids
-from tests.conftest import LaneMaker
+from tests.conftest import ENGINE_ARGS, LaneMaker
 from tests.engine.conftest import ArAnswers
 from tests.engine.driving import drive
 
@@ -40,6 +40,7 @@ def test_counts_equal_the_engines_own_over_50_mixed_prompts(make_lane: LaneMaker
     assert after is not None
     assert tuple(b - a for a, b in zip(before, after, strict=True)) == outcome.totals()
     assert len(outcome.metrics) >= 40
+    assert max(one.batch for steps in outcome.steps.values() for one in steps) == ENGINE_ARGS["max_num_seqs"]
     assert lane.disagreements == []
 
 
