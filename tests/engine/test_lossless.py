@@ -12,7 +12,7 @@ import pytest
 from spectui.bench import lossless_sampling
 from spectui.bench.lossless import check_greedy
 from spectui.bench.lossless_sampling import check_distribution
-from spectui.core.lossless.distribution import DistributionCheck
+from spectui.core.lossless.distribution import DistributionCheck, LaneDistribution
 from spectui.core.lossless.greedy import Losslessness
 from spectui.core.lossless.words import greedy_lines
 from spectui.protocol.events import Prompt, Sampling
@@ -41,10 +41,17 @@ def greedy(lanes: tuple[Lane, Lane]) -> Losslessness:
     return check_greedy(SESSION, lanes, PROMPTS, RAW, tokens=24, concurrency=4)
 
 
+AR: dict[str, LaneDistribution] = {}
+"""What the first test says about AR, for the second."""
+
+
 def sampled(lanes: tuple[Lane, Lane], monkeypatch: pytest.MonkeyPatch) -> DistributionCheck:
     monkeypatch.setattr(lossless_sampling, "ANSWER_TOKENS", 10)
     monkeypatch.setattr(lossless_sampling, "COMPARED_TOKENS", 6)
-    return check_distribution(SESSION, lanes, PROMPTS, RAW, Sampling(temperature=0.8, seed=1), samples=64)
+    sampling = Sampling(temperature=0.8, seed=1)
+    check = check_distribution(SESSION, lanes, PROMPTS, RAW, sampling, samples=48, done=AR)
+    AR[check.lanes[0].lane] = check.lanes[0]
+    return check
 
 
 def replaced(monkeypatch: pytest.MonkeyPatch, lane: Lane, wrap: Callable[[Forward], Forward]) -> None:
@@ -68,7 +75,7 @@ def test_one_altered_token_is_found(lanes: tuple[Lane, Lane], monkeypatch: pytes
         def alter(metadata: Any, *rest: Any) -> Any:
             output = forward(metadata, *rest)
             for row in output.sampled_token_ids:
-                if not altered and row[1] >= 0:
+                if not altered and len(row) > 1 and row[1] >= 0:
                     altered.append(int(row[0]))
                     row[0] = 100 + (int(row[0]) == 100)
             return output
@@ -92,7 +99,7 @@ def test_the_demos_lanes_sample_from_the_targets_distribution(
     assert [check.verdict(lane) for lane in check.lanes] == ["passes", "passes"]
     drafts = check.lanes[1].drafts
     assert drafts is not None
-    assert drafts.drafts > 200
+    assert drafts.drafts > 100
     assert check.lanes[1].rounding == lossless_sampling.LEAST_ROUNDING
 
 
