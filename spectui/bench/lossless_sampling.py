@@ -19,9 +19,10 @@ from spectui.protocol.events import FinishReason, Prompt, Sampling, Step
 from spectui.setup.session import EngineSession
 from spectui.sources.vllm.config import Chat
 from spectui.sources.vllm.lane import Lane
+from spectui.sources.vllm.probing import ProbeRefusedError, Reading
 
 ANSWER_TOKENS = 20
-"""Tokens of each. Reading the prompt costs more than a few steps do, and every step tests drafts."""
+"""Tokens of each answer. Reading the prompt costs more than a few steps do, and every step tests drafts."""
 
 CONCURRENCY = 16
 
@@ -183,14 +184,23 @@ class _Sampling:
         for begin in range(0, len(asked), self._concurrency):
             batch = asked[begin : begin + self._concurrency]
             texts = [self._text(context) for context in batch]
-            readings = self._ar.readings(texts, likeliest=LIKELIEST, within=True)
-            for context, text, reading in zip(batch, texts, readings, strict=True):
+            for context, text, reading in zip(batch, texts, self._readings(texts), strict=True):
                 places = [*reading.within, reading.after[0]]
                 for length in range(1, len(context) + 1):
                     likeliest = places[len(text) - len(context) + length]
                     self._known.setdefault(context[:length], self._chances(likeliest))
         found = {one: self._known[one] for context in answering for one in beginnings(context)}
         return {context: known for context, known in found.items() if known is not None}
+
+    def _readings(self, texts: Sequence[Sequence[int]]) -> list[Reading]:
+        """What the target says at every position of the texts; as many are asked about at once as there is room for."""
+        try:
+            return self._ar.readings(texts, likeliest=LIKELIEST, within=True)
+        except ProbeRefusedError:
+            if len(texts) == 1:
+                raise
+            half = len(texts) // 2
+            return [*self._readings(texts[:half]), *self._readings(texts[half:])]
 
     def _text(self, context: Context) -> list[int]:
         return [*self._asked[context[0]].ids, *context[1:]]
@@ -204,7 +214,7 @@ class _Sampling:
         decoded = lane.readings([one.ids for one in self._asked], likeliest=2, tokens=COMPARED_TOKENS)
         squares = []
         for question, reading in zip(self._asked, decoded, strict=True):
-            (whole,) = self._ar.readings([[*question.ids, *reading.ids]], likeliest=LIKELIEST, within=True)
+            (whole,) = self._readings([[*question.ids, *reading.ids]])
             for place, (token, before) in enumerate(zip(reading.ids, reading.after, strict=True)):
                 one, other = dict(before).get(token), dict(whole.within[len(question.ids) + place]).get(token)
                 odds = [_log_odds(value) for value in (one, other) if value is not None]

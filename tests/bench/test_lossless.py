@@ -61,7 +61,7 @@ class MadeUpLane:
         self.k = k
         self.asked: list[Request] = []
         self.most = 0
-        self.full = False
+        self.room = 100
         self._fault, self._alter = fault, alter
         self._requests: dict[int, Request] = {}
 
@@ -124,7 +124,7 @@ class MadeUpLane:
     def readings(
         self, texts: Sequence[Sequence[int]], *, likeliest: int, within: bool = False, tokens: int = 1
     ) -> list[Reading]:
-        if self.full:
+        if len(texts) > self.room:
             raise ProbeRefusedError("no room")
         found = []
         for text in texts:
@@ -183,7 +183,7 @@ def test_one_accepted_token_in_two_hundred_altered_is_found_and_named() -> None:
 
 def test_a_target_that_cannot_be_asked_decides_nothing() -> None:
     ar = MadeUpLane()
-    ar.full = True
+    ar.room = 0
     check = greedy(ar, MadeUpLane("ngram:k=3", alter=lambda token: (token + 1) % VOCABULARY))
     assert not check.failed
     assert len(check.lanes[1].unknown(check.threshold)) == PROMPTS
@@ -223,6 +223,13 @@ def test_lanes_that_sample_from_the_targets_distribution_pass() -> None:
     assert lanes[1].most == 16
     seeds = [(one.sampling.seed or 0) + one.slot for lane in lanes for one in lane.asked]
     assert len(set(seeds)) == 800
+
+
+def test_a_small_cache_is_asked_about_fewer_texts_at_once() -> None:
+    small = MadeUpLane()
+    small.room = PROMPTS
+    lane = MadeUpLane("ngram:k=2")
+    assert sampled(small, lane, samples=80) == sampled(MadeUpLane(), MadeUpLane("ngram:k=2"), samples=80)
 
 
 def test_a_sampler_that_accepts_too_often_is_found() -> None:
