@@ -147,3 +147,17 @@ def test_a_disturbed_turn_is_measured_again(lanes: list[Any], monkeypatch: pytes
     assert turns[0].repeated > 0
     assert not any(t.disturbed for t in turns)
     assert len({id(t) for t in turns}) == 3
+
+
+def test_on_a_machine_that_is_always_busy_no_turn_is_repeated_in_vain(
+    lanes: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = DraftingLane.step
+
+    def disturbed(lane: DraftingLane) -> list[Event]:
+        return [replace(event, disturbed=True) if isinstance(event, Step) else event for event in step(lane)]
+
+    monkeypatch.setattr(DraftingLane, "step", disturbed)
+    turns = walk(Benching(lanes, matrix(AR, categories=("a", "b")), PROMPTS))
+    assert all(turn.disturbed for turn in turns)
+    assert [sum(turn.repeated for turn in turns if turn.block.category == c) for c in ("a", "b")] == [3, 0]

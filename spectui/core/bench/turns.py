@@ -16,8 +16,19 @@ class Turns:
         disturbed: Turns that were disturbed but count all the same, because no more repeats were allowed.
     """
 
-    def __init__(self, cases: int, repetitions: int, *, warm_up: int = 1, done: int = 0) -> None:
-        """Prepare; ``done`` turns count already, from an earlier run."""
+    def __init__(
+        self, cases: int, repetitions: int, *, warm_up: int = 1, done: int = 0, repeats: int | None = None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            cases: How many cases take turns.
+            repetitions: Turns that count.
+            warm_up: Turns before them that do not.
+            done: Turns that count already, from an earlier run.
+            repeats: Disturbed turns that may be run again; None for as many as there are repetitions.
+        """
+        self._repeats = repetitions if repeats is None else repeats
         self._cases = cases
         self._repetitions = repetitions
         self._place = 0
@@ -49,7 +60,7 @@ class Turns:
         if self.warming_up:
             self.turn += 1
             return False
-        if held_up and self.repeated < self._repetitions:
+        if held_up and self.repeated < self._repeats:
             self.repeated += 1
             return False
         self.disturbed += held_up

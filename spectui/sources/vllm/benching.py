@@ -3,7 +3,7 @@ in between."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +17,9 @@ from spectui.sources.vllm.lane import Lane
 
 WARM_UP_TOKENS = 16
 """Completion tokens of a request in the warm-up, which prepares engines for another concurrency or context."""
+
+BUSY_TURNS = 6
+"""If this many turns in a row were disturbed, the machine is always busy, and the next block repeats none."""
 
 Keep = Callable[[Variant, Block], Callable[[Event], None] | None]
 """Returns what receives the events of a cell's first repetition; None if nothing does."""
@@ -87,6 +90,7 @@ class Benching:
         self._pieces: dict[int, PieceRecord] = {}
         self._piece: BenchPiece | None = None
         self._repeated = 0
+        self._lately: deque[bool] = deque(maxlen=BUSY_TURNS)
         self._open()
 
     def _open(self) -> None:
@@ -96,8 +100,13 @@ class Benching:
             return
         block = self._blocks[0]
         cold = self._warm != (block.concurrency, block.context)
+        always_busy = len(self._lately) == BUSY_TURNS and all(self._lately)
         self._turns = Turns(
-            len(self.matrix.variants), self.matrix.repetitions, warm_up=int(cold), done=self._taken[block]
+            len(self.matrix.variants),
+            self.matrix.repetitions,
+            warm_up=int(cold),
+            done=self._taken[block],
+            repeats=0 if always_busy else None,
         )
         self._pieces.clear()
         self._repeated = 0
@@ -180,6 +189,7 @@ class Benching:
         if warming_up:
             self._warm = (place.block.concurrency, place.block.context)
             return None
+        self._lately.append(ended.disturbed)
         if not counts:
             self._repeated += 1
             return None
