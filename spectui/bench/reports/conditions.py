@@ -11,6 +11,7 @@ from typing import Any
 from spectui.bench.reports.document import Block, Code, Heading, Inline, Items, Mono, Paragraph, Table, Text, joined
 from spectui.bench.reports.selection import Selection
 from spectui.core.bench.results import LaneNote, Results
+from spectui.core.trouble_causes import FINDS_REPEATS
 from spectui.figures import DASH, rate_text
 from spectui.protocol.events import LaneEngine, Sampling
 
@@ -29,8 +30,6 @@ def method(chosen: Selection) -> list[Block]:
             f": every answer runs to its own end (EOS), at most {tokens} completion tokens. Answers differ in length "
             "from lane to lane where their texts do."
         )
-    counts = sorted({matrix.requests_of(block) for block in matrix.blocks})
-    requests = " or ".join(map(str, counts)) + (" request" if counts == [1] else " requests")
     names = [chosen.title(one) for one in matrix.variants]
     if len(names) > 1:
         shown = names if len(names) <= 4 else [*names[:3], "...", names[-1]]
@@ -45,25 +44,43 @@ def method(chosen: Selection) -> list[Block]:
         ("Protocol ", Mono(matrix.protocol), protocol),
         ("Sampling: ", *_sampling(matrix.sampling)),
         "Throughput is all completion tokens divided by the wall time from the start of the first request to the last "
-        "token of all. Tokens are counted by id, never as stream chunks.",
+        "token of all; SpecTUI's own work between engine steps is not counted. Tokens are counted by id, never as "
+        "stream chunks.",
         "vLLM's prefix cache is off, unless the command turns it on.",
         f"{order} The first turn at another number of requests or another context is preceded by a warm-up that does "
         "not count. A turn that other programs disturb is measured again, as long as that does not more than double "
-        "the work.",
-        f"A repetition has {requests}, never fewer than are in flight; when one ends, the next begins. Each repetition "
-        "takes the next prompts of its category, from the front again when they are used up; all lanes take the same.",
-        "All lanes live in one process and take turns on the device; only the lane that is measured runs.",
+        "the work; on a machine that is always busy, none is.",
+        f"{_requests(chosen)} Each repetition takes the next prompts of its category, from the front again when they "
+        "are used up; all lanes take the same.",
+        "All lanes are loaded at once and take turns on the device; only the lane being measured runs.",
     ]
     if chosen.reference is not None:
         items.append(
             "Speed-up: the throughput of a repetition divided by AR's on the same prompts; the geometric mean over "
             "repetitions. Its 95 % interval is Student's t on the logarithms, so it covers the machine's noise and the "
-            "difference between prompts; three repetitions give a wide one. A ratio of two tok/s of a table may differ "
-            "a little, because there long repetitions weigh more."
+            "difference between prompts; three repetitions give a wide one. It can differ slightly from the ratio of "
+            "two tok/s figures in a table, in which longer repetitions weigh more."
         )
     if padding := chosen.results.header.prompts.padding:
         items.append(f"Contexts: every prompt is padded to so many tokens with real text ({padding}).")
     return [Items(tuple(items))]
+
+
+def _requests(chosen: Selection) -> str:
+    """How many requests a repetition has, and whether they follow each other."""
+    matrix = chosen.results.matrix
+    if all(matrix.requests_of(block) == block.concurrency for block in matrix.blocks):
+        if all(block.concurrency == 1 for block in matrix.blocks):
+            return "A repetition has one request."
+        return (
+            "A repetition has as many requests as are in flight. All start together, and none replaces one that ends, "
+            "so fewer are in flight towards the end."
+        )
+    counts = sorted({matrix.requests_of(block) for block in matrix.blocks})
+    return (
+        f"A repetition has {' or '.join(map(str, counts))} requests, never fewer than are in flight. When one ends, "
+        "the next begins; once none is left, fewer are in flight."
+    )
 
 
 def _sampling(sampling: Sampling) -> tuple[Inline, ...]:
@@ -84,8 +101,8 @@ def environment(chosen: Selection) -> list[Block]:
     rows: list[tuple[Text, Text]] = [
         ("target", Mono(header.target)),
         ("device", header.device + (" (GPU)" if header.gpu else "")),
-        ("memory's peak", "not known" if header.peak is None else rate_text(header.peak)),
-        ("longest context of the lanes", f"{header.max_model_len:,} tokens"),
+        ("peak memory bandwidth", "not known" if header.peak is None else rate_text(header.peak)),
+        (Mono("max_model_len"), f"{header.max_model_len:,} tokens"),
         ("SpecTUI", header.version),
         ("started", header.started),
     ]
@@ -94,7 +111,7 @@ def environment(chosen: Selection) -> list[Block]:
     return [Table(("what", "value"), tuple(rows), 2)]
 
 
-_SPELLED = {"demo_dtype": "type of the demo model", "load_average": "load average at the start"}
+_SPELLED = {"demo_dtype": "demo model dtype", "load_average": "load average at the start"}
 
 
 def _facts(name: str, value: Any) -> list[tuple[Text, Text]]:
@@ -120,7 +137,7 @@ def lanes(chosen: Selection) -> list[Block]:
         rows.append((Mono(note.lane), own[0].title if own else "", ks, Mono(note.spec), drafter))
     blocks: list[Block] = [Table(("lane", "method", "K measured", "lane spec", "drafter"), tuple(rows), 5)]
     if engines := [(note, note.engine) for note in every.values() if note.engine is not None]:
-        blocks += [Heading(3, "Engines"), _engines(engines)]
+        blocks += [Heading(3, "Engines"), _engines(engines, {one.lane: one.method for one in variants})]
     return blocks
 
 
@@ -133,23 +150,32 @@ _ENGINE_FACTS: tuple[tuple[str, str], ...] = (
     ("whole_graphs", "K with whole CUDA graphs"),
     ("scheduling", "scheduling"),
     ("attention", "attention"),
-    ("dtype", "type"),
-    ("quantization", "weights quantised"),
-    ("cache_dtype", "type of the KV cache"),
+    ("dtype", "dtype"),
+    ("quantization", "weight quantisation"),
+    ("cache_dtype", "KV cache dtype"),
     ("tensor_parallel", "tensor parallel"),
     ("vocabulary", "vocabulary"),
-    ("draft_vocabulary", "the drafter's vocabulary"),
+    ("draft_vocabulary", "drafter's vocabulary"),
 )
+_NO_DRAFTER = frozenset({"ar", *FINDS_REPEATS})
+"""Methods without a drafter, and so without a vocabulary of its own."""
 
 
-def _engines(engines: list[tuple[LaneNote, LaneEngine]]) -> Table:
-    """A row for each fact that is known of any lane."""
+def _engines(engines: list[tuple[LaneNote, LaneEngine]], methods: Mapping[str, str]) -> Table:
+    """A row for each fact that is known of any lane; ``methods`` are theirs."""
     rows: list[tuple[Text, ...]] = []
     for key, name in _ENGINE_FACTS:
         said = [_fact(getattr(engine, key)) for _, engine in engines]
         if any(said):
-            rows.append((name, *(one or "not known" for one in said)))
+            unknown = [_unknown(key, methods.get(note.lane, "")) for note, _ in engines]
+            rows.append((name, *(one or other for one, other in zip(said, unknown, strict=True))))
     return Table(("fact", *(Mono(note.lane) for note, _ in engines)), tuple(rows), len(engines) + 1)
+
+
+def _unknown(key: str, method: str) -> str:
+    if key != "draft_vocabulary":
+        return "not known"
+    return DASH if method in _NO_DRAFTER else "not known, or translated"
 
 
 def _fact(value: object) -> str:
@@ -196,8 +222,11 @@ def repeat(chosen: Selection) -> list[Block]:
         texts += "; they come in on standard input"
     blocks: list[Block] = [
         Paragraph(
-            f"With SpecTUI {header.version} and {vllm} installed; {texts}. Relative paths start from the folder that "
-            "it ran in."
+            (
+                f"Use SpecTUI {header.version} and {vllm}; {texts}.",
+                *((" Give ", Mono("--out"), " a new folder.") if "--out" in header.command else ()),
+                " Relative paths in the command start from the folder where it was run.",
+            )
         ),
         Code(header.command),
         *_pinned(chosen.results),
@@ -215,8 +244,12 @@ def repeat(chosen: Selection) -> list[Block]:
         )
     blocks.append(
         Paragraph(
-            "Figures depend on the machine: compare speed-ups and acceptance before tok/s. On the same machine the "
-            "intervals of two runs should overlap."
+            (
+                "Figures depend on the machine: compare speed-ups and acceptance before tok/s. On the same machine the "
+                "intervals of two runs should usually overlap. To compare two runs: ",
+                Mono("spectui bench --diff A B"),
+                ".",
+            )
         )
     )
     return blocks

@@ -43,7 +43,7 @@ def report(
 def _measured(chosen: Selection, naive: bool) -> list[Block]:
     blocks: list[Block] = [Heading(2, "Throughput and speed-up"), *tables.headline(chosen), *throughput_charts(chosen)]
     blocks += tables.detail(chosen)
-    blocks += [Heading(2, "What speaks against these figures"), *notes(chosen)]
+    blocks += [Heading(2, "Caveats"), *notes(chosen)]
     if naive:
         blocks += tables.naive(chosen)
     sections: tuple[tuple[str, Sequence[Block]], ...] = (

@@ -203,8 +203,8 @@ def latency(chosen: Selection) -> list[Block]:
     names = ("mean TTFT ms", "median TTFT ms", "mean TPOT ms", "requests", "requests/s")
     return [
         Paragraph(
-            "TTFT: from a request's start to its first token. TPOT: the time of the tokens after the first one divided "
-            "by their number, and of that the mean over requests."
+            "TTFT: from a request's start to its first token. TPOT: the time from the first token to the last, divided "
+            "by the number of tokens after the first; the mean over requests."
         ),
         Table((*chosen.place_head, "lane", *names), tuple(rows), len(chosen.place_head) + 1),
     ]
@@ -230,8 +230,8 @@ def energy(chosen: Selection) -> list[Block]:
     if any(key == "estimated_mbu" for key, *_ in known):
         blocks.append(
             Paragraph(
-                "Est. MBU (memory bandwidth utilisation): the bytes that the steps had to read at least (weights, KV "
-                "cache, drafter), divided by the time of the steps and the memory's peak."
+                "Est. MBU (memory bandwidth utilisation): the fewest bytes that the steps must have read (weights, KV "
+                "cache, drafter), divided by the steps' time and the peak memory bandwidth."
             )
         )
     for key, name, _ in (one for one in asked if one not in known):

@@ -19,13 +19,13 @@ _MOST_SAID = 10
 
 
 def notes(chosen: Selection) -> list[Block]:
-    """Everything that speaks against a figure, or that nothing does."""
+    """The caveats of the figures, or that there are none."""
     items = [*_unfinished(chosen), *_disturbed(chosen), *_lanes(chosen), *_disagreements(chosen), *_unknown(chosen)]
     if not items:
         return [
             Paragraph(
-                "Nothing speaks against these figures: every cell is finished, no repetition was disturbed, all "
-                "engines compute alike as far as is known, and all counts agree with vLLM's own."
+                "No caveats: every cell is finished, no repetition was disturbed, all engines compute alike as far as "
+                "is known, and all counts agree with vLLM's own."
             )
         ]
     return [Items(tuple(items))]
@@ -38,13 +38,13 @@ def _unfinished(chosen: Selection) -> list[Text]:
         all_cells = len(results.matrix.blocks) * len(results.matrix.variants)
         items.append((Strong("Not finished"), f": {len(results.cells)} of {all_cells} cells are measured."))
         behind = [
-            f"{chosen.place_name(place)} {done} of {planned}"
+            f"{chosen.place_name(place)}, {done} of {planned}"
             for place in chosen.places
             if (done := len(chosen.finished(place))) < (planned := _planned(chosen, place))
         ]
         if behind:
-            items.append(f"Categories finished so far, which rows over all of them stand for: {'; '.join(behind)}.")
-    return items + [f"Left out: {sentence}" for sentence in results.left_out]
+            items.append(f"Rows over all categories cover only those finished so far: {'; '.join(behind)}.")
+    return items + [_sentence(sentence[:1].upper() + sentence[1:]) for sentence in results.left_out]
 
 
 def _planned(chosen: Selection, place: Place) -> int:
@@ -55,15 +55,19 @@ def _disturbed(chosen: Selection) -> list[Text]:
     results = chosen.results
     items: list[Text] = []
     if results.repeated:
-        were = "1 turn was" if results.repeated == 1 else f"{results.repeated} turns were"
-        items.append(f"{were} disturbed by other programs and measured again; only the second measurement counts.")
+        how_often = "once" if results.repeated == 1 else f"{results.repeated:,} times"
+        items.append(
+            f"Turns that other programs disturbed were measured again, {how_often} in all; only the last measurement "
+            "of each counts."
+        )
     if cells := [cell for cell in results.cells if cell.figures.disturbed]:
         count = sum(cell.figures.disturbed for cell in cells)
         items.append(
             (
                 Strong("Disturbed"),
-                f": {count} {_plural(count, 'repetition')} in {len(cells)} {_plural(len(cells), 'cell')} stayed "
-                "disturbed by other programs and count all the same: "
+                f": {count} {_plural(count, 'repetition')} in {len(cells)} {_plural(len(cells), 'cell')} "
+                f"{'was' if count == 1 else 'were'} still disturbed by other programs when measured again, or could "
+                f"not be, and {'is' if count == 1 else 'are'} included in the figures: "
                 f"{_few([_where(chosen, cell) for cell in cells])}. Measure again on a quiet machine.",
             )
         )
@@ -93,7 +97,7 @@ def _lanes(chosen: Selection) -> list[Text]:
             items[(Strong("Self-test"), " of ", Mono(note.lane), f": {_sentence(note.warning)}")] = None
     for lane, seen in chosen.results.smoke.items():
         if isinstance(seen, Mapping) and (fault := seen.get("fault")):
-            items[(Strong("Smoke pass"), " of ", Mono(lane), f": {_sentence(str(fault))}")] = None
+            items[(Strong("Smoke test"), " of ", Mono(lane), f": {_sentence(str(fault))}")] = None
     return list(items)
 
 

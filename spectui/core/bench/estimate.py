@@ -20,7 +20,7 @@ def piece_seconds(matrix: Matrix, paces: Mapping[str, SmokePace], prompt_tokens:
         rounds x (tokens / tokens per step) x step(requests in flight) + requests x prompt tokens x prefill
 
     where rounds = requests / requests in flight, rounded up. Answers that end by themselves are taken to be as long as
-    those of the smoke pass, or half of the longest that is allowed if those had not ended.
+    those of the smoke test, or half of the longest that is allowed if those had not ended.
 
     Args:
         matrix: What will be measured.
@@ -72,7 +72,8 @@ def left_out(matrix: Matrix, thinned: Matrix) -> tuple[str, ...]:
     ks = [variant.name for variant in matrix.variants if variant not in thinned.variants]
     sentences = []
     if gone:
-        sentences.append(f"left out to keep to the budget: the categories {', '.join(gone)}")
+        named = "category" if len(gone) == 1 else "categories"
+        sentences.append(f"left out to keep to the budget: the {named} {', '.join(gone)}")
     if ks:
         sentences.append(f"left out to keep to the budget: {', '.join(ks)}")
     return tuple(sentences)

@@ -49,12 +49,13 @@ class CellFigures:
         output_throughput_low: The slowest repetition.
         output_throughput_high: The fastest repetition.
         request_throughput: Requests per second.
-        output_token_throughput_per_user: AIPerf's: the mean over requests of the tokens after the first one divided by
-            the time that they took.
+        output_token_throughput_per_user: AIPerf's: for each request, the tokens after the first divided by the time
+            they took; the mean over requests.
         mean_ttft_ms: Mean time to the first token of a request, in milliseconds.
         median_ttft_ms: Its median.
-        mean_tpot_ms: Mean time per token after the first one, over requests.
-        naive_throughput: What a meter shows that takes a stream chunk for a token.
+        mean_tpot_ms: Mean over requests of the time from the first token to the last, divided by the number of tokens
+            after the first, in milliseconds.
+        naive_throughput: The throughput that counting stream chunks as tokens would give.
         naive_speedup: The same for the speed-up.
         engine_steps: Steps of the engine.
         step_ms: Mean time of an engine step.
@@ -79,7 +80,8 @@ class CellFigures:
         speedup_ci_low: The lower end of the 95 % interval of ``speedup``.
         speedup_ci_high: The upper end of it.
         energy_per_token_j: Joules of the GPU per completion token.
-        estimated_mbu: Est.: bytes that the steps had to read at least, divided by the lane clock and the memory's peak.
+        estimated_mbu: Est.: the fewest bytes that the steps must have read, divided by the lane clock and the peak
+            memory bandwidth.
         disagreements: Sentences about requests whose counts differ from vLLM's.
         unknown: Why a figure is None, by its name.
         by_repetition: Figures of every repetition, in the order of the turns.
@@ -144,7 +146,7 @@ def cell_figures(
         variant: The lane at its K.
         pieces: Its repetitions, of one cell or of several.
         plain: AR's pieces of the same turns, in the same order; empty without AR.
-        peak: The memory's peak in bytes per second; None if it is not known.
+        peak: The peak memory bandwidth in bytes per second; None if it is not known.
         gpu: Whether the lanes run on a GPU, which decides why there is no energy.
 
     Raises:
@@ -289,6 +291,8 @@ def _with_reasons(
     reasons["energy_per_token_j"] = (
         "NVML has no energy of this GPU" if gpu else "no GPU: energy is read from NVIDIA's driver"
     )
-    reasons["estimated_mbu"] = "the memory's peak is not known" if peak is None else "it is not known what a step reads"
+    reasons["estimated_mbu"] = (
+        "the peak memory bandwidth is not known" if peak is None else "it is not known what a step reads"
+    )
     missing = [one.name for one in fields(figures) if getattr(figures, one.name) is None]
     return replace(figures, unknown={name: reasons.get(name, no_tokens) for name in missing})

@@ -71,7 +71,7 @@ class Header:
         environment: The machine, software and settings.
         device: The GPU's name, or the processor's.
         gpu: Whether the lanes run on a GPU.
-        peak: The memory's peak in bytes per second; None if it is not known.
+        peak: The peak memory bandwidth in bytes per second; None if it is not known.
         lanes: A note on each lane.
         prompts: The prompts.
         max_model_len: The longest context that the lanes take.
@@ -125,8 +125,8 @@ class Results:
         pooled: All categories together, for every variant, concurrency and context.
         complete: Whether every cell of the matrix is finished.
         left_out: Sentences about what a budget left out.
-        repeated: Turns that other programs disturbed, and that were measured again.
-        smoke: What the smoke pass saw.
+        repeated: How often a turn was measured again because other programs disturbed it.
+        smoke: What the smoke test saw.
         lossless: The check of greedy outputs; None if it was not asked for.
         distribution: The check of sampled outputs; None if it was not asked for.
     """

@@ -29,7 +29,7 @@ LEAST_REPEATED = 16
 
 @dataclass(frozen=True, slots=True)
 class SmokeAnswer:
-    """One answer of the smoke pass.
+    """One answer of the smoke test.
 
     Attributes:
         ids: The ids of its completion tokens.
@@ -72,7 +72,7 @@ class SmokePace:
 
 @dataclass(frozen=True, slots=True)
 class SmokeLane:
-    """What the smoke pass saw of one lane.
+    """What the smoke test saw of one lane.
 
     Attributes:
         lane: The lane's name.

@@ -16,6 +16,7 @@ from spectui.bench.reports.markdown import markdown
 from spectui.bench.reports.spreadsheet import NAMES, results_csv, scalar_figures
 from spectui.core.bench.codec import read_results
 from spectui.core.bench.results import LaneNote, Results
+from spectui.protocol.events import LaneEngine
 from tests.bench.reports.making import CASES, unfinished
 from tests.support.benchmarks import made_up_results
 
@@ -101,8 +102,8 @@ def test_two_lanes_that_are_called_alike_are_told_apart() -> None:
     assert "DFlash K=6" in names
 
 
-def test_what_speaks_against_the_figures_is_said() -> None:
-    assert "Nothing speaks against these figures" in written(made_up_results())
+def test_the_caveats_of_the_figures_are_said() -> None:
+    assert "No caveats: every cell is finished" in written(made_up_results())
     results = made_up_results()
     cells = list(results.cells)
     cells[1] = replace(cells[1], figures=replace(cells[1].figures, disturbed=2, disagreements=("steps: 5 and 6",)))
@@ -114,30 +115,87 @@ def test_what_speaks_against_the_figures_is_said() -> None:
         results,
         cells=tuple(cells),
         repeated=3,
-        left_out=("8 of 11 categories",),
+        left_out=("left out to keep to the budget: mtp K=4",),
         header=replace(results.header, lanes=lanes),
         smoke={"mtp": {"fault": "its answers repeat one token"}},
     )
     said = written(doubtful)
     for sentence in (
-        "3 turns were disturbed by other programs and measured again",
-        "2 repetitions in 1 cell stayed disturbed by other programs and count all the same: MTP K=2 (coding, 1 in fli",
+        "measured again, 3 times in all; only the last measurement of each counts.",
+        "2 repetitions in 1 cell were still disturbed by other programs when measured again, or could not be, and are "
+        "included in the figures: MTP K=2 (coding, 1 in flight)",
         "**Counts differ from vLLM's**: MTP K=2 (coding, 1 in flight): steps: 5 and 6.",
-        "Left out: 8 of 11 categories",
+        "- Left out to keep to the budget: mtp K=4.",
         "**Not comparable**: `dflash` runs on V1, AR on V2: not comparable.",
-        "**Smoke pass** of `mtp`: its answers repeat one token.",
+        "**Smoke test** of `mtp`: its answers repeat one token.",
     ):
         assert sentence in said, sentence
     assert " ≠ |" in said
     assert " † |" in said
-    assert "Nothing speaks" not in said
+    assert "No caveats" not in said
+
+
+def judged(*speedups: tuple[float, float, float], disturbed: int = 0) -> str:
+    """The sentence about one request in flight, with drafting lanes at these speed-ups and intervals over AR's 50."""
+    results = made_up_results()
+    figures = [results.pooled[0].figures] + [
+        replace(
+            results.pooled[0].figures,
+            output_throughput=50 * ratio,
+            speedup=ratio,
+            speedup_ci_low=low,
+            speedup_ci_high=high,
+            disturbed=disturbed,
+        )
+        for ratio, low, high in speedups
+    ]
+    figures[0] = replace(figures[0], output_throughput=50.0)
+    pooled = [replace(cell, figures=own) for cell, own in zip(results.pooled[:3], figures, strict=True)]
+    said = written(replace(results, pooled=(*pooled, *results.pooled[3:])))
+    return next(line for line in said.splitlines() if line.startswith("- 1 in flight: "))[len("- 1 in flight: ") :]
+
+
+def test_a_lane_is_called_faster_or_slower_only_if_the_interval_says_so() -> None:
+    unsure, slow, fast = (0.98, 0.51, 1.96), (0.8, 0.7, 0.9), (1.5, 1.4, 1.6)
+    assert judged(fast, (1.2, 1.1, 1.3)) == (
+        "**MTP K=2 has the highest throughput**, 75.0 tok/s, 1.50x AR (95 % interval 1.40 to 1.60)."
+    )
+    assert judged(fast, (1.6, 0.9, 2.4)).startswith("**MTP K=2 is faster than AR**, 75.0 tok/s, 1.50x AR")
+    assert judged(slow, (0.7, 0.6, 0.8)) == (
+        "**AR is the fastest**, 50.0 tok/s; the fastest drafting lane, MTP K=2, reaches 0.80x AR (95 % interval 0.70 "
+        "to 0.90)."
+    )
+    assert judged(slow, unsure) == (
+        "**no clear winner**. AR 50.0 tok/s; DFlash K=3, the fastest drafting lane, 49.0 tok/s, 0.98x AR (95 % "
+        "interval 0.51 to 1.96)."
+    )
+    assert judged(fast, slow, disturbed=1).endswith("1.40 to 1.60); measured on a disturbed machine †.")
+
+
+def test_what_keeps_the_requests_in_flight_is_said() -> None:
+    results = made_up_results()
+    assert "A repetition has as many requests as are in flight. All start together" in written(results)
+    more = replace(results, matrix=replace(results.matrix, requests=4))
+    assert "A repetition has 4 requests, never fewer than are in flight. When one ends, the next begins" in written(
+        more
+    )
+    single = replace(results, matrix=replace(results.matrix, blocks=results.matrix.blocks[:1]))
+    assert "A repetition has one request. Each" in written(single)
+
+
+def test_a_lane_without_a_drafter_has_no_vocabulary_of_its_own() -> None:
+    results = made_up_results()
+    engines = (LaneEngine("ar"), LaneEngine("mtp", draft_vocabulary=32_000), LaneEngine("dflash"))
+    notes = tuple(replace(note, engine=engine) for note, engine in zip(results.header.lanes, engines, strict=True))
+    said = written(replace(results, header=replace(results.header, lanes=notes)))
+    assert "| drafter's vocabulary | — | 32,000 | not known, or translated |" in said
 
 
 def test_a_benchmark_that_is_not_finished_says_so() -> None:
     said = written(unfinished(12))
     assert "**Not finished: some of the cells are still to be measured.**" in said
     assert "12 of 18 cells are measured" in said
-    assert "4 in flight 1 of 3" in said
+    assert "cover only those finished so far: 4 in flight, 1 of 3." in said
     assert "Not finished" not in written(unfinished(18))
 
 
@@ -182,7 +240,7 @@ def test_everything_that_repeats_the_run_is_in_the_report() -> None:
         "`OMP_NUM_THREADS=2`",
         "exactly 128 completion tokens",
         "AR, MTP K=2, DFlash K=3, then DFlash K=3, MTP K=2, AR",
-        "| longest context of the lanes | 2,048 tokens |",
+        "| `max_model_len` | 2,048 tokens |",
         "coding 20",
         "`dflash:k=3`",
         "temperature 0 (greedy)",

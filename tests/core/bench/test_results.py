@@ -49,7 +49,7 @@ def test_figures_of_a_cell_by_hand() -> None:
     assert figures.naive_speedup == 1
     assert figures.mean_ttft_ms == 62.5
     assert figures.mean_tpot_ms == pytest.approx(187.5 / 19)
-    assert figures.unknown["estimated_mbu"] == "the memory's peak is not known"
+    assert figures.unknown["estimated_mbu"] == "the peak memory bandwidth is not known"
     assert figures.unknown["verify_ms"] == "the engine's parts were not timed"
 
 
