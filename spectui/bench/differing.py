@@ -22,10 +22,10 @@ _TITLES = {
     "speedup": "speed-up",
     "spec_decode_acceptance_length": "acceptance length",
     "draft_acceptance_rate": "acceptance rate",
-    "step_ms": "ms a step",
-    "draft_ms": "ms in the drafter",
-    "verify_ms": "ms in the target",
-    "rest_ms": "ms for the rest",
+    "step_ms": "step ms",
+    "draft_ms": "draft ms",
+    "verify_ms": "verify ms",
+    "rest_ms": "rest ms",
 }
 _ALWAYS = ("output_throughput", "speedup", "spec_decode_acceptance_length")
 """Figures that are shown of every row, changed or not."""
@@ -74,7 +74,7 @@ def _blocks(found: Diff, a: str, b: str) -> Iterator[Block]:
     yield Heading(2, f"From A to B: {len(found.changed) or 'no'} change{'s' * (len(found.changed) != 1)} beyond noise")
     yield Items((f"A: {a}", f"B: {b}"))
     if found.conditions:
-        yield Paragraph("Not the same in both, so that it may be the cause:")
+        yield Paragraph("Other differences, which may be the cause:")
         yield Items(tuple(f"{one.what}: {one.a} in A, {one.b} in B" for one in found.conditions))
     if found.notes:
         yield Items(tuple(found.notes))
@@ -103,13 +103,14 @@ def _method(found: Diff) -> str:
     pairs = (
         "repetition by repetition, which took the same prompts"
         if found.paired
-        else "mean by mean, since prompts or answers were not the same"
+        else "by their means, since prompts or answers were not the same"
     )
     return (
         f"{found.cells} cells are in both; {found.comparisons} figures were compared {pairs}. A change is the mean "
-        "over all repetitions, so it need not be that of the totals beside it. It is marked with * if it is beyond "
-        f"noise among all of them (Holm's test at {found.level * 100:g} % for the whole comparison); the intervals are "
-        "the 95 % ones of each figure alone. What differs between any two starts of a program is not known as noise."
+        "over all repetitions, so it may differ slightly from the ratio of A and B shown. It is marked with * if it is "
+        f"beyond noise among all of them (Holm's test at {found.level * 100:g} % for the whole comparison); the "
+        "intervals are the 95 % ones of each figure alone. Differences from one start of the program to the next are "
+        "not part of this noise: to see them, run A twice and compare."
     )
 
 

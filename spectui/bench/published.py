@@ -36,7 +36,7 @@ def published_sources(which: str) -> tuple[Source, ...]:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UsageError(
-            f"--compare {which}: cannot be read: {why}; use '{SHIPPED}' or a TOML file of the same form"
+            f"--compare {which}: cannot be read: {why}; use '{SHIPPED}', or a TOML file as described in docs/bench.md"
         ) from error
 
 
@@ -76,9 +76,11 @@ def _nothing(model: str, sources: Sequence[Source]) -> str:
     own = dict.fromkeys(_title(method) for row in rows if same_model(row.model, model) for method in row.methods)
     if own:
         return (
-            f"No published figure for the lanes of {_short(model)} that were measured: there are some for {_list(own)}."
+            f"No published figures for the lanes of {_short(model)} that were measured. There are figures for "
+            f"{_list(own)}."
         )
-    return f"No published figure for {_short(model)}: there are some for {_list(dict.fromkeys(r.model for r in rows))}."
+    others = _list(dict.fromkeys(row.model for row in rows))
+    return f"No published figures for {_short(model)}. There are figures for {others}."
 
 
 def _list(names: Iterable[str]) -> str:
@@ -167,10 +169,10 @@ def _remarks(laid: Sequence[Beside]) -> Iterator[str]:
             whose.setdefault((differs.what, differs.here, differs.there), []).append(one)
     for (what, here, there), some in whose.items():
         of = "" if len(some) == len(laid) else f" ({_whose(some, laid)})"
-        yield f"Different {what}{of}: {here} here; {there} there."
+        yield f"{what}{of}: {here} here; published: {there}."
     unknown = dict.fromkeys(what for one in laid for what in one.not_stated)
     if unknown:
-        yield f"Not stated there: {', '.join(unknown)}."
+        yield f"Not stated by the source: {', '.join(unknown)}."
     if any(one.published_speedup and one.method not in one.row.speedup for one in laid):
         yield "Speed-ups that the source does not name are the ratios of its throughputs."
     source = laid[0].source

@@ -39,7 +39,7 @@ def test_lines_begin_with_what_is_not_the_same(folders: tuple[Path, Path]) -> No
     assert lines[2:4] == [f"- A: {a}", f"- B: {b}"]
     assert lines[7] == "- device: processor a in A, processor b in B"
     assert any("18 cells are in both; 160 figures were compared repetition by repetition" in line for line in lines)
-    row = next(line for line in lines if line.startswith("dflash K=3") and "ms in the target" in line)
+    row = next(line for line in lines if line.startswith("dflash K=3") and "verify ms" in line)
     assert row.split()[-10:] == ["28.0", "30.8", "+10.0", "%", "+10.0", "%", "to", "+10.0", "%", "*"]
     steady = next(line for line in lines if line.startswith("mtp K=2") and "acceptance length" in line)
     assert "+0.000" in steady
@@ -59,7 +59,7 @@ def test_markdown_has_a_table(folders: tuple[Path, Path]) -> None:
     text = diff_markdown(*folders)
     assert text.startswith("## From A to B: ")
     assert "| lane | in flight | figure | A | B | change | 95 % |  |" in text
-    assert "| dflash K=3 | 1 | ms in the target | 28.0 | 30.8 | +10.0 % |" in text
+    assert "| dflash K=3 | 1 | verify ms | 28.0 | 30.8 | +10.0 % |" in text
 
 
 def test_results_may_be_named_by_their_file_and_may_have_nothing_in_common(tmp_path: Path) -> None:

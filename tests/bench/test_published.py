@@ -33,8 +33,8 @@ def test_a_table_has_the_measured_row_under_the_published_one() -> None:
     assert rows[3].startswith(f"| 1 | measured | {ar.output_throughput:.1f} | {mtp.output_throughput:.1f} (K=8) |")
     assert f"{mtp.speedup:.2f}x ({mtp.speedup_ci_low:.2f} to {mtp.speedup_ci_high:.2f})" in rows[3]
     assert rows[4].split(" | ")[5] == f"{mtp.speedup / 3.11:.2f}"
-    assert "- Different protocol: fixed here; natural there." in markdown
-    assert "- Different requests in flight (AR at 16, MTP at 16, DFlash at 16): 4 here; 16 there." in markdown
+    assert "- protocol: fixed here; published: natural." in markdown
+    assert "- requests in flight (AR at 16, MTP at 16, DFlash at 16): 4 here; published: 16." in markdown
     assert "Acceptance of the first drafted token: MTP .80 published, .5" in markdown
     text = "\n".join(lines)
     assert "1                   published             40.3" in text
@@ -64,13 +64,13 @@ def test_equal_answers_stand_beside_the_published_ones() -> None:
 def test_a_model_without_figures_is_said_to_have_none() -> None:
     markdown, lines = compare_published(made_up_results(), "published")
     assert markdown.startswith(
-        "No published figure for SmolLM2-135M-Instruct: there are some for gemma-4-31B-it, gemma"
+        "No published figures for SmolLM2-135M-Instruct. There are figures for gemma-4-31B-it, gemma"
     )
     assert " ".join(lines) == markdown.strip()
     other = made_up_matrix(variants=(Variant("ngram", "ngram", "n-gram", 5),))
     said = compare_published(made_up_results(other, target="google/gemma-4-12B-it"), "published")[0]
     assert said.startswith(
-        "No published figure for the lanes of gemma-4-12B-it that were measured: there are some for AR"
+        "No published figures for the lanes of gemma-4-12B-it that were measured. There are figures for AR"
     )
 
 

@@ -107,10 +107,10 @@ def test_a_real_disagreement_names_the_prompt_and_the_place() -> None:
     lines = greedy_lines(check(TIE, REAL, EARLY, LATE, UNASKED))
     assert lines == [
         "AR again: 22 of 22 answers identical to its own",
-        "MTP: 17 of 22 answers identical to AR's; 1 near tie, margin at most 0.12 nats; 3 real disagreements; "
+        "MTP: 17 of 22 answers identical to AR's; 1 near tie, at most 0.12 nats behind; 3 real disagreements; "
         "1 where the target could not be asked; first difference at token 2, median 10",
-        "  MTP, math prompt 4 (\"What is 2 + 2?\"), token 8: it says ' 5', AR ' 4', 2.50 nats apart from the target's "
-        "choice",
+        "  MTP, math prompt 4 (\"What is 2 + 2?\"), token 8: it says ' 5', AR ' 4', 2.50 nats behind the target's "
+        "likeliest token",
         "  MTP, prompt 5 (\"Hello\"), token 10: its answer ends, AR goes on with ' more'",
         "  MTP, prompt 5 (\"Hello\"), token 10: AR has ended, it goes on with ' more'",
     ]
@@ -125,7 +125,7 @@ def test_ar_that_differs_from_itself_judges_nobody() -> None:
 
 def test_the_table_has_a_row_for_each_lane() -> None:
     assert greedy_table(check(TIE, REAL)).splitlines() == [
-        "| lane | prompts | identical | first divergence | near ties | real disagreements |",
+        "| lane | prompts | identical | first difference | near ties | real disagreements |",
         "| --- | --- | --- | --- | --- | --- |",
         "| AR again | 22 | 22 | — | 0 | 0 |",
         "| MTP | 22 | 20 | token 8 (median 11.5) | 1 (at most 0.12 nats) | 1 |",

@@ -265,10 +265,7 @@ def _notes(a: Results, b: Results, changes: Sequence[Change]) -> Iterator[str]:
             every = sum(cell.figures.repetitions for cell in results.cells)
             yield f"{disturbed} of {every} measurements in {name} were disturbed by other programs"
         if not any(cell.figures.by_repetition for cell in results.cells):
-            yield f"{name} does not say what its repetitions gave, so that its noise is not known"
+            yield f"{name} has no figures per repetition, so its noise is unknown"
     plain = {reference.name for one in (a, b) if (reference := one.matrix.reference) is not None}
     if any(change.changed and change.variant in plain and change.metric == "output_throughput" for change in changes):
-        yield (
-            "AR changed too, which drafts nothing: the machine or the engine changed, and speed-ups show what drafting "
-            "has to do with it"
-        )
+        yield ("AR changed too, and it drafts nothing: the machine or engine changed. Judge drafting by the speed-ups.")

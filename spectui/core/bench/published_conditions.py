@@ -46,7 +46,7 @@ def _conditions(results: Results, cell: Cell, source: Source, row: Row) -> Itera
     theirs = stated.quantization or model_parts(row.model)[1]
     if not theirs and ours not in ("", "none"):
         theirs = NOT_STATED
-    yield "quantisation of the weights", ours, theirs, _format(ours) == _format(theirs)
+    yield "weight quantisation", ours, theirs, _format(ours) == _format(theirs)
     for what, here, there in (
         ("protocol", matrix.protocol, stated.protocol),
         ("completion tokens", str(matrix.sampling.max_tokens), _text(stated.max_tokens)),
@@ -62,16 +62,16 @@ def _conditions(results: Results, cell: Cell, source: Source, row: Row) -> Itera
 
 
 def _engine(results: Results, engine: LaneEngine, source: Source) -> Iterator[tuple[str, str, str, bool]]:
-    """The software: which, its version, the type that it computes in, and how it schedules steps."""
+    """The software: which, its version, its dtype, and how it schedules steps."""
     stated, on_vllm = source.conditions, "vllm" in source.engine.lower()
     yield "engine", "vLLM", source.engine, on_vllm
     version = engine.version or str(results.header.environment.get("versions", {}).get("vllm", ""))
     yield "vLLM's version" if on_vllm else "the engine's version", version, stated.version, version == stated.version
-    yield "type", engine.dtype, stated.dtype, engine.dtype == stated.dtype
+    yield "dtype", engine.dtype, stated.dtype, engine.dtype == stated.dtype
     if engine.scheduling == "synchronous":
-        default = f"{NOT_STATED}; vLLM's default is asynchronous" if on_vllm else ""
+        default = f"{NOT_STATED} (vLLM's default is asynchronous)" if on_vllm else ""
         there = stated.scheduling or default
-        yield "scheduling", "synchronous, which the tap needs", there, there == "synchronous"
+        yield "scheduling", "synchronous (the tap needs it)", there, there == "synchronous"
 
 
 def _words(text: str) -> set[str]:
@@ -91,7 +91,7 @@ def _text(figure: float | None) -> str:
 
 
 def _context(tokens: int | None) -> str:
-    return "short" if tokens is None else f"{tokens} tokens"
+    return "unpadded" if tokens is None else f"{tokens} tokens"
 
 
 def _our_prompts(results: Results) -> str:

@@ -38,7 +38,7 @@ def _greedy_line(lane: GreedyLane, threshold: float) -> str:
     said = f"{name}: {lane.identical} of {_count(lane.prompts, 'answer')} identical to {whose}"
     parts = []
     if ties := lane.near_ties(threshold):
-        parts.append(f"{_count(len(ties), 'near tie')}, margin at most {max(one.behind or 0 for one in ties):.2f} nats")
+        parts.append(f"{_count(len(ties), 'near tie')}, at most {max(one.behind or 0 for one in ties):.2f} nats behind")
     if real := lane.real(threshold):
         parts.append(_count(len(real), "real disagreement"))
     if unknown := lane.unknown(threshold):
@@ -58,7 +58,7 @@ def disagreement(lane: GreedyLane, one: Parting) -> str:
         return f"{where}: its answer ends, {other} goes on with {one.reference!r}"
     if one.how == "late":
         return f"{where}: {other} has ended, it goes on with {one.own!r}"
-    sure = "" if one.behind is None else f", {one.behind:.2f} nats apart from the target's choice"
+    sure = "" if one.behind is None else f", {one.behind:.2f} nats behind the target's likeliest token"
     return f"{where}: it says {one.own!r}, {other} {one.reference!r}{sure}"
 
 
@@ -75,7 +75,7 @@ def greedy_table(check: Losslessness) -> str:
         )
         for lane in check.lanes
     ]
-    return _table(("lane", "prompts", "identical", "first divergence", "near ties", "real disagreements"), rows)
+    return _table(("lane", "prompts", "identical", "first difference", "near ties", "real disagreements"), rows)
 
 
 def _ties(lane: GreedyLane, threshold: float) -> str:

@@ -181,7 +181,7 @@ def test_what_makes_figures_doubtful_is_said() -> None:
     assert result.notes == (
         "A is not complete: some of its cells were not finished",
         "2 of 51 measurements in A were disturbed by other programs",
-        "B does not say what its repetitions gave, so that its noise is not known",
+        "B has no figures per repetition, so its noise is unknown",
     )
     assert result.comparisons == 0
 

@@ -157,13 +157,13 @@ def test_conditions_that_differ_are_named_and_those_that_do_not_are_not() -> Non
     )
     natural, fixed = laid(replace(results, header=header), shipped(), "mtp")
     assert "device" not in differing(natural)
-    assert differing(natural)["quantisation of the weights"] == ("FP8-dynamic", "not stated")
+    assert differing(natural)["weight quantisation"] == ("FP8-dynamic", "not stated")
     assert differing(natural)["protocol"] == ("fixed", "natural")
     assert "synchronous" in differing(natural)["scheduling"][0]
     assert "temperature" not in differing(natural)
-    assert "quantisation of the weights" not in differing(fixed)
+    assert "weight quantisation" not in differing(fixed)
     assert differing(fixed)["completion tokens"] == ("128", "512")
-    assert {"temperature", "type"} <= set(fixed.not_stated)
+    assert {"dtype", "temperature"} <= set(fixed.not_stated)
     part = replace(header, device="NVIDIA H100 80GB HBM3 MIG 1g.10gb")
     assert "device" in differing(laid(replace(results, header=part), shipped()[:1], "mtp")[0])
 
