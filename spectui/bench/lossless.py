@@ -78,7 +78,10 @@ def check_greedy(
     with session.driving(lambda: ar.info.title):
         asked = questions(ar, prompts, chat, tokens)
     if not asked:
-        raise UsageError(f"no prompt leaves room for an answer of {tokens} tokens: take a smaller --tokens")
+        raise UsageError(
+            f"--lossless: no prompt leaves room for an answer of {tokens} tokens: lower --max-tokens, or raise "
+            "--engine-arg max_model_len"
+        )
     known = dict(done or {})
     if (first := known.get(ar.info.name)) is None or len(first.ids) != len(asked):
         # Without AR's first answers nothing can be compared with them.

@@ -82,7 +82,7 @@ def check_distribution(
     with session.driving(partial(getattr, ar.info, "title")):
         asked = sorted(questions(ar, prompts, chat, COMPARED_TOKENS), key=lambda one: len(one.ids))[:MOST_PROMPTS]
     if not asked:
-        raise UsageError("no prompt leaves room for an answer: take shorter prompts")
+        raise UsageError("--lossless: no prompt leaves room for an answer: use shorter prompts")
     known = dict(done or {})
     test = _Sampling(ar, asked, sampling, samples, concurrency, level(len(compared)))
     each = samples + MOST_QUESTIONS

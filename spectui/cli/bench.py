@@ -18,7 +18,7 @@ DESCRIPTION = (
 )
 
 _WITH_RESUME = frozenset({"resume", "json", "naive", "compare"})
-"""Options that make sense when a benchmark goes on; all others are those that it was started with."""
+"""Options that may be added to --resume; all others are those that the benchmark was started with."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +55,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=values.positive,
         default=None,
         metavar="N",
-        help="requests of a repetition (as many as are in flight; with natural, every prompt once)",
+        help="requests per repetition (as many as are in flight; with natural, enough to cover every prompt over all "
+        "repetitions)",
     )
     measured.add_argument(
         "--repetitions",
@@ -65,7 +66,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"repetitions of every cell, {LEAST_REPETITIONS} or more ({LEAST_REPETITIONS})",
     )
     measured.add_argument(
-        "--budget", type=values.duration, default=None, metavar="TIME", help="leave out cells to keep to 30m, 2h, ..."
+        "--budget",
+        type=values.duration,
+        default=None,
+        metavar="TIME",
+        help="leave out categories and K to stay within about TIME, such as 30m or 2h",
     )
     measured.add_argument(
         "--async",
@@ -81,16 +86,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--out", type=values.path, default=None, metavar="DIR", help="folder of the report (spectui-bench-DATE-TIME)"
     )
     results.add_argument(
-        "--resume", type=values.path, default=None, metavar="DIR", help="go on with the benchmark in this folder"
+        "--resume",
+        type=values.path,
+        default=None,
+        metavar="DIR",
+        help="continue the benchmark in this folder where it stopped",
     )
     results.add_argument(
         "--compare",
         default=None,
         metavar="FILE",
-        help="lay published figures beside the measured ones: published, or a TOML file of the same form",
+        help="show published figures next to the measured ones: 'published' for those that ship with SpecTUI, or a "
+        "TOML file of your own",
     )
     results.add_argument(
-        "--diff", nargs=2, type=values.path, default=None, metavar=("A", "B"), help="what changed between two folders"
+        "--diff",
+        nargs=2,
+        type=values.path,
+        default=None,
+        metavar=("A", "B"),
+        help="measure nothing; report what changed from A to B, two result folders",
     )
     checks = parser.add_argument_group("losslessness")
     checks.add_argument(
@@ -99,11 +114,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="compare every lane's answers with AR's; above temperature 0 also their distribution",
     )
     checks.add_argument(
-        "--samples", type=values.positive, default=SAMPLES, metavar="N", help=f"answers that are sampled ({SAMPLES})"
+        "--samples",
+        type=values.positive,
+        default=SAMPLES,
+        metavar="N",
+        help=f"answers sampled per lane, for --lossless above temperature 0 ({SAMPLES})",
     )
     results.add_argument("--record", action="store_true", help="keep a trace of each cell's first repetition")
     results.add_argument(
-        "--naive", action="store_true", help="also show what a meter says that takes a stream chunk for a token"
+        "--naive", action="store_true", help="also show the throughput that counting stream chunks as tokens would give"
     )
     results.add_argument("--json", action="store_true", help="print the results as JSON")
 
@@ -153,14 +172,14 @@ def _differences(options: argparse.Namespace) -> int:
 
 
 def _check_alone(options: argparse.Namespace) -> None:
-    """A benchmark that goes on does what it was started with."""
+    """A benchmark that is continued does what it was started with."""
     parser = options.parser
     for name, value in vars(options).items():
         if name not in _WITH_RESUME and name not in ("command", "name", "parser") and value != parser.get_default(name):
             flag = next(
                 (flag for action in parser._actions if action.dest == name for flag in action.option_strings), name
             )
-            raise UsageError(f"{flag} cannot be changed when a benchmark goes on: leave it out, or start again")
+            raise UsageError(f"{flag} cannot be changed with --resume: leave it out, or start a new benchmark")
 
 
 def _as_started(options: argparse.Namespace, arguments: list[str]) -> argparse.Namespace:

@@ -17,7 +17,7 @@ def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False
         "--preset",
         default=None,
         metavar="NAME",
-        help="a model with its lanes and engine arguments: spectui presets lists them",
+        help="a model with its lanes and engine arguments (list them with: spectui presets)",
     )
     parser.add_argument(
         "--lane",
@@ -26,7 +26,7 @@ def add_engine_options(parser: argparse.ArgumentParser, *, several: bool = False
         metavar="SPEC",
         help="a lane, such as ar, mtp:k=4 or ngram:k=5; repeatable (those found for the model)",
     )
-    parser.add_argument("--prompt", default=None, metavar="TEXT", help="race on this prompt")
+    parser.add_argument("--prompt", default=None, metavar="TEXT", help="use this prompt")
     parser.add_argument(
         "--prompts",
         type=values.path,

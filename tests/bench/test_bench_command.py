@@ -79,6 +79,7 @@ def test_every_cell_is_in_the_results(folder: Path, capsys: pytest.CaptureFixtur
     assert found.header.prompts.counts["coding"] >= 20
     out = capsys.readouterr().out
     assert "2.46x (2.46 to 2.46)" in out
+    assert "\nlength: mean tokens per verification, the target's own included; rate: accepted / drafted\n" in out
     assert f"report: {folder / 'report.md'}" in out
 
 
@@ -98,7 +99,10 @@ def test_a_folder_with_results_is_not_touched(folder: Path, capsys: pytest.Captu
     bench("--out", str(folder))
     before = (folder / "journal.jsonl").read_bytes()
     bench("--out", str(folder), code=2)
-    assert f"has results already: use --resume {folder} to go on" in capsys.readouterr().err
+    assert (
+        f"{folder} already has results: continue with --resume {folder}, or choose another --out"
+        in capsys.readouterr().err
+    )
     assert (folder / "journal.jsonl").read_bytes() == before
 
 
@@ -122,7 +126,7 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(
     done = cells(folder)
     assert done == CELLS[: len(done)]
     assert not results(folder).complete
-    assert f"spectui bench --resume {folder} goes on from here" in capsys.readouterr().err
+    assert f"stopped; to continue: spectui bench --resume {folder}" in capsys.readouterr().err
     monkeypatch.setattr("sys.argv", ["spectui", "bench", "--resume", str(folder)])
     assert cli.main(["bench", "--resume", str(folder)]) == 0
     assert cells(folder) == CELLS
@@ -132,7 +136,7 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(
 def test_resume_takes_no_other_matrix(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bench("--out", str(folder))
     assert cli.main(["bench", "--resume", str(folder), "--concurrency", "4"]) == 2
-    assert "--concurrency cannot be changed when a benchmark goes on" in capsys.readouterr().err
+    assert "--concurrency cannot be changed with --resume" in capsys.readouterr().err
     assert cli.main(["bench", "--resume", str(folder / "nothing")]) == 2
     assert "has no journal.jsonl" in capsys.readouterr().err
 
@@ -157,7 +161,7 @@ def test_a_broken_answer_stops_it_before_anything_is_measured(
     monkeypatch.setattr(SpeakingLane, "step", rejecting)
     bench("--no-self-test", "--out", str(folder), code=1)
     err = capfd.readouterr().err
-    assert "MTP is not worth measuring: only 0 of " in err
+    assert "MTP looks broken: only 0 of " in err
     assert "The drafter was made for another model" in err
     assert not folder.exists()
     bench("--no-self-test", "--no-smoke", "--out", str(folder))
@@ -172,6 +176,13 @@ def test_a_budget_leaves_out_categories_evenly(folder: Path, capfd: pytest.Captu
     assert 0 < len(kept) < 5
     assert "left out to keep to the budget: the categories " in found.left_out[0]
     assert found.left_out[0] in capfd.readouterr().err
+
+
+def test_prompts_that_are_longer_than_the_context_are_not_called_too_long_for_the_model(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench("--context", "8", "--out", str(folder), code=1)
+    assert "--context 8: every prompt of category 'coding' is longer than that: use a larger" in capsys.readouterr().err
 
 
 def test_recorded_cells_can_be_replayed(folder: Path) -> None:
@@ -219,7 +230,7 @@ def test_engines_without_the_tap_can_be_measured(folder: Path, monkeypatch: pyte
         (("--context", "-1"), "a context must have 0 to"),
         (("--k", "9-1"), "--k 9-1 is not valid"),
         (("--prompt", "x", "--length", "long"), "--length chooses among the built-in prompts"),
-        (("--resume", "x"), "--lane cannot be changed when a benchmark goes on"),
+        (("--resume", "x"), "--lane cannot be changed with --resume"),
     ],
 )
 def test_wrong_usage_says_what_and_what_else(

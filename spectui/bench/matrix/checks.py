@@ -11,6 +11,7 @@ from spectui.bench.lossless import check_greedy
 from spectui.bench.lossless_sampling import check_distribution
 from spectui.bench.matrix.journal import Journal
 from spectui.bench.matrix.preparing import Sets
+from spectui.bench.reports.document import listed
 from spectui.core.lossless.distribution import DistributionCheck, LaneDistribution
 from spectui.core.lossless.greedy import GreedyLane, Losslessness
 from spectui.core.lossless.words import distribution_lines, distribution_table, greedy_lines, greedy_table
@@ -52,7 +53,7 @@ def check_outputs(
     asked = list({id(one.prompt): one.prompt for one in (one for own in sets.values() for one in own)}.values())
     concurrency = max(block.concurrency for block in matrix.blocks)
     if not _finished(journal, GREEDY):
-        say(f"losslessness: the greedy answers of {len(lanes)} lanes to {len(asked)} prompts, beside AR's")
+        say(f"losslessness: the greedy answers of {len(lanes)} lanes to {len(asked)} prompts, compared with AR's")
         greedy = check_greedy(
             session,
             lanes,
@@ -87,7 +88,7 @@ def _finished(journal: Journal, kind: str) -> Any:
 
 
 def _without_ids(lane: GreedyLane) -> GreedyLane:
-    """A lane's result without AR's answers, which are only needed to go on with the check."""
+    """A lane's result without AR's answers, which are only needed to continue the check."""
     return replace(lane, ids=())
 
 
@@ -120,6 +121,18 @@ class Checked:
     def failed(self) -> bool:
         """Whether a lane's output is not AR's."""
         return any(one.failed for one in (self._greedy, self._sampled) if one is not None)
+
+    @property
+    def failure(self) -> str:
+        """Which lanes failed, in words; empty if none did."""
+        titles: dict[str, None] = {}
+        if (greedy := self._greedy) is not None:
+            if not greedy.judged:
+                return "AR differs from itself"
+            titles |= {lane.title: None for lane in greedy.lanes if lane.real(greedy.threshold)}
+        if (sampled := self._sampled) is not None:
+            titles |= {lane.title: None for lane in sampled.lanes if sampled.verdict(lane) == "fails"}
+        return f"{listed(titles)} differ{'s' if len(titles) == 1 else ''} from AR" if titles else ""
 
     @property
     def _greedy(self) -> Losslessness | None:

@@ -71,9 +71,9 @@ def bench(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     if failure:
         tell(f"spectui bench: {failure}")
     if code != DONE:
-        tell(f"spectui bench: stopped; spectui bench --resume {shlex.quote(str(folder))} goes on from here")
+        tell(f"spectui bench: stopped; to continue: spectui bench --resume {shlex.quote(str(folder))}")
     elif checked.failed:
-        tell("spectui bench: a lane does not say what AR says: see the report's section on losslessness")
+        tell(f"spectui bench: --lossless failed: {checked.failure}: see Losslessness in {folder / 'report.md'}")
         code = FAILED
     return code
 

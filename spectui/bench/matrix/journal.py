@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spectui.core.bench.codec import NotResultsError, as_data, from_data
+from spectui.core.bench.codec import as_data, from_data
 from spectui.core.bench.matrix import Matrix
 from spectui.core.bench.records import TurnRecord
 from spectui.core.bench.results import SCHEMA, Header
@@ -30,7 +30,7 @@ class Journal:
         header: What was known before the first measurement.
         matrix: What is measured.
         left_out: Sentences about what a budget left out.
-        smoke: What the smoke pass saw, by lane.
+        smoke: What the smoke test saw, by lane.
         turns: The turns that count.
         checks: Results of checks by their kind, then by lane.
     """
@@ -95,7 +95,7 @@ def check_free(folder: Path) -> None:
 
 
 def _taken(folder: Path) -> UsageError:
-    return UsageError(f"{folder} has results already: use --resume {folder} to go on, or name another folder")
+    return UsageError(f"{folder} already has results: continue with --resume {folder}, or choose another --out")
 
 
 def _write(file: Any, entry: dict[str, Any]) -> None:
@@ -105,7 +105,7 @@ def _write(file: Any, entry: dict[str, Any]) -> None:
 
 
 def open_journal(folder: Path) -> Journal:
-    """Read a journal, to go on with it; what a kill cut short is removed.
+    """Read a journal, to continue it; what a kill cut short is removed.
 
     Raises:
         UsageError: The folder has none.
@@ -132,14 +132,18 @@ def open_journal(folder: Path) -> Journal:
             else:
                 _take(journal, entry)
         except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path}, line {number} cannot be read: {str(error).splitlines()[0]}") from error
+            why = str(error).splitlines()[0]
+            raise RunError(
+                f"{path}, line {number} cannot be read: {why}; restore the file, or start a new benchmark"
+            ) from error
     assert journal is not None
     return journal
 
 
 def _opened(folder: Path, entry: dict[str, Any]) -> Journal:
     if entry["schema"] > SCHEMA:
-        raise NotResultsError(f"written by a newer version of SpecTUI (schema {entry['schema']})")
+        newer = f"was written by a newer version of SpecTUI (schema {entry['schema']}, known up to {SCHEMA})"
+        raise RunError(f"{folder / FILE} {newer}: update SpecTUI")
     return Journal(
         folder,
         from_data(entry["header"], Header),

@@ -170,13 +170,20 @@ def prompt_sets_of(
     for context in contexts:
         for category, own in by_category.items():
             asked: list[Asked] = []
+            short_enough = False
             for number, prompt in enumerate(own):
                 if context is not None and len(asked) == most_padded:
                     break
                 one, again = _asked(lanes[0], prompt, context, chat, seed=number)
+                short_enough |= one is not None
                 if one is not None and len(one.ids) + tokens <= lanes[0].max_model_len:
                     asked.append(one)
                     repeated |= again
+            if not short_enough:
+                raise RunError(
+                    f"--context {context}: every prompt of category '{category}' is longer than that: use a larger "
+                    "--context, or shorter prompts"
+                )
             if not asked:
                 raise RunError(
                     f"no prompt of category '{category}' leaves room for {tokens} tokens in a context of "
@@ -216,7 +223,7 @@ def matrix_of(options: argparse.Namespace, lanes: Sequence[Lane], sets: Sets, sa
 
 
 def _requests(options: argparse.Namespace, sets: Sets) -> int | None:
-    """Requests of a repetition: with ``natural``, so many that every prompt is asked once."""
+    """Requests of a repetition: with ``natural``, enough that all repetitions together ask every prompt."""
     if options.requests is not None or options.protocol == "fixed":
         return None if options.requests is None else int(options.requests)
     longest = max(map(len, sets.values()))

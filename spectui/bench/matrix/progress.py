@@ -139,7 +139,7 @@ class LiveLine(Lines):
             return
         self._drawn = now
         turn = "warm-up" if place.turn < 0 else f"{place.turn + 1}/{self._matrix.repetitions}"
-        again = f", again after a disturbance ({place.repeated})" if place.repeated else ""
+        again = f", disturbed, attempt {place.repeated + 1}" if place.repeated else ""
         finished = len(self._turns) // self._matrix.repetitions * len(self._matrix.variants)
         self._bar.update(
             self._task,

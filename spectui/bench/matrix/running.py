@@ -14,6 +14,7 @@ from spectui.bench.matrix.checks import check_outputs
 from spectui.bench.matrix.journal import Journal
 from spectui.bench.matrix.preparing import Sets, matrix_of, padded_prompts, prompt_note, prompt_sets_of, tokens_of
 from spectui.bench.matrix.progress import duration_text, make_progress
+from spectui.bench.matrix.resuming import check_same
 from spectui.bench.matrix.smoke import smoke, smoke_prompts
 from spectui.bench.matrix.traces import CellTraces
 from spectui.core.bench.codec import as_data, encodable, from_data
@@ -22,7 +23,6 @@ from spectui.core.bench.matrix import Matrix
 from spectui.core.bench.results import Header, LaneNote
 from spectui.core.bench.smoke import SmokeLane, SmokePace
 from spectui.core.comparable import not_comparable
-from spectui.errors import RunError
 from spectui.protocol.events import RunStarted
 from spectui.runtime.quiet import say
 from spectui.sources.hardware import hardware_name, machine_name, software_versions
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class BenchRun:
-    """One benchmark: a new one, or one that goes on.
+    """One benchmark: a new one, or one that is continued.
 
     Attributes:
         journal: What is known; None until the matrix is known.
@@ -111,29 +111,20 @@ class BenchRun:
         self.journal.begin()
 
     def go_on(self, journal: Journal) -> None:
-        """Go on with an earlier run.
+        """Continue an earlier run.
 
         Raises:
             RunError: It was measured on something else.
         """
-        before, now = journal.header, self._header(journal.matrix)
-        for what, was, is_ in (
-            ("model", before.target, now.target),
-            ("machine", before.environment["machine"], now.environment["machine"]),
-            ("device", before.device, now.device),
-            ("software", before.environment["versions"], now.environment["versions"]),
-            ("prompts", before.prompts.digest, now.prompts.digest),
-        ):
-            if was != is_:
-                raise RunError(f"cannot go on with {journal.folder}: the {what} was {was}, and is {is_}: start again")
+        check_same(journal.folder, journal.header, self._header(journal.matrix))
         self.journal = journal
 
     def _look(self, matrix: Matrix) -> list[SmokeLane]:
-        """The smoke pass: every lane at the largest of its K."""
+        """The smoke test: every lane at the largest of its K."""
         prompts = smoke_prompts(self.sets)
         looked: list[SmokeLane] = []
         for lane in self.lanes:
-            say(f"looking at {lane.info.title}: {len(prompts)} short answers")
+            say(f"checking {lane.info.title}: {len(prompts)} short answers")
             variant = max((one for one in matrix.variants if one.lane == lane.info.name), key=lambda one: one.k)
             with self._session.driving(lambda lane=lane: lane.info.title):  # type: ignore[misc]
                 looked.append(smoke(lane, variant, prompts, self._config.sampling))
@@ -143,7 +134,8 @@ class BenchRun:
             title = next(lane.info.title for lane in self.lanes if lane.info.name == first.lane)
             for cause in first.causes:
                 say(f"  {cause}")
-            raise self._session.error(f"{title} is not worth measuring: {first.fault}; --no-smoke measures it anyway")
+            fix = "fix it (likely causes above)" if first.causes else "fix it"
+            raise self._session.error(f"{title} looks broken: {first.fault}; {fix}, or measure anyway with --no-smoke")
         return looked
 
     def _seconds(self, matrix: Matrix, paces: Mapping[str, SmokePace]) -> Seconds:
@@ -158,7 +150,10 @@ class BenchRun:
             say(sentence)
         budget = self._options.budget
         if budget is not None and total > budget:
-            say(f"this is more than the budget of {duration_text(budget)}, but there is nothing left to leave out")
+            say(
+                f"this is over the budget of {duration_text(budget)} even so: use fewer --concurrency or --context, "
+                "or a smaller --max-tokens"
+            )
 
     def _header(self, matrix: Matrix) -> Header:
         devices = int(self._config.engine_args.get("tensor_parallel_size", 1))

@@ -1,4 +1,4 @@
-"""The smoke pass: a few short answers from every lane, judged and timed."""
+"""The smoke test: a few short answers from every lane, judged and timed."""
 
 from __future__ import annotations
 

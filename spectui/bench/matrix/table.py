@@ -21,10 +21,13 @@ def result_lines(results: Results, *, naive: bool = False) -> list[str]:
         lines += [f"{concurrency} in flight{padded}", _HEAD + (_NAIVE_HEAD if naive else "")]
         lines += [_row(cell, naive=naive) for cell in cells]
         lines.append("")
+    if any(cell.variant.k for cell in shown):
+        lines += [_LEGEND, ""]
     return [*lines, *_notes(results)]
 
 
 _HEAD = f"  {'':<16} {'lane':<14} {'tok/s':>7} {'(low to high)':<19} {'speed-up (95 %)':<22} {'length':>6} {'rate':>5}"
+_LEGEND = "length: mean tokens per verification, the target's own included; rate: accepted / drafted"
 _NAIVE_HEAD = f"  {'by chunks':>9}"
 
 
@@ -56,9 +59,9 @@ def _notes(results: Results) -> list[str]:
     notes += results.left_out
     disturbed = sum(cell.figures.disturbed for cell in results.cells)
     if disturbed:
-        notes.append(
-            f"{disturbed} repetitions were disturbed by other programs but count: measure again when it is quiet"
-        )
+        were = "1 repetition was" if disturbed == 1 else f"{disturbed} repetitions were"
+        included = "is" if disturbed == 1 else "are"
+        notes.append(f"{were} disturbed by other programs and {included} included: measure again on a quiet machine")
     differing = [sentence for cell in results.cells for sentence in cell.figures.disagreements]
     if differing:
         notes.append(f"{len(differing)} requests were counted differently by vLLM, such as {differing[0]}")
