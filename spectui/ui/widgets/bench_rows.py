@@ -33,7 +33,7 @@ def bench_rows(state: BenchTurn | BenchEnded, faces: Faces, width: int, stale: b
         rows += [EMPTY, *(row for said in found for row in _sentence(f"so far, {said}", "text", width))]
     rows += [EMPTY, *_notes(turn, faces, width)]
     if isinstance(state, BenchEnded) and state.command:
-        said = "the same without a screen, with longer answers, other numbers of requests, and a report:"
+        said = "to measure this with longer answers and write a report, run:"
         rows += [EMPTY, *_sentence(said, "muted", width), *_sentence(state.command, "text", width)]
     return [fit(row, width) if row_width(row) > width else row for row in rows]
 
@@ -113,7 +113,7 @@ def _notes(turn: BenchTurn, faces: Faces, width: int) -> Iterator[Row]:
     compared = any(lane.plain for lane in turn.lanes)
     said = "every lane answers the same prompts in turn"
     if compared:
-        said += "; over AR: geometric mean of the repetitions, and its 95 % interval"
+        said += "; speed-up over AR: geometric mean of repetitions, with 95 % interval"
     yield from _sentence(said, "muted", width)
     if turn.left_out:
         yield from _sentence(turn.left_out, "muted", width)
@@ -123,5 +123,5 @@ def _notes(turn: BenchTurn, faces: Faces, width: int) -> Iterator[Row]:
     held_up = max((cell.disturbed for cell in turn.cells if cell.category is None), default=0)
     if held_up:
         held = _counted(held_up, "repetition")
-        said = f"{DISTURBED} disturbed: other programs held up {held}, and measuring again did not help"
+        said = f"{DISTURBED} other programs disturbed up to {held} of a lane, which are included"
         yield from _sentence(said, "warn", width)

@@ -14,11 +14,11 @@ from spectui.ui.paint.rows import EMPTY, Row, cells_filled, fit
 from spectui.ui.widgets.pane_head import UNLIKE
 
 RUNNING = "▸"
-DISTURBED = "~"
+DISTURBED = "†"
 """Marks speed-ups that are not those of the machine alone."""
 
 ROOMY = 100
-_GAP, _RATE, _RATIO, _INTERVAL, _LENGTH = 3, 7, 8, 10, 7
+_GAP, _RATE, _RATIO, _INTERVAL, _LENGTH = 3, 7, 9, 10, 7
 """Cells of a column's parts, each with the blanks before it."""
 
 _LEAST_BAR, _WIDE_BAR, _MOST_BAR = 4, 7, 30
@@ -51,7 +51,7 @@ class _Columns:
         """The figures behind a lane's throughput, each with its cells."""
         if lane.plain:
             return {}
-        ratio = {"over AR": _RATIO, **({"95 %": _INTERVAL} if self.interval else {})} if self.compared else {}
+        ratio = {"speed-up": _RATIO, **({"95 %": _INTERVAL} if self.interval else {})} if self.compared else {}
         return ratio | ({"length": _LENGTH} if self.length else {})
 
     def cells(self, lane: BenchLane) -> int:
@@ -192,7 +192,7 @@ def _cell(cell: BenchCell, tok_s: float, style: str, columns: _Columns, lane: Be
     row += _figure(_rate(tok_s), _RATE, "strong" if tok_s >= line.fastest else "text")
     for figure, room in columns.shows(lane).items():
         match figure:
-            case "over AR":
+            case "speed-up":
                 mark = DISTURBED if line.doubtful else ""
                 text = "" if cell.speed_up is None else f"{mark}{ratio_text(cell.speed_up)}"
                 row += _figure(text, room, "muted" if line.doubtful else _verdict_style(cell))
