@@ -42,7 +42,7 @@ def _conditions(results: Results) -> Iterator[tuple[str, str]]:
     yield "target", header.target
     yield "device", header.device
     yield from _flat(header.environment)
-    yield "longest context", str(header.max_model_len)
+    yield "max_model_len", str(header.max_model_len)
     yield from _prompting(results).items()
     yield from _answers(results).items()
     yield "repetitions", str(results.matrix.repetitions)

@@ -1,4 +1,4 @@
-"""What a smoke pass refuses, and what it says about the time that a benchmark will take."""
+"""What a smoke test refuses, and what it says about the time that a benchmark will take."""
 
 from __future__ import annotations
 
