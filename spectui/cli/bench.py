@@ -29,6 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         if action.dest == "max_tokens":
             action.help = f"completion tokens of a request ({FIXED_TOKENS}; with natural at most {NATURAL_TOKENS})"
         if action.dest == "category":
+            action.metavar = "NAMES"
             action.help = "only prompts of these categories, such as coding,math"
     measured = parser.add_argument_group("what is measured")
     measured.add_argument(

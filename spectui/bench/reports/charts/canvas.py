@@ -2,21 +2,24 @@
 
 Colours are attributes, not styles, so that a page around the picture can change them: by class for a dark screen, as
 `report.css` does. Alone, a chart is dark ink on white paper in any viewer. A lane has one colour and one pattern in all
-charts; the colours can be told apart by readers who are colour-blind (Okabe and Ito 2008), and no chart relies on them.
+charts (``colours.toml``), and no chart relies on colour alone.
 """
 
 from __future__ import annotations
 
 import math
+import tomllib
 import unicodedata
 from dataclasses import dataclass
 from html import escape
+from importlib.resources import files
 
 from spectui.bench.reports.document import clean
 
 WIDTH = 820.0
-INK, SOFT, LINE, PAPER = "#1b1f24", "#57606a", "#d0d7de", "#ffffff"
-HUES = ("#6e7781", "#0072b2", "#d55e00", "#009e73", "#b05c94", "#a67c00", "#3f9fd6")
+_COLOURS = tomllib.loads(files(__package__).joinpath("colours.toml").read_text(encoding="utf-8"))
+INK, SOFT, LINE, PAPER = (str(_COLOURS[name]) for name in ("ink", "soft", "line", "paper"))
+HUES: tuple[str, ...] = tuple(_COLOURS["lanes"])
 """The first is AR's."""
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'DejaVu Sans', sans-serif"
