@@ -256,8 +256,8 @@ def _step_parts(pieces: Sequence[PieceRecord]) -> tuple[float | None, float | No
 
 
 def _tpot_ms(request: RequestRecord) -> float | None:
-    """Time per token after the first one; None for an answer of a single token."""
-    if request.first_ns is None or request.tokens < 2:
+    """Time per token after the first one; None for an answer that came in a single step."""
+    if request.first_ns is None or request.tokens < 2 or request.wall_ns <= request.first_ns:
         return None
     return (request.wall_ns - request.first_ns) / (request.tokens - 1) / 1e6
 
@@ -287,7 +287,7 @@ def _with_reasons(
     reasons |= dict.fromkeys(("verify_ms", "rest_ms"), "the engine's parts were not timed")
     if variant.k and figures.spec_decode_num_drafts:
         reasons["draft_ms"] = reasons["verify_ms"]
-    reasons["mean_tpot_ms"] = reasons["output_token_throughput_per_user"] = "no answer had two tokens"
+    reasons["mean_tpot_ms"] = reasons["output_token_throughput_per_user"] = "no answer took a second step"
     reasons["energy_per_token_j"] = (
         "NVML has no energy of this GPU" if gpu else "no GPU: energy is read from NVIDIA's driver"
     )

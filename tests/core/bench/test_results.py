@@ -60,6 +60,17 @@ def test_every_figure_that_is_none_has_a_reason_and_no_other() -> None:
             assert set(cell.figures.unknown) == missing
 
 
+def test_answers_of_a_single_step_have_no_time_per_token() -> None:
+    whole = piece(2, 250, (3, 1, 1), chunks=1)
+    whole = replace(whole, requests=(replace(whole.requests[0], first_ns=whole.requests[0].wall_ns),))
+    figures = cell_figures(VARIANTS[1], [whole], [])
+    assert figures.mean_tpot_ms is figures.output_token_throughput_per_user is None
+    assert figures.unknown["mean_tpot_ms"] == "no answer took a second step"
+    assert figures.mean_ttft_ms == 250
+    # Beside others it does not count.
+    assert cell_figures(VARIANTS[1], [whole, piece(20, 250)], []).mean_tpot_ms == pytest.approx(187.5 / 19)
+
+
 def test_every_repetition_keeps_its_own_figures() -> None:
     for cell in (results := made_up_results()).cells:
         own = cell.figures.by_repetition
