@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from spectui.core.bench.figures import acceptance_of, cell_figures
 from spectui.core.bench.matrix import Block, Matrix, Variant, blocks_of
-from spectui.core.bench.records import TurnRecord
+from spectui.core.bench.records import PieceRecord, TurnRecord
 from spectui.protocol.events import Event, Sampling, Step
 from spectui.sources.vllm.bench_piece import BenchPiece
 from spectui.sources.vllm.benching import Benching
@@ -139,7 +138,8 @@ def test_a_disturbed_turn_is_measured_again(lanes: list[Any], monkeypatch: pytes
     def disturbed_at_first(lane: DraftingLane) -> list[Event]:
         nonlocal count
         count += lane.info.name == "mtp"
-        return [replace(e, disturbed=count < 20) if isinstance(e, Step) else e for e in step(lane)]
+        lane.disturbed = count < 20
+        return step(lane)
 
     monkeypatch.setattr(DraftingLane, "step", disturbed_at_first)
     turns = walk(Benching(lanes, matrix(AR, MTP_3), PROMPTS))
@@ -152,12 +152,58 @@ def test_a_disturbed_turn_is_measured_again(lanes: list[Any], monkeypatch: pytes
 def test_on_a_machine_that_is_always_busy_no_turn_is_repeated_in_vain(
     lanes: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = DraftingLane.step
-
-    def disturbed(lane: DraftingLane) -> list[Event]:
-        return [replace(event, disturbed=True) if isinstance(event, Step) else event for event in step(lane)]
-
-    monkeypatch.setattr(DraftingLane, "step", disturbed)
+    monkeypatch.setattr(DraftingLane, "disturbed", True)
     turns = walk(Benching(lanes, matrix(AR, categories=("a", "b")), PROMPTS))
     assert all(turn.disturbed for turn in turns)
     assert [sum(turn.repeated for turn in turns if turn.block.category == c) for c in ("a", "b")] == [3, 0]
+
+
+def test_parts_of_steps_that_only_read_a_prompt_count(lanes: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    lane, step, chunks = lanes[1], DraftingLane.step, iter([True, True])
+
+    def reading_at_first(lane: DraftingLane) -> list[Event]:
+        if next(chunks, False):
+            lane.clock_ns += lane.step_ns()
+            lane.engine_steps += 1
+            return []
+        return step(lane)
+
+    monkeypatch.setattr(DraftingLane, "step", reading_at_first)
+    lane.k, lane.draft_ns, lane.verify_ns = 3, 5 * MS, 8 * MS
+    record = run(BenchPiece(lane, MTP_3, [(0, [1])], concurrency=1, sampling=FIXED))
+    assert record.engine_steps == 10
+    assert (record.clock_ns, record.draft_ns, record.verify_ns) == (130 * MS, 50 * MS, 80 * MS)
+
+
+def test_disturbed_reading_of_a_prompt_is_noticed(lanes: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    lane, step, chunks = lanes[0], DraftingLane.step, iter([True] * 20)
+
+    def reading_at_first(lane: DraftingLane) -> list[Event]:
+        lane.disturbed = next(chunks, False)
+        if lane.disturbed:
+            lane.clock_ns += lane.step_ns()
+            lane.engine_steps += 1
+            return []
+        return step(lane)
+
+    monkeypatch.setattr(DraftingLane, "step", reading_at_first)
+    assert run(BenchPiece(lane, AR, [(0, [1])], concurrency=1, sampling=FIXED)).disturbed
+
+
+def test_the_drafter_s_first_pass_is_measured_at_k_0(lanes: list[Any]) -> None:
+    lane = lanes[1]
+    lane.k, lane.draft_ns, lane.verify_ns = 0, 2 * MS, 8 * MS
+    zero = Variant("mtp", "mtp", "MTP", 0)
+    record = run(BenchPiece(lane, zero, [(0, [1])], concurrency=1, sampling=FIXED))
+    assert record.draft_ns == TOKENS * 2 * MS
+    figures = cell_figures(zero, [record], [])
+    assert (figures.draft_ms, figures.verify_ms, figures.rest_ms) == (2, 8, 0)
+    lanes[0].verify_ns = 8 * MS
+    assert run(BenchPiece(lanes[0], AR, [(0, [1])], concurrency=1, sampling=FIXED)).draft_ns is None
+
+
+def run(piece: BenchPiece) -> PieceRecord:
+    """Take a piece's steps."""
+    while not piece.over:
+        piece.step()
+    return piece.record()

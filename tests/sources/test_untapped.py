@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from spectui.core.bench.matrix import Variant
 from spectui.protocol.events import Sampling
+from spectui.sources.vllm import bench_piece, untapped
 from spectui.sources.vllm import lane as lanes
-from spectui.sources.vllm import untapped
+from spectui.sources.vllm.bench_piece import BenchPiece
 from spectui.sources.vllm.compat import engines
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
 from spectui.sources.vllm.untapped import UntappedLane
@@ -32,7 +34,7 @@ class Engine:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._left: dict[str, int] = {}
-        self._queue: list[list[str]] = []
+        self._queue: list[tuple[list[str], Any]] = []
         config = SimpleNamespace(max_model_len=64)
         self.vllm_config = SimpleNamespace(model_config=config)
         scheduler = SimpleNamespace(num_spec_tokens=0, dynamic_sd_lookup=None, make_spec_decoding_stats=None)
@@ -53,10 +55,10 @@ class Engine:
     def step(self) -> list[Any]:
         self._clock.ns += STEP_NS
         if self._left:
-            self._queue.append(list(self._left))
+            self._queue.insert(0, (list(self._left), SimpleNamespace(total_num_scheduled_tokens=len(self._left))))
             if len(self._queue) < 2:
                 return []
-        return [self._output(request) for request in self._queue.pop(0) if request in self._left]
+        return [self._output(request) for request in self._queue.pop()[0] if request in self._left]
 
     def _output(self, request: str) -> Any:
         self._left[request] -= 1
@@ -69,7 +71,8 @@ class Engine:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(untapped, "awake_ns", clock)
+    for module in (untapped, bench_piece):
+        monkeypatch.setattr(module, "awake_ns", clock)
     monkeypatch.setattr(engines, "enter", lambda engine: None)
     monkeypatch.setattr(engines, "build_engine", lambda **arguments: Engine(clock))
     monkeypatch.setattr(lanes.inputs, "sampling_params", lambda sampling, slot: sampling)
@@ -95,4 +98,26 @@ def test_the_time_between_the_warm_up_and_the_first_request_is_not_the_lane_s(cl
         assert lane._in_flight
         assert lane.abort() == []
         assert not lane._in_flight
+        clock.ns += IDLE_NS
+
+
+def test_a_piece_leaves_nothing_in_flight_and_counts_what_the_engine_computed(clock: Clock) -> None:
+    spec = parse_lane_spec("ar")
+    lane = UntappedLane(lane_infos([spec])[0], spec, "fake", {"max_num_seqs": 1})
+    for _ in range(2):
+        piece = BenchPiece(
+            lane,
+            Variant("ar", "ar", "AR", 0),
+            [(0, [1, 2])],
+            concurrency=1,
+            sampling=Sampling(max_tokens=3),
+        )
+        while not piece.over:
+            piece.step()
+        assert not lane._in_flight
+        record = piece.record()
+        # The first call of the engine only begins a step.
+        assert record.clock_ns == record.wall_ns == 4 * STEP_NS
+        assert record.engine_steps == record.tokens == 3
+        assert (record.draft_ns, record.verify_ns) == (None, None)
         clock.ns += IDLE_NS

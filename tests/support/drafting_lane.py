@@ -35,6 +35,7 @@ class DraftingLane(FakeLane):
     def step(self) -> list[Event]:
         self._count("step")
         self.clock_ns += self.step_ns()
+        self.engine_steps += 1
         self.own_ns += self.step_ns() // 100
         events: list[Event] = []
         for request in list(self._requests.values()):

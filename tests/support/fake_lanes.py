@@ -57,6 +57,10 @@ class FakeLane:
     own_copy = ""
     alive = True
     shares_target = False
+    engine_steps = 0
+    draft_ns: int | None = None
+    verify_ns: int | None = None
+    disturbed = False
 
     def __init__(
         self, info: LaneInfo, spec: LaneSpec, target: str, engine_args: Mapping[str, Any], borrowing: Borrowing = ALONE
@@ -117,6 +121,7 @@ class FakeLane:
     def step(self) -> list[Event]:
         self._count("step")
         self.clock_ns += STEP_NS
+        self.engine_steps += 1
         events: list[Event] = []
         for r in list(self._requests.values()):
             r.ids.append(self._token)

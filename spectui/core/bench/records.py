@@ -52,7 +52,8 @@ class PieceRecord:
         wall_ns: From the first request's start to the last token of all.
         clock_ns: The lane clock: the part of it in which the engine took steps.
         engine_steps: Steps of the engine, each for all requests in flight.
-        draft_ns: The part of the lane clock in the drafter; None if it was not measured or nothing was drafted.
+        draft_ns: The part of the lane clock in the drafter, whose first pass runs at K = 0 too; None if it was not
+            measured, or no drafter ran.
         verify_ns: The part of it in the target's forward pass; None if it was not measured.
         pairs: How many steps of a request drafted and accepted so many tokens: (drafted, accepted, steps).
         disturbed: Whether other programs held it up.

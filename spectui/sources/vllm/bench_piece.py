@@ -94,7 +94,8 @@ class BenchPiece:
         self._pairs: Counter[tuple[int, int]] = Counter()
         self._traffic = TrafficMeter()
         self._clock_began = lane.clock_ns
-        self._wall_ns = self._engine_steps = self._disturbed_ns = 0
+        self._steps_began = lane.engine_steps
+        self._wall_ns = self._disturbed_ns = 0
         self._draft_ns = self._verify_ns = 0
         self._timed = self._drafting_timed = True
         self.over = False
@@ -118,10 +119,8 @@ class BenchPiece:
         clock_ns = self._lane.clock_ns
         events = self._lane.step()
         step_ns = self._lane.clock_ns - clock_ns
-        self._engine_steps += 1
         now_ns = self._wall_ns + awake_ns() - began
-        steps = [event for event in events if isinstance(event, Step)]
-        self._count_engine_step(steps, step_ns)
+        self._count_engine_step([event for event in events if isinstance(event, Step)], step_ns)
         for event in events:
             if isinstance(event, Step):
                 self._count(event, now_ns)
@@ -133,16 +132,18 @@ class BenchPiece:
                 self._add(now_ns)
         self._wall_ns += awake_ns() - began
         self.over = not self._lane.running
+        if self.over:
+            # An asynchronous engine may have begun one step more; its idle time until the next piece is nobody's.
+            self._lane.abort()
 
     def _count_engine_step(self, steps: Sequence[Step], step_ns: int) -> None:
-        if not steps:
-            return
-        first = steps[0]
-        self._disturbed_ns += step_ns if first.disturbed else 0
-        self._timed &= first.verify_ns is not None
-        self._verify_ns += first.verify_ns or 0
-        self._drafting_timed &= first.draft_ns is not None or not any(step.drafted for step in steps)
-        self._draft_ns += first.draft_ns or 0
+        """Count an engine step; it has no ``steps`` of requests while it only reads a part of a long prompt."""
+        draft_ns, verify_ns = self._lane.draft_ns, self._lane.verify_ns
+        self._disturbed_ns += step_ns if self._lane.disturbed else 0
+        self._timed &= verify_ns is not None or not steps
+        self._verify_ns += verify_ns or 0
+        self._drafting_timed &= draft_ns is not None or not any(step.drafted for step in steps)
+        self._draft_ns += draft_ns or 0
 
     def _count(self, step: Step, now_ns: int) -> None:
         request = self._requests[step.slot]
@@ -166,14 +167,14 @@ class BenchPiece:
         energy, began = self._energy(), self._energy_began
         disagreements = tuple(counts.sentence for counts in self._lane.disagreements)
         self._lane.disagreements.clear()
-        drafted = bool(self._pairs)
+        drafting = bool(self._pairs or self._draft_ns)
         return PieceRecord(
             variant=self._variant.name,
             requests=tuple(request.record() for request in self._requests),
             wall_ns=self._wall_ns,
             clock_ns=clock_ns,
-            engine_steps=self._engine_steps,
-            draft_ns=self._draft_ns if drafted and self._drafting_timed else None,
+            engine_steps=self._lane.engine_steps - self._steps_began,
+            draft_ns=self._draft_ns if drafting and self._drafting_timed else None,
             verify_ns=self._verify_ns if self._timed else None,
             pairs=tuple((*pair, steps) for pair, steps in sorted(self._pairs.items())),
             disturbed=self._disturbed_ns > DOUBTFUL * clock_ns,

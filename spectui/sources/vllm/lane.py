@@ -43,6 +43,7 @@ class Lane:
 
     Attributes:
         clock_ns: The lane clock: the sum of the wall time of the lane's own steps.
+        engine_steps: Steps that its engine has computed.
         totals: Its totals since the warm-up.
         disagreements: Finished requests whose totals differ from the engine's own.
         waits: Measures whether other programs hold up the engine's threads.
@@ -80,7 +81,7 @@ class Lane:
         self._by_request: dict[str, LaneRequest] = {}
         self._by_engine_id: dict[str, LaneRequest] = {}
         self._by_slot: dict[int, LaneRequest] = {}
-        self.clock_ns = 0
+        self.clock_ns = self.engine_steps = 0
         self.totals = NOTHING
         self.own_ns = 0
         self.disagreements: list[EngineCounts] = []
@@ -126,6 +127,21 @@ class Lane:
     def running(self) -> bool:
         """Whether a request is unfinished."""
         return bool(self._by_request)
+
+    @property
+    def draft_ns(self) -> int | None:
+        """The part of the last step in the drafter; None if it is not known, or did not run."""
+        return self._timers.draft_ns
+
+    @property
+    def verify_ns(self) -> int | None:
+        """The part of the last step in the target's forward pass; None if it is not known, or did not run."""
+        return self._timers.verify_ns
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether something held up the last step."""
+        return self._disturbed
 
     @property
     def k(self) -> int:
@@ -187,6 +203,7 @@ class Lane:
         self._wait()
         end = awake_ns()
         self.clock_ns += end - start
+        self.engine_steps += 1
         self._disturbed = self.disturbs(end - start)
         events = self._events({output.request_id: output for output in outputs}, end - start)
         self.own_ns += awake_ns() - entered - (end - start)

@@ -76,6 +76,14 @@ class UntappedLane(Lane):
         return "asynchronous" if self._engine.vllm_config.scheduler_config.async_scheduling else "synchronous"
 
     @property
+    def draft_ns(self) -> None:
+        """Nothing is timed."""
+
+    @property
+    def verify_ns(self) -> None:
+        """Nothing is timed."""
+
+    @property
     def k(self) -> int:
         return int(self._tap.k) if self.info.k_max else 0
 
@@ -93,14 +101,24 @@ class UntappedLane(Lane):
         """
         engines.enter(self._engine)
         self.waits.begin()
+        waiting = parts.in_flight(self._engine)
         start = awake_ns()
         outputs = self._engine.step()
         end = awake_ns()
+        self.engine_steps += self._ended(waiting)
         wall_ns = end - (start if self._in_flight_since is None else self._in_flight_since)
         self._in_flight_since = end if self._in_flight else None
         self.clock_ns += wall_ns
         self._disturbed = self.disturbs(wall_ns)
         return self._events({output.request_id: output for output in outputs}, wall_ns)
+
+    def _ended(self, waiting: Sequence[int]) -> bool:
+        """Whether a step of the engine has ended, of which ``waiting`` were in flight: it may only have begun one."""
+        left = parts.in_flight(self._engine)
+        if waiting and len(left) <= len(waiting):
+            # vLLM also queues steps in which it has nothing to compute.
+            return waiting[0] > 0
+        return not left
 
     def _events(self, outputs: dict[str, Any], wall_ns: int) -> list[Event]:
         counts = self._tap.take()
@@ -154,7 +172,7 @@ class UntappedLane(Lane):
     @property
     def _in_flight(self) -> bool:
         """Whether the engine has a step whose results it has not looked at."""
-        return bool(self._engine.engine_core.engine_core.batch_queue)
+        return bool(parts.in_flight(self._engine))
 
     def warm_up(self, prompt_ids: Sequence[int], tokens: int = 8) -> None:
         super().warm_up(prompt_ids, tokens)

@@ -9,6 +9,12 @@ def scheduler_of(engine: Any) -> Any:
     return engine.engine_core.engine_core.scheduler
 
 
+def in_flight(engine: Any) -> list[int]:
+    """The tokens of every step whose results an asynchronous engine has not looked at, the next one to end first."""
+    waiting = engine.engine_core.engine_core.batch_queue or ()
+    return [scheduled.total_num_scheduled_tokens for _, scheduled, *_ in reversed(waiting)]
+
+
 def model_runner_of(engine: Any) -> Any:
     """The model runner of an engine that runs in this process; see `workers.ask` for others."""
     return engine.model_executor.driver_worker.worker.model_runner
