@@ -12,7 +12,7 @@ from spectui.core.bench.matrix import Block, Matrix, Variant, blocks_of
 from spectui.core.bench.records import PieceRecord, TurnRecord
 from spectui.protocol.events import Event, Sampling, Step
 from spectui.sources.vllm.bench_piece import BenchPiece
-from spectui.sources.vllm.benching import Benching
+from spectui.sources.vllm.benching import WARM_UP_TOKENS, Benching
 from spectui.sources.vllm.lane_spec import lane_infos, parse_lane_spec
 from tests.support.drafting_lane import DraftingLane
 from tests.support.fake_lanes import fake_engine
@@ -120,6 +120,17 @@ def test_an_ended_benchmark_leaves_the_lanes_as_they_were(lanes: list[Any]) -> N
     assert benching.stepped is None
 
 
+def test_a_dead_engine_keeps_no_other_lane_from_being_left_as_it_was(
+    lanes: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [(lane.clock_ns, lane.totals, lane.k) for lane in lanes]
+    benching = Benching(lanes, matrix(AR, MTP_1), PROMPTS)
+    walk(benching, 200)
+    monkeypatch.setattr(DraftingLane, "troubles", {("ar", "abort"): 0})
+    benching.end()
+    assert [(lane.clock_ns, lane.totals, lane.k) for lane in lanes] == before
+
+
 def test_the_first_repetition_is_kept_and_no_other(lanes: list[Any]) -> None:
     kept: dict[tuple[str, str], list[Event]] = {}
 
@@ -147,6 +158,26 @@ def test_a_disturbed_turn_is_measured_again(lanes: list[Any], monkeypatch: pytes
     assert turns[0].repeated > 0
     assert not any(t.disturbed for t in turns)
     assert len({id(t) for t in turns}) == 3
+
+
+def test_what_is_kept_of_a_disturbed_turn_is_what_counts(lanes: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    count, kept, step = 0, list[Event](), DraftingLane.step
+
+    def disturbed_at_first(lane: DraftingLane) -> list[Event]:
+        nonlocal count
+        count += 1
+        lane.disturbed = count < 20 + WARM_UP_TOKENS
+        return step(lane)
+
+    def keep(variant: Variant, block: Block) -> Callable[[Event], None]:
+        kept.clear()
+        return kept.append
+
+    monkeypatch.setattr(DraftingLane, "step", disturbed_at_first)
+    turns = walk(Benching(lanes, matrix(AR), PROMPTS, keep=keep))
+    assert [turn.repeated for turn in turns] == [1, 0, 0]
+    clocks = [event.clock_ns for event in kept if isinstance(event, Step)]
+    assert clocks[0] == (WARM_UP_TOKENS + TOKENS + 1) * 8 * MS
 
 
 def test_on_a_machine_that_is_always_busy_no_turn_is_repeated_in_vain(

@@ -3,6 +3,7 @@ in between."""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from spectui.protocol.events import Event
 from spectui.protocol.samples import LaneMemory
 from spectui.sources.vllm.bench_piece import BenchPiece, Energy
 from spectui.sources.vllm.lane import Lane
+
+logger = logging.getLogger(__name__)
 
 WARM_UP_TOKENS = 16
 """Completion tokens of a request in the warm-up, which prepares engines for another concurrency or context."""
@@ -73,7 +76,7 @@ class Benching:
             prompts: What to generate from.
             done: Turns that count already, from an earlier run.
             energy: Reads the GPU's energy.
-            keep: Receives events of first repetitions.
+            keep: Receives events of first repetitions; it is asked anew for one that is measured again.
         """
         self.matrix = matrix
         self._lanes = {lane.info.name: lane for lane in lanes}
@@ -170,7 +173,7 @@ class Benching:
             sampling=sampling,
             memory=self._memories[variant.lane],
             energy=self._energy,
-            keep=self._keep(variant, block) if place.turn == 0 and not place.repeated else None,
+            keep=self._keep(variant, block) if place.turn == 0 else None,
         )
 
     def _end_piece(self, turns: Turns, place: Place, record: PieceRecord) -> TurnRecord | None:
@@ -200,14 +203,19 @@ class Benching:
         return ended
 
     def end(self) -> None:
-        """End the measurement and leave the lanes idle as they were: its steps are on no lane's clock."""
+        """End the measurement and leave the lanes idle as they were: its steps are on no lane's clock. A lane whose
+        engine has died does not keep the others from that."""
         self._piece = None
         self._blocks.clear()
         self._turns = None
         for lane, clock_ns, totals, k in self._before:
             if not lane.alive:
                 continue
-            lane.abort()
+            try:
+                lane.abort()
+                if lane.info.k_max and lane.k != k:
+                    lane.k = k
+            except Exception:
+                # Its engine is dead, which whoever takes its next step is told; why this ends says more.
+                logger.exception("lane %s was not left as it was", lane.info.name)
             lane.clock_ns, lane.totals = clock_ns, totals
-            if lane.info.k_max and lane.k != k:
-                lane.k = k
