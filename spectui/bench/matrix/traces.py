@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spectui.core.bench.matrix import Block, Matrix, Variant
@@ -28,18 +29,34 @@ from spectui.trace.writer import Recorder
 FOLDER = "traces"
 CLOSE_S = 60.0
 
+LONGEST = 120
+"""Characters of a cell's name in that of a file; what is left out of a longer or unusual one becomes a digest."""
+
 
 def trace_name(variant: Variant, block: Block) -> str:
-    """The path of a cell's trace in the folder of results."""
+    """The path of a cell's trace in the folder of results: no two cells have the same."""
     context = "" if block.context is None else f"-{block.context}"
-    words = f"{block.category}-{block.concurrency}{context}-{variant.name}"
-    return f"{FOLDER}/{re.sub('[^A-Za-z0-9._=-]+', '-', words)}.jsonl"
+    words = f"{block.category}-{block.concurrency}{context}-{variant.name.replace(' K=', '-K=')}"
+    stem = re.sub("[^A-Za-z0-9._=-]+", "-", words)
+    if stem != words or len(stem) > LONGEST:
+        digest = hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        stem = f"{stem[:LONGEST]}-{digest}"
+    return f"{FOLDER}/{stem}.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The events of a cell, each with its time; and the lane's clock and totals before them."""
+
+    events: list[tuple[int, TraceEvent]]
+    clock_ns: int
+    totals: Totals
 
 
 class CellTraces:
     """Collects the events of one cell at a time, and writes them when the cell's turn is over.
 
-    Nothing is written while a cell is measured, so that its trace does not cost it time.
+    Nothing is written or worked out while a cell is measured, so that its trace does not cost it time.
     """
 
     def __init__(
@@ -56,7 +73,7 @@ class CellTraces:
         self._lanes = lanes
         self._prompts = prompts
         self._start = start
-        self._open: dict[tuple[str, Block], list[tuple[int, TraceEvent]]] = {}
+        self._open: dict[tuple[str, Block], _Kept] = {}
 
     def keep(self, variant: Variant, block: Block) -> Callable[[Event], None]:
         """Begin a cell's trace; returns what receives its events. An unfinished trace of the same cell is dropped."""
@@ -69,14 +86,14 @@ class CellTraces:
             LaneStage(variant.lane, "ready"),
             lane.engine(),
             lane.memory(),
-            *((KChanged(variant.lane, variant.k),) if variant.k else ()),
+            *((KChanged(variant.lane, variant.k),) if lane.info.k_max else ()),
             RoundStarted(0, asked, self._matrix.sampling),
         ]
-        kept = self._open[variant.name, block] = [(now, event) for event in before]
-        clock_ns, totals = lane.clock_ns, lane.totals
+        kept: list[tuple[int, TraceEvent]] = [(now, event) for event in before]
+        self._open[variant.name, block] = _Kept(kept, lane.clock_ns, lane.totals)
 
         def add(event: Event) -> None:
-            kept.append((awake_ns(), _rebased(event, clock_ns, totals)))  # type: ignore[arg-type]
+            kept.append((awake_ns(), event))  # type: ignore[arg-type]
 
         return add
 
@@ -84,9 +101,10 @@ class CellTraces:
         """Write the traces that are open; returns a sentence for each that could not be written."""
         faults: list[str] = []
         (self._folder / FOLDER).mkdir(parents=True, exist_ok=True)
-        for (name, block), kept in self._open.items():
+        for (name, block), one in self._open.items():
             variant = next(one for one in self._matrix.variants if one.name == name)
             path = self._folder / trace_name(variant, block)
+            kept = [(at, _rebased(event, one.clock_ns, one.totals)) for at, event in one.events]
             ended = [*kept, (kept[-1][0], RoundFinished(0))]
             recorder = Recorder(path, faults.append, earlier=ended, now_ns=awake_ns, capacity=len(ended) + 1)
             recorder.start()
@@ -95,7 +113,7 @@ class CellTraces:
         return tuple(faults)
 
 
-def _rebased(event: Event, clock_ns: int, totals: Totals) -> Event:
+def _rebased(event: TraceEvent, clock_ns: int, totals: Totals) -> TraceEvent:
     """A step whose lane clock and totals begin with the trace."""
     if not isinstance(event, Step):
         return event
