@@ -138,4 +138,4 @@ def context_name(context: int | None) -> str:
 
 
 def _title(variant: Variant) -> str:
-    return variant.title if variant.plain else f"{variant.title} K={variant.k}"
+    return f"{variant.title} K={variant.k}" if variant.drafts else variant.title

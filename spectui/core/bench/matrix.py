@@ -37,7 +37,12 @@ class Variant:
     @property
     def name(self) -> str:
         """What the variant is called: unique within a matrix."""
-        return f"{self.lane} K={self.k}" if self.method != "ar" else self.lane
+        return f"{self.lane} K={self.k}" if self.drafts else self.lane
+
+    @property
+    def drafts(self) -> bool:
+        """Whether it has a drafter: K = 0 with one is not the same as none. A diffusion model has none either."""
+        return self.method not in ("ar", "diffusion")
 
     @property
     def plain(self) -> bool:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spectui.bench.reports.selection import Selection
 from spectui.core.bench.codec import NotResultsError, as_data, from_data, read_results, results_json
 from spectui.core.bench.figures import CellFigures, cell_figures
 from spectui.core.bench.intervals import ratio_interval
-from spectui.core.bench.matrix import Block, kept_evenly, with_fewer
+from spectui.core.bench.matrix import Block, Variant, kept_evenly, with_fewer
 from spectui.core.bench.records import PieceRecord, RequestRecord, TurnRecord
 from spectui.core.bench.results import finished_blocks
 from tests.support.benchmarks import VARIANTS, made_up_matrix, made_up_results, made_up_turns
@@ -58,6 +59,16 @@ def test_every_figure_that_is_none_has_a_reason_and_no_other() -> None:
         for cell in cells:
             missing = {one.name for one in fields(CellFigures) if getattr(cell.figures, one.name) is None}
             assert set(cell.figures.unknown) == missing
+
+
+def test_only_lanes_with_a_drafter_have_a_k() -> None:
+    assert Variant("mtp", "mtp", "MTP", 0).name == "mtp K=0"
+    assert Variant("ar", "ar", "AR", 0).name == "ar"
+    diffusion = Variant("diffusion", "diffusion", "diffusion", 0)
+    assert diffusion.name == "diffusion"
+    assert not diffusion.plain
+    shown = Selection(made_up_results(made_up_matrix(variants=(VARIANTS[0], diffusion))))
+    assert shown.title(diffusion) == "diffusion"
 
 
 def test_answers_of_a_single_step_have_no_time_per_token() -> None:
