@@ -16,7 +16,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from spectui.bench.matrix.preparing import prompt_sets_of
+from spectui.bench.matrix.asking import prompt_sets_of
 from spectui.core.bench.matrix import Variant
 from spectui.core.bench.records import PieceRecord
 from spectui.protocol.events import Sampling

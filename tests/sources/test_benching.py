@@ -23,7 +23,8 @@ MS = 1_000_000
 TOKENS = 32
 AR, MTP_3, MTP_1 = Variant("ar", "ar", "AR", 0), Variant("mtp", "mtp", "MTP", 3), Variant("mtp", "mtp", "MTP", 1)
 FIXED = Sampling(max_tokens=TOKENS, ignore_eos=True, seed=0)
-PROMPTS = {(category, None): [[n] * (n + 4) for n in range(5)] for category in ("a", "b")}
+OF_A_LANE = {(category, None): [[n] * (n + 4) for n in range(5)] for category in ("a", "b")}
+PROMPTS = {"ar": OF_A_LANE, "mtp": OF_A_LANE}
 
 
 @pytest.fixture
@@ -238,3 +239,9 @@ def run(piece: BenchPiece) -> PieceRecord:
     while not piece.over:
         piece.step()
     return piece.record()
+
+
+def test_every_lane_gets_its_own_ids(lanes: list[Any]) -> None:
+    other = {key: [[*ids, 0] for ids in own] for key, own in OF_A_LANE.items()}
+    turn = walk(Benching(lanes, matrix(AR, MTP_3), {"ar": OF_A_LANE, "mtp": other}))[0]
+    assert [[r.prompt_tokens for r in piece.requests] for piece in turn.pieces] == [[4], [5]]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from spectui.bench.lossless import check_greedy
 from spectui.bench.lossless_sampling import check_distribution
+from spectui.bench.matrix.asking import Sets
 from spectui.bench.matrix.journal import Journal
-from spectui.bench.matrix.preparing import Sets
 from spectui.bench.reports.document import listed
 from spectui.core.lossless.distribution import DistributionCheck, LaneDistribution
 from spectui.core.lossless.greedy import GreedyLane, Losslessness

@@ -4,43 +4,28 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from spectui.bench.matrix.asking import Sets
 from spectui.bench.tune import k_values
 from spectui.core.bench.codec import encodable
 from spectui.core.bench.matrix import FIXED_TOKENS, NATURAL_TOKENS, Matrix, Variant, blocks_of
 from spectui.core.bench.results import PromptNote
-from spectui.core.prompts import PromptError
-from spectui.core.prompts.padding import padded
-from spectui.errors import RunError, UsageError, did_you_mean
+from spectui.errors import UsageError, did_you_mean
 from spectui.protocol.events import Prompt, Sampling
 from spectui.runtime.quiet import say
 from spectui.setup import prompt_sets
-from spectui.setup.prompt_sets import first_turn
 from spectui.sources.vllm.lane_spec import LaneSpec
 
 if TYPE_CHECKING:
-    from spectui.sources.vllm.config import Chat, HostConfig
+    from spectui.sources.vllm.config import HostConfig
     from spectui.sources.vllm.lane import Lane
 
 MODEL_LEN = 2048
 """The context that lanes take unless the prompts and answers need more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A prompt as a lane gets it."""
-
-    prompt: Prompt
-    ids: Sequence[int]
-
-
-Sets = Mapping[tuple[str, int | None], Sequence[Asked]]
-"""The prompts by category and context."""
 
 
 def bench_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
@@ -135,78 +120,6 @@ def variants_of(lanes: Sequence[Lane], ks: str | None) -> tuple[Variant, ...]:
             wanted = [k for k in wanted if k in lane.ks] or [info.k_max]
         variants += [Variant(info.name, info.method, info.title, k) for k in wanted]
     return tuple(sorted(variants, key=lambda variant: not variant.plain))
-
-
-def prompt_sets_of(
-    lanes: Sequence[Lane],
-    prompts: Sequence[Prompt],
-    contexts: Sequence[int | None],
-    chat: Chat,
-    tokens: int,
-    most_padded: int | None,
-) -> tuple[Sets, bool]:
-    """The prompts of every category and context that leave room for an answer, in a shuffled order that is always the
-    same; and whether padding had to be repeated.
-
-    Args:
-        lanes: The lanes.
-        prompts: The prompts; of a conversation the first turn counts.
-        contexts: What to pad them to.
-        chat: How they are passed to the model.
-        tokens: The longest answer.
-        most_padded: Padded prompts of a category that are needed, since padding takes time; None for all.
-
-    Raises:
-        RunError: No prompt of a category fits.
-    """
-    by_category: dict[str, list[Prompt]] = {}
-    for prompt in prompts:
-        by_category.setdefault(prompt.category, []).append(first_turn(prompt))
-    for category, own in by_category.items():
-        # So that the first prompts are a fair sample of short and long ones.
-        random.Random(category).shuffle(own)
-    sets: dict[tuple[str, int | None], list[Asked]] = {}
-    repeated = False
-    for context in contexts:
-        for category, own in by_category.items():
-            asked: list[Asked] = []
-            short_enough = False
-            for number, prompt in enumerate(own):
-                if context is not None and len(asked) == most_padded:
-                    break
-                one, again = _asked(lanes[0], prompt, context, chat, seed=number)
-                short_enough |= one is not None
-                if one is not None and len(one.ids) + tokens <= lanes[0].max_model_len:
-                    asked.append(one)
-                    repeated |= again
-            if not short_enough:
-                raise RunError(
-                    f"--context {context}: every prompt of category '{category}' is longer than that: use a larger "
-                    "--context, or shorter prompts"
-                )
-            if not asked:
-                raise RunError(
-                    f"no prompt of category '{category}' leaves room for {tokens} tokens in a context of "
-                    f"{lanes[0].max_model_len}: raise --engine-arg max_model_len, or lower --max-tokens"
-                )
-            sets[category, context] = asked
-    return sets, repeated
-
-
-def _asked(lane: Lane, prompt: Prompt, context: int | None, chat: Chat, *, seed: int) -> tuple[Asked | None, bool]:
-    """The prompt as the lane gets it, and whether its padding was repeated; None if it is longer than ``context``."""
-    from spectui.sources.vllm.prompting import prompt_ids
-
-    def ids_of(text: str) -> list[int]:
-        return prompt_ids(lane, replace(prompt, text=text), chat)
-
-    if context is None:
-        return Asked(prompt, ids_of(prompt.text)), False
-    try:
-        made = padded(prompt.text, prompt_sets.padding(), context, seed, lambda text: len(ids_of(text)))
-    except PromptError:
-        return None, False
-    return Asked(replace(prompt, text=made.text), ids_of(made.text)), made.repeated
 
 
 def matrix_of(options: argparse.Namespace, lanes: Sequence[Lane], sets: Sets, sampling: Sampling) -> Matrix:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from spectui import __version__, places
 from spectui.bench.harness import environment
+from spectui.bench.matrix.asking import Sets, prompt_sets_of
 from spectui.bench.matrix.checks import check_outputs
 from spectui.bench.matrix.journal import Journal
-from spectui.bench.matrix.preparing import Sets, matrix_of, padded_prompts, prompt_note, prompt_sets_of, tokens_of
+from spectui.bench.matrix.preparing import matrix_of, padded_prompts, prompt_note, tokens_of
 from spectui.bench.matrix.progress import duration_text, make_progress
 from spectui.bench.matrix.resuming import check_same
 from spectui.bench.matrix.smoke import smoke, smoke_prompts
@@ -174,7 +175,7 @@ class BenchRun:
             peak=peak,
             lanes=tuple(self._note(lane, reference) for lane in self.lanes),
             prompts=prompt_note(self._options, self._config.prompts, self.sets, self._config.chat, self._repeated),
-            max_model_len=self.lanes[0].max_model_len,
+            max_model_len=min(lane.max_model_len for lane in self.lanes),
             arguments=tuple(map(encodable, self._arguments)),
         )
 
@@ -206,7 +207,10 @@ class BenchRun:
         benching = Benching(
             self.lanes,
             matrix,
-            {key: [one.ids for one in asked] for key, asked in self.sets.items()},
+            {
+                lane.info.name: {key: [one.ids_of(lane.info.name) for one in own] for key, own in self.sets.items()}
+                for lane in self.lanes
+            },
             done=journal.turns,
             energy=meter.energy_j,
             **({} if traces is None else {"keep": traces.keep}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from spectui.bench.matrix.preparing import Asked, Sets
+from spectui.bench.matrix.asking import Asked, Sets
 from spectui.core.bench.matrix import Variant
 from spectui.core.bench.records import PieceRecord
 from spectui.core.bench.smoke import (
@@ -90,7 +90,7 @@ def _run(
     piece = BenchPiece(
         lane,
         variant,
-        [(number, asked.ids) for number, asked in enumerate(prompts)],
+        [(number, asked.ids_of(lane.info.name)) for number, asked in enumerate(prompts)],
         concurrency=requests,
         sampling=sampling,
         keep=keep,

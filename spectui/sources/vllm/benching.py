@@ -62,7 +62,7 @@ class Benching:
         self,
         lanes: Sequence[Lane],
         matrix: Matrix,
-        prompts: Prompts,
+        prompts: Mapping[str, Prompts],
         *,
         done: Sequence[TurnRecord] = (),
         energy: Energy = lambda: None,
@@ -73,7 +73,7 @@ class Benching:
         Args:
             lanes: Idle lanes: all that the matrix names.
             matrix: What to measure.
-            prompts: What to generate from.
+            prompts: What to generate from, by lane: the same texts, in the ids of the lane's own tokenizer.
             done: Turns that count already, from an earlier run.
             energy: Reads the GPU's energy.
             keep: Receives events of first repetitions; it is asked anew for one that is measured again.
@@ -154,7 +154,7 @@ class Benching:
         lane = self._lanes[variant.lane]
         if lane.info.k_max and lane.k != variant.k:
             lane.k = variant.k
-        ids = self._prompts[block.category, block.context]
+        ids = self._prompts[variant.lane][block.category, block.context]
         turn = max(0, place.turn)
         numbers = self.matrix.prompts_of(block, turn, len(ids))
         sampling = self.matrix.sampling

@@ -12,7 +12,7 @@ from spectui.core.bench.records import TurnRecord
 from spectui.core.bench.table import begun_cells, cells_of, lanes_of
 from spectui.protocol.benching import BenchPlace, BenchTurn
 from spectui.protocol.events import Sampling
-from spectui.sources.vllm.benching import Benching, Place
+from spectui.sources.vllm.benching import Benching, Place, Prompts
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.prompting import Fitting
 from spectui.standstill import awake_ns
@@ -69,12 +69,13 @@ class LiveBench:
         Args:
             lanes: Idle lanes: all that the matrix names.
             matrix: What to measure.
-            prompts: The ids of prompts by category.
+            prompts: The ids of prompts by category, the same for all lanes.
             left_out: What is not measured, in a sentence.
             now_ns: The clock for what is spent and left.
         """
         self.turns: list[TurnRecord] = []
-        self._benching = Benching(lanes, matrix, {(name, None): ids for name, ids in prompts.items()})
+        own: Prompts = {(name, None): ids for name, ids in prompts.items()}
+        self._benching = Benching(lanes, matrix, {lane.info.name: own for lane in lanes})
         self._matrix = matrix
         self._left_out = left_out
         self._now_ns = now_ns
