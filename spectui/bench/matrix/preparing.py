@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from spectui.bench.matrix.asking import Sets
+from spectui.bench.matrix.room import context_arguments
 from spectui.bench.tune import k_values
 from spectui.core.bench.codec import encodable
 from spectui.core.bench.matrix import FIXED_TOKENS, NATURAL_TOKENS, Matrix, Variant, blocks_of
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from spectui.sources.vllm.config import HostConfig
     from spectui.sources.vllm.lane import Lane
 
-MODEL_LEN = 2048
-"""The context that lanes take unless the prompts and answers need more."""
-
 
 def bench_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
     """The configuration of the lanes: built for the largest K, the longest context and the most requests.
@@ -37,13 +35,14 @@ def bench_config(options: argparse.Namespace, *, gpu: bool) -> HostConfig:
     """
     from spectui.setup.config import host_config
     from spectui.setup.planning import planned_room
+    from spectui.setup.presets.applying import with_preset
 
     given = {name for name, _ in options.engine_arg}
-    arguments = list(options.engine_arg)
     most = max(options.concurrency)
-    longest = max((context or 0 for context in options.context), default=0)
-    if longest and "max_model_len" not in given:
-        arguments.append(("max_model_len", max(MODEL_LEN, longest + tokens_of(options))))
+    options = with_preset(options)
+    arguments = list(options.engine_arg)
+    if "max_model_len" not in given:
+        arguments += context_arguments(options, tokens_of(options))
     if "max_num_seqs" not in given:
         arguments.append(("max_num_seqs", most))
     config = host_config(

@@ -9,7 +9,7 @@ _HIDDEN, _INNER, _LAYERS, _HEADS, _KV_HEADS, _HEAD, _VOCABULARY = 576, 1536, 30,
 
 
 def known_checkpoint() -> Checkpoint:
-    """The demo target's configuration, as far as memory is concerned, and its tensors."""
+    """The demo target's configuration, as far as memory and contexts are concerned, and its tensors."""
     config = {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -20,6 +20,7 @@ def known_checkpoint() -> Checkpoint:
         "num_attention_heads": _HEADS,
         "num_key_value_heads": _KV_HEADS,
         "head_dim": _HEAD,
+        "max_position_embeddings": 8192,
         "tie_word_embeddings": True,
         "torch_dtype": "bfloat16",
     }
