@@ -26,6 +26,9 @@ from spectui.bench.reports.document import (
 _MARKS = re.compile(r"[\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])")
 _FIRST = re.compile(r"(?=[#+>=-])|(?<=\d)(?=[.)](?:\s|$))")
 
+_CLOSING = re.compile(r"(?<!\S)(?=#+$)")
+_ESCAPE = r"\\"
+
 
 def markdown(blocks: Sequence[Block], folder: str = "charts") -> str:
     """Render a report; ``folder`` is where the charts lie beside it."""
@@ -35,7 +38,8 @@ def markdown(blocks: Sequence[Block], folder: str = "charts") -> str:
 def _block(block: Block, folder: str) -> str:
     match block:
         case Heading(level, text):
-            return f"{'#' * level} {line(text)}"
+            # A run of # at the end would close the heading, and not be shown.
+            return f"{'#' * level} {_CLOSING.sub(_ESCAPE, line(text))}"
         case Paragraph(text):
             return _start(line(text))
         case Items(items):

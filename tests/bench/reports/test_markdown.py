@@ -54,6 +54,8 @@ def one_line(text: str) -> str:
 @example("- no list")
 @example("# no heading")
 @example("12) no list")
+@example("#")
+@example("# ##")
 @example("=== no heading")
 @example("_a_ a_b __c__ *d* ~~e~~ `f` <g> [h](i) &amp; \\* | $j$")
 def test_plain_text_means_only_itself(text: str) -> None:
