@@ -6,9 +6,11 @@ draws whenever it likes slows the steps that are measured.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
 
 from spectui.core.bench.estimate import Seconds, total_seconds
 from spectui.core.bench.figures import CellFigures
@@ -20,7 +22,12 @@ from spectui.runtime.output import visible
 from spectui.runtime.quiet import say, voice
 from spectui.sources.vllm.benching import Place
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 FRAME_S = 0.25
+WIDTH, HEIGHT = 80, 24
+"""Of a terminal that does not know its size."""
 
 
 class Progress(Protocol):
@@ -31,6 +38,9 @@ class Progress(Protocol):
 
     def ended(self, turn: TurnRecord) -> None:
         """Called with every turn that counts."""
+
+    def tell(self, line: str) -> None:
+        """Say something else."""
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -80,7 +90,7 @@ class Lines:
         self._matrix = matrix
         self._turns = list(done)
         self._pace = _Pace(matrix, seconds, done)
-        self._tell = tell
+        self.tell = tell
 
     @property
     def left(self) -> str:
@@ -94,7 +104,7 @@ class Lines:
         self._pace.done_s += self._pace.of(turn)
         own = [one for one in self._turns if one.block == turn.block]
         if len(own) == self._matrix.repetitions:
-            self._tell(f"{block_line(self._header, self._matrix, turn.block, own)}; {self.left}")
+            self.tell(f"{block_line(self._header, self._matrix, turn.block, own)}; {self.left}")
 
     def close(self) -> None:
         pass
@@ -115,11 +125,10 @@ class LiveLine(Lines):
     """The same with a bar that shows the running cell and the time left."""
 
     def __init__(self, header: Header, matrix: Matrix, seconds: Seconds, done: Sequence[TurnRecord]) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self._console = Console(file=voice(), highlight=False, markup=False)
-        super().__init__(header, matrix, seconds, done, lambda line: self._console.print(visible(line)))
+        self._console = _console()
+        super().__init__(header, matrix, seconds, done, self._print)
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
@@ -128,16 +137,24 @@ class LiveLine(Lines):
             console=self._console,
             auto_refresh=False,
             expand=True,
+            # What libraries print goes to the log.
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
         self._task = self._bar.add_task("", total=self._pace.total_s, completed=0, cells="", left="")
         self._drawn = 0.0
-        self._bar.start()
+
+    def _print(self, line: str) -> None:
+        _fit(self._console)
+        self._console.print(visible(line))
 
     def at(self, place: Place) -> None:
         now = time.monotonic()
         if now - self._drawn < FRAME_S:
             return
         self._drawn = now
+        _fit(self._console)
+        self._bar.start()
         turn = "warm-up" if place.turn < 0 else f"{place.turn + 1}/{self._matrix.repetitions}"
         again = f", disturbed, attempt {place.repeated + 1}" if place.repeated else ""
         finished = len(self._turns) // self._matrix.repetitions * len(self._matrix.variants)
@@ -152,6 +169,25 @@ class LiveLine(Lines):
 
     def close(self) -> None:
         self._bar.stop()
+
+
+def _console() -> Console:
+    """Rich's console on the real standard error. The cursor stays visible, so that no signal can end the program with
+    it hidden."""
+    from rich.console import Console
+
+    class Voice(Console):
+        def show_cursor(self, show: bool = True) -> bool:
+            return False
+
+    return Voice(file=voice(), highlight=False, markup=False)
+
+
+def _fit(console: Console) -> None:
+    """Give a console the terminal's size: Rich would ask descriptors 0 to 2, which may be a pipe and the log."""
+    with suppress(OSError, ValueError):
+        found = os.get_terminal_size(console.file.fileno())
+        console.size = console.size.__class__(found.columns or WIDTH, found.lines or HEIGHT)
 
 
 def make_progress(header: Header, matrix: Matrix, seconds: Seconds, done: Sequence[TurnRecord]) -> Progress:
