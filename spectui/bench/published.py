@@ -40,13 +40,9 @@ def published_sources(which: str) -> tuple[Source, ...]:
         ) from error
 
 
-def compare_published(results: Results, which: str) -> tuple[str, list[str]]:
-    """Lay published figures beside results: as the Markdown of a section's body, and as lines.
-
-    Raises:
-        UsageError: As in `published_sources`.
-    """
-    blocks = list(_blocks(results, published_sources(which)))
+def compare_published(results: Results, sources: Sequence[Source]) -> tuple[str, list[str]]:
+    """Lay published figures beside results: as the Markdown of a section's body, and as lines."""
+    blocks = list(_blocks(results, sources))
     return markdown(blocks), plain_lines(blocks)
 
 

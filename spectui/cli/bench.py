@@ -154,6 +154,16 @@ def check(options: argparse.Namespace) -> None:
         raise UsageError(
             f"--repetitions {options.repetitions}: take {LEAST_REPETITIONS} or more, or there is no interval"
         )
+    if options.k is not None:
+        from spectui.bench.tune import k_values
+
+        k_values(options.k)
+    if options.ignore_eos:
+        raise UsageError(
+            "--ignore-eos: --protocol fixed does that already: leave it out"
+            if options.protocol == "fixed"
+            else "--ignore-eos keeps answers from ending, and --protocol natural lets them end: use only one of them"
+        )
     if options.untapped and options.record:
         raise UsageError("--async measures without the tap, so there is nothing to --record: use only one of them")
     if options.untapped and options.lossless:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections import Counter
+from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from spectui.bench.matrix import command, running
+from spectui.bench.matrix.journal import Journal, open_journal
+from spectui.bench.matrix.smoke import few_seats, seats
 from spectui.cli import main as cli
 from spectui.core.bench.codec import read_results
 from spectui.core.bench.results import Results
+from spectui.errors import RunError
 from spectui.protocol.events import Event, RequestStarted, RoundStarted, RunStarted, Step
 from spectui.setup import config
+from spectui.setup.session import EngineSession
 from spectui.sources.vllm import loading, untapped
+from spectui.sources.vllm.tuned_k import Best, TunedK
 from spectui.trace.reader import Trace
+from tests.support.benchmarks import made_up_matrix
 from tests.support.drafting_lane import SpeakingLane
 from tests.support.fake_lanes import FakeLane, fake_engine
 
@@ -229,6 +239,12 @@ def test_engines_without_the_tap_can_be_measured(folder: Path, monkeypatch: pyte
         (("--budget", "soon"), "'soon' is not a duration: use 90s, 30m or 2h"),
         (("--context", "-1"), "a context must have 0 to"),
         (("--k", "9-1"), "--k 9-1 is not valid"),
+        (("--ignore-eos",), "--ignore-eos: --protocol fixed does that already: leave it out"),
+        (("--ignore-eos", "--protocol", "natural"), "--protocol natural lets them end: use only one of them"),
+        (
+            ("--engine-arg", "max_num_seqs=2", "--concurrency", "1,4"),
+            "--engine-arg max_num_seqs=2 keeps fewer requests in flight than --concurrency 4: raise it, or leave it",
+        ),
         (("--prompt", "x", "--length", "long"), "--length chooses among the built-in prompts"),
         (("--resume", "x"), "--lane cannot be changed with --resume"),
     ],
@@ -243,3 +259,139 @@ def test_wrong_usage_says_what_and_what_else(
         with_code = int(str(end.code))
     assert with_code == 2
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ("--lane", "mtp:k=3,model=x", "--lossless"),
+            "--lossless compares lanes with AR, and no lane is AR: add --lane",
+        ),
+        (("--lane", "ar", "--k", "abc"), "--k abc is not valid"),
+    ],
+)
+def test_lanes_that_do_not_fit_the_options_are_refused_before_they_are_loaded(
+    words: tuple[str, ...], says: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["bench", *words, "--out", str(folder)]) == 2
+    assert says in capsys.readouterr().err
+    assert not list(SpeakingLane.made)
+    assert not folder.exists()
+
+
+def test_a_file_in_place_of_the_folder_is_noticed_before_anything_is_loaded(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.write_text("mine")
+    bench("--out", str(folder), code=2)
+    assert "it is a file; choose another folder" in capsys.readouterr().err
+    assert not list(SpeakingLane.made)
+
+
+def test_a_disk_that_is_full_is_no_fault_of_a_lane(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, full = Journal.add, OSError(errno.ENOSPC, "No space left on device", "journal.jsonl")
+
+    def adding(journal: Journal, turn: Any) -> None:
+        if len(journal.turns) == 4:
+            raise full
+        add(journal, turn)
+
+    def writing(*words: Any, **more: Any) -> None:
+        raise full
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", adding)
+        patch.setattr(command, "write_reports", writing)
+        bench("--out", str(folder), code=1)
+    out, err = capsys.readouterr()
+    assert "coding           ar" in out
+    assert "not every cell is finished" in out
+    assert "report:" not in out
+    assert "failed" not in err
+    assert "spectui bench: journal.jsonl: No space left on device\nspectui bench: stopped; to continue: spectui" in err
+    assert "the report cannot be written: journal.jsonl: No space left on device\n" in err
+    assert len(open_journal(folder).turns) == 4
+
+
+def test_published_figures_are_read_once(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "own.toml"
+    path.write_bytes(resources.files("spectui.core.bench").joinpath("published.toml").read_bytes())
+    begin = Journal.begin
+
+    def beginning(journal: Journal) -> None:
+        path.unlink()
+        begin(journal)
+
+    monkeypatch.setattr(Journal, "begin", beginning)
+    bench("--out", str(folder), "--compare", str(path))
+    assert "No published figures for" in capsys.readouterr().out
+
+
+def test_engines_without_the_tap_need_room_too(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(session: EngineSession) -> None:
+        raise RunError("the lanes do not fit")
+
+    monkeypatch.setattr(EngineSession, "check_room", refused)
+    bench("--async", "--out", str(folder), code=1)
+    assert "the lanes do not fit" in capsys.readouterr().err
+    assert not list(SpeakingLane.made)
+
+
+def test_a_path_that_is_no_utf_8_can_be_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = tmp_path / os.fsdecode(b"caf\xe9.txt")
+    prompts.write_text("Hello there\n")
+    folder = tmp_path / "results"
+    words = ["bench", "--lane", "ar", "--max-tokens", "8", "--prompts", str(prompts), "--out", str(folder)]
+    monkeypatch.setattr("sys.argv", ["spectui", *words])
+    assert cli.main(words) == 0
+    assert "caf?.txt" in results(folder).header.arguments[5]
+    assert cli.main(["bench", "--resume", str(folder)]) == 0
+    assert results(folder).complete
+
+
+def test_a_search_in_between_does_not_keep_a_benchmark_from_going_on(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = [Best(6, 8, None, "", "")]
+    monkeypatch.setattr(TunedK, "best", lambda self, spec, requests: best[0])
+    words = ["bench", "--lane", "ar", "--lane", "mtp:model=x", "--max-tokens", "8", "--category", "math"]
+    monkeypatch.setattr("sys.argv", ["spectui", *words, "--out", str(folder)])
+    assert cli.main([*words, "--out", str(folder)]) == 0
+    assert [variant.k for variant in results(folder).matrix.variants] == [0, 6]
+    (folder / "journal.jsonl").write_bytes((folder / "journal.jsonl").read_bytes().splitlines(keepends=True)[0])
+    best[0] = Best(2, 2, None, "", "")
+    assert cli.main(["bench", "--resume", str(folder)]) == 0
+    assert results(folder).complete
+
+
+def test_the_smoke_test_has_no_more_requests_in_flight_than_will_be(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running: set[int] = set()
+    step = SpeakingLane.step
+
+    def counted(lane: SpeakingLane) -> list[Event]:
+        running.add(len(lane._requests))
+        return step(lane)
+
+    monkeypatch.setattr(SpeakingLane, "step", counted)
+    bench("--concurrency", "2", "--out", str(folder))
+    assert {name: one["pace"]["together"] for name, one in results(folder).smoke.items()} == {"ar": 2, "mtp": 2}
+    assert running == {1, 2}
+
+
+def test_a_lane_with_few_seats_says_so() -> None:
+    lane: Any = SimpleNamespace(info=SimpleNamespace(method="diffusion"))
+    matrix = made_up_matrix(concurrencies=(1, 16))
+    assert seats(lane, matrix) == 8
+    assert few_seats(lane, matrix).startswith("it never has more than 8 requests in flight")
+    assert few_seats(lane, made_up_matrix()) == ""

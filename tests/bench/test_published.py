@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spectui.bench.published import compare_published
+from spectui.bench.published import compare_published, published_sources
 from spectui.bench.reports.content import report
 from spectui.bench.reports.document import Table
 from spectui.bench.reports.foreign import read_markdown
@@ -24,7 +24,7 @@ DRAFTING = (Variant("mtp", "mtp", "MTP", 8), Variant("dflash", "dflash", "DFlash
 
 def test_a_table_has_the_measured_row_under_the_published_one() -> None:
     results = made_up_results(made_up_matrix(variants=(AR, *DRAFTING)), target="google/gemma-4-31B-it")
-    markdown, lines = compare_published(results, "published")
+    markdown, lines = compare_published(results, published_sources("published"))
     ar, mtp = (cell.figures for cell in results.pooled[:2])
     assert mtp.speedup is not None
     rows = [row for row in markdown.splitlines() if row.startswith("|")]
@@ -45,11 +45,13 @@ def test_a_table_has_the_measured_row_under_the_published_one() -> None:
 
 def test_the_section_is_read_by_the_report() -> None:
     results = made_up_results(made_up_matrix(variants=(AR, *DRAFTING)), target="google/gemma-4-31B-it")
-    blocks = read_markdown(compare_published(results, "published")[0])
+    blocks = read_markdown(compare_published(results, published_sources("published"))[0])
     first, second = [block for block in blocks if isinstance(block, Table)]
     assert (first.named, first.rows[0][:3]) == (2, ("1", "published", "40.3"))
     assert second.head[-1] == "MTP speed-up"
-    assert "MTP K=8, DFlash K=15" in page(report(results, compared=compare_published(results, "published")[0]))
+    assert "MTP K=8, DFlash K=15" in page(
+        report(results, compared=compare_published(results, published_sources("published"))[0])
+    )
 
 
 def test_equal_answers_stand_beside_the_published_ones() -> None:
@@ -58,17 +60,17 @@ def test_equal_answers_stand_beside_the_published_ones() -> None:
     lanes = (GreedyLane("ar", "AR", True, 20, 640), GreedyLane("mtp", "MTP", False, 20, 600, partings=partings))
     greedy = asdict(Losslessness(lanes, tokens=32, concurrency=1))
     results = read_results(results_json(replace(results, lossless=greedy)))
-    assert "Measured: AR again 20 of 20, MTP 19 of 20." in compare_published(results, "published")[0]
+    assert "Measured: AR again 20 of 20, MTP 19 of 20." in compare_published(results, published_sources("published"))[0]
 
 
 def test_a_model_without_figures_is_said_to_have_none() -> None:
-    markdown, lines = compare_published(made_up_results(), "published")
+    markdown, lines = compare_published(made_up_results(), published_sources("published"))
     assert markdown.startswith(
         "No published figures for SmolLM2-135M-Instruct. There are figures for gemma-4-31B-it, gemma"
     )
     assert " ".join(lines) == markdown.strip()
     other = made_up_matrix(variants=(Variant("ngram", "ngram", "n-gram", 5),))
-    said = compare_published(made_up_results(other, target="google/gemma-4-12B-it"), "published")[0]
+    said = compare_published(made_up_results(other, target="google/gemma-4-12B-it"), published_sources("published"))[0]
     assert said.startswith(
         "No published figures for the lanes of gemma-4-12B-it that were measured. There are figures for AR"
     )
@@ -77,7 +79,7 @@ def test_a_model_without_figures_is_said_to_have_none() -> None:
 def test_a_file_of_ones_own_is_compared_with(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text("[[source]]\ntitle = 'Mine | yours'\n[[source.row]]\nmodel = 'SmolLM2-135M'\ntok_s = {ar = 42.5}\n")
-    markdown, _ = compare_published(made_up_results(), str(path))
+    markdown, _ = compare_published(made_up_results(), published_sources(str(path)))
     assert "### SmolLM2-135M: Mine \\| yours" in markdown
     assert "| — | published | 42.5 |" in markdown
 
@@ -91,5 +93,5 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: str | None
     if content is not None:
         path.write_text(content)
     with pytest.raises(UsageError, match=said) as caught:
-        compare_published(made_up_results(), str(path))
+        compare_published(made_up_results(), published_sources(str(path)))
     assert "own.toml" in str(caught.value)

@@ -8,22 +8,29 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spectui.bench.matrix.checks import Checked
-from spectui.bench.matrix.journal import Journal, check_free, open_journal
+from spectui.bench.matrix.journal import Journal, check_free, continue_journal
 from spectui.bench.matrix.preparing import bench_config
+from spectui.bench.matrix.resuming import with_ks
 from spectui.bench.matrix.running import BenchRun
 from spectui.bench.matrix.table import result_lines
 from spectui.bench.matrix.traces import trace_name
 from spectui.bench.published import compare_published, published_sources
 from spectui.bench.reports import write_reports
-from spectui.core.bench.codec import results_json
+from spectui.core.bench.codec import encodable, results_json
 from spectui.core.bench.matrix import Block
+from spectui.core.bench.published import Source
 from spectui.core.bench.results import Cell, results_of
-from spectui.errors import DONE, FAILED, INTERRUPTED, SpecTUIError
-from spectui.runtime.output import tell, visible
+from spectui.errors import DONE, FAILED, INTERRUPTED, SpecTUIError, UsageError
+from spectui.runtime.output import sentence, tell, visible
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
+
+if TYPE_CHECKING:
+    from spectui.sources.vllm.config import HostConfig
 
 logger = logging.getLogger(__name__)
 
@@ -35,17 +42,21 @@ def bench(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         UsageError: An option is wrong.
         RunError: Nothing could be measured.
     """
-    if options.compare:
-        published_sources(options.compare)
+    published = published_sources(options.compare) if options.compare else None
     gpu = has_nvidia_gpu()
     apply_or_reexec(gpu=gpu)
+    from spectui.setup.planning import planned_room
     from spectui.setup.session import engine_session
 
     folder = Path(options.resume or options.out or default_folder())
-    earlier = open_journal(folder) if options.resume else None
+    earlier = continue_journal(folder) if options.resume else None
     if earlier is None:
-        check_free(folder)
+        check_free(folder, named=options.out is not None)
     config = bench_config(options, gpu=gpu)
+    check_config(options, config)
+    if earlier is not None:
+        config = replace(config, specs=with_ks(config.specs, earlier.matrix))
+        config = replace(config, room=partial(planned_room, config, gpu=gpu))
     code, failure = DONE, ""
     with engine_session(config) as session:
         run = BenchRun(
@@ -61,28 +72,59 @@ def bench(options: argparse.Namespace, arguments: Sequence[str]) -> int:
             run.check()
         except KeyboardInterrupt:
             code = INTERRUPTED
-        except SpecTUIError as error:
+        except BrokenPipeError:
+            # The reader of the progress has gone.
+            raise
+        except (SpecTUIError, OSError) as error:
             if run.journal is None:
                 raise
-            code, failure = FAILED, str(error)
+            code, failure = FAILED, sentence(error) if isinstance(error, OSError) else str(error)
     if run.journal is None:
         return code
-    checked = report(options, run.journal)
-    if failure:
-        tell(f"spectui bench: {failure}")
-    if code != DONE:
-        tell(f"spectui bench: stopped; to continue: spectui bench --resume {shlex.quote(str(folder))}")
-    elif checked.failed:
-        tell(f"spectui bench: --lossless failed: {checked.failure}: see Losslessness in {folder / 'report.md'}")
-        code = FAILED
-    return code
+    run.journal.close()
+    try:
+        checked, unwritten = report(options, run.journal, published)
+    finally:
+        # Also if the report fails: this is how nothing is lost.
+        if failure:
+            tell(f"spectui bench: {failure}")
+        if code != DONE:
+            tell(f"spectui bench: stopped; to continue: spectui bench --resume {shlex.quote(str(folder))}")
+    if unwritten:
+        again = f"to write it again: spectui bench --resume {shlex.quote(str(folder))}"
+        tell(f"spectui bench: the report cannot be written: {unwritten}" + (f"; {again}" if code == DONE else ""))
+    if checked.failed:
+        where = "" if unwritten else f": see Losslessness in {folder / 'report.md'}"
+        tell(f"spectui bench: --lossless failed: {checked.failure}{where}")
+    return code or (FAILED if unwritten or checked.failed else DONE)
 
 
-def report(options: argparse.Namespace, journal: Journal) -> Checked:
-    """Write the report of what is in the journal, and print its table or JSON; returns what checks found."""
+def check_config(options: argparse.Namespace, config: HostConfig) -> None:
+    """Refuse lanes and engines that cannot do what is asked for, before anything is loaded.
+
+    Raises:
+        UsageError: They cannot.
+    """
+    if options.lossless and all(spec.method != "ar" for spec in config.specs):
+        raise UsageError("--lossless compares lanes with AR, and no lane is AR: add --lane ar")
+    most, seats = max(options.concurrency), config.engine_args["max_num_seqs"]
+    if seats < most:
+        raise UsageError(
+            f"--engine-arg max_num_seqs={seats} keeps fewer requests in flight than --concurrency {most}: raise it, or "
+            "leave it out"
+        )
+
+
+def report(options: argparse.Namespace, journal: Journal, published: Sequence[Source] | None) -> tuple[Checked, str]:
+    """Write the report of what is in the journal, and print its table or JSON.
+
+    Returns:
+        What checks found, and why the report could not be written; empty if it was.
+    """
     checked = Checked(journal)
     results = results_of(
-        journal.header,
+        # Bytes of a path that are not UTF-8 are kept for --resume, but JSON cannot hold them.
+        replace(journal.header, arguments=tuple(map(encodable, journal.header.arguments))),
         journal.matrix,
         journal.turns,
         left_out=journal.left_out,
@@ -92,14 +134,22 @@ def report(options: argparse.Namespace, journal: Journal) -> Checked:
     )
     if options.record:
         results = replace(results, cells=tuple(_traced(cell, journal) for cell in results.cells))
-    compared, lines = compare_published(results, options.compare) if options.compare else ("", [])
-    write_reports(results, journal.folder, naive=options.naive, lossless_markdown=checked.markdown, compared=compared)
+    compared, lines = ("", []) if published is None else compare_published(results, published)
+    unwritten = ""
+    try:
+        write_reports(
+            results, journal.folder, naive=options.naive, lossless_markdown=checked.markdown, compared=compared
+        )
+    except OSError as error:
+        unwritten = sentence(error)
     if options.json:
         print(results_json(results).decode().replace("\x7f", "\\u007f"), end="")
-        return checked
+        return checked, unwritten
     shown = [*result_lines(results, naive=options.naive), *checked.lines, *lines]
-    print("\n".join(map(visible, [*shown, f"report: {journal.folder / 'report.md'}"])))
-    return checked
+    if not unwritten:
+        shown.append(f"report: {journal.folder / 'report.md'}")
+    print("\n".join(map(visible, shown)))
+    return checked, unwritten
 
 
 def _traced(cell: Cell, journal: Journal) -> Cell:

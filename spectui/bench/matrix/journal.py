@@ -6,8 +6,12 @@ is derived from it. A line that a kill cut short was never written.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +46,7 @@ class Journal:
     smoke: dict[str, Any] = field(default_factory=dict)
     turns: list[TurnRecord] = field(default_factory=list)
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _file: int | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def path(self) -> Path:
@@ -64,62 +69,147 @@ class Journal:
             "smoke": self.smoke,
         }
         try:
-            with self.path.open("x", encoding="utf-8") as file:
-                _write(file, first)
+            self._hold(os.O_CREAT | os.O_EXCL)
         except FileExistsError as error:
             raise _taken(self.folder) from error
+        self._append(first)
 
     def add(self, turn: TurnRecord) -> None:
-        """Keep a turn that counts."""
-        self.turns.append(turn)
+        """Keep a turn that counts.
+
+        Raises:
+            OSError: It cannot be written; then it is not kept.
+        """
         self._append({"kind": "turn", "turn": as_data(turn)})
+        self.turns.append(turn)
 
     def add_check(self, kind: str, lane: str, result: Any) -> None:
-        """Keep what a check of the given kind found about a lane; ``result`` is made of what JSON has."""
-        self.checks.setdefault(kind, {})[lane] = result
+        """Keep what a check of the given kind found about a lane; ``result`` is made of what JSON has.
+
+        Raises:
+            OSError: It cannot be written; then it is not kept.
+        """
         self._append({"kind": "check", "check": kind, "lane": lane, "result": result})
+        self.checks.setdefault(kind, {})[lane] = result
+
+    def close(self) -> None:
+        """Let another process continue the benchmark."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _hold(self, how: int = 0) -> None:
+        """Open the file for adding lines, and keep all other processes from doing that.
+
+        The lock is one of the process, not of the file's descriptor: child processes of engines do not inherit it.
+        """
+        file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | how, 0o666)
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                os.close(file)
+                raise RunError(
+                    f"{self.folder} is being measured by another process: wait for its end, or stop it"
+                ) from None
+            # Otherwise the file system knows no locks.
+        self._file = file
 
     def _append(self, entry: dict[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            _write(file, entry)
+        """Write a line to its end, or not at all."""
+        if self._file is None:
+            self._hold()
+        assert self._file is not None
+        line = (json.dumps(entry, separators=(",", ":")) + "\n").encode()
+        before = os.fstat(self._file).st_size
+        try:
+            left = line
+            while left:
+                left = left[os.write(self._file, left) :]
+            os.fsync(self._file)
+        except OSError as error:
+            with suppress(OSError):
+                os.ftruncate(self._file, before)
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
 
 
-def check_free(folder: Path) -> None:
-    """Refuse a folder that has results already, before minutes are spent.
+def check_free(folder: Path, *, named: bool = True) -> None:
+    """Refuse a folder that has results already, or that cannot be written, before minutes are spent. Leaves nothing
+    behind.
+
+    Args:
+        folder: Where results are to go.
+        named: Whether the user named it.
 
     Raises:
-        UsageError: It has.
+        UsageError: It is such a folder.
     """
     if (folder / FILE).exists():
         raise _taken(folder)
+    made: list[Path] = []
+    try:
+        for one in (folder, *folder.parents):
+            if one.exists():
+                break
+            made.append(one)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, ValueError) as error:
+        why = "it is a file" if folder.is_file() else getattr(error, "strerror", None) or str(error)
+        where, other = ("--out ", "another folder") if named else ("", "a folder with --out")
+        raise UsageError(f"{where}{folder}: results cannot be written there: {why}; choose {other}") from error
+    finally:
+        for one in made:
+            with suppress(OSError):
+                one.rmdir()
 
 
 def _taken(folder: Path) -> UsageError:
     return UsageError(f"{folder} already has results: continue with --resume {folder}, or choose another --out")
 
 
-def _write(file: Any, entry: dict[str, Any]) -> None:
-    file.write(json.dumps(entry, separators=(",", ":")) + "\n")
-    file.flush()
-    os.fsync(file.fileno())
-
-
 def open_journal(folder: Path) -> Journal:
-    """Read a journal, to continue it; what a kill cut short is removed.
+    """Read a journal, which another process may be writing.
 
     Raises:
         UsageError: The folder has none.
         RunError: It cannot be understood.
     """
-    path = folder / FILE
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+        data = (folder / FILE).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"{folder} has no {FILE}: --resume needs the folder of a benchmark") from None
-    whole = data[: data.rfind(b"\n") + 1]
-    if whole != data:
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
+    return _read(folder, data[: data.rfind(b"\n") + 1])
+
+
+def continue_journal(folder: Path) -> Journal:
+    """Read a journal, to continue it; what a kill cut short is removed.
+
+    Raises:
+        UsageError: The folder has none.
+        RunError: It cannot be understood, or another process is measuring.
+        OSError: It cannot be written.
+    """
+    journal = open_journal(folder)
+    journal._hold()
+    file = journal._file
+    assert file is not None
+    try:
+        # Once more: what came in between counts as well. Closing another descriptor of the file would end the lock.
+        data = b"".join(iter(lambda: os.read(file, 1 << 20), b""))
+        whole = data[: data.rfind(b"\n") + 1]
+        if whole != data:
+            os.ftruncate(file, len(whole))
+        again = _read(folder, whole)
+    except BaseException:
+        journal.close()
+        raise
+    again._file, journal._file = journal._file, None
+    return again
+
+
+def _read(folder: Path, whole: bytes) -> Journal:
     lines = whole.splitlines()
     if not lines:
         raise UsageError(f"{folder} has no measurements: remove it, and start again without --resume")
@@ -134,7 +224,7 @@ def open_journal(folder: Path) -> Journal:
         except (ValueError, KeyError, TypeError) as error:
             why = str(error).splitlines()[0]
             raise RunError(
-                f"{path}, line {number} cannot be read: {why}; restore the file, or start a new benchmark"
+                f"{folder / FILE}, line {number} cannot be read: {why}; restore the file, or start a new benchmark"
             ) from error
     assert journal is not None
     return journal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,8 @@ from spectui.bench.matrix.checks import check_outputs
 from spectui.bench.matrix.journal import Journal
 from spectui.bench.matrix.preparing import matrix_of, padded_prompts, prompt_note, tokens_of
 from spectui.bench.matrix.progress import duration_text, make_progress
-from spectui.bench.matrix.resuming import check_same
-from spectui.bench.matrix.smoke import smoke, smoke_prompts
+from spectui.bench.matrix.resuming import check_ks, check_same
+from spectui.bench.matrix.smoke import few_seats, seats, smoke, smoke_prompts
 from spectui.bench.matrix.traces import CellTraces
 from spectui.core.bench.codec import as_data, encodable, from_data
 from spectui.core.bench.estimate import Seconds, left_out, piece_seconds, total_seconds, within_budget
@@ -76,6 +77,7 @@ class BenchRun:
             RunError: A lane cannot be loaded, or no prompt fits.
         """
         if self._options.untapped:
+            self._session.check_room()
             self.lanes = [
                 self._session.lane(info, spec, _untapped)
                 for info, spec in zip(lane_infos(self._config.specs), self._config.specs, strict=True)
@@ -118,6 +120,7 @@ class BenchRun:
             RunError: It was measured on something else.
         """
         check_same(journal.folder, journal.header, self._header(journal.matrix))
+        check_ks(journal.folder, journal.matrix, self.lanes)
         self.journal = journal
 
     def _look(self, matrix: Matrix) -> list[SmokeLane]:
@@ -128,7 +131,7 @@ class BenchRun:
             say(f"checking {lane.info.title}: {len(prompts)} short answers")
             variant = max((one for one in matrix.variants if one.lane == lane.info.name), key=lambda one: one.k)
             with self._session.driving(lambda lane=lane: lane.info.title):  # type: ignore[misc]
-                looked.append(smoke(lane, variant, prompts, self._config.sampling))
+                looked.append(smoke(lane, variant, prompts, self._config.sampling, seats(lane, matrix)))
         faults = [one for one in looked if one.fault]
         if faults and self._options.smoke:
             first = faults[0]
@@ -173,13 +176,13 @@ class BenchRun:
             device=hardware_name(gpu=self._gpu),
             gpu=self._gpu,
             peak=peak,
-            lanes=tuple(self._note(lane, reference) for lane in self.lanes),
+            lanes=tuple(self._note(lane, reference, matrix) for lane in self.lanes),
             prompts=prompt_note(self._options, self._config.prompts, self.sets, self._config.chat, self._repeated),
             max_model_len=min(lane.max_model_len for lane in self.lanes),
-            arguments=tuple(map(encodable, self._arguments)),
+            arguments=self._arguments,
         )
 
-    def _note(self, lane: Lane, reference: Lane | None) -> LaneNote:
+    def _note(self, lane: Lane, reference: Lane | None, matrix: Matrix) -> LaneNote:
         engine = lane.engine()
         return LaneNote(
             lane.info.name,
@@ -187,7 +190,7 @@ class BenchRun:
             engine,
             encodable(str(lane.spec.options.get("model") or "")),
             "" if reference is None or lane is reference else not_comparable(engine, lane.k, reference.engine()),
-            lane.checked.warning if lane.checked is not None else "",
+            "; ".join(filter(None, (few_seats(lane, matrix), "" if lane.checked is None else lane.checked.warning))),
         )
 
     def measure(self) -> None:
@@ -195,40 +198,42 @@ class BenchRun:
 
         Raises:
             RunError: An engine died; what was measured before is kept.
+            OSError: The journal or a trace cannot be written; what was written before is kept.
         """
         journal = self.journal
         assert journal is not None
         matrix = journal.matrix
         paces = {name: from_data(one, SmokeLane).pace for name, one in journal.smoke.items()}
-        progress = make_progress(journal.header, matrix, self._seconds(matrix, paces), journal.turns)
         devices = int(self._config.engine_args.get("tensor_parallel_size", 1))
-        meter = DeviceMeter(places.cache_folder(), gpu=self._gpu, devices=devices)
-        traces = self._traces(matrix) if self._options.record else None
-        benching = Benching(
-            self.lanes,
-            matrix,
-            {
-                lane.info.name: {key: [one.ids_of(lane.info.name) for one in own] for key, own in self.sets.items()}
-                for lane in self.lanes
-            },
-            done=journal.turns,
-            energy=meter.energy_j,
-            **({} if traces is None else {"keep": traces.keep}),
-        )
-        try:
-            with self._session.driving(lambda: _title(benching)):
-                while (place := benching.place) is not None:
-                    progress.at(place)
-                    if (turn := benching.step()) is None:
-                        continue
-                    journal.add(turn)
-                    progress.ended(turn)
-                    for fault in () if traces is None else traces.write():
-                        say(fault)
-        finally:
-            progress.close()
-            meter.close()
-            benching.end()
+        with ExitStack() as ended:
+            progress = make_progress(journal.header, matrix, self._seconds(matrix, paces), journal.turns)
+            ended.callback(progress.close)
+            meter = DeviceMeter(places.cache_folder(), gpu=self._gpu, devices=devices)
+            ended.callback(meter.close)
+            traces = self._traces(matrix) if self._options.record else None
+            benching = Benching(
+                self.lanes,
+                matrix,
+                {
+                    lane.info.name: {key: [one.ids_of(lane.info.name) for one in own] for key, own in self.sets.items()}
+                    for lane in self.lanes
+                },
+                done=journal.turns,
+                energy=meter.energy_j,
+                **({} if traces is None else {"keep": traces.keep}),
+            )
+            ended.callback(benching.end)
+            while (place := benching.place) is not None:
+                progress.at(place)
+                # What goes wrong outside of a step is no lane's fault.
+                with self._session.driving(lambda: _title(benching)):
+                    turn = benching.step()
+                if turn is None:
+                    continue
+                journal.add(turn)
+                progress.ended(turn)
+                for fault in () if traces is None else traces.write():
+                    progress.tell(fault)
 
     def check(self) -> None:
         """Check the outputs, if that was asked for.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from spectui.bench.matrix.asking import Asked, Sets
-from spectui.core.bench.matrix import Variant
+from spectui.core.bench.matrix import Matrix, Variant
 from spectui.core.bench.records import PieceRecord
 from spectui.core.bench.smoke import (
     SMOKE_PROMPTS,
@@ -19,6 +19,7 @@ from spectui.core.bench.smoke import (
 from spectui.protocol.events import Event, RequestFinished, Sampling, Step
 from spectui.sources.vllm.bench_piece import BenchPiece
 from spectui.sources.vllm.lane import Lane
+from spectui.sources.vllm.lane_spec import DIFFUSION, MOST_CANVASES
 
 PROMPT_SHOWN = 40
 """Characters of a prompt that a sentence quotes."""
@@ -35,8 +36,25 @@ def smoke_prompts(sets: Sets) -> list[Asked]:
     return spread[:SMOKE_PROMPTS]
 
 
-def smoke(lane: Lane, variant: Variant, prompts: Sequence[Asked], sampling: Sampling) -> SmokeLane:
-    """Let an idle lane answer: one prompt after the other, then all at once."""
+def seats(lane: Lane, matrix: Matrix) -> int:
+    """The most requests that the matrix has in flight in a lane."""
+    most = max(block.concurrency for block in matrix.blocks)
+    return min(most, MOST_CANVASES) if lane.info.method == DIFFUSION else most
+
+
+def few_seats(lane: Lane, matrix: Matrix) -> str:
+    """A note on a lane that cannot have as many requests in flight as the matrix asks for; empty if it can."""
+    most = max(block.concurrency for block in matrix.blocks)
+    if (own := seats(lane, matrix)) == most:
+        return ""
+    return f"it never has more than {own} requests in flight, so its rows beyond that are no comparison"
+
+
+def smoke(
+    lane: Lane, variant: Variant, prompts: Sequence[Asked], sampling: Sampling, together: int = SMOKE_PROMPTS
+) -> SmokeLane:
+    """Let an idle lane answer: one prompt after the other, then up to ``together`` of them at once, which must be no
+    more than its engine has room for."""
     if lane.info.k_max and lane.k != variant.k:
         lane.k = variant.k
     short = replace(sampling, max_tokens=min(SMOKE_TOKENS, sampling.max_tokens), ignore_eos=False)
@@ -61,7 +79,8 @@ def smoke(lane: Lane, variant: Variant, prompts: Sequence[Asked], sampling: Samp
         for slot, asked in enumerate(prompts)
     ]
     ended = all(reasons.get(slot) in ("eos", "stop") for slot in range(len(prompts)))
-    together = _run(lane, variant, prompts, replace(short, ignore_eos=True), len(prompts), None)
+    some = prompts[:together]
+    beside = _run(lane, variant, some, replace(short, ignore_eos=True), len(some), None)
     drafted = sum(request.drafted for request in alone.requests)
     accepted = sum(request.accepted for request in alone.requests)
     engine = lane.engine()
@@ -73,7 +92,7 @@ def smoke(lane: Lane, variant: Variant, prompts: Sequence[Asked], sampling: Samp
         alone.tokens,
         drafted,
         accepted,
-        _pace(alone, together, len(prompts), ended=ended),
+        _pace(alone, beside, len(some), ended=ended),
         fault,
         causes,
     )
