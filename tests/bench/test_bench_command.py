@@ -195,6 +195,14 @@ def test_prompts_that_are_longer_than_the_context_are_not_called_too_long_for_th
     assert "--context 8: every prompt of category 'coding' is longer than that: use a larger" in capsys.readouterr().err
 
 
+def test_padded_prompts_are_counted_by_themselves(folder: Path) -> None:
+    bench("--context", "0,2048", "--requests", "2", "--out", str(folder))
+    note = results(folder).header.prompts
+    assert note.padded == {"coding": 6, "math": 6}
+    assert min(note.counts.values()) >= 20
+    assert "| padded prompts by category | coding 6, math 6 |" in (folder / "report.md").read_text(encoding="utf-8")
+
+
 def test_recorded_cells_can_be_replayed(folder: Path) -> None:
     bench("--concurrency", "2", "--out", str(folder), "--record", "--requests", "3")
     paths = sorted((folder / "traces").iterdir())
@@ -211,7 +219,7 @@ def test_recorded_cells_can_be_replayed(folder: Path) -> None:
         assert steps[0].clock_ns == steps[0].wall_ns
 
 
-def test_natural_answers_take_every_prompt_once(folder: Path) -> None:
+def test_natural_answers_take_every_prompt(folder: Path) -> None:
     bench("--protocol", "natural", "--out", str(folder))
     found = results(folder)
     for category, count in found.header.prompts.counts.items():

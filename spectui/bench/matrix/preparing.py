@@ -155,10 +155,13 @@ def prompt_note(
 ) -> PromptNote:
     """What the report says about the prompts."""
     counts: dict[str, int] = {}
-    for (category, _), asked in sets.items():
-        counts[category] = len(asked)
+    long: dict[str, int] = {}
+    for (category, context), asked in sets.items():
+        counts[category] = max(counts.get(category, 0), len(asked))
+        if context is not None:
+            long[category] = max(long.get(category, 0), len(asked))
     padding = ""
-    if any(context is not None for _, context in sets):
+    if long:
         again = ", repeated where it is too short" if repeated else ""
         padding = f"SpecTUI's own text{again}"
     if options.prompt is not None:
@@ -167,7 +170,7 @@ def prompt_note(
         source = "built-in"
     else:
         source = "standard input" if options.prompts == prompt_sets.STANDARD_INPUT else str(options.prompts)
-    return PromptNote(encodable(source), digest_of(prompts), counts, chat.raw, chat.system, padding)
+    return PromptNote(encodable(source), digest_of(prompts), counts, chat.raw, chat.system, padding, long)
 
 
 def digest_of(prompts: Sequence[Prompt]) -> str:

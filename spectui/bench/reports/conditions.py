@@ -200,12 +200,17 @@ def prompts(chosen: Selection) -> list[Block]:
     rows: list[tuple[Text, Text]] = [
         ("source", source),
         ("SHA-256 of the prompts", Mono(note.digest)),
-        ("prompts by category", ", ".join(f"{name} {count}" for name, count in note.counts.items())),
+        ("prompts by category", _counted(note.counts)),
+        *((("padded prompts by category", _counted(note.padded)),) if note.padded not in ({}, note.counts) else ()),
         ("chat template", "not used: prompts are sent raw" if note.raw else "the model's own"),
     ]
     if note.system is not None:
         rows.append(("system message", Mono(note.system)))
     return [Table(("what", "value"), tuple(rows), 2)]
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def repeat(chosen: Selection) -> list[Block]:

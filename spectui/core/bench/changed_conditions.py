@@ -64,6 +64,7 @@ def _prompting(results: Results) -> dict[str, str]:
         "chat template": "not used" if prompts.raw else "used",
         "system message": prompts.system or "none",
         "padding": prompts.padding or "none",
+        "padded prompts": str(sum(prompts.padded.values()) or ""),
         "requests of a repetition": "as many as are in flight" if matrix.requests is None else str(matrix.requests),
     }
 

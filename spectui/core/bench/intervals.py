@@ -2,7 +2,8 @@
 
 The logarithms of the ratios are averaged, and Student's t gives the interval of that mean (Student 1908, "The probable
 error of a mean"). It covers the machine's noise and the difference between prompts alike, because every repetition
-takes other prompts of the category.
+takes the next prompts of the category. Where a category has fewer than all repetitions ask, some are asked again, and
+the interval says less of how other prompts would do.
 
 Worked example: ratios of 1.2, 1.5 and 1.35 have a geometric mean of 1.344; their logarithms deviate by 0.112, so the
 interval is 1.344 x exp(+-4.303 x 0.112 / sqrt(3)), from 1.02 to 1.77. Three repetitions promise no more than that; rows

@@ -51,7 +51,7 @@ def _conditions(results: Results, cell: Cell, source: Source, row: Row) -> Itera
         ("protocol", matrix.protocol, stated.protocol),
         ("completion tokens", str(matrix.sampling.max_tokens), _text(stated.max_tokens)),
         ("temperature", _text(matrix.sampling.temperature), _text(stated.temperature)),
-        ("prompts", _our_prompts(results), _their_prompts(stated)),
+        ("prompts", _our_prompts(results, cell), _their_prompts(stated)),
         ("requests in flight", str(cell.concurrency), _text(row.concurrency or stated.concurrency)),
         ("context", _context(cell.context), _context(row.context)),
     ):
@@ -94,11 +94,10 @@ def _context(tokens: int | None) -> str:
     return "unpadded" if tokens is None else f"{tokens} tokens"
 
 
-def _our_prompts(results: Results) -> str:
+def _our_prompts(results: Results, cell: Cell) -> str:
     prompts = results.header.prompts
-    return (
-        f"{sum(prompts.counts.values())} prompts of the {_set_name(prompts.source)} in {_plural(len(prompts.counts))}"
-    )
+    counts = prompts.counts if cell.context is None or not prompts.padded else prompts.padded
+    return f"{sum(counts.values())} prompts of the {_set_name(prompts.source)} in {_plural(len(counts))}"
 
 
 def _set_name(source: str) -> str:

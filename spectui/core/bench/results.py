@@ -45,10 +45,12 @@ class PromptNote:
     Attributes:
         source: ``"built-in"``, the file's path, or ``"standard input"``.
         digest: SHA-256 of the prompts' texts, in hexadecimal.
-        counts: Prompts by category.
+        counts: Prompts by category: of several contexts, the most that any has.
         raw: Whether they were sent without the model's chat template.
         system: The system message of prompts that had none; None without one.
         padding: What prompts were padded with, and how often it had to be repeated; empty if they were not.
+        padded: Padded prompts by category, the most of any context: only as many are padded as are asked. Empty if
+            none were.
     """
 
     source: str
@@ -57,6 +59,7 @@ class PromptNote:
     raw: bool = False
     system: str | None = None
     padding: str = ""
+    padded: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,12 @@ def test_padded_prompts_are_compared_with_padded_ones_only() -> None:
     assert (short.row.context, short.cell.context) == (None, None)
     assert (long.row.context, long.cell.context) == (8192, 4096)
     assert differing(long)["context"] == ("4096 tokens", "8192 tokens")
+    note = replace(results.header.prompts, padded={"coding": 3, "math": 3})
+    results = replace(results, header=replace(results.header, prompts=note))
+    stated = tuple(replace(one, conditions=replace(one.conditions, prompts=880)) for one in shipped()[1:2])
+    short, long = laid(results, stated, "ar")
+    assert differing(short)["prompts"][0] == "60 prompts of the built-in set in 3 categories"
+    assert differing(long)["prompts"][0] == "6 prompts of the built-in set in 2 categories"
     results = made_up_results(made_up_matrix(concurrencies=(1, 4)), target=TARGET)
     assert [one.row.context for one in laid(results, shipped()[1:2], "ar")] == [None]
 
