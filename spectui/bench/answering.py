@@ -30,7 +30,8 @@ class Question:
 
 
 def questions(lane: Lane, prompts: Sequence[Prompt], chat: Chat, room: int) -> list[Question]:
-    """The prompts that the model can take and that leave ``room`` tokens for an answer."""
+    """The prompts that the model can take and that leave ``room`` tokens for an answer; together they may fill the
+    context."""
     found = []
     for number, prompt in enumerate(prompts):
         try:
@@ -38,7 +39,7 @@ def questions(lane: Lane, prompts: Sequence[Prompt], chat: Chat, room: int) -> l
         except PromptRefusedError as error:
             logger.warning("prompt %d is left out: %s", number, error)
             continue
-        if len(ids) + room < lane.max_model_len:
+        if len(ids) + room <= lane.max_model_len:
             found.append(Question(number, prompt, ids))
     return found
 

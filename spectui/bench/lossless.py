@@ -11,6 +11,7 @@ from spectui.core.lossless.greedy import (
     Answer,
     GreedyLane,
     Losslessness,
+    Name,
     Parting,
     distances,
     first_difference,
@@ -52,6 +53,9 @@ def check_greedy(
     tokens: int,
     concurrency: int,
     progress: Progress = lambda done, of: None,
+    name: Callable[[int, Prompt], Name] = lambda number, prompt: Name(number, first_words(prompt.text)),
+    reference: Sequence[Answer] = (),
+    answered: Callable[[Sequence[Answer]], None] = lambda answers: None,
     done: Mapping[str, GreedyLane] | None = None,
     finished: Callable[[GreedyLane], None] = lambda lane: None,
     threshold: float = NEAR_TIE_MARGIN,
@@ -66,7 +70,10 @@ def check_greedy(
         tokens: The most tokens of an answer.
         concurrency: Requests in flight; the shape of the batch decides how sums are rounded.
         progress: Is told how many answers are done, of how many.
-        done: Lanes that were finished before, by name.
+        name: What the prompt at a place is called.
+        reference: AR's first answers from an earlier run.
+        answered: Is told AR's first answers.
+        done: Lanes that were finished before, by name; they count only with a ``reference``.
         finished: Is told of each lane that is.
         threshold: The largest distance, in nats, that counts as a near tie.
 
@@ -82,12 +89,17 @@ def check_greedy(
             f"--lossless: no prompt leaves room for an answer of {tokens} tokens: lower --max-tokens, or raise "
             "--engine-arg max_model_len"
         )
-    known = dict(done or {})
-    if (first := known.get(ar.info.name)) is None or len(first.ids) != len(asked):
-        # Without AR's first answers nothing can be compared with them.
-        known = {}
-    check = _Greedy(ar, asked, tokens, concurrency)
-    check.watch(progress, passes=len(compared) + 1, passed=len(known) + bool(known))
+    again = len(reference) == len(asked)
+    # Without AR's first answers nothing can be compared with them.
+    known = dict(done or {}) if again else {}
+    check = _Greedy(ar, asked, tokens, concurrency, name)
+    check.watch(progress, passes=len(compared) + 1, passed=len(known) + again)
+    if again:
+        check.reference = reference
+    else:
+        with session.driving(lambda: ar.info.title):
+            check.reference, _, _ = check.answers(ar)
+        answered(check.reference)
     found = []
     for lane in compared:
         result = known.get(lane.info.name)
@@ -95,8 +107,6 @@ def check_greedy(
             with session.driving(partial(getattr, lane.info, "title")):
                 result = check.lane(lane)
             finished(result)
-        elif lane is ar:
-            check.reference = [Answer(ids) for ids in result.ids]
         found.append(result)
     return Losslessness(tuple(found), tokens, concurrency, threshold, len(prompts) - len(asked))
 
@@ -108,10 +118,13 @@ class _Greedy:
         reference: AR's first answers.
     """
 
-    reference: list[Answer]
+    reference: Sequence[Answer]
 
-    def __init__(self, ar: Lane, asked: Sequence[Question], tokens: int, concurrency: int) -> None:
+    def __init__(
+        self, ar: Lane, asked: Sequence[Question], tokens: int, concurrency: int, name: Callable[[int, Prompt], Name]
+    ) -> None:
         self._ar = ar
+        self._name = name
         self._asked = asked
         self._sampling = Sampling(max_tokens=tokens)
         self._concurrency = concurrency
@@ -122,24 +135,25 @@ class _Greedy:
         self._reached = passed * len(self._asked)
 
     def lane(self, lane: Lane) -> GreedyLane:
-        """Compare one lane. AR itself answers twice."""
-        ids: tuple[tuple[int, ...], ...] = ()
-        if lane is self._ar:
-            self.reference, _, _ = self._answers(lane)
-            ids = tuple(tuple(answer.ids) for answer in self.reference)
-        answers, drafted, accepted = self._answers(lane)
-        tokens, partings = 0, []
+        """Compare one lane. AR itself answers a second time."""
+        answers, drafted, accepted = self.answers(lane)
+        tokens = unfinished = 0
+        partings = []
         for question, reference, answer in zip(self._asked, self.reference, answers, strict=True):
             difference = first_difference(reference, answer)
-            tokens += len(reference.ids) if difference is None else difference[0]
             if difference is not None:
+                tokens += difference[0]
                 partings.append(self._parting(question, reference, answer, *difference))
+                continue
+            tokens += min(len(reference.ids), len(answer.ids))
+            unfinished += not (reference.whole and answer.whole)
         control = lane.info.method == "ar"
         return GreedyLane(
-            lane.info.name, lane.info.title, control, len(answers), tokens, drafted, accepted, tuple(partings), ids
-        )
+            lane.info.name, lane.info.title, control, len(answers), tokens, drafted, accepted, tuple(partings),
+            unfinished,
+        )  # fmt: skip
 
-    def _answers(self, lane: Lane) -> tuple[list[Answer], int, int]:
+    def answers(self, lane: Lane) -> tuple[list[Answer], int, int]:
         """A lane's answers, and how many tokens were drafted and accepted for them."""
         answers = [Answer((), whole=False)] * len(self._asked)
         drafted = accepted = 0
@@ -168,8 +182,9 @@ class _Greedy:
             except ProbeRefusedError as error:
                 logger.warning("the margin at token %d of prompt %d is unknown: %s", position, question.number, error)
         prompt = question.prompt
+        name = self._name(question.number, prompt)
         return Parting(
-            question.number, prompt.category, first_words(prompt.text), position, how,
+            name.place, prompt.category, name.words, position, how,
             self._text(own), self._text(theirs), margin, behind,
         )  # fmt: skip
 

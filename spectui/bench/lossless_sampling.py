@@ -80,7 +80,8 @@ def check_distribution(
         raise UsageError("the distribution test needs a temperature above 0: greedy lanes are compared token by token")
     ar, compared = comparable(lanes)
     with session.driving(partial(getattr, ar.info, "title")):
-        asked = sorted(questions(ar, prompts, chat, COMPARED_TOKENS), key=lambda one: len(one.ids))[:MOST_PROMPTS]
+        # One more: an answer is put to the target as a prompt, which is followed by a token.
+        asked = sorted(questions(ar, prompts, chat, COMPARED_TOKENS + 1), key=lambda one: len(one.ids))[:MOST_PROMPTS]
     if not asked:
         raise UsageError("--lossless: no prompt leaves room for an answer: use shorter prompts")
     known = dict(done or {})

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from spectui.bench import lossless
 from spectui.bench.matrix import command, running
 from spectui.bench.matrix.journal import Journal, open_journal
 from spectui.bench.matrix.smoke import few_seats, seats
@@ -395,6 +396,36 @@ def test_the_smoke_test_has_no_more_requests_in_flight_than_will_be(
     bench("--concurrency", "2", "--out", str(folder))
     assert {name: one["pace"]["together"] for name, one in results(folder).smoke.items()} == {"ar": 2, "mtp": 2}
     assert running == {1, 2}
+
+
+def test_the_check_of_outputs_is_in_the_estimate_and_continued_where_it_stopped(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    answer_all = lossless.answer_all
+
+    def answering(lane: Any, *words: Any, **more: Any) -> None:
+        if asked.count("ar") == 1 and len(asked) == 1:
+            raise KeyboardInterrupt
+        asked.append(lane.info.name)
+        answer_all(lane, *words, **more)
+
+    monkeypatch.setattr(lossless, "answer_all", answering)
+    words = ["bench", *BENCH[1:5], "--lossless", "--category", "math", "--requests", "1", "--budget", "1h"]
+    monkeypatch.setattr("sys.argv", ["spectui", *words, "--out", str(folder)])
+    assert cli.main([*words, "--out", str(folder)]) == cli.INTERRUPTED
+    out, err = capfd.readouterr()
+    assert "then --lossless: the greedy answers of 2 lanes, and AR's again, to " in err
+    assert " prompts, at most 128 tokens each (more with --max-tokens): about " in err
+    assert " more, which the budget does not count\n" in err
+    assert "not finished: AR and MTP; continue with --resume" in out
+    assert results(folder).complete
+    asked.append("the first pass of AR is kept")
+    assert cli.main(["bench", "--resume", str(folder)]) == 0
+    assert asked == ["ar", "the first pass of AR is kept", "ar", "mtp"]
+    found = results(folder).lossless
+    assert found is not None
+    assert (found["tokens"], [lane["partings"] for lane in found["lanes"]]) == (128, [[], []])
 
 
 def test_a_lane_with_few_seats_says_so() -> None:

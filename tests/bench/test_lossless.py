@@ -7,7 +7,7 @@ import random
 from array import array
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 from spectui.bench.lossless import check_greedy
 from spectui.bench.lossless_sampling import check_distribution, scattered, why_undirected
 from spectui.core.lossless.distribution import DistributionCheck, LaneDistribution
-from spectui.core.lossless.greedy import GreedyLane, Losslessness
+from spectui.core.lossless.greedy import Answer, GreedyLane, Losslessness
 from spectui.core.lossless.words import greedy_lines
 from spectui.errors import UsageError
 from spectui.protocol.events import NOTHING, Event, Prompt, RequestFinished, Sampling, Step
@@ -190,10 +190,21 @@ def test_a_target_that_cannot_be_asked_decides_nothing() -> None:
 
 
 def test_lanes_that_were_finished_before_are_not_asked_again() -> None:
-    first = greedy(MadeUpLane(), MadeUpLane("ngram:k=3"))
+    reference: list[Answer] = []
+    first = greedy(MadeUpLane(), MadeUpLane("ngram:k=3"), answered=reference.extend)
     lanes = MadeUpLane(), MadeUpLane("ngram:k=3"), MadeUpLane("suffix:k=2")
+
+    def wrong(answers: Sequence[Answer]) -> None:
+        raise AssertionError("AR answered once more")
+
     told: list[tuple[int, int]] = []
-    again = greedy(*lanes, done={one.lane: one for one in first.lanes}, progress=lambda *at: told.append(at))
+    again = greedy(
+        *lanes,
+        reference=reference,
+        answered=wrong,
+        done={one.lane: one for one in first.lanes},
+        progress=lambda *at: told.append(at),
+    )
     assert [len(lane.asked) for lane in lanes] == [0, 0, PROMPTS]
     assert again.lanes[:2] == first.lanes
     assert again.lanes[2].identical == PROMPTS
@@ -204,6 +215,42 @@ def test_without_ars_answers_everything_is_asked_again() -> None:
     lanes = MadeUpLane(), MadeUpLane("ngram:k=3")
     greedy(*lanes, done={"ngram": GreedyLane("ngram", "NGRAM", False, PROMPTS, 1)})
     assert [len(lane.asked) for lane in lanes] == [2 * PROMPTS, PROMPTS]
+
+
+def test_ars_first_answers_are_known_before_its_second() -> None:
+    ar = MadeUpLane()
+    kept: list[tuple[int, int]] = []
+    greedy(ar, answered=lambda answers: kept.append((len(answers), len(ar.asked))))
+    assert kept == [(PROMPTS, PROMPTS)]
+    reference = [Answer((1,))] * PROMPTS
+    again = MadeUpLane()
+    assert greedy(again, reference=reference).lanes[0].identical == 0
+    assert len(again.asked) == PROMPTS
+
+
+def test_an_answer_that_is_cut_short_is_not_identical() -> None:
+    class Failing(MadeUpLane):
+        def step(self) -> list[Event]:
+            return [
+                replace(one, reason="abort") if isinstance(one, RequestFinished) and one.request == "answer-1" else one
+                for one in super().step()
+            ]
+
+    check = greedy(MadeUpLane(), Failing("ngram:k=3"))
+    assert [lane.unfinished for lane in check.lanes] == [0, 1]
+    assert [lane.identical for lane in check.lanes] == [PROMPTS, PROMPTS - 1]
+    assert not check.failed
+    check = greedy(Failing(), MadeUpLane("ngram:k=3"))
+    assert [lane.unfinished for lane in check.lanes] == [1, 1]
+
+
+def test_a_prompt_and_an_answer_may_fill_the_context() -> None:
+    full = MadeUpLane()
+    full.max_model_len = 257
+    assert greedy(full).left_out == 0
+    full.max_model_len = 256
+    with pytest.raises(UsageError, match="no prompt leaves room"):
+        greedy(full)
 
 
 def test_lanes_that_sample_from_the_targets_distribution_pass() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from spectui.bench.matrix.checks import DISTRIBUTION, GREEDY, Checked
+from spectui.bench.matrix.checks import DISTRIBUTION, GREEDY, REFERENCE, Checked
 from spectui.bench.matrix.journal import FILE, Journal, check_free, continue_journal, open_journal
 from spectui.bench.matrix.resuming import check_ks, check_same, with_ks
 from spectui.core.lossless.distribution import DistributionCheck, LaneDistribution
@@ -152,6 +152,25 @@ def test_a_failed_check_names_the_lanes(tmp_path: Path) -> None:
     assert Checked(journal).failure == "MTP and DFlash differ from AR"
     journal.add_check(GREEDY, "", asdict(Losslessness((replace(lanes[0], partings=(real,)), lanes[1]), 8, 1)))
     assert Checked(journal).failure == "AR differs from itself"
+
+
+def test_lanes_that_are_finished_count_although_the_check_is_not(tmp_path: Path) -> None:
+    journal = begun(tmp_path)
+    real = Parting(0, "math", "What", 3, margin=2.0, behind=2.0)
+    journal.add_check(REFERENCE, "", {"tokens": 8, "concurrency": 1, "answers": []})
+    assert Checked(journal).lines[1:] == ["  not finished: AR, MTP and DFlash; continue with --resume", ""]
+    journal.add_check(GREEDY, "ar", asdict(GreedyLane("ar", "AR", True, 2, 9)))
+    journal.add_check(GREEDY, "mtp", asdict(GreedyLane("mtp", "MTP", False, 2, 9, partings=(real,))))
+    checked = Checked(open_journal(tmp_path))
+    assert checked.greedy is None
+    assert checked.failed
+    assert checked.failure == "MTP differs from AR"
+    assert checked.lines[-2] == "  not finished: DFlash; continue with --resume"
+    assert "| MTP | 2 | 1 |" in checked.markdown
+    sampled = LaneDistribution("ar", "AR", True, 100, 0.01, 0.0, TokenTest(9.0, 9, 0.0, 4, 100, 0, 0.4))
+    journal.add_check(DISTRIBUTION, "ar", asdict(sampled))
+    assert Checked(journal).lines[-2] == "  not finished: MTP and DFlash; continue with --resume"
+    assert Checked(journal).distribution is None
 
 
 HOLDS = """

@@ -16,15 +16,18 @@ from spectui.core.lossless.greedy import (
     Answer,
     GreedyLane,
     Losslessness,
+    Name,
     Parting,
     distances,
     first_difference,
     first_words,
+    name_of,
 )
 from spectui.core.lossless.significance import judge_drafts, judge_tokens
 from spectui.core.lossless.tally import Tally, chains
 from spectui.core.lossless.words import distribution_lines, distribution_table, greedy_lines, greedy_table
 from spectui.core.losslessness import NEAR_TIE_MARGIN
+from spectui.protocol.events import Prompt
 from tests.support.synthetic_sampler import Sampler, judged
 
 np = pytest.importorskip("numpy")
@@ -34,7 +37,7 @@ REAL = Parting(3, "math", "What is 2 + 2?", 7, "token", " 5", " 4", 2.0, 2.5)
 EARLY = Parting(4, "", "Hello", 9, "early", None, " more")
 LATE = Parting(4, "", "Hello", 9, "late", " more", None)
 UNASKED = Parting(6, "qa", "Who?", 1, "token", "a", "b")
-AR = GreedyLane("ar", "AR", True, 22, 1408, ids=((1, 2), (3,)))
+AR = GreedyLane("ar", "AR", True, 22, 1408)
 
 
 def check(*partings: Parting, control: tuple[Parting, ...] = ()) -> Losslessness:
@@ -95,6 +98,23 @@ def test_near_ties_pass_and_real_disagreements_fail_the_run() -> None:
     assert check(EARLY).failed
     assert check(TIE).judged
     assert not check(control=(REAL,)).judged
+
+
+def test_an_answer_that_was_cut_short_is_not_identical() -> None:
+    (_, mtp) = check(TIE).lanes
+    cut = Losslessness((AR, replace(mtp, unfinished=2)), 64, 4)
+    assert cut.lanes[1].identical == 19
+    assert greedy_lines(cut)[1].startswith("MTP: 19 of 22 answers identical to AR's; 1 near tie, at most 0.12 nats beh")
+    assert "; 2 not finished; first difference" in greedy_lines(cut)[1]
+    assert "| MTP | 22 | 19 (2 not finished) |" in greedy_table(cut)
+
+
+def test_a_prompt_has_its_place_within_its_category_whatever_was_put_before_it() -> None:
+    prompts = [Prompt("x + y?", "math"), Prompt("Hello", "chat"), Prompt("What is x + y?", "math", 7)]
+    assert name_of(Prompt("Some text.\n\nWhat is x + y?", "math"), prompts) == Name(1, "What is x + y?")
+    assert name_of(Prompt("Some text.\n\nx + y?", "math"), prompts) == Name(0, "x + y?")
+    assert name_of(Prompt("Hello", "chat", 5), prompts) == Name(0, "Hello")
+    assert name_of(Prompt("else", "math", 3), prompts) == Name(3, "else")
 
 
 def test_prompts_are_named_by_how_they_begin() -> None:
@@ -209,13 +229,24 @@ def test_one_question_answers_for_every_beginning() -> None:
 def test_a_token_that_top_p_excludes_is_a_fault_however_few_there_are() -> None:
     tally = Tally()
     tally.tokens[(0,)].update({1: 500, 2: 499, 3: 1})
-    cut = {(0,): Chances({1: 0.5, 2: 0.5}, 0.0)}
-    found = judge_tokens(tally, cut, 1e-4, 1e-3)
+    cut = chances([(1, math.log(0.4)), (2, math.log(0.4)), (3, math.log(0.05))], 1.0, 0.75)
+    assert cut is not None
+    found = judge_tokens(tally, {(0,): cut}, 1e-4, 1e-3)
     assert found is not None
     assert (found.outside, found.p) == (1, 0.0)
     whole = judge_tokens(tally, {(0,): Chances({1: 0.5, 2: 0.499}, 0.001)}, 1e-4, 1e-3)
     assert whole is not None
     assert whole.p > 0.5
+
+
+def test_nothing_is_outside_of_a_distribution_that_happens_to_sum_to_1() -> None:
+    tally = Tally()
+    tally.tokens[(0,)].update({1: 500, 2: 499, 3: 1})
+    known = chances([(1, math.log(0.5)), (2, math.log(0.5))], 1.0)
+    assert known == Chances({1: 0.5, 2: 0.5}, 0.0)
+    found = judge_tokens(tally, {(0,): known}, 1e-4, 1e-3)
+    assert found is not None
+    assert found.outside == 0
 
 
 def test_nothing_known_is_nothing_tested() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from spectui import __version__, places
 from spectui.bench.harness import environment
 from spectui.bench.matrix.asking import Sets, prompt_sets_of
-from spectui.bench.matrix.checks import check_outputs
+from spectui.bench.matrix.checks import check_outputs, check_plan
 from spectui.bench.matrix.journal import Journal
 from spectui.bench.matrix.preparing import matrix_of, padded_prompts, prompt_note, tokens_of
 from spectui.bench.matrix.progress import duration_text, make_progress
@@ -108,6 +108,10 @@ class BenchRun:
             matrix = within_budget(whole, seconds, self._options.budget)
             left = left_out(whole, matrix)
         self._tell_plan(matrix, seconds, left)
+        if self._options.lossless:
+            what, checking = check_plan(self._options, matrix, self.sets, {one.lane: one.pace for one in looked})
+            apart = "" if self._options.budget is None else ", which the budget does not count"
+            say(f"then --lossless: {what}: about {duration_text(checking)} more{apart}")
         self.journal = Journal(
             self._folder, self._header(matrix), matrix, left, {one.lane: as_data(one) for one in looked}
         )
@@ -243,7 +247,7 @@ class BenchRun:
             RunError: An engine died.
         """
         if self._options.lossless and self.journal is not None:
-            check_outputs(self._options, self._session, self.lanes, self.sets, self._config.chat, self.journal)
+            check_outputs(self._options, self._session, self.lanes, self.sets, self._config, self.journal)
 
     def _traces(self, matrix: Matrix) -> CellTraces:
         start = RunStarted(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from spectui.core.bench.matrix import Block, Matrix, Variant, with_fewer
 from spectui.core.bench.smoke import SmokePace
@@ -45,6 +45,56 @@ def piece_seconds(matrix: Matrix, paces: Mapping[str, SmokePace], prompt_tokens:
 def total_seconds(matrix: Matrix, seconds: Seconds) -> float:
     """Est.: how long the whole matrix takes."""
     return matrix.repetitions * sum(seconds(block, one) for block in matrix.blocks for one in matrix.variants)
+
+
+def greedy_seconds(
+    paces: Mapping[str, SmokePace], plain: str, prompts: Sequence[int], tokens: int, concurrency: int
+) -> float:
+    """Est.: how long the check of greedy answers takes: every lane answers every prompt, and AR twice.
+
+    Args:
+        paces: The paces of the lanes that are compared, by name.
+        plain: The name of AR's.
+        prompts: The length of every prompt.
+        tokens: The longest answer.
+        concurrency: Requests in flight.
+    """
+    rounds = math.ceil(len(prompts) / concurrency)
+    return sum(
+        rounds * min(tokens, pace.answer_tokens or tokens) / pace.tokens_per_step * pace.step_s(concurrency)
+        + sum(prompts) * pace.prefill_s
+        for pace in (*paces.values(), paces[plain])
+    )
+
+
+def sampling_seconds(
+    paces: Mapping[str, SmokePace],
+    plain: str,
+    prompt_tokens: float,
+    samples: int,
+    tokens: int,
+    questions: int,
+    concurrency: int,
+) -> float:
+    """Est.: how long the test of samples takes: every lane answers, and AR is asked about what it said.
+
+    Args:
+        paces: The paces of the lanes that are compared, by name.
+        plain: The name of AR's.
+        prompt_tokens: Mean length of the prompts.
+        samples: Answers of each lane.
+        tokens: Tokens of an answer.
+        questions: The most that AR is asked about each lane.
+        concurrency: Requests in flight.
+    """
+    rounds = math.ceil(samples / concurrency)
+    asking = questions * prompt_tokens * paces[plain].prefill_s
+    return sum(
+        rounds * tokens / pace.tokens_per_step * pace.step_s(concurrency)
+        + samples * prompt_tokens * pace.prefill_s
+        + asking
+        for pace in paces.values()
+    )
 
 
 def within_budget(matrix: Matrix, seconds: Seconds, budget_s: float) -> Matrix:

@@ -33,11 +33,13 @@ class Chances:
         known: The probability of each token that is known.
         rest: The probability of all others together.
         unsure: Relative error of the known ones at most.
+        limited: Whether top-k or top-p excludes all others.
     """
 
     known: Mapping[int, float]
     rest: float
     unsure: float = 0.0
+    limited: bool = False
 
 
 def chances(likeliest: Likeliest, temperature: float, top_p: float = 1.0, top_k: int = 0) -> Chances | None:
@@ -53,11 +55,11 @@ def chances(likeliest: Likeliest, temperature: float, top_p: float = 1.0, top_k:
     if not kept or temperature <= 0:
         return None
     left = max(0.0, 1.0 - math.fsum(math.exp(logprob) for _, logprob in kept))
-    last = kept[-1][1]
+    last, limited = kept[-1][1], False
     if 0 < top_k <= len(kept):
         if top_k < len(kept) and kept[top_k - 1][1] - kept[top_k][1] < LEAST_DISTANCE:
             return None
-        kept, left = kept[:top_k], 0.0
+        kept, left, limited = kept[:top_k], 0.0, True
     weights = [math.exp(logprob / temperature) for _, logprob in kept]
     tail = left * math.exp(last * (1 / temperature - 1))
     if temperature > 1 and left > MOST_UNSURE * MOST_UNSURE:
@@ -74,9 +76,9 @@ def chances(likeliest: Likeliest, temperature: float, top_p: float = 1.0, top_k:
         if count is None:
             return None
         kept, mass = kept[:count], math.fsum(shares[:count])
-        shares, unsure = [share / mass for share in shares[:count]], 0.0
+        shares, unsure, limited = [share / mass for share in shares[:count]], 0.0, True
     known = {token: share for (token, _), share in zip(kept, shares, strict=True)}
-    return Chances(known, max(0.0, 1.0 - math.fsum(shares)), unsure)
+    return Chances(known, 0.0 if limited else max(0.0, 1.0 - math.fsum(shares)), unsure, limited)
 
 
 def _nucleus(shares: Sequence[float], top_p: float, unsure: float) -> int | None:

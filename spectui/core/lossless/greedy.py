@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spectui.core.losslessness import NEAR_TIE_MARGIN, Comparison, How
+from spectui.protocol.events import Prompt
 
 MOST_WORDS = 8
 """Words of a prompt that name it in a sentence."""
@@ -32,11 +33,38 @@ def first_words(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Name:
+    """What a reader finds a prompt by.
+
+    Attributes:
+        place: Its number among those of its category, from 0.
+        words: How it begins.
+    """
+
+    place: int
+    words: str
+
+
+def name_of(prompt: Prompt, prompts: Sequence[Prompt]) -> Name:
+    """Name a prompt as it is in its set, whatever the order in which it was asked.
+
+    Args:
+        prompt: As it was asked: there may be padding before its text.
+        prompts: The set.
+    """
+    own = list(enumerate(one for one in prompts if one.category == prompt.category))
+    found = [(place, one) for place, one in own if prompt.text.endswith(one.text) and one.before == prompt.before]
+    # The text of a short prompt may also be the end of a longer one.
+    place, original = max(found, key=lambda item: len(item[1].text), default=(prompt.index, prompt))
+    return Name(place, first_words(original.text))
+
+
+@dataclass(frozen=True, slots=True)
 class Parting:
     """The first difference between a lane's answer and AR's.
 
     Attributes:
-        prompt: The prompt's number in its set, from 0.
+        prompt: The prompt's number among those of its category, from 0.
         category: Its category.
         words: How it begins.
         position: Output position of the first difference, from 0.
@@ -81,7 +109,7 @@ class GreedyLane:
         drafted: Tokens drafted meanwhile.
         accepted: How many of those were accepted.
         partings: The first difference of each answer that has one.
-        ids: AR's first answers, which every lane is compared with; empty in all other lanes.
+        unfinished: Answers that show no difference, but one of the two was cut short before its end.
     """
 
     lane: str
@@ -92,12 +120,12 @@ class GreedyLane:
     drafted: int = 0
     accepted: int = 0
     partings: tuple[Parting, ...] = ()
-    ids: tuple[tuple[int, ...], ...] = ()
+    unfinished: int = 0
 
     @property
     def identical(self) -> int:
-        """Answers that are AR's."""
-        return self.prompts - len(self.partings)
+        """Answers that are AR's, to the end."""
+        return self.prompts - len(self.partings) - self.unfinished
 
     @property
     def earliest(self) -> int | None:
@@ -124,8 +152,7 @@ class GreedyLane:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> GreedyLane:
         """The reverse of `dataclasses.asdict`, also after a way through JSON."""
-        partings = tuple(Parting(**one) for one in data["partings"])
-        return cls(**{**data, "partings": partings, "ids": tuple(map(tuple, data["ids"]))})
+        return cls(**{**data, "partings": tuple(Parting(**one) for one in data["partings"])})
 
 
 @dataclass(frozen=True, slots=True)

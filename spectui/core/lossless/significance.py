@@ -101,7 +101,7 @@ def judge_tokens(tally: Tally, known: Mapping[Context, Chances], rounding: float
         count = tokens.total()
         if (here := known.get(context)) is None or count < LEAST_SAMPLES:
             continue
-        if not here.rest:
+        if here.limited:
             outside += sum(seen for token, seen in tokens.items() if token not in here.known)
         cells = _cells(tokens, here, count)
         if len(cells) < 2:

@@ -41,6 +41,8 @@ def _greedy_line(lane: GreedyLane, threshold: float) -> str:
         parts.append(f"{_count(len(ties), 'near tie')}, at most {max(one.behind or 0 for one in ties):.2f} nats behind")
     if real := lane.real(threshold):
         parts.append(_count(len(real), "real disagreement"))
+    if lane.unfinished:
+        parts.append(f"{lane.unfinished} not finished")
     if unknown := lane.unknown(threshold):
         parts.append(f"{len(unknown)} where the target could not be asked")
     if lane.earliest is not None and lane.median is not None:
@@ -68,7 +70,7 @@ def greedy_table(check: Losslessness) -> str:
         (
             f"{lane.title} again" if lane.control else lane.title,
             str(lane.prompts),
-            str(lane.identical),
+            f"{lane.identical} ({lane.unfinished} not finished)" if lane.unfinished else str(lane.identical),
             UNKNOWN if lane.earliest is None else f"token {lane.earliest + 1} (median {(lane.median or 0) + 1:g})",
             _ties(lane, check.threshold),
             str(len(lane.real(check.threshold))),

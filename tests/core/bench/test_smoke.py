@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from spectui.core.bench.estimate import left_out, piece_seconds, total_seconds, within_budget
+from spectui.core.bench.estimate import (
+    greedy_seconds,
+    left_out,
+    piece_seconds,
+    sampling_seconds,
+    total_seconds,
+    within_budget,
+)
 from spectui.core.bench.matrix import Block, Matrix, Variant, blocks_of
 from spectui.core.bench.smoke import SmokeAnswer, SmokePace, smoke_fault
 from spectui.protocol.events import LaneInfo, Sampling
@@ -72,6 +79,14 @@ def test_answers_that_end_by_themselves_are_as_long_as_those_that_were_seen() ->
         pace = SmokePace(0.02, 0.03, 5, 2.0, 0.0, answer)
         seconds = piece_seconds(matrix, {variant.lane: pace for variant in VARIANTS}, 0)
         assert seconds(Block(1, "a"), VARIANTS[0]) == pytest.approx(tokens / 2 * 0.02)
+
+
+def test_the_time_of_the_checks_of_outputs_by_hand() -> None:
+    paces = {"ar": PACE, "mtp": PACE}
+    # Three passes of two rounds: 128 tokens in 64 steps, and 60 prompt tokens of a millisecond each.
+    assert greedy_seconds(paces, "ar", [10] * 6, 128, 5) == pytest.approx(3 * (2 * 64 * 0.03 + 0.06))
+    # Two lanes in 20 rounds of 10 steps; each of 100 answers and of 50 questions has a prompt of 10 tokens.
+    assert sampling_seconds(paces, "ar", 10, 100, 20, 50, 5) == pytest.approx(2 * (20 * 10 * 0.03 + 1.5))
 
 
 def one_second(block: Block, variant: Variant) -> float:
