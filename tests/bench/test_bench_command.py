@@ -370,6 +370,14 @@ def test_a_path_that_is_no_utf_8_can_be_resumed(
 def test_a_search_in_between_does_not_keep_a_benchmark_from_going_on(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    built: list[int] = []
+
+    class Built(SpeakingLane):
+        def __init__(self, *words: Any) -> None:
+            super().__init__(*words)
+            built.append(self.spec.k_max)
+
+    monkeypatch.setattr(loading, "Lane", Built)
     best = [Best(6, 8, None, "", "")]
     monkeypatch.setattr(TunedK, "best", lambda self, spec, requests: best[0])
     words = ["bench", "--lane", "ar", "--lane", "mtp:model=x", "--max-tokens", "8", "--category", "math"]
@@ -380,6 +388,7 @@ def test_a_search_in_between_does_not_keep_a_benchmark_from_going_on(
     best[0] = Best(2, 2, None, "", "")
     assert cli.main(["bench", "--resume", str(folder)]) == 0
     assert results(folder).complete
+    assert built == [0, 8, 0, 6]
 
 
 def test_the_smoke_test_has_no_more_requests_in_flight_than_will_be(
@@ -429,8 +438,8 @@ def test_the_check_of_outputs_is_in_the_estimate_and_continued_where_it_stopped(
 
 
 def test_a_lane_with_few_seats_says_so() -> None:
-    lane: Any = SimpleNamespace(info=SimpleNamespace(method="diffusion"))
+    lane: Any = SimpleNamespace(info=SimpleNamespace(method="diffusion", title="diffusion"))
     matrix = made_up_matrix(concurrencies=(1, 16))
     assert seats(lane, matrix) == 8
-    assert few_seats(lane, matrix).startswith("it never has more than 8 requests in flight")
+    assert few_seats(lane, matrix).startswith("diffusion never has more than 8 requests in flight")
     assert few_seats(lane, made_up_matrix()) == ""

@@ -107,6 +107,7 @@ class BenchRun:
         if self._options.budget is not None:
             matrix = within_budget(whole, seconds, self._options.budget)
             left = left_out(whole, matrix)
+        left += tuple(filter(None, (few_seats(lane, matrix) for lane in self.lanes)))
         self._tell_plan(matrix, seconds, left)
         if self._options.lossless:
             what, checking = check_plan(self._options, matrix, self.sets, {one.lane: one.pace for one in looked})
@@ -180,13 +181,13 @@ class BenchRun:
             device=hardware_name(gpu=self._gpu),
             gpu=self._gpu,
             peak=peak,
-            lanes=tuple(self._note(lane, reference, matrix) for lane in self.lanes),
+            lanes=tuple(self._note(lane, reference) for lane in self.lanes),
             prompts=prompt_note(self._options, self._config.prompts, self.sets, self._config.chat, self._repeated),
             max_model_len=min(lane.max_model_len for lane in self.lanes),
             arguments=self._arguments,
         )
 
-    def _note(self, lane: Lane, reference: Lane | None, matrix: Matrix) -> LaneNote:
+    def _note(self, lane: Lane, reference: Lane | None) -> LaneNote:
         engine = lane.engine()
         return LaneNote(
             lane.info.name,
@@ -194,7 +195,7 @@ class BenchRun:
             engine,
             encodable(str(lane.spec.options.get("model") or "")),
             "" if reference is None or lane is reference else not_comparable(engine, lane.k, reference.engine()),
-            "; ".join(filter(None, (few_seats(lane, matrix), "" if lane.checked is None else lane.checked.warning))),
+            lane.checked.warning if lane.checked is not None else "",
         )
 
     def measure(self) -> None:

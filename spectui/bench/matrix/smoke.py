@@ -43,11 +43,11 @@ def seats(lane: Lane, matrix: Matrix) -> int:
 
 
 def few_seats(lane: Lane, matrix: Matrix) -> str:
-    """A note on a lane that cannot have as many requests in flight as the matrix asks for; empty if it can."""
+    """A sentence about a lane that cannot have as many requests in flight as the matrix asks for; empty if it can."""
     most = max(block.concurrency for block in matrix.blocks)
     if (own := seats(lane, matrix)) == most:
         return ""
-    return f"it never has more than {own} requests in flight, so its rows beyond that are no comparison"
+    return f"{lane.info.title} never has more than {own} requests in flight: its rows for more are no comparison"
 
 
 def smoke(

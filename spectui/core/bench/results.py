@@ -127,7 +127,7 @@ class Results:
         cells: Every cell that is finished.
         pooled: All categories together, for every variant, concurrency and context.
         complete: Whether every cell of the matrix is finished.
-        left_out: Sentences about what a budget left out.
+        left_out: Sentences about what a budget left out, and about lanes that cannot take as many requests as others.
         repeated: How often a turn was measured again because other programs disturbed it.
         smoke: What the smoke test saw.
         lossless: The check of greedy outputs; None if it was not asked for.
