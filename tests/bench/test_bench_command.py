@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections import Counter
 from importlib import resources
 from pathlib import Path
@@ -152,13 +153,43 @@ def test_resume_takes_no_other_matrix(folder: Path, capsys: pytest.CaptureFixtur
     assert "has no journal.jsonl" in capsys.readouterr().err
 
 
-def test_a_lane_that_dies_leaves_the_finished_cells(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("lost", ["mtp", "ar"])
+def test_a_lane_that_dies_leaves_its_finished_cells_and_the_other_lanes(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    monkeypatch.setattr(FakeLane, "troubles", {("mtp", "step"): 150})
+    monkeypatch.setattr(FakeLane, "troubles", {(lost, "step"): 150 if lost == "mtp" else 450})
+    words = ("--no-self-test", "--concurrency", "1,2", "--out", str(folder))
+    monkeypatch.setattr("sys.argv", ["spectui", *BENCH, *words])
+    bench(*words, code=1)
+    found, title = results(folder), {"ar": "AR", "mtp": "MTP"}[lost]
+    kept = Counter(cell.variant.lane for cell in found.cells)
+    assert 0 < kept[lost] < kept[{"ar": "mtp", "mtp": "ar"}[lost]] == 4
+    assert not found.complete
+    assert found.left_out[0].startswith(f"{title} failed: its engine died: step was told to fail")
+    assert f"{title} failed: its engine died: step was told to fail" in capsys.readouterr().err
+    assert FakeLane.closed[0] == lost
+    compared = [cell.figures.speedup is not None for cell in found.cells if cell.variant.k]
+    assert compared == [True] * kept[lost] + [False] * (kept["mtp"] - kept[lost])
+    # What is missing is measured with all lanes.
+    monkeypatch.setattr(FakeLane, "troubles", {})
+    monkeypatch.setattr("sys.argv", ["spectui", "bench", "--resume", str(folder)])
+    assert cli.main(["bench", "--resume", str(folder)]) == 0
+    assert cells(folder) == CELLS
+    found = results(folder)
+    assert found.complete
+    assert found.left_out == ()
+    assert all(cell.figures.speedup == pytest.approx(256 / 104) for cell in found.cells if cell.variant.k)
+
+
+def test_the_last_lane_that_dies_ends_it(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeLane, "troubles", {("ar", "step"): 450, ("mtp", "step"): 150})
     bench("--no-self-test", "--concurrency", "1,2", "--out", str(folder), code=1)
     assert 0 < len(cells(folder)) < len(CELLS)
-    assert "MTP failed: its engine died: step was told to fail" in capsys.readouterr().err
+    err = capfd.readouterr().err
+    assert re.search("^AR failed: its engine died: .*; the other lanes go on$", err, re.M)
+    assert "spectui bench: MTP failed: its engine died: step was told to fail" in err
 
 
 def test_a_broken_answer_stops_it_before_anything_is_measured(

@@ -245,3 +245,22 @@ def test_every_lane_gets_its_own_ids(lanes: list[Any]) -> None:
     other = {key: [[*ids, 0] for ids in own] for key, own in OF_A_LANE.items()}
     turn = walk(Benching(lanes, matrix(AR, MTP_3), {"ar": OF_A_LANE, "mtp": other}))[0]
     assert [[r.prompt_tokens for r in piece.requests] for piece in turn.pieces] == [[4], [5]]
+
+
+@pytest.mark.parametrize("steps", [1, 20, 60, 120, 250])
+def test_a_lane_that_is_dropped_is_measured_no_more(lanes: list[Any], steps: int) -> None:
+    whole = matrix(AR, MTP_3, MTP_1, categories=("a", "b"))
+    benching = Benching(lanes, whole, PROMPTS)
+    turns = walk(benching, steps)
+    before = len(turns)
+    lanes[1].abort()
+    lanes[0].abort()
+    benching.drop(lanes[1])
+    turns += walk(benching)
+    assert [(turn.block, turn.turn) for turn in turns] == [(block, turn) for block in whole.blocks for turn in range(3)]
+    assert [[piece.variant for piece in turn.pieces] for turn in turns[before:]] == [["ar"]] * (6 - before)
+    benching.end()
+    benching = Benching(lanes, whole, PROMPTS)
+    for lane in lanes:
+        benching.drop(lane)
+    assert benching.place is None

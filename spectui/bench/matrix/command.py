@@ -24,7 +24,7 @@ from spectui.bench.reports import write_reports
 from spectui.core.bench.codec import encodable, results_json
 from spectui.core.bench.matrix import Block
 from spectui.core.bench.published import Source
-from spectui.core.bench.results import Cell, results_of
+from spectui.core.bench.results import Cell, cells_of, results_of
 from spectui.errors import DONE, FAILED, INTERRUPTED, SpecTUIError, UsageError
 from spectui.runtime.output import sentence, tell, visible
 from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
@@ -70,6 +70,8 @@ def bench(options: argparse.Namespace, arguments: Sequence[str]) -> int:
                 run.go_on(earlier)
             run.measure()
             run.check()
+            if run.lost:
+                code, failure = FAILED, run.lost[0]
         except KeyboardInterrupt:
             code = INTERRUPTED
         except BrokenPipeError:
@@ -127,7 +129,7 @@ def report(options: argparse.Namespace, journal: Journal, published: Sequence[So
         replace(journal.header, arguments=tuple(map(encodable, journal.header.arguments))),
         journal.matrix,
         journal.turns,
-        left_out=journal.left_out,
+        left_out=(*journal.left_out, *_lost(journal)),
         smoke=journal.smoke,
         lossless=checked.greedy,
         distribution=checked.distribution,
@@ -150,6 +152,18 @@ def report(options: argparse.Namespace, journal: Journal, published: Sequence[So
         shown.append(f"report: {journal.folder / 'report.md'}")
     print("\n".join(map(visible, shown)))
     return checked, unwritten
+
+
+def _lost(journal: Journal) -> list[str]:
+    """How lanes died whose cells are missing for it."""
+    matrix = journal.matrix
+    counted = cells_of(journal.header, matrix, journal.turns)
+    missing = [
+        variant.lane
+        for variant in matrix.variants
+        if sum(cell.variant == variant for cell in counted) < len(matrix.blocks)
+    ]
+    return [why for lane, why in journal.lost.items() if lane in missing]
 
 
 def _traced(cell: Cell, journal: Journal) -> Cell:

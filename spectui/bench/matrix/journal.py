@@ -37,6 +37,7 @@ class Journal:
         smoke: What the smoke test saw, by lane.
         turns: The turns that count.
         checks: Results of checks by their kind, then by lane.
+        lost: How lanes died, in a sentence, by lane.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class Journal:
     smoke: dict[str, Any] = field(default_factory=dict)
     turns: list[TurnRecord] = field(default_factory=list)
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
     _file: int | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
@@ -82,6 +84,15 @@ class Journal:
         """
         self._append({"kind": "turn", "turn": as_data(turn)})
         self.turns.append(turn)
+
+    def add_lost(self, lane: str, why: str) -> None:
+        """Keep that a lane died, and how.
+
+        Raises:
+            OSError: It cannot be written; then it is not kept.
+        """
+        self._append({"kind": "lost", "lane": lane, "why": why})
+        self.lost[lane] = why
 
     def add_check(self, kind: str, lane: str, result: Any) -> None:
         """Keep what a check of the given kind found about a lane; ``result`` is made of what JSON has.
@@ -246,5 +257,7 @@ def _opened(folder: Path, entry: dict[str, Any]) -> Journal:
 def _take(journal: Journal, entry: dict[str, Any]) -> None:
     if entry["kind"] == "turn":
         journal.turns.append(from_data(entry["turn"], TurnRecord))
+    elif entry["kind"] == "lost":
+        journal.lost[entry["lane"]] = entry["why"]
     elif entry["kind"] == "check":
         journal.checks.setdefault(entry["check"], {})[entry["lane"]] = entry["result"]

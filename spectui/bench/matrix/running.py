@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,9 +22,11 @@ from spectui.bench.matrix.traces import CellTraces
 from spectui.core.bench.codec import as_data, encodable, from_data
 from spectui.core.bench.estimate import Seconds, left_out, piece_seconds, total_seconds, within_budget
 from spectui.core.bench.matrix import Matrix
-from spectui.core.bench.results import Header, LaneNote
+from spectui.core.bench.records import TurnRecord
+from spectui.core.bench.results import Header, LaneNote, whole_turns
 from spectui.core.bench.smoke import SmokeLane, SmokePace
 from spectui.core.comparable import not_comparable
+from spectui.errors import RunError
 from spectui.protocol.events import RunStarted
 from spectui.runtime.quiet import say
 from spectui.sources.hardware import hardware_name, machine_name, software_versions
@@ -45,6 +47,7 @@ class BenchRun:
         journal: What is known; None until the matrix is known.
         lanes: The loaded lanes.
         sets: The prompts.
+        lost: How lanes died that were measured, in a sentence each.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class BenchRun:
         self.journal: Journal | None = None
         self.lanes: list[Lane] = []
         self.sets: Sets = {}
+        self.lost: list[str] = []
         self._repeated = False
 
     def load(self) -> None:
@@ -199,10 +203,11 @@ class BenchRun:
         )
 
     def measure(self) -> None:
-        """Measure every cell that is not finished; Ctrl-C leaves the lanes idle and is passed on.
+        """Measure every cell that is not finished; Ctrl-C leaves the lanes idle and is passed on. A lane that dies does
+        not keep the others from being measured.
 
         Raises:
-            RunError: An engine died; what was measured before is kept.
+            RunError: The last lane died; what was measured before is kept.
             OSError: The journal or a trace cannot be written; what was written before is kept.
         """
         journal = self.journal
@@ -210,8 +215,9 @@ class BenchRun:
         matrix = journal.matrix
         paces = {name: from_data(one, SmokeLane).pace for name, one in journal.smoke.items()}
         devices = int(self._config.engine_args.get("tensor_parallel_size", 1))
+        done = whole_turns(matrix, journal.turns)
         with ExitStack() as ended:
-            progress = make_progress(journal.header, matrix, self._seconds(matrix, paces), journal.turns)
+            progress = make_progress(journal.header, matrix, self._seconds(matrix, paces), done)
             ended.callback(progress.close)
             meter = DeviceMeter(places.cache_folder(), gpu=self._gpu, devices=devices)
             ended.callback(meter.close)
@@ -223,31 +229,46 @@ class BenchRun:
                     lane.info.name: {key: [one.ids_of(lane.info.name) for one in own] for key, own in self.sets.items()}
                     for lane in self.lanes
                 },
-                done=journal.turns,
+                done=done,
                 energy=meter.energy_j,
                 **({} if traces is None else {"keep": traces.keep}),
             )
             ended.callback(benching.end)
             while (place := benching.place) is not None:
                 progress.at(place)
-                # What goes wrong outside of a step is no lane's fault.
-                with self._session.driving(lambda: _title(benching)):
-                    turn = benching.step()
-                if turn is None:
+                if (turn := self._step(benching, journal, progress.tell)) is None:
                     continue
                 journal.add(turn)
                 progress.ended(turn)
                 for fault in () if traces is None else traces.write():
                     progress.tell(fault)
 
+    def _step(self, benching: Benching, journal: Journal, tell: Callable[[str], None]) -> TurnRecord | None:
+        """One engine step; a lane that it kills leaves the benchmark."""
+        try:
+            # What goes wrong outside of a step is no lane's fault.
+            with self._session.driving(lambda: _title(benching)):
+                return benching.step()
+        except RunError as error:
+            lane, why = benching.stepped, str(error)
+            if lane is None or self.lanes == [lane]:
+                raise
+        benching.drop(lane)
+        self.lanes.remove(lane)
+        self._session.close(*self.lanes)
+        self.lost.append(why)
+        journal.add_lost(lane.info.name, why)
+        tell(f"{why}; the other lanes go on")
+        return None
+
     def check(self) -> None:
-        """Check the outputs, if that was asked for.
+        """Check the outputs, if that was asked for, and if no lane is missing.
 
         Raises:
             UsageError: There is no AR lane.
             RunError: An engine died.
         """
-        if self._options.lossless and self.journal is not None:
+        if self._options.lossless and self.journal is not None and not self.lost:
             check_outputs(self._options, self._session, self.lanes, self.sets, self._config, self.journal)
 
     def _traces(self, matrix: Matrix) -> CellTraces:

@@ -105,8 +105,8 @@ def same_model(one: str, other: str) -> bool:
 
 def overall(results: Results) -> tuple[Cell, ...]:
     """All categories together, of every variant, concurrency and context: a pooled cell, or the only one there is."""
-    pooled = {(cell.variant.name, cell.concurrency, cell.context) for cell in results.pooled}
-    alone = [cell for cell in results.cells if (cell.variant.name, cell.concurrency, cell.context) not in pooled]
+    pooled = {(cell.concurrency, cell.context) for cell in results.pooled}
+    alone = [cell for cell in results.cells if (cell.concurrency, cell.context) not in pooled]
     return (*results.pooled, *alone)
 
 

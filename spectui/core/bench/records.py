@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spectui.core.bench.matrix import Block
+from spectui.core.bench.matrix import Block, Variant
 from spectui.protocol.events import FinishReason
 
 
@@ -93,7 +93,7 @@ class TurnRecord:
     Attributes:
         block: The block.
         turn: The number of the repetition, from 0.
-        pieces: One piece for each variant, in the order of the matrix.
+        pieces: One piece for each variant, in the order of the matrix; none for those of a lane that had died.
         repeated: How often the turn was disturbed and measured again before this.
     """
 
@@ -101,6 +101,10 @@ class TurnRecord:
     turn: int
     pieces: tuple[PieceRecord, ...]
     repeated: int = 0
+
+    def piece(self, variant: Variant) -> PieceRecord | None:
+        """The piece of a variant; None if its lane had died."""
+        return next((piece for piece in self.pieces if piece.variant == variant.name), None)
 
     @property
     def disturbed(self) -> bool:

@@ -127,7 +127,8 @@ class Results:
         cells: Every cell that is finished.
         pooled: All categories together, for every variant, concurrency and context.
         complete: Whether every cell of the matrix is finished.
-        left_out: Sentences about what a budget left out, and about lanes that cannot take as many requests as others.
+        left_out: Sentences about what a budget left out, about lanes that cannot take as many requests as others, and
+            about lanes that died.
         repeated: How often a turn was measured again because other programs disturbed it.
         smoke: What the smoke test saw.
         lossless: The check of greedy outputs; None if it was not asked for.
@@ -148,33 +149,48 @@ class Results:
 
 
 def finished_blocks(matrix: Matrix, turns: Sequence[TurnRecord]) -> dict[Block, list[TurnRecord]]:
-    """The blocks whose every repetition was taken, in the order of the matrix, each with its turns."""
-    by_block: dict[Block, list[TurnRecord]] = {}
+    """The blocks whose every repetition was taken, in the order of the matrix, each with its turns.
+
+    Of a turn that was measured again after a lane had died, the later record counts.
+    """
+    by_block: dict[Block, dict[int, TurnRecord]] = {}
     for turn in turns:
-        by_block.setdefault(turn.block, []).append(turn)
-    return {block: by_block[block] for block in matrix.blocks if len(by_block.get(block, ())) >= matrix.repetitions}
+        by_block.setdefault(turn.block, {})[turn.turn] = turn
+    return {
+        block: list(by_block[block].values())
+        for block in matrix.blocks
+        if len(by_block.get(block, ())) >= matrix.repetitions
+    }
+
+
+def whole_turns(matrix: Matrix, turns: Sequence[TurnRecord]) -> tuple[TurnRecord, ...]:
+    """The turns in which every variant was measured: no lane had died."""
+    return tuple(turn for turn in turns if len(turn.pieces) == len(matrix.variants))
 
 
 def cells_of(header: Header, matrix: Matrix, turns: Sequence[TurnRecord]) -> tuple[Cell, ...]:
-    """The cells of every finished block."""
-    return tuple(
+    """The cells of every finished block; none of a lane that died before."""
+    found = (
         _cell(header, matrix, variant, block.concurrency, block.category, block.context, own)
         for block, own in finished_blocks(matrix, turns).items()
         for variant in matrix.variants
     )
+    return tuple(cell for cell in found if cell is not None)
 
 
 def pooled_cells(header: Header, matrix: Matrix, turns: Sequence[TurnRecord]) -> tuple[Cell, ...]:
-    """Every variant over all categories that are finished, by context and concurrency; none for a single category."""
+    """Every variant over all categories that are finished, by context and concurrency; none for a single category, nor
+    for a lane that had died in one of them."""
     groups: dict[tuple[int | None, int], list[TurnRecord]] = {}
     for block, own in finished_blocks(matrix, turns).items():
         groups.setdefault((block.context, block.concurrency), []).extend(own)
-    return tuple(
+    found = (
         _cell(header, matrix, variant, concurrency, None, context, own)
         for (context, concurrency), own in groups.items()
         if len({turn.block.category for turn in own}) > 1
         for variant in matrix.variants
     )
+    return tuple(cell for cell in found if cell is not None)
 
 
 def _cell(
@@ -185,16 +201,18 @@ def _cell(
     category: str | None,
     context: int | None,
     turns: Sequence[TurnRecord],
-) -> Cell:
-    place = matrix.variants.index(variant)
-    reference = matrix.reference
-    plain = [] if reference is None else _of(turns, matrix.variants.index(reference))
-    figures = cell_figures(variant, _of(turns, place), plain, peak=header.peak, gpu=header.gpu)
+) -> Cell | None:
+    if not (pieces := pieces_of(turns, variant)):
+        return None
+    plain = pieces_of(turns, matrix.reference)
+    figures = cell_figures(variant, pieces, plain, peak=header.peak, gpu=header.gpu)
     return Cell(variant, concurrency, category, context, figures)
 
 
-def _of(turns: Sequence[TurnRecord], place: int) -> list[PieceRecord]:
-    return [turn.pieces[place] for turn in turns]
+def pieces_of(turns: Sequence[TurnRecord], variant: Variant | None) -> list[PieceRecord]:
+    """The pieces of a variant; none if a turn has none of it, or if there is no such variant."""
+    pieces = [turn.piece(variant) for turn in turns] if variant is not None else []
+    return [piece for piece in pieces if piece is not None] if None not in pieces else []
 
 
 def results_of(

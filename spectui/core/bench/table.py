@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from spectui.core.bench.figures import cell_figures
 from spectui.core.bench.matrix import Block, Matrix, Variant
 from spectui.core.bench.records import PieceRecord, TurnRecord
+from spectui.core.bench.results import pieces_of
 from spectui.core.disturbance import DOUBTFUL
 from spectui.protocol.benching import BenchCell, BenchLane, BenchTurn
 
@@ -46,9 +47,8 @@ def _cells(matrix: Matrix, turns: Sequence[TurnRecord]) -> Iterator[BenchCell]:
 def _cell(
     matrix: Matrix, variant: Variant, concurrency: int, category: str | None, turns: Sequence[TurnRecord]
 ) -> BenchCell:
-    place, reference = matrix.variants.index(variant), matrix.reference
-    pieces = [turn.pieces[place] for turn in turns]
-    plain = [] if reference is None else [turn.pieces[matrix.variants.index(reference)] for turn in turns]
+    reference = matrix.reference
+    pieces, plain = pieces_of(turns, variant), pieces_of(turns, reference)
     figures = cell_figures(variant, pieces, plain)
     itself = variant == reference
     return BenchCell(

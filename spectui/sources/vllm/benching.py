@@ -74,7 +74,7 @@ class Benching:
             lanes: Idle lanes: all that the matrix names.
             matrix: What to measure.
             prompts: What to generate from, by lane: the same texts, in the ids of the lane's own tokenizer.
-            done: Turns that count already, from an earlier run.
+            done: Turns that count already, from an earlier run: the first ones of each block, with all lanes.
             energy: Reads the GPU's energy.
             keep: Receives events of first repetitions; it is asked anew for one that is measured again.
         """
@@ -85,6 +85,7 @@ class Benching:
         self._keep = keep
         self._memories: dict[str, LaneMemory] = {lane.info.name: lane.memory() for lane in lanes}
         self._before = [(lane, lane.clock_ns, lane.totals, lane.k) for lane in lanes]
+        self._variants = list(matrix.variants)
         taken = Counter(turn.block for turn in done)
         self._blocks = [block for block in matrix.blocks if taken[block] < matrix.repetitions]
         self._taken = taken
@@ -99,13 +100,13 @@ class Benching:
     def _open(self) -> None:
         """Begin with the next block."""
         self._turns = None
-        if not self._blocks:
+        if not self._blocks or not self._variants:
             return
         block = self._blocks[0]
         cold = self._warm != (block.concurrency, block.context)
         always_busy = len(self._lately) == BUSY_TURNS and all(self._lately)
         self._turns = Turns(
-            len(self.matrix.variants),
+            len(self._variants),
             self.matrix.repetitions,
             warm_up=int(cold),
             done=self._taken[block],
@@ -120,7 +121,7 @@ class Benching:
         if self._turns is None or (case := self._turns.case) is None:
             return None
         turn = -1 if self._turns.warming_up else self._turns.turn
-        return Place(self._blocks[0], turn, self.matrix.variants[case], self._repeated)
+        return Place(self._blocks[0], turn, self._variants[case], self._repeated)
 
     @property
     def ran(self) -> tuple[PieceRecord, ...]:
@@ -177,7 +178,7 @@ class Benching:
         )
 
     def _end_piece(self, turns: Turns, place: Place, record: PieceRecord) -> TurnRecord | None:
-        self._pieces[self.matrix.variants.index(place.variant)] = record
+        self._pieces[self._variants.index(place.variant)] = record
         warming_up = turns.warming_up
         counts = turns.ran(record.disturbed)
         if counts is None:
@@ -185,7 +186,7 @@ class Benching:
         ended = TurnRecord(
             place.block,
             place.turn,
-            tuple(self._pieces[number] for number in range(len(self.matrix.variants))),
+            tuple(self._pieces[number] for number in range(len(self._variants))),
             self._repeated,
         )
         self._pieces.clear()
@@ -196,11 +197,20 @@ class Benching:
         if not counts:
             self._repeated += 1
             return None
+        self._taken[place.block] += 1
         self._repeated = 0
         if turns.case is None:
             self._blocks.pop(0)
             self._open()
         return ended
+
+    def drop(self, lane: Lane) -> None:
+        """Go on without a lane, whose engine has died: the present turn begins anew, and later ones are without it."""
+        self._variants = [variant for variant in self._variants if variant.lane != lane.info.name]
+        self._before = [before for before in self._before if before[0] is not lane]
+        self._lanes.pop(lane.info.name, None)
+        self._piece = None
+        self._open()
 
     def end(self) -> None:
         """End the measurement and leave the lanes idle as they were: its steps are on no lane's clock. A lane whose

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectui.bench.reports.selection import Selection
+from spectui.core.bench.beside import overall
 from spectui.core.bench.codec import NotResultsError, as_data, from_data, read_results, results_json
 from spectui.core.bench.figures import CellFigures, cell_figures
 from spectui.core.bench.intervals import ratio_interval
 from spectui.core.bench.matrix import Block, Variant, kept_evenly, with_fewer
 from spectui.core.bench.records import PieceRecord, RequestRecord, TurnRecord
-from spectui.core.bench.results import finished_blocks
-from tests.support.benchmarks import VARIANTS, made_up_matrix, made_up_results, made_up_turns
+from spectui.core.bench.results import finished_blocks, results_of
+from tests.support.benchmarks import VARIANTS, made_up_header, made_up_matrix, made_up_results, made_up_turns
 
 pytestmark = pytest.mark.unit
 
@@ -140,6 +141,26 @@ def test_only_whole_blocks_are_finished() -> None:
     assert list(finished_blocks(matrix, turns)) == list(matrix.blocks)
     assert list(finished_blocks(matrix, turns[:-1])) == list(matrix.blocks[:-1])
     assert list(finished_blocks(matrix, turns[:2])) == []
+
+
+def test_a_lane_that_died_has_the_cells_that_were_finished_before() -> None:
+    matrix = made_up_matrix((1,))
+    turns = made_up_turns(matrix)
+    part = [replace(turn, pieces=turn.pieces[:2]) for turn in turns]
+    results = results_of(made_up_header(matrix), matrix, [*turns[:3], *part[3:]])
+    assert [cell.variant.lane for cell in results.cells] == ["ar", "mtp", "dflash", "ar", "mtp", "ar", "mtp"]
+    assert [cell.variant.lane for cell in results.pooled] == ["ar", "mtp"]
+    assert {cell.variant.lane for cell in overall(results)} == {"ar", "mtp"}
+    assert not results.complete
+    # Measured again with all lanes, it is whole.
+    assert (
+        results_of(made_up_header(matrix), matrix, [*turns[:3], *part[3:], *turns[3:]]).cells
+        == results_of(made_up_header(matrix), matrix, turns).cells
+    )
+    # Without AR there is nothing to compare with.
+    alone = results_of(made_up_header(matrix), matrix, [replace(turn, pieces=turn.pieces[1:]) for turn in turns])
+    assert all(cell.figures.speedup is None for cell in alone.cells)
+    assert len(alone.cells) == 6
 
 
 def test_results_and_records_survive_json() -> None:
