@@ -85,7 +85,8 @@ def _flags_of(command: str) -> set[str]:
 def test_the_options_of_a_command_are_all_explained_and_no_others(command: str) -> None:
     shared = argparse.ArgumentParser()
     add_engine_options(shared)
-    own = _flags_of(command) - (_flags(shared) if command in ("run", "plan", "tune", "calibrate", "doctor") else set())
+    starts_engines = command in ("run", "plan", "bench", "tune", "calibrate", "doctor")
+    own = _flags_of(command) - (_flags(shared) if starts_engines else set())
     text = section(COMMANDS_PAGE, f"`spectui {command}`")
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
     assert own <= set(re.findall(r"--[a-z][a-z-]*", prose))
