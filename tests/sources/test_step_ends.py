@@ -165,7 +165,7 @@ def test_a_step_pays_for_its_own_drafter_and_for_no_other(monkeypatch: pytest.Mo
     gpu = Backlog(monkeypatch)
     monkeypatch.setattr(Lane, "_events", lambda lane, outputs, wall_ns: [])
     one = Lane.__new__(Lane)
-    one.clock_ns = one.own_ns = 0
+    one.clock_ns = one.own_ns = one.engine_steps = 0
     one._engine = SimpleNamespace(step=gpu.step)
     one._wait = gpu.wait
     one._timers = SimpleNamespace(reset=lambda: None)  # type: ignore[assignment]
