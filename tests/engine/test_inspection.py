@@ -9,7 +9,6 @@ import pytest
 
 from spectui.core.history import PastStep
 from spectui.protocol.events import Sampling, Step, TokenVerdict
-from spectui.protocol.limits import MAX_CONCURRENCY
 from spectui.setup.prompt_sets import builtin
 from spectui.sources.vllm.examining import draft_totals
 from spectui.sources.vllm.lane import Lane
@@ -76,7 +75,7 @@ def test_a_finished_request_can_still_be_looked_at(make_lane: LaneMaker) -> None
     last = outcome.steps["r0"][-1]
     assert inspected(lane, outcome, last)
     with pytest.raises(KeyError):
-        lane.inspect(MAX_CONCURRENCY, 0, (1,))
+        lane.inspect(1 << 20, 0, (1,))
 
 
 def test_where_no_room_is_left_a_look_is_refused_and_the_requests_go_on(
