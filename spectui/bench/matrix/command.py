@@ -91,7 +91,8 @@ def bench(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         if failure:
             tell(f"spectui bench: {failure}")
         if code != DONE:
-            tell(f"spectui bench: stopped; to continue: spectui bench --resume {shlex.quote(str(folder))}")
+            how = "some cells are missing" if run.lost else "stopped"
+            tell(f"spectui bench: {how}; to continue: spectui bench --resume {shlex.quote(str(folder))}")
     if unwritten:
         again = f"to write it again: spectui bench --resume {shlex.quote(str(folder))}"
         tell(f"spectui bench: the report cannot be written: {unwritten}" + (f"; {again}" if code == DONE else ""))
