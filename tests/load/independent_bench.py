@@ -81,9 +81,7 @@ def bench_once(lane: Lane, variant: Variant, prompts: list[list[int]]) -> PieceR
     """One repetition, as `bench` measures it."""
     sampling = Sampling(max_tokens=TOKENS, ignore_eos=True, seed=0)
     piece = BenchPiece(lane, variant, list(enumerate(prompts)), concurrency=len(prompts), sampling=sampling)
-    while not piece.over:
-        piece.step()
-    return piece.record()
+    return piece.run()
 
 
 def compare(config: HostConfig, session: EngineSession, lane: Lane, spec: LaneSpec, prompts: list[list[int]]) -> str:

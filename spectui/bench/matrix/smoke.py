@@ -114,9 +114,7 @@ def _run(
         sampling=sampling,
         keep=keep,
     )
-    while not piece.over:
-        piece.step()
-    return piece.record()
+    return piece.run()
 
 
 def _pace(alone: PieceRecord, together: PieceRecord, count: int, *, ended: bool) -> SmokePace:

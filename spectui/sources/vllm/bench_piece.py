@@ -160,6 +160,12 @@ class BenchPiece:
             request.accepted += step.accepted
             self._pairs[len(step.drafted), step.accepted] += 1
 
+    def run(self) -> PieceRecord:
+        """Take every step, for a caller that has nothing to do in between; returns what was measured."""
+        while not self.over:
+            self.step()
+        return self.record()
+
     def record(self) -> PieceRecord:
         """What was measured; the lane's disagreements with vLLM's counts are taken from it."""
         clock_ns = self._lane.clock_ns - self._clock_began
