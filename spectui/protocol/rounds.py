@@ -29,7 +29,8 @@ class RequestStarted:
     """A lane has started a request. ``slot`` is the request's place in its round, the same in every lane, from 0.
 
     ``as_ar`` is False if its prompt differs from that of the first AR lane in any token, because the two lanes answered
-    an earlier turn differently: their answers cannot be compared.
+    an earlier turn differently: their answers cannot be compared. ``prompt_ids`` are the ids of its prompt; empty in
+    older traces.
     """
 
     lane: str
@@ -37,6 +38,7 @@ class RequestStarted:
     slot: int
     prompt_tokens: int
     as_ar: bool = True
+    prompt_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

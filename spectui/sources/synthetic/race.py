@@ -131,7 +131,8 @@ class SyntheticRace:
                 rng = random.Random(f"{self._seed}:{name}:{slot}:{prompt.text}")
                 request = _Request(f"{self._round}-{slot}", slot, answer, rng)
                 run.requests.append(request)
-                yield ev.RequestStarted(name, request.name, slot, len(self._vocabulary.encode(prompt.text)))
+                ids = tuple(self._vocabulary.encode(prompt.text))
+                yield ev.RequestStarted(name, request.name, slot, len(ids), prompt_ids=ids)
         if not self.running:
             yield from self._close()
 

@@ -111,7 +111,7 @@ class BenchPiece:
         name = f"bench-{slot}"
         self._lane.add(name, slot, ids, self._sampling)
         if self._keep is not None:
-            self._keep(RequestStarted(self._lane.info.name, name, slot, len(ids)))
+            self._keep(RequestStarted(self._lane.info.name, name, slot, len(ids), prompt_ids=tuple(ids)))
 
     def step(self) -> None:
         """Take one engine step; requests that end are followed by the next ones at once."""

@@ -166,7 +166,7 @@ class Race:
                 with panics_as_errors():
                     request = lane.add(f"{self.round}.{slot}", slot, own, self._sampling)
                 requests[slot] = request
-                yield RequestStarted(name, request.request, slot, len(own), as_ar)
+                yield RequestStarted(name, request.request, slot, len(own), as_ar, tuple(own))
         except Exception as error:
             logger.exception("lane %s did not take a prompt", name)
             requests.clear()

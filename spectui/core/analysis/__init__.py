@@ -1,0 +1,5 @@
+"""Why drafts fail: where a drafter is refused, what that costs, and what would help.
+
+A trace is folded into columns of numbers (`columns`); every figure is computed from those at once. Imports NumPy: load
+it when an analysis is asked for, not at start-up.
+"""
