@@ -1,19 +1,17 @@
-"""Compares `bench --protocol fixed` with a script that calls ``vllm.LLM.generate`` (`tests.load.plain_generate`).
+"""Compares `bench --protocol fixed` with the few lines that anybody would write around ``vllm.LLM.generate``.
 
-``python -m tests.load.independent_bench`` lets both generate from the same prompts, in turn, for each of the demo's
-lanes at one and at four requests in flight, and prints the ratio of their throughput, and whether steps, drafted and
-accepted tokens are equal to those of vLLM's own counters.
+``python -m tests.load.independent_bench`` lets both generate from the same prompts, in turn and in one process, so that
+memory, cores and threads are the same for both, for each of the demo's lanes at one and at four requests in flight. It
+prints the median ratio of their throughputs with its quartiles, and whether drafts, drafted and accepted tokens equal
+vLLM's own counters. Many short measurements in turn do more against a noisy machine than a few long ones.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
-import sys
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spectui.bench.matrix.asking import prompt_sets_of
@@ -21,108 +19,113 @@ from spectui.core.bench.matrix import Variant
 from spectui.core.bench.records import PieceRecord
 from spectui.protocol.events import Sampling
 from spectui.runtime.quiet import say
-from spectui.runtime.threads import apply_or_reexec
+from spectui.runtime.threads import apply_or_reexec, has_nvidia_gpu
 from spectui.setup import prompt_sets
 from spectui.setup.config import host_config
 from spectui.setup.options import add_engine_options
-from spectui.setup.session import EngineSession, engine_session
+from spectui.setup.session import engine_session
 from spectui.sources.vllm.bench_piece import BenchPiece
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.lane_spec import LaneSpec
 
-TOKENS, TURNS = 128, 7
 COUNTERS = ("num_drafts", "num_draft_tokens", "num_accepted_tokens")
 
 
-class Script:
-    """The script in a process of its own."""
+@dataclass(frozen=True)
+class Plain:
+    """What the script measured: tokens per second, completion tokens, and vLLM's counters of the time."""
 
-    def __init__(self, config: HostConfig, spec: LaneSpec, target: str, prompts: list[list[int]]) -> None:
-        engine = {
-            "model": target,
-            **{key: value for key, value in config.engine_args.items() if key != "disable_log_stats"},
+    rate: float
+    tokens: int
+    counts: tuple[int, ...]
+
+
+class Script:
+    """The script. It gets the lane's engine arguments, and schedules as lanes do: one step after the other."""
+
+    def __init__(self, config: HostConfig, spec: LaneSpec, target: str, tokens: int) -> None:
+        from vllm import LLM, SamplingParams
+
+        engine: dict[str, Any] = {
+            "async_scheduling": False,
+            **config.engine_args,
             **spec.target_arguments(),
-            "max_num_seqs": len(prompts),
             "disable_log_stats": False,
             **({"speculative_config": spec.drafting(target)} if spec.k_max else {}),
         }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.load.plain_generate"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "VLLM_ENABLE_V1_MULTIPROCESSING": "0"},
-        )
-        self._say(json.dumps({"engine": engine, "tokens": TOKENS, "prompts": prompts}))
+        self._llm = LLM(model=target, **engine)
+        self._params = SamplingParams(temperature=0, max_tokens=tokens, ignore_eos=True)
 
-    def _say(self, line: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
+    def _counts(self) -> tuple[int, ...]:
+        values = {metric.name: metric.value for metric in self._llm.get_metrics() if hasattr(metric, "value")}
+        return tuple(int(values.get(f"vllm:spec_decode_{name}", 0)) for name in COUNTERS)
 
-    def measure(self) -> dict[str, Any]:
-        """One measurement."""
-        self._say("")
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith("measured "):
-                measured: dict[str, Any] = json.loads(line.partition(" ")[2])
-                return measured
-        raise SystemExit("the script died")
+    def measure(self, prompts: list[list[int]]) -> Plain:
+        """Generate once."""
+        before = self._counts()
+        asked = [{"prompt_token_ids": ids} for ids in prompts]
+        start = time.perf_counter()
+        outputs = self._llm.generate(asked, self._params, use_tqdm=False)
+        seconds = time.perf_counter() - start
+        tokens = sum(len(output.outputs[0].token_ids) for output in outputs)
+        counts = tuple(now - then for now, then in zip(self._counts(), before, strict=True))
+        return Plain(tokens / seconds, tokens, counts)
 
     def close(self) -> None:
-        """End it."""
-        self._process.communicate()
+        """Free the engine."""
+        self._llm.llm_engine.engine_core.shutdown()
 
 
-def bench_once(lane: Lane, variant: Variant, prompts: list[list[int]]) -> PieceRecord:
+def bench_once(lane: Lane, variant: Variant, prompts: list[list[int]], tokens: int) -> PieceRecord:
     """One repetition, as `bench` measures it."""
-    sampling = Sampling(max_tokens=TOKENS, ignore_eos=True, seed=0)
+    sampling = Sampling(max_tokens=tokens, ignore_eos=True, seed=0)
     piece = BenchPiece(lane, variant, list(enumerate(prompts)), concurrency=len(prompts), sampling=sampling)
     return piece.run()
 
 
-def compare(config: HostConfig, session: EngineSession, lane: Lane, spec: LaneSpec, prompts: list[list[int]]) -> str:
+def compare(lane: Lane, script: Script, prompts: list[list[int]], *, tokens: int, turns: int) -> str:
     """Measure in turn, and say how the two compare."""
     variant = Variant(lane.info.name, lane.info.method, lane.info.title, lane.k)
-    script = Script(config, replace(spec, k_max=lane.k, k_start=None), session.target, prompts)
-    script.measure()
-    bench_once(lane, variant, prompts)
+    script.measure(prompts)
+    bench_once(lane, variant, prompts, tokens)
     ratios, equal = [], True
-    for turn in range(TURNS):
+    for turn in range(turns):
         if turn % 2:
-            plain, ours = script.measure(), bench_once(lane, variant, prompts)
+            plain, ours = script.measure(prompts), bench_once(lane, variant, prompts, tokens)
         else:
-            ours, plain = bench_once(lane, variant, prompts), script.measure()
-        ratios.append(ours.rate / (plain["tokens"] / plain["seconds"]))
-        counts = tuple(int(plain["counts"].get(f"vllm:spec_decode_{name}", 0)) for name in COUNTERS)
+            ours, plain = bench_once(lane, variant, prompts, tokens), script.measure(prompts)
+        ratios.append(ours.rate / plain.rate)
         own = tuple(sum(getattr(one, name) for one in ours.requests) for name in ("drafts", "drafted", "accepted"))
-        equal &= counts == own and plain["tokens"] == ours.tokens and not ours.disagreements
-    script.close()
+        equal &= plain.counts == own and plain.tokens == ours.tokens and not ours.disagreements
+    low, median, high = statistics.quantiles(ratios, n=4)
+    verdict = "equal" if equal else f"NOT EQUAL to {plain.counts}"
     return (
-        f"{variant.name}, {len(prompts)} in flight: bench / script {statistics.median(ratios):.3f} "
-        f"({min(ratios):.3f} to {max(ratios):.3f}); {ours.rate:.1f} tok/s; "
-        f"drafts, drafted, accepted {own}: {'equal' if equal else f'NOT EQUAL to {counts}'}"
+        f"{variant.name}, {len(prompts)} in flight: bench / script {median:.3f} (quartiles {low:.3f} and {high:.3f}); "
+        f"{ours.rate:.1f} tok/s; drafts, drafted, accepted {own}: {verdict}"
     )
 
 
 def main() -> None:
-    """Compare every lane at both concurrencies."""
-    apply_or_reexec(gpu=False)
+    """Compare every lane at one and at four requests in flight."""
+    gpu = has_nvidia_gpu()
+    apply_or_reexec(gpu=gpu)
     parser = argparse.ArgumentParser()
     add_engine_options(parser)
-    options = parser.parse_args(["--concurrency", "4"])
-    config = replace(host_config(options, gpu=False), prompts=prompt_sets.benchmark_set("coding"))
+    parser.add_argument("--tokens", type=int, default=48, help="completion tokens of a request")
+    parser.add_argument("--turns", type=int, default=40, help="measurements of each")
+    options = parser.parse_args()
+    config = replace(host_config(options, gpu=gpu), prompts=prompt_sets.benchmark_set("coding"))
     with engine_session(config) as session:
         lanes = session.lanes()
-        sets, _ = prompt_sets_of(lanes, config.prompts, (None,), config.chat, TOKENS, None)
+        sets, _ = prompt_sets_of(lanes, config.prompts, (None,), config.chat, options.tokens, None)
         ids = [list(asked.ids) for asked in sets["coding", None]]
-        for requests in (1, 4):
-            for lane, spec in zip(lanes, config.specs, strict=True):
-                with session.driving():
-                    say(compare(config, session, lane, spec, ids[:requests]))
+        for lane, spec in zip(lanes, config.specs, strict=True):
+            with session.driving():
+                script = Script(config, replace(spec, k_max=lane.k, k_start=None), session.target, options.tokens)
+                for requests in (1, 4):
+                    say(compare(lane, script, ids[:requests], tokens=options.tokens, turns=options.turns))
+                script.close()
 
 
 if __name__ == "__main__":
