@@ -1,0 +1,222 @@
+"""The figures of an analysis as rows of text, worded once for the screen, the command line and reports.
+
+Texts of tokens and names may hold anything, control characters included: whoever shows a row makes them harmless.
+Imports no NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from spectui.core.analysis.results import (
+    LEAST,
+    Agreement,
+    Bucket,
+    Choice,
+    Confusion,
+    Dimension,
+    Headroom,
+    LaneAnalysis,
+    Share,
+)
+from spectui.figures import DASH, number_text, percent_text, ratio_text, three_digits
+
+WEAK, STRONG, FEW = "-", "+", "*"
+"""Marks of a bucket; see `BucketRow.mark`."""
+
+TOO_FEW = "too few to rank"
+
+MARKS = {
+    WEAK: "accepted less often than expected, beyond the interval",
+    STRONG: "accepted more often than expected, beyond the interval",
+    FEW: f"{TOO_FEW}: fewer than {LEAST} judged tokens",
+}
+"""What each mark means."""
+
+WORK_ON = {"drafter": "the drafter", "k": "K", "cost": "the cost of a step"}
+"""How `Headroom.work_on` reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of figures: its short name, and what it means."""
+
+    name: str
+    meaning: str
+
+
+BUCKET_COLUMNS = (
+    Column("judged", "drafted tokens that the target accepted, or refused first"),
+    Column("accepted", "the share of them that it accepted"),
+    Column("95 %", "the 95 % interval of that share"),
+    Column("expected", "the share if these were accepted as often as the lane's others at the same positions"),
+    Column("lost", "drafted tokens that were thrown away because of a refusal here"),
+    Column("vs K", "the same, counted against K instead of the rest of the draft"),
+)
+"""The figures of a `BucketRow`, in order."""
+
+CHOICE_COLUMNS = (
+    Column("est. tok/s", "tokens per second of one request, by the cost model"),
+    Column("x AR", "the same, divided by the measured AR lane's"),
+)
+"""The figures of a `ChoiceRow`, in order; the K that it takes comes behind them."""
+
+AGREEMENT_COLUMNS = ("both right", "only the first", "only the second", "neither")
+
+
+@dataclass(frozen=True, slots=True)
+class BucketRow:
+    """A bucket in words.
+
+    Attributes:
+        bucket: The bucket itself.
+        name: What its tokens have in common.
+        figures: A text for each of `BUCKET_COLUMNS`.
+        mark: One of `MARKS`; empty if there is nothing to point out.
+    """
+
+    bucket: Bucket
+    name: str
+    figures: tuple[str, ...]
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceRow:
+    """A way to choose K in words: its name, a text for each of `CHOICE_COLUMNS`, and its K or why it is unknown."""
+
+    choice: Choice
+    name: str
+    figures: tuple[str, ...]
+    detail: str
+
+
+def interval_text(share: Share) -> str:
+    """``58 to 66 %``; an em dash without cases."""
+    if share.low is None or share.high is None:
+        return DASH
+    low, high = percent_text(share.low).removesuffix(" %"), percent_text(share.high)
+    return f"{low} to {high}"
+
+
+def share_text(share: Share) -> str:
+    """``62 % (58 to 66 %)``; an em dash without cases."""
+    return DASH if share.value is None else f"{percent_text(share.value)} ({interval_text(share)})"
+
+
+def mark_of(bucket: Bucket) -> str:
+    """The mark of a bucket."""
+    if not bucket.ranked:
+        return FEW
+    low, high = bucket.acceptance.low, bucket.acceptance.high
+    if bucket.expected is None or low is None or high is None:
+        return ""
+    return WEAK if high < bucket.expected else STRONG if low > bucket.expected else ""
+
+
+def bucket_rows(dimension: Dimension) -> list[BucketRow]:
+    """A row for each bucket of a dimension."""
+    return [bucket_row(bucket) for bucket in dimension.buckets]
+
+
+def bucket_row(bucket: Bucket) -> BucketRow:
+    """A bucket in words."""
+    share = bucket.acceptance
+    figures = (
+        f"{share.count:,}",
+        percent_text(share.value),
+        interval_text(share),
+        percent_text(bucket.expected),
+        f"{bucket.lost:,}",
+        f"{bucket.lost_k:,}",
+    )
+    return BucketRow(bucket, bucket.name, figures, mark_of(bucket))
+
+
+def dimension_heading(dimension: Dimension) -> str:
+    """``By kind of token``."""
+    return f"By {dimension.title[:1].lower()}{dimension.title[1:]}"
+
+
+def choice_rows(headroom: Headroom) -> list[ChoiceRow]:
+    """A row for each way to choose K."""
+    return [
+        ChoiceRow(one, one.title, (three_digits(one.tok_s), ratio_text(one.times_ar)), one.detail or one.missing)
+        for one in headroom.choices
+    ]
+
+
+def token_name(text: str, number: int) -> str:
+    """A token for a table: ``" the"``, or ``token 345`` if it has no text of its own."""
+    return f'"{text}"' if text else f"token {number}"
+
+
+def confusion_name(confusion: Confusion) -> str:
+    """``" cat" -> " dog"``: what was drafted, and what the target wanted."""
+    drafted = token_name(confusion.drafted_text, confusion.drafted)
+    return f"{drafted} -> {token_name(confusion.wanted_text, confusion.wanted)}"
+
+
+def confusion_figures(confusion: Confusion) -> tuple[str, str]:
+    """How often, and how many tokens it lost in all."""
+    return f"{confusion.count:,}", f"{confusion.lost:,}"
+
+
+def agreement_rows(agreement: Agreement) -> list[tuple[str, str, str]]:
+    """A row for each case: who was right, at how many places, and their share."""
+    counts = (agreement.both, agreement.only_first, agreement.only_second, agreement.neither)
+    total = sum(counts)
+    names = (AGREEMENT_COLUMNS[0], f"only {agreement.first}", f"only {agreement.second}", AGREEMENT_COLUMNS[3])
+    return [
+        (name, f"{count:,}", percent_text(count / total if total else None))
+        for name, count in zip(names, counts, strict=True)
+    ]
+
+
+def agreement_sentence(agreement: Agreement) -> str:
+    """What the two lanes, and a choice between them, reach."""
+    places = agreement.union.count
+    return (
+        f"At {places:,} {'place' if places == 1 else 'places'} that both judged, {agreement.first} was right in "
+        f"{share_text(agreement.first_share)} and {agreement.second} in {share_text(agreement.second_share)}; "
+        f"either of them in {share_text(agreement.union)}."
+    )
+
+
+def lane_counts(lane: LaneAnalysis) -> str:
+    """What an analysis is based on, in a line."""
+    rate = percent_text(lane.accepted / lane.drafted if lane.drafted else None)
+    length = number_text(1 + lane.accepted / lane.steps if lane.steps else None, form=".2f")
+    answers = f"{lane.requests:,} {'answer' if lane.requests == 1 else 'answers'}"
+    return (
+        f"{answers}, {lane.steps:,} {'step' if lane.steps == 1 else 'steps'} with a draft; {lane.accepted:,} of "
+        f"{lane.drafted:,} drafted tokens accepted ({rate}, length {length}); {lane.lost:,} lost, {lane.lost_k:,} "
+        f"against K"
+    )
+
+
+def extremes(
+    lane: LaneAnalysis, most: int = 3
+) -> tuple[list[tuple[Dimension, Bucket]], list[tuple[Dimension, Bucket]]]:
+    """The buckets that stand out the most: ``most`` that are accepted less often than expected, and ``most`` that are
+    accepted more often, each ranked and beyond its interval; the farthest from what is expected first."""
+
+    def marked(mark: str) -> list[tuple[Dimension, Bucket]]:
+        found = [(one, bucket) for one in lane.dimensions for bucket in one.buckets if mark_of(bucket) == mark]
+        return sorted(found, key=lambda pair: -_distance(pair[1]))[:most]
+
+    return marked(WEAK), marked(STRONG)
+
+
+def _distance(bucket: Bucket) -> float:
+    """Between acceptance and what is expected."""
+    if bucket.expected is None or bucket.acceptance.value is None:
+        return 0.0
+    return abs(bucket.acceptance.value - bucket.expected)
+
+
+def marks_used(rows: Iterable[BucketRow]) -> list[str]:
+    """A line for each mark that the rows have, such as ``* too few to rank: fewer than 30 judged tokens``."""
+    used = {row.mark for row in rows}
+    return [f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in used]
