@@ -6,12 +6,11 @@ draws whenever it likes slows the steps that are measured.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from spectui.bench.live_line import FRAME_S, duration_text, fit, live_console
 from spectui.core.bench.estimate import Seconds, total_seconds
 from spectui.core.bench.figures import CellFigures
 from spectui.core.bench.matrix import Block, Matrix, Variant
@@ -21,13 +20,6 @@ from spectui.figures import number_text
 from spectui.runtime.output import visible
 from spectui.runtime.quiet import say, voice
 from spectui.sources.vllm.benching import Place
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-FRAME_S = 0.25
-WIDTH, HEIGHT = 80, 24
-"""Of a terminal that does not know its size."""
 
 
 class Progress(Protocol):
@@ -65,14 +57,6 @@ class _Pace:
         left = max(0.0, self.total_s - self.done_s)
         took, expected = time.monotonic() - self._began, self.done_s - self._earlier_s
         return left * (took / expected if expected > 0 else 1.0)
-
-
-def duration_text(seconds: float) -> str:
-    """A duration as people say it: ``40 s``, ``12 min``, ``3 h 20 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class Lines:
@@ -127,7 +111,7 @@ class LiveLine(Lines):
     def __init__(self, header: Header, matrix: Matrix, seconds: Seconds, done: Sequence[TurnRecord]) -> None:
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self._console = _console()
+        self._console = live_console()
         super().__init__(header, matrix, seconds, done, self._print)
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -145,7 +129,7 @@ class LiveLine(Lines):
         self._drawn = 0.0
 
     def _print(self, line: str) -> None:
-        _fit(self._console)
+        fit(self._console)
         self._console.print(visible(line))
 
     def at(self, place: Place) -> None:
@@ -153,7 +137,7 @@ class LiveLine(Lines):
         if now - self._drawn < FRAME_S:
             return
         self._drawn = now
-        _fit(self._console)
+        fit(self._console)
         self._bar.start()
         turn = "warm-up" if place.turn < 0 else f"{place.turn + 1}/{self._matrix.repetitions}"
         again = f", disturbed, attempt {place.repeated + 1}" if place.repeated else ""
@@ -169,25 +153,6 @@ class LiveLine(Lines):
 
     def close(self) -> None:
         self._bar.stop()
-
-
-def _console() -> Console:
-    """Rich's console on the real standard error. The cursor stays visible, so that no signal can end the program with
-    it hidden."""
-    from rich.console import Console
-
-    class Voice(Console):
-        def show_cursor(self, show: bool = True) -> bool:
-            return False
-
-    return Voice(file=voice(), highlight=False, markup=False)
-
-
-def _fit(console: Console) -> None:
-    """Give a console the terminal's size: Rich would ask descriptors 0 to 2, which may be a pipe and the log."""
-    with suppress(OSError, ValueError):
-        found = os.get_terminal_size(console.file.fileno())
-        console.size = console.size.__class__(found.columns or WIDTH, found.lines or HEIGHT)
 
 
 def make_progress(header: Header, matrix: Matrix, seconds: Seconds, done: Sequence[TurnRecord]) -> Progress:

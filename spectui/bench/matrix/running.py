@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from spectui import __version__, places
 from spectui.bench.harness import environment
+from spectui.bench.live_line import duration_text
 from spectui.bench.matrix.asking import Sets, prompt_sets_of
 from spectui.bench.matrix.checks import check_outputs, check_plan
 from spectui.bench.matrix.journal import Journal
 from spectui.bench.matrix.preparing import matrix_of, padded_prompts, prompt_note, tokens_of
-from spectui.bench.matrix.progress import duration_text, make_progress
+from spectui.bench.matrix.progress import make_progress
 from spectui.bench.matrix.resuming import check_ks, check_same
 from spectui.bench.matrix.smoke import few_seats, seats, smoke, smoke_prompts
 from spectui.bench.matrix.traces import CellTraces
