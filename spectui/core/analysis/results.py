@@ -16,7 +16,14 @@ LEAST = 30
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A share from 0 to 1 of ``count`` cases, with its 95 % interval; all None if there are no cases."""
+    """A share of cases, with its 95 % interval; all but the count are None if there are no cases.
+
+    Attributes:
+        value: The share, from 0 to 1.
+        low: The lower end of the interval.
+        high: The upper end of the interval.
+        count: How many cases there are.
+    """
 
     value: float | None
     low: float | None
@@ -91,7 +98,14 @@ class Weakness:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A place where a token was refused: the text before it, and where in the trace it is."""
+    """A place where a token was refused.
+
+    Attributes:
+        text: The text before it.
+        round: The round's number in the trace.
+        slot: The request's place in its round.
+        step: The step's number in its request, from 0.
+    """
 
     text: str
     round: int
@@ -101,7 +115,17 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """A pair of a refused token and the one that the target wanted, by what all its refusals lost."""
+    """A pair of a refused token and the one that the target wanted.
+
+    Attributes:
+        drafted: The id of the refused token.
+        wanted: The id of the one that the target wanted.
+        drafted_text: The text of the refused token; empty if it has none of its own.
+        wanted_text: The text of the one that the target wanted, in the same way.
+        count: How often the one was refused for the other.
+        lost: What these refusals lost in all, against the rest of the draft.
+        contexts: A few of the places, as examples.
+    """
 
     drafted: int
     wanted: int
