@@ -1,0 +1,1 @@
+"""``spectui analyze``: reads traces, has them analysed, and shows what was found."""

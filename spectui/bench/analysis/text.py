@@ -1,0 +1,129 @@
+"""An analysis as lines for a terminal: what to say first, then the figures. Every text is made harmless here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from rich.cells import cell_len
+
+from spectui.bench.analysis.columns import Line, Row, Style, fitted, paragraph, table, widths
+from spectui.core.analysis import tables
+from spectui.core.analysis.results import Agreement, Analysis, Confusion, Dimension, Headroom, LaneAnalysis
+from spectui.runtime.output import visible
+
+NARROWEST, WIDEST = 76, 110
+"""Columns that are used at least, and at most: a bucket's figures take 51."""
+
+CONFUSIONS = 10
+"""Confusions that are shown; JSON has all that the analysis keeps."""
+
+
+def analysis_lines(analysis: Analysis, width: int) -> list[Line]:
+    """Lane after lane, then pairs of lanes, then what to know about the trace.
+
+    Args:
+        analysis: What was found.
+        width: Columns that a line may take.
+    """
+    width = min(max(width, NARROWEST), WIDEST)
+    headroom = {one.lane: one for one in analysis.headroom}
+    lines: list[Line] = []
+    for lane in analysis.lanes:
+        lines += [*_lane(lane, headroom.get(lane.lane), width), Line()]
+    for agreement in analysis.agreements:
+        lines += [*_agreement(agreement, width), Line()]
+    lines += _legend(analysis.lanes, width)
+    if analysis.notes:
+        lines.append(Line("Notes", "heading"))
+        for note in analysis.notes:
+            lines += paragraph(note, width, first="- ", rest="  ")
+        lines.append(Line())
+    return lines[:-1]
+
+
+def _lane(lane: LaneAnalysis, headroom: Headroom | None, width: int) -> Iterator[Line]:
+    name = visible(lane.title)
+    if lane.title.casefold() != lane.lane.casefold():
+        name += f" ({visible(lane.lane)})"
+    yield Line(fitted(name, width), "heading")
+    for sentence in lane.sentences:
+        yield from paragraph(sentence, width)
+    yield Line()
+    yield from paragraph(f"{tables.lane_counts(lane)}.", width, style="faint")
+    if headroom is not None:
+        yield Line()
+        yield from _headroom(headroom, width)
+    every = [_HEAD, *(Row("", row.figures) for one in lane.dimensions for row in tables.bucket_rows(one))]
+    for dimension in lane.dimensions:
+        yield Line()
+        yield from _dimension(dimension, width, widths(every))
+    if lane.confusions:
+        yield Line()
+        yield from _confusions(lane.confusions, width)
+
+
+def _headroom(headroom: Headroom, width: int) -> Iterator[Line]:
+    head = Row("Headroom", tuple(column.name for column in tables.CHOICE_COLUMNS), tail="K", style="heading")
+    rows = [Row(f"  {row.name}", row.figures, tail=row.detail) for row in tables.choice_rows(headroom)]
+    yield from table([head, *rows], width)
+    if headroom.sentence:
+        yield from paragraph(headroom.sentence, width)
+    if headroom.formula:
+        yield from paragraph(headroom.formula, width, style="faint", rest="  ")
+
+
+_HEAD = Row("", tuple(column.name for column in tables.BUCKET_COLUMNS), style="heading")
+_STYLES: dict[str, Style] = {tables.FEW: "faint", tables.WEAK: "weak", tables.STRONG: "strong"}
+
+
+def _dimension(dimension: Dimension, width: int, least: Sequence[int]) -> Iterator[Line]:
+    heading = tables.dimension_heading(dimension)
+    if not dimension.buckets:
+        missing = dimension.missing or "no token was judged."
+        yield from paragraph(f"{heading}: {missing[:1].lower()}{missing[1:]}", width)
+        return
+    rows = [
+        Row(f"{row.mark or ' '} {row.name}", row.figures, style=_STYLES.get(row.mark, ""))
+        for row in tables.bucket_rows(dimension)
+    ]
+    yield from table([replace(_HEAD, name=heading), *rows], width, least)
+
+
+def _legend(lanes: Sequence[LaneAnalysis], width: int) -> Iterator[Line]:
+    """What columns and marks mean."""
+    rows = [row for lane in lanes for one in lane.dimensions for row in tables.bucket_rows(one)]
+    if not rows:
+        return
+    yield Line("Columns and marks", "heading")
+    for column in tables.BUCKET_COLUMNS:
+        yield from paragraph(f"{column.name}: {column.meaning}", width, first="  ", rest="    ")
+    used = {row.mark for row in rows}
+    for mark, meaning in tables.MARKS.items():
+        if mark in used:
+            yield from paragraph(f"{mark}: {meaning}", width, first="  ", rest="    ")
+    yield Line()
+
+
+def _confusions(confusions: Sequence[Confusion], width: int) -> Iterator[Line]:
+    shown = confusions[:CONFUSIONS]
+    title = "Drafted -> wanted"
+    if len(shown) < len(confusions):
+        title += f" (the {len(shown)} most expensive)"
+    yield from table([Row(title, ("refusals", "lost"), style="heading")], width)
+    for one in shown:
+        yield from table([Row(f"  {tables.confusion_name(one)}", tables.confusion_figures(one))], width, _HEADS)
+        for context in one.contexts:
+            place = f"round {context.round}, slot {context.slot}, step {context.step}"
+            room = width - 6 - cell_len(place)
+            yield Line(f"    {fitted(visible(context.text), room, keep_end=True)}  {place}", "faint")
+
+
+_HEADS = tuple(map(len, ("refusals", "lost")))
+
+
+def _agreement(agreement: Agreement, width: int) -> Iterator[Line]:
+    names = f"{visible(agreement.first)} and {visible(agreement.second)} at the same places"
+    rows = [Row(f"  {name}", (count, share)) for name, count, share in tables.agreement_rows(agreement)]
+    yield from table([Row(names, ("places", "share"), style="heading"), *rows], width)
+    yield from paragraph(tables.agreement_sentence(agreement), width)
