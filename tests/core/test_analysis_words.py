@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from spectui.core.analysis import tables
+from spectui.core.analysis import words
 from tests.support import analyses
 
 
 def test_a_bucket_has_a_text_for_every_column_and_a_mark_where_it_stands_out() -> None:
-    rows = {row.name: row for row in tables.bucket_rows(analyses.dimensions()[1])}
-    assert [len(row.figures) for row in rows.values()] == [len(tables.BUCKET_COLUMNS)] * 4
+    rows = {row.name: row for row in words.bucket_rows(analyses.dimensions()[1])}
+    assert [len(row.figures) for row in rows.values()] == [len(words.BUCKET_COLUMNS)] * 4
     assert rows["numbers"].figures == ("200", "20 %", "14 to 26 %", "62 %", "320", "480")
     marks = {name: row.mark for name, row in rows.items()}
     assert marks == {"word starts": "+", "numbers": "-", "punctuation": "+", "special tokens": "*"}
 
 
 def test_what_is_unknown_is_a_dash_and_has_no_mark() -> None:
-    row = tables.bucket_row(analyses.bucket("1", 700, 1000, None))
+    row = words.bucket_row(analyses.bucket("1", 700, 1000, None))
     assert row.figures[3] == "—"
     assert row.mark == ""
     empty = replace(row.bucket, acceptance=analyses.share(0, 0))
-    assert tables.bucket_row(empty).figures[:3] == ("0", "—", "—")
-    assert tables.share_text(empty.acceptance) == "—"
+    assert words.bucket_row(empty).figures[:3] == ("0", "—", "—")
+    assert words.share_text(empty.acceptance) == "—"
 
 
 def test_only_the_marks_that_are_used_are_explained() -> None:
-    rows = tables.bucket_rows(analyses.dimensions()[1])
-    assert tables.marks_used(rows)[2] == "* too few to rank: fewer than 30 judged tokens"
-    assert tables.marks_used(rows[1:2]) == ["- accepted less often than expected, beyond the interval"]
-    assert tables.marks_used(tables.bucket_rows(analyses.dimensions()[0])) == []
+    rows = words.bucket_rows(analyses.dimensions()[1])
+    assert words.marks_used(rows)[2] == "* too few to rank: fewer than 30 judged tokens"
+    assert words.marks_used(rows[1:2]) == ["- accepted less often than expected, beyond the interval"]
+    assert words.marks_used(words.bucket_rows(analyses.dimensions()[0])) == []
 
 
 def test_a_choice_that_cannot_be_estimated_says_why() -> None:
-    rows = {row.choice.key: row for row in tables.choice_rows(analyses.headroom())}
+    rows = {row.choice.key: row for row in words.choice_rows(analyses.headroom())}
     assert rows["now"].figures == ("52.4", "1.38x")
     assert rows["bandit"].figures == ("—", "—")
     assert rows["bandit"].detail.startswith("too few steps")
@@ -41,33 +41,33 @@ def test_a_choice_that_cannot_be_estimated_says_why() -> None:
 
 def test_a_token_without_text_has_its_number() -> None:
     told, short = analyses.lane().confusions
-    assert tables.confusion_name(told) == '" the" -> " a"'
-    assert tables.confusion_name(short) == 'token 30 -> "\n"'
-    assert tables.confusion_figures(told) == ("31", "62")
+    assert words.confusion_name(told) == '" the" -> " a"'
+    assert words.confusion_name(short) == 'token 30 -> "\n"'
+    assert words.confusion_figures(told) == ("31", "62")
 
 
 def test_two_lanes_add_up() -> None:
     agreement = analyses.analysis().agreements[0]
-    assert tables.agreement_rows(agreement) == [
+    assert words.agreement_rows(agreement) == [
         ("both right", "400", "50 %"),
         ("only mtp", "120", "15 %"),
         ("only dflash", "60", "7.5 %"),
         ("neither", "220", "28 %"),
     ]
-    said = tables.agreement_sentence(agreement)
+    said = words.agreement_sentence(agreement)
     assert said.startswith("At 800 places that both judged, mtp was right in 65 % (62 to 68 %) and dflash in 57 %")
     nothing = replace(agreement, both=0, only_first=0, only_second=0, neither=0)
-    assert {row[2] for row in tables.agreement_rows(nothing)} == {"—"}
+    assert {row[2] for row in words.agreement_rows(nothing)} == {"—"}
 
 
 def test_the_extremes_are_those_farthest_from_what_is_expected() -> None:
-    worst, best = tables.extremes(analyses.lane())
+    worst, best = words.extremes(analyses.lane())
     assert [bucket.name for _, bucket in worst] == ["numbers", "a repetition", "writing"]
     assert [bucket.name for _, bucket in best] == ["punctuation", "word starts"]
 
 
 def test_a_lane_says_what_it_is_based_on() -> None:
-    assert tables.lane_counts(analyses.lane()) == (
+    assert words.lane_counts(analyses.lane()) == (
         "24 answers, 1,000 steps with a draft; 1,100 of 3,000 drafted tokens accepted (37 %, length 2.10); 1,900 lost, "
         "2,000 against K"
     )

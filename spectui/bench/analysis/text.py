@@ -8,7 +8,7 @@ from dataclasses import replace
 from rich.cells import cell_len
 
 from spectui.bench.analysis.columns import Line, Row, Style, fitted, paragraph, table, widths
-from spectui.core.analysis import tables
+from spectui.core.analysis import words
 from spectui.core.analysis.results import Agreement, Analysis, Confusion, Dimension, Headroom, LaneAnalysis
 from spectui.runtime.output import visible
 
@@ -50,11 +50,11 @@ def _lane(lane: LaneAnalysis, headroom: Headroom | None, width: int) -> Iterator
     for sentence in lane.sentences:
         yield from paragraph(sentence, width)
     yield Line()
-    yield from paragraph(f"{tables.lane_counts(lane)}.", width, style="faint")
+    yield from paragraph(f"{words.lane_counts(lane)}.", width, style="faint")
     if headroom is not None:
         yield Line()
         yield from _headroom(headroom, width)
-    every = [_HEAD, *(Row("", row.figures) for one in lane.dimensions for row in tables.bucket_rows(one))]
+    every = [_HEAD, *(Row("", row.figures) for one in lane.dimensions for row in words.bucket_rows(one))]
     for dimension in lane.dimensions:
         yield Line()
         yield from _dimension(dimension, width, widths(every))
@@ -64,8 +64,8 @@ def _lane(lane: LaneAnalysis, headroom: Headroom | None, width: int) -> Iterator
 
 
 def _headroom(headroom: Headroom, width: int) -> Iterator[Line]:
-    head = Row("Headroom", tuple(column.name for column in tables.CHOICE_COLUMNS), tail="K", style="heading")
-    rows = [Row(f"  {row.name}", row.figures, tail=row.detail) for row in tables.choice_rows(headroom)]
+    head = Row("Headroom", tuple(column.name for column in words.CHOICE_COLUMNS), tail="K", style="heading")
+    rows = [Row(f"  {row.name}", row.figures, tail=row.detail) for row in words.choice_rows(headroom)]
     yield from table([head, *rows], width)
     if headroom.sentence:
         yield from paragraph(headroom.sentence, width)
@@ -73,33 +73,33 @@ def _headroom(headroom: Headroom, width: int) -> Iterator[Line]:
         yield from paragraph(headroom.formula, width, style="faint", rest="  ")
 
 
-_HEAD = Row("", tuple(column.name for column in tables.BUCKET_COLUMNS), style="heading")
-_STYLES: dict[str, Style] = {tables.FEW: "faint", tables.WEAK: "weak", tables.STRONG: "strong"}
+_HEAD = Row("", tuple(column.name for column in words.BUCKET_COLUMNS), style="heading")
+_STYLES: dict[str, Style] = {words.FEW: "faint", words.WEAK: "weak", words.STRONG: "strong"}
 
 
 def _dimension(dimension: Dimension, width: int, least: Sequence[int]) -> Iterator[Line]:
-    heading = tables.dimension_heading(dimension)
+    heading = words.dimension_heading(dimension)
     if not dimension.buckets:
         missing = dimension.missing or "no token was judged."
         yield from paragraph(f"{heading}: {missing[:1].lower()}{missing[1:]}", width)
         return
     rows = [
         Row(f"{row.mark or ' '} {row.name}", row.figures, style=_STYLES.get(row.mark, ""))
-        for row in tables.bucket_rows(dimension)
+        for row in words.bucket_rows(dimension)
     ]
     yield from table([replace(_HEAD, name=heading), *rows], width, least)
 
 
 def _legend(lanes: Sequence[LaneAnalysis], width: int) -> Iterator[Line]:
     """What columns and marks mean."""
-    rows = [row for lane in lanes for one in lane.dimensions for row in tables.bucket_rows(one)]
+    rows = [row for lane in lanes for one in lane.dimensions for row in words.bucket_rows(one)]
     if not rows:
         return
     yield Line("Columns and marks", "heading")
-    for column in tables.BUCKET_COLUMNS:
+    for column in words.BUCKET_COLUMNS:
         yield from paragraph(f"{column.name}: {column.meaning}", width, first="  ", rest="    ")
     used = {row.mark for row in rows}
-    for mark, meaning in tables.MARKS.items():
+    for mark, meaning in words.MARKS.items():
         if mark in used:
             yield from paragraph(f"{mark}: {meaning}", width, first="  ", rest="    ")
     yield Line()
@@ -112,7 +112,7 @@ def _confusions(confusions: Sequence[Confusion], width: int) -> Iterator[Line]:
         title += f" (the {len(shown)} most expensive)"
     yield from table([Row(title, ("refusals", "lost"), style="heading")], width)
     for one in shown:
-        yield from table([Row(f"  {tables.confusion_name(one)}", tables.confusion_figures(one))], width, _HEADS)
+        yield from table([Row(f"  {words.confusion_name(one)}", words.confusion_figures(one))], width, _HEADS)
         for context in one.contexts:
             place = f"round {context.round}, slot {context.slot}, step {context.step}"
             room = width - 6 - cell_len(place)
@@ -124,6 +124,6 @@ _HEADS = tuple(map(len, ("refusals", "lost")))
 
 def _agreement(agreement: Agreement, width: int) -> Iterator[Line]:
     names = f"{visible(agreement.first)} and {visible(agreement.second)} at the same places"
-    rows = [Row(f"  {name}", (count, share)) for name, count, share in tables.agreement_rows(agreement)]
+    rows = [Row(f"  {name}", (count, share)) for name, count, share in words.agreement_rows(agreement)]
     yield from table([Row(names, ("places", "share"), style="heading"), *rows], width)
-    yield from paragraph(tables.agreement_sentence(agreement), width)
+    yield from paragraph(words.agreement_sentence(agreement), width)

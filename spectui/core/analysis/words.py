@@ -135,8 +135,8 @@ def bucket_row(bucket: Bucket) -> BucketRow:
 
 
 def dimension_heading(dimension: Dimension) -> str:
-    """``By kind of token``."""
-    return f"By {dimension.title[:1].lower()}{dimension.title[1:]}"
+    """``Kind of token``."""
+    return f"{dimension.title[:1].upper()}{dimension.title[1:]}"
 
 
 def choice_rows(headroom: Headroom) -> list[ChoiceRow]:

@@ -39,15 +39,15 @@ def test_a_lane_begins_with_its_sentences_and_then_has_its_headroom() -> None:
 
 def test_every_dimension_has_its_table_or_says_why_not() -> None:
     lines = shown(analyses.analysis())
-    at = lines.index("By kind of token           judged  accepted         95 %  expected   lost   vs K")
+    at = lines.index("Kind of token              judged  accepted         95 %  expected   lost   vs K")
     assert lines[at + 1 : at + 5] == [
         "+ word starts               1,000      64 %   61 to 67 %      60 %    720  1,080",
         "- numbers                     200      20 %   14 to 26 %      62 %    320    480",
         "+ punctuation                 200      95 %   92 to 98 %      60 %     20     30",
         "* special tokens                9      33 %  2.5 to 64 %      60 %     12     18",
     ]
-    assert "By copyable from the context: the trace has no prompt ids: record a new one." in lines
-    assert lines.index("By distance since the last refusal") > at
+    assert "Copyable from the context: the trace has no prompt ids: record a new one." in lines
+    assert lines.index("Distance since the last refusal") > at
     assert "  *: too few to rank: fewer than 30 judged tokens" in lines
 
 
