@@ -43,10 +43,7 @@ def analysis_lines(analysis: Analysis, width: int) -> list[Line]:
 
 
 def _lane(lane: LaneAnalysis, headroom: Headroom | None, width: int) -> Iterator[Line]:
-    name = visible(lane.title)
-    if lane.title.casefold() != lane.lane.casefold():
-        name += f" ({visible(lane.lane)})"
-    yield Line(fitted(name, width), "heading")
+    yield Line(fitted(visible(words.lane_name(lane)), width), "heading")
     for sentence in lane.sentences:
         yield from paragraph(sentence, width)
     yield Line()

@@ -9,11 +9,12 @@ from spectui.bench.reports.charts.drawing import acceptance_charts, category_cha
 from spectui.bench.reports.document import Block, Foreign, Heading, Mono, Paragraph, Strong, listed
 from spectui.bench.reports.notes import notes
 from spectui.bench.reports.selection import Selection
+from spectui.bench.reports.why import Why, why_failed
 from spectui.core.bench.results import Results
 
 
 def report(
-    results: Results, *, naive: bool = False, lossless_markdown: str = "", compared: str = ""
+    results: Results, *, naive: bool = False, lossless_markdown: str = "", compared: str = "", why: Why | None = None
 ) -> tuple[Block, ...]:
     """The blocks of the report; see `spectui.bench.reports.writing.write_reports`."""
     chosen = Selection(results)
@@ -21,7 +22,7 @@ def report(
     if not results.complete:
         blocks.append(Paragraph(Strong("Not finished: some of the cells are still to be measured.")))
     if chosen.places:
-        blocks += _measured(chosen, naive)
+        blocks += _measured(chosen, naive, why or Why())
     blocks += _foreign("Losslessness", lossless_markdown)
     if not lossless_markdown and results.lossless is None and results.distribution is None:
         blocks += [
@@ -40,7 +41,7 @@ def report(
     return tuple(blocks)
 
 
-def _measured(chosen: Selection, naive: bool) -> list[Block]:
+def _measured(chosen: Selection, naive: bool, why: Why) -> list[Block]:
     blocks: list[Block] = [Heading(2, "Throughput and speed-up"), *tables.headline(chosen), *throughput_charts(chosen)]
     blocks += tables.detail(chosen)
     blocks += [Heading(2, "Caveats"), *notes(chosen)]
@@ -49,6 +50,7 @@ def _measured(chosen: Selection, naive: bool) -> list[Block]:
     sections: tuple[tuple[str, Sequence[Block]], ...] = (
         ("By category", _with_charts(tables.by_category(chosen), category_charts(chosen))),
         ("Acceptance", _with_charts(drafting.acceptance(chosen), acceptance_charts(chosen), 2)),
+        ("Why drafts failed", why_failed(chosen.results, why)),
         ("Time of a step", _with_charts(drafting.steps(chosen), step_charts(chosen))),
         ("Latency", drafting.latency(chosen)),
         ("Energy and bandwidth", drafting.energy(chosen)),

@@ -10,6 +10,7 @@ from spectui.bench.reports.document import Chart
 from spectui.bench.reports.html import page
 from spectui.bench.reports.markdown import markdown
 from spectui.bench.reports.spreadsheet import results_csv
+from spectui.bench.reports.why import Why
 from spectui.core.bench.codec import results_json
 from spectui.core.bench.results import Results
 
@@ -18,7 +19,13 @@ CHARTS = "charts"
 
 
 def write_reports(
-    results: Results, folder: Path, *, naive: bool = False, lossless_markdown: str = "", compared: str = ""
+    results: Results,
+    folder: Path,
+    *,
+    naive: bool = False,
+    lossless_markdown: str = "",
+    compared: str = "",
+    why: Why | None = None,
 ) -> None:
     """Write results.json, results.csv, report.md with its charts, and report.html.
 
@@ -30,11 +37,12 @@ def write_reports(
         naive: Whether the report shows what a meter would have said that counts stream chunks.
         lossless_markdown: The section about the check of outputs; empty without one.
         compared: The section that lays published figures beside these; empty without one.
+        why: What the traces say; None without any.
 
     Raises:
         OSError: A file cannot be written.
     """
-    blocks = report(results, naive=naive, lossless_markdown=lossless_markdown, compared=compared)
+    blocks = report(results, naive=naive, lossless_markdown=lossless_markdown, compared=compared, why=why)
     charts = [block for block in blocks if isinstance(block, Chart)]
     (folder / CHARTS).mkdir(parents=True, exist_ok=True)
     _write(folder / "results.json", results_json(results))

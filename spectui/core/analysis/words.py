@@ -184,6 +184,11 @@ def agreement_sentence(agreement: Agreement) -> str:
     )
 
 
+def lane_name(lane: LaneAnalysis) -> str:
+    """``MTP``, with the lane's name if that is another: ``MTP (mtp-2)``."""
+    return lane.title if lane.title.casefold() == lane.lane.casefold() else f"{lane.title} ({lane.lane})"
+
+
 def lane_counts(lane: LaneAnalysis) -> str:
     """What an analysis is based on, in a line."""
     rate = percent_text(lane.accepted / lane.drafted if lane.drafted else None)
