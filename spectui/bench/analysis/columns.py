@@ -18,6 +18,10 @@ Style: TypeAlias = Literal["", "heading", "faint", "weak", "strong"]
 _CODES: dict[Style, str] = {"heading": "1", "faint": "2", "weak": "33", "strong": "32"}
 _GAP = 2
 _LEAST_NAME, _LEAST_TAIL = 12, 24
+_HANG = "    "
+"""Before the further lines of a name."""
+
+_MOST_LINES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +37,16 @@ class Row:
     """A row of a table.
 
     Attributes:
-        name: Set to the left, and shortened if it must be.
+        name: Set to the left, in several lines if it must be.
         figures: Set to the right.
+        lead: What its first line begins with.
         tail: Behind the figures, in several lines if it must be.
         style: How the row looks.
     """
 
     name: str
     figures: tuple[str, ...]
+    lead: str = ""
     tail: str = ""
     style: Style = ""
 
@@ -92,19 +98,28 @@ def table(rows: Sequence[Row], width: int, least: Sequence[int] = ()) -> Iterato
     tails = any(row.tail for row in rows)
     room = max(_LEAST_NAME, width - figures - (_GAP + _LEAST_TAIL if tails else 0))
     # A table with tails is as wide as it must be; others use the width, so that tables below each other line up.
-    name_width = min(room, max(cell_len(visible(row.name)) for row in rows)) if tails else room
+    name_width = min(room, max(cell_len(row.lead + visible(row.name)) for row in rows)) if tails else room
     for row in rows:
         shown = visible(row.name)
         if row.style == "heading" and cell_len(shown) > name_width:
             yield Line(fitted(shown, width), row.style)
             shown = ""
-        name = set_cell_size(fitted(shown, name_width), name_width)
+        first, *more = _name(row.lead, shown, name_width)
         cells = "".join(
             " " * (_GAP + size - cell_len(text)) + text for text, size in zip(row.figures, spread, strict=True)
         )
-        begin = f"{name}{cells}"
-        if not row.tail:
+        begin = f"{set_cell_size(first, name_width)}{cells}"
+        if row.tail:
+            indent = " " * (cell_len(begin) + _GAP)
+            yield from paragraph(row.tail, width, first=f"{begin}  ", rest=indent, style=row.style)
+        else:
             yield Line(begin.rstrip(), row.style)
-            continue
-        indent = " " * (cell_len(begin) + _GAP)
-        yield from paragraph(row.tail, width, first=f"{begin}  ", rest=indent, style=row.style)
+        yield from (Line(line, row.style) for line in more)
+
+
+def _name(lead: str, name: str, width: int) -> list[str]:
+    """A name in as many lines as it needs, but not more than `_MOST_LINES`."""
+    if cell_len(lead + name) <= width:
+        return [lead + name]
+    name = fitted(name, _MOST_LINES * (width - len(_HANG)))
+    return [line.text for line in paragraph(name, width, first=lead, rest=_HANG)]

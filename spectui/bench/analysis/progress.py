@@ -52,7 +52,6 @@ class ReadingLine:
         self._drawn = now
 
     def analysing(self) -> None:
-        """Everything has been read: what is left takes a few seconds at most."""
         if self._shown:
             self._draw("analysing", 1.0, read="", left="")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from spectui.bench.analysis.pooling import Pooling
 from spectui.errors import RunError
-from spectui.protocol.events import RunStarted, TraceEvent
+from spectui.protocol.events import RunStarted, Step, TraceEvent
 from spectui.trace.reader import Trace, TraceError
 
 LOOK_EVENTS = 1024
@@ -22,6 +23,9 @@ class Watching(Protocol):
 
     def at(self, name: str, done: int, total: int) -> None:
         """Called now and then with the name of the trace that is read, and bytes of all traces."""
+
+    def analysing(self) -> None:
+        """Called when everything has been read; what is left takes a few seconds at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class Seen:
 
 
 def read_traces(paths: Sequence[Path], add: Callable[[TraceEvent], object], watching: Watching | None = None) -> Seen:
-    """Hand every event of every trace to ``add``, in order.
+    """Hand every event of every trace to ``add``, in order. A single trace keeps the numbers of its rounds.
 
     Raises:
         RunError: A file is not a trace, or cannot be read to its end, or traces are of different models. Nothing is
@@ -48,26 +52,26 @@ def read_traces(paths: Sequence[Path], add: Callable[[TraceEvent], object], watc
     """
     traces = [_opened(path) for path in paths]
     total, before = sum(trace.size for trace in traces), 0
+    pooling = Pooling() if len(traces) > 1 else None
     drafting: set[str] = set()
     lanes: set[str] = set()
     complaints: list[str] = []
-    first: tuple[str, str] | None = None
     with _without_collections():
         for trace in traces:
+            if pooling is not None:
+                pooling.open(trace.path.name)
             try:
-                reading = trace.read()
-                try:
+                with closing(trace.read()) as reading:
                     for number, (_, event) in enumerate(reading):
-                        add(event)
-                        if type(event) is RunStarted:
-                            first = first or (event.target, trace.path.name)
-                            _check_same(first, event.target, trace.path.name)
-                            lanes |= {lane.name for lane in event.lanes}
-                            drafting |= {lane.name for lane in event.lanes if lane.k_max}
                         if watching is not None and not number % LOOK_EVENTS:
                             watching.at(trace.path.name, before + reading.place.offset, total)
-                finally:
-                    reading.close()
+                        if type(event) is not Step:
+                            if type(event) is RunStarted:
+                                lanes |= {lane.name for lane in event.lanes}
+                                drafting |= {lane.name for lane in event.lanes if lane.k_max}
+                            if pooling is not None:
+                                event = pooling.pooled(event)
+                        add(event)
             except TraceError as error:
                 raise RunError(str(error)) from error
             before += trace.size
@@ -81,20 +85,6 @@ def _opened(path: Path) -> Trace:
     except TraceError as error:
         fix = "" if path.exists() else ": name a trace that --record or R has written"
         raise RunError(f"{error}{fix}") from error
-
-
-def _check_same(first: tuple[str, str], target: str, name: str) -> None:
-    """Refuse to analyse answers of different models together: their ids mean different tokens."""
-    if _model(target) != _model(first[0]):
-        raise RunError(
-            f"{first[1]} is of {first[0] or 'an unnamed model'} and {name} of {target or 'an unnamed model'}: analyse "
-            "traces of different models one by one"
-        )
-
-
-def _model(target: str) -> str:
-    """A model's name without the folders before it, which may differ between machines."""
-    return target.rstrip("/").rpartition("/")[2]
 
 
 @contextmanager

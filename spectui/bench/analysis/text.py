@@ -62,7 +62,7 @@ def _lane(lane: LaneAnalysis, headroom: Headroom | None, width: int) -> Iterator
 
 def _headroom(headroom: Headroom, width: int) -> Iterator[Line]:
     head = Row("Headroom", tuple(column.name for column in words.CHOICE_COLUMNS), tail="K", style="heading")
-    rows = [Row(f"  {row.name}", row.figures, tail=row.detail) for row in words.choice_rows(headroom)]
+    rows = [Row(row.name, row.figures, lead="  ", tail=row.detail) for row in words.choice_rows(headroom)]
     yield from table([head, *rows], width)
     if headroom.sentence:
         yield from paragraph(headroom.sentence, width)
@@ -81,7 +81,7 @@ def _dimension(dimension: Dimension, width: int, least: Sequence[int]) -> Iterat
         yield from paragraph(f"{heading}: {missing[:1].lower()}{missing[1:]}", width)
         return
     rows = [
-        Row(f"{row.mark or ' '} {row.name}", row.figures, style=_STYLES.get(row.mark, ""))
+        Row(row.name, row.figures, lead=f"{row.mark or ' '} ", style=_STYLES.get(row.mark, ""))
         for row in words.bucket_rows(dimension)
     ]
     yield from table([replace(_HEAD, name=heading), *rows], width, least)
@@ -109,7 +109,7 @@ def _confusions(confusions: Sequence[Confusion], width: int) -> Iterator[Line]:
         title += f" (the {len(shown)} most expensive)"
     yield from table([Row(title, ("refusals", "lost"), style="heading")], width)
     for one in shown:
-        yield from table([Row(f"  {words.confusion_name(one)}", words.confusion_figures(one))], width, _HEADS)
+        yield from table([Row(words.confusion_name(one), words.confusion_figures(one), lead="  ")], width, _HEADS)
         for context in one.contexts:
             place = f"round {context.round}, slot {context.slot}, step {context.step}"
             room = width - 6 - cell_len(place)
@@ -121,6 +121,6 @@ _HEADS = tuple(map(len, ("refusals", "lost")))
 
 def _agreement(agreement: Agreement, width: int) -> Iterator[Line]:
     names = f"{visible(agreement.first)} and {visible(agreement.second)} at the same places"
-    rows = [Row(f"  {name}", (count, share)) for name, count, share in words.agreement_rows(agreement)]
+    rows = [Row(name, (count, share), lead="  ") for name, count, share in words.agreement_rows(agreement)]
     yield from table([Row(names, ("places", "share"), style="heading"), *rows], width)
     yield from paragraph(words.agreement_sentence(agreement), width)

@@ -107,3 +107,12 @@ def test_wide_characters_keep_columns_in_line() -> None:
     rows = [Row("数字", ("1", "22"), tail="b"), Row("numbers", ("100", "2"), tail="b")]
     lines = [line.text for line in table(rows, 60)]
     assert len({cell_len(line) for line in lines}) == 1
+
+
+def test_a_long_name_goes_on_in_the_next_line_but_not_for_ever() -> None:
+    [head, first, second, *more] = [
+        line.text
+        for line in table([Row("Kind", ("judged",), style="heading"), Row("a name of many words", ("12",), "- ")], 22)
+    ]
+    assert (head, first, second, more) == ("Kind            judged", "- a name of         12", "    many words", [])
+    assert len(list(table([Row("name " * 1000, ("12",))], 40))) <= 5
