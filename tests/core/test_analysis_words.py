@@ -63,7 +63,7 @@ def test_two_lanes_add_up() -> None:
 def test_the_extremes_are_those_farthest_from_what_is_expected() -> None:
     worst, best = words.extremes(analyses.lane())
     assert [bucket.name for _, bucket in worst] == ["numbers", "a repetition", "writing"]
-    assert [bucket.name for _, bucket in best] == ["punctuation", "word starts"]
+    assert [bucket.name for _, bucket in best] == ["punctuation", "coding"]
 
 
 def test_a_lane_says_what_it_is_based_on() -> None:

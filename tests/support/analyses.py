@@ -52,11 +52,17 @@ def dimensions() -> tuple[Dimension, ...]:
                 bucket("special tokens", 3, 9),
             ),
         ),
-        Dimension("category", "Category", (bucket("coding", 500, 800), bucket("writing", 500, 900))),
+        Dimension("category", "Category", (bucket("coding", 550, 850), bucket("writing", 450, 850))),
         Dimension("context", "Context length", (bucket("under 128 tokens", 800, 1300), bucket("128 to 255", 240, 400))),
         Dimension("distance", "Distance since the last refusal", (bucket("1", 300, 500),)),
-        Dimension("copyable", "Copyable from the context", (), "the trace has no prompt ids: record a new one."),
-        Dimension("repetition", "Repetition of the drafter's own token", (bucket("a repetition", 20, 60),)),
+        Dimension(
+            "copyable", "Copyable from the context", (bucket("not copyable", 90, 300), bucket("copyable", 290, 300))
+        ),
+        Dimension(
+            "repetition",
+            "Repetition of the drafter's own token",
+            (bucket("no repetition", 900, 1400, 0.3), bucket("a repetition", 20, 60)),
+        ),
         Dimension("certainty", "Certainty of the target", (), "no log-probabilities were recorded."),
     )
 

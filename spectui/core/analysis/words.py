@@ -201,17 +201,31 @@ def lane_counts(lane: LaneAnalysis) -> str:
     )
 
 
+BY_NATURE = ("copyable", "certainty")
+"""Dimensions along which acceptance differs for every drafter: what cannot be copied is harder, and where the target is
+unsure, so is everyone."""
+
+
 def extremes(
     lane: LaneAnalysis, most: int = 3
 ) -> tuple[list[tuple[Dimension, Bucket]], list[tuple[Dimension, Bucket]]]:
     """The buckets that stand out the most: ``most`` that are accepted less often than expected, and ``most`` that are
-    accepted more often, each ranked and beyond its interval; the farthest from what is expected first."""
+    accepted more often, each ranked and beyond its interval; the farthest from what is expected first.
 
-    def marked(mark: str) -> list[tuple[Dimension, Bucket]]:
-        found = [(one, bucket) for one in lane.dimensions for bucket in one.buckets if mark_of(bucket) == mark]
-        return sorted(found, key=lambda pair: -_distance(pair[1]))[:most]
-
-    return marked(WEAK), marked(STRONG)
+    A bucket with more than half of the tokens is left out, since the few others stand out instead, and so are
+    dimensions that differ `BY_NATURE`.
+    """
+    found = [
+        (one, bucket)
+        for one in lane.dimensions
+        if one.key not in BY_NATURE
+        for bucket in one.buckets
+        if 2 * bucket.acceptance.count <= sum(other.acceptance.count for other in one.buckets)
+    ]
+    found.sort(key=lambda pair: -_distance(pair[1]))
+    worse = [pair for pair in found if mark_of(pair[1]) == WEAK]
+    better = [pair for pair in found if mark_of(pair[1]) == STRONG]
+    return worse[:most], better[:most]
 
 
 def _distance(bucket: Bucket) -> float:

@@ -46,7 +46,7 @@ def test_every_dimension_has_its_table_or_says_why_not() -> None:
         "+ punctuation                 200      95 %   92 to 98 %      60 %     20     30",
         "* special tokens                9      33 %  2.5 to 64 %      60 %     12     18",
     ]
-    assert "Copyable from the context: the trace has no prompt ids: record a new one." in lines
+    assert "Certainty of the target: no log-probabilities were recorded." in lines
     assert lines.index("Distance since the last refusal") > at
     assert "  *: too few to rank: fewer than 30 judged tokens" in lines
 
