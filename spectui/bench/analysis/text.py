@@ -99,6 +99,8 @@ def _legend(lanes: Sequence[LaneAnalysis], width: int) -> Iterator[Line]:
     for mark, meaning in words.MARKS.items():
         if mark in used:
             yield from paragraph(f"{mark}: {meaning}", width, first="  ", rest="    ")
+    if used & {words.WEAK, words.STRONG}:
+        yield from paragraph(words.BY_CHANCE, width, first="  ", rest="  ")
     yield Line()
 
 

@@ -34,8 +34,10 @@ MARKS = {
 }
 """What each mark means."""
 
-WORK_ON = {"drafter": "the drafter", "k": "K", "cost": "the cost of a step"}
-"""How `Headroom.work_on` reads."""
+BY_CHANCE = (
+    "Of twenty rows in which nothing differs, about one lies beyond its interval by chance; the sentences at the top "
+    "allow for that."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,6 @@ CHOICE_COLUMNS = (
     Column("x AR", "the same, divided by the measured AR lane's"),
 )
 """The figures of a `ChoiceRow`, in order; the K that it takes comes behind them."""
-
-AGREEMENT_COLUMNS = ("both right", "only the first", "only the second", "neither")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def agreement_rows(agreement: Agreement) -> list[tuple[str, str, str]]:
     """A row for each case: who was right, at how many places, and their share."""
     counts = (agreement.both, agreement.only_first, agreement.only_second, agreement.neither)
     total = sum(counts)
-    names = (AGREEMENT_COLUMNS[0], f"only {agreement.first}", f"only {agreement.second}", AGREEMENT_COLUMNS[3])
+    names = ("both right", f"only {agreement.first}", f"only {agreement.second}", "neither")
     return [
         (name, f"{count:,}", percent_text(count / total if total else None))
         for name, count in zip(names, counts, strict=True)
