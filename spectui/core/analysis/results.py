@@ -39,7 +39,7 @@ class Bucket:
         name: What they have in common, as the screen says it, such as "numbers" or "1,024 to 2,047".
         acceptance: Accepted among the judged: conditional acceptance, given that all before it was accepted.
         expected: What it would be if these were accepted as often as the lane's other tokens at the same positions of
-            their drafts; None without others.
+            their drafts (for the distance from a refusal, those of the same answers); None without others.
         lost: Tokens lost to refusals here, against the rest of the draft.
         lost_k: The same against K.
         ranked: Whether there are enough to be ranked.
@@ -83,8 +83,8 @@ class Weakness:
         expected: As in `Bucket`.
         excess: Tokens lost to them beyond those that the expected acceptance would have lost, per 100 drafted tokens.
         lost_share: Their share of all lost tokens.
-        strength: Twice the gain in log-likelihood of telling these tokens from the others (a likelihood-ratio
-            statistic), corrected for tokens of one answer being alike; weaknesses are ranked by it.
+        strength: How clearly these tokens differ from the others at the same positions: the Mantel-Haenszel statistic,
+            corrected for tokens of one answer being alike; weaknesses are ranked by it.
     """
 
     dimension: str

@@ -1,0 +1,58 @@
+"""From the columns of a trace to all that is said about it."""
+
+from __future__ import annotations
+
+from spectui.core.analysis.agreement import agreements
+from spectui.core.analysis.buckets import dimension
+from spectui.core.analysis.columns import Columns, LaneColumns
+from spectui.core.analysis.confusions import confusions
+from spectui.core.analysis.measured import Measured
+from spectui.core.analysis.results import Analysis, LaneAnalysis
+from spectui.core.analysis.sentences import sentences
+from spectui.core.analysis.weakness import weaknesses
+
+
+def analyse(columns: Columns) -> Analysis:
+    """All about the drafting lanes but their headroom."""
+    measured = [Measured.of(lane, columns.texts, columns.ends) for lane in columns.lanes() if lane.drafts]
+    return Analysis(tuple(_lane(one, columns) for one in measured), agreements(measured), (), _notes(columns))
+
+
+def _lane(measured: Measured, columns: Columns) -> LaneAnalysis:
+    lane = measured.lane
+    weak, confused = weaknesses(measured), confusions(measured, columns.texts)
+    return LaneAnalysis(
+        lane=lane.name,
+        title=lane.title,
+        requests=len(lane.requests),
+        steps=int((lane.rows["drafted"] > 0).sum()),
+        drafted=measured.drafted,
+        accepted=measured.accepted,
+        judged=len(measured.places),
+        lost=measured.lost,
+        lost_k=_lost_k(lane),
+        dimensions=tuple(dimension(measured, number) for number in range(len(measured.coded))),
+        weaknesses=weak,
+        confusions=confused,
+        sentences=sentences(measured, weak, confused, measured.share(measured.tables[0])),
+    )
+
+
+def _lost_k(lane: LaneColumns) -> int:
+    return int(lane.rows["k"].sum(dtype="i8") - lane.rows["accepted"].sum(dtype="i8"))
+
+
+def _notes(columns: Columns) -> tuple[str, ...]:
+    """What the reader should know about the trace."""
+    said = []
+    if columns.lost:
+        said.append(f"{columns.lost:,} events are missing in this trace: what came after them lacks its context.")
+    if columns.unfit:
+        said.append(f"{columns.unfit:,} steps hold numbers that no engine gives, and were left out.")
+    cut = sum(one.prompt_tokens is None for lane in columns.lanes() for one in lane.requests)
+    if cut:
+        answers = "An answer begins" if cut == 1 else f"{cut:,} answers begin"
+        said.append(
+            f"{answers} before this trace does: without context length, and without the place of the first refusal."
+        )
+    return tuple(said)

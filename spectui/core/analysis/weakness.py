@@ -1,0 +1,172 @@
+"""Where a drafter fails beyond chance, and beyond what the positions of its drafts explain.
+
+Every bucket, or every one up to or from some bucket on where they have an order, is held against the lane's other
+tokens at the same positions with the Mantel-Haenszel test (Mantel and Haenszel 1959, "Statistical aspects of the
+analysis of data from retrospective studies of disease"), whose statistic is divided by the design effect. The tokens
+that the cause itself picks out differ most clearly, so the largest statistic names the cause rather than what only
+goes along with it: numbers, not the category that has many of them. How large it must be allows for how many were
+tried (Bonferroni) and for how few answers the design effect was estimated from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectui.core.analysis.buckets import expected
+from spectui.core.analysis.measured import Measured
+from spectui.core.analysis.results import LEAST, Weakness
+from spectui.core.analysis.tables import Cells, Table, correlation, strata_of
+from spectui.core.chi_square import normal_quantile
+from spectui.core.paired import LEAST_FREEDOM, student_t
+
+CHANCE = 0.02
+"""How often a weakness is named in a trace that has none, at most."""
+
+LEAST_DIFFERENCE = 0.05
+"""Difference of acceptance below which nothing is called a weakness, however certain it is."""
+
+LEAST_EXCESS = 0.5
+"""Tokens lost per 100 drafted below which nothing is called a weakness."""
+
+MOST = 5
+"""Weaknesses of a lane that are named."""
+
+_FEWEST = 1.5
+"""Design effect above which the answers themselves are compared; fewer than five cannot be."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """Buckets of a dimension that could be called a weakness together."""
+
+    number: int
+    where: str
+    codes: range
+    ordered: bool
+
+    def of(self, codes: NDArray[np.integer]) -> Cells:
+        return (codes >= self.codes.start) & (codes < self.codes.stop)
+
+
+def weaknesses(measured: Measured) -> tuple[Weakness, ...]:
+    """The weaknesses of a lane, the strongest first. Each but the first still holds for the tokens that those before
+    it leave, so that no two say nearly the same."""
+    found: list[Weakness] = []
+    left = measured.distinct.copy()
+    named: set[int] = set()
+    tables = measured.tables if left.all() else measured.tables_of(left)
+    while len(found) < MOST and (best := _strongest(measured, tables, named)):
+        candidate, strength = best
+        found.append(_weakness(measured, candidate, strength))
+        left &= ~candidate.of(measured.coded[candidate.number].codes)
+        if candidate.ordered:
+            named.add(candidate.number)
+        tables = measured.tables_of(left)
+    return tuple(found)
+
+
+def _candidates(measured: Measured, tables: Sequence[Table], named: Collection[int]) -> Iterator[_Candidate]:
+    """What could be called a weakness: enough tokens of it, and enough others. Buckets that have no tokens begin and
+    end nothing."""
+    for number, (coded, cells) in enumerate(zip(measured.coded, tables, strict=True)):
+        if number in named or not len(cells.code):
+            continue
+        counts = np.bincount(cells.code, cells.count, len(coded.names))
+        last = len(counts)
+        single = [(where, range(code, code + 1), False) for code, where in enumerate(coded.places)]
+        up_to = [(where, range(code + 1), True) for code, where in enumerate(coded.up_to) if counts[code]]
+        beyond = [(where, range(code, last), True) for code, where in enumerate(coded.beyond) if counts[code]]
+        for where, codes, ordered in single + up_to + beyond:
+            many = counts[codes.start : codes.stop].sum()
+            if where and many >= LEAST and counts.sum() - many >= LEAST:
+                yield _Candidate(number, where, codes, ordered)
+
+
+def _strongest(measured: Measured, tables: Sequence[Table], named: Collection[int]) -> tuple[_Candidate, float] | None:
+    """The candidate that is told from the others most clearly, if any is certain, with its strength."""
+    tried = list(_candidates(measured, tables, named))
+    if not tried:
+        return None
+    certain = normal_quantile(CHANCE / len(tried))
+    best = None
+    for candidate in tried:
+        cells = tables[candidate.number]
+        inside = candidate.of(cells.code)
+        own = cells.only(inside)
+        within = measured.coded[candidate.number].within
+        usual, beyond = expected(cells, inside, within)
+        if usual is None or usual - own.right.sum() / own.count.sum() < LEAST_DIFFERENCE:
+            continue
+        if beyond * 100 < LEAST_EXCESS * measured.drafted:
+            continue
+        strength = _strength(cells, inside, certain, within)
+        if strength > certain**2 and (best is None or strength > best[1]):
+            best = candidate, strength
+    return best
+
+
+def _strength(cells: Table, inside: Cells, certain: float, within: bool) -> float:
+    """The one-sided Mantel-Haenszel statistic of the cells ``inside`` against the others at the same positions, divided
+    by the design effect; smaller where few answers were compared, as Student's t needs more than ``certain``.
+
+    Args:
+        cells: The judged tokens.
+        inside: Those in question.
+        certain: The normal quantile whose square makes the statistic certain.
+        within: As in `Coded.within`.
+    """
+    answers, cluster = np.unique(cells.cluster, return_inverse=True)
+    strata, many = strata_of(cells, within)
+
+    def summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        sums: NDArray[np.float64] = np.bincount(strata, values, many).astype(np.float64)
+        return sums
+
+    count, right = summed(cells.count), summed(cells.right)
+    own, own_right = summed(cells.count * inside), summed(cells.right * inside)
+    both = (own > 0) & (own < count)
+    if not both.any():
+        return 0.0
+    n, y, m, z = count[both], right[both], own[both], own_right[both]
+    worse = float((m * y / n - z).sum())
+    variance = float((m * (n - m) * y * (n - y) / (n * n * (n - 1))).sum())
+    if worse <= 0 or variance <= 0:
+        return 0.0
+    used = both[strata]
+    share_in = (own / np.maximum(count, 1))[strata]
+    inner, outer = own_right / np.maximum(own, 1), (right - own_right) / np.maximum(count - own, 1)
+    fitted = np.where(inside, inner[strata], outer[strata])
+    away = np.where(used, inside - share_in, 0.0)
+    spread = np.sqrt(fitted * (1 - fitted))
+    alike = correlation(cluster, cells.count, cells.right, fitted, 2)
+    alone = float((cells.count * away**2 * spread**2).sum())
+    together = float((np.bincount(cluster, cells.count * away * spread) ** 2).sum())
+    effect = max(1.0, 1.0 + alike * (together / alone - 1.0)) if alone else 1.0
+    statistic = worse**2 / variance / effect
+    freedom = len(answers) - 2.0
+    if together > _FEWEST * alone and freedom < LEAST_FREEDOM:
+        return 0.0
+    if effect > 1.0:
+        freedom *= (effect / (effect - 1.0)) ** 2
+        statistic *= (certain / student_t(max(freedom, 3.0), certain)) ** 2
+    return statistic
+
+
+def _weakness(measured: Measured, candidate: _Candidate, strength: float) -> Weakness:
+    cells = measured.tables[candidate.number]
+    inside = candidate.of(cells.code)
+    own = cells.only(inside)
+    usual, beyond = expected(cells, inside, measured.coded[candidate.number].within)
+    return Weakness(
+        dimension=measured.coded[candidate.number].key,
+        where=candidate.where,
+        acceptance=measured.share(own),
+        expected=usual if usual is not None else 0.0,
+        excess=100 * beyond / measured.drafted,
+        lost_share=float(own.lost.sum()) / measured.lost,
+        strength=strength,
+    )

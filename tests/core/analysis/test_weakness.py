@@ -1,0 +1,98 @@
+"""The first sentence names the weakness that was planted, and none where there is none."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from spectui.core.analysis.analyse import analyse
+from spectui.core.analysis.columns import Columns
+from spectui.core.analysis.results import LaneAnalysis
+from tests.support.planted_traces import Plant, planted
+
+NAMED: dict[Plant, str] = {
+    "numbers": "MTP is weak at numbers: ",
+    "indentation": "MTP is weak at white space and indentation: ",
+    "context": "MTP is weak beyond 1,024 tokens of context: ",
+    "refusal": "MTP is weak up to 4 tokens after a refusal: ",
+}
+NONE = "No weakness of MTP stands out: "
+BAR = 0.95
+
+
+def analysed(plant: Plant | None, seed: int) -> LaneAnalysis:
+    [lane] = analyse(Columns().add_all(planted(plant, seed))).lanes
+    return lane
+
+
+def _named(first: int, of_each: int, without: int) -> tuple[int, int, Counter[str]]:
+    """How many planted weaknesses are named, how many traces without one are let be, and what is wrong in the rest."""
+    wrong: Counter[str] = Counter()
+    right = 0
+    for plant, said in NAMED.items():
+        for seed in range(first, first + of_each):
+            sentence = analysed(plant, seed).sentences[0]
+            right += sentence.startswith(said)
+            if not sentence.startswith(said):
+                wrong[f"{plant}: {sentence}"] += 1
+    quiet = 0
+    for seed in range(first, first + without):
+        sentence = analysed(None, seed).sentences[0]
+        quiet += sentence.startswith(NONE)
+        if not sentence.startswith(NONE):
+            wrong[f"none: {sentence}"] += 1
+    return right, quiet, wrong
+
+
+def test_a_planted_weakness_is_named_first_and_none_is_made_up() -> None:
+    right, quiet, wrong = _named(1000, 2, 8)
+    assert (right, quiet) == (8, 8), wrong
+
+
+@pytest.mark.slow
+def test_hundreds_of_planted_weaknesses() -> None:
+    right, quiet, wrong = _named(0, 50, 200)
+    print(f"{right} of 200 named, {quiet} of 200 without one let be: {wrong}")
+    assert min(right, quiet) >= BAR * 200, wrong
+
+
+def test_the_sentence_has_the_figures_of_the_weakness() -> None:
+    lane = analysed("numbers", 1)
+    weak = lane.weaknesses[0]
+    [bucket] = [
+        one
+        for dimension in lane.dimensions
+        if dimension.key == "kind"
+        for one in dimension.buckets
+        if one.name == "numbers"
+    ]
+    assert (weak.acceptance, weak.expected) == (bucket.acceptance, bucket.expected)
+    assert weak.lost_share == bucket.lost / lane.lost
+    assert f"of {bucket.acceptance.count:,})" in lane.sentences[0]
+    assert weak.excess == pytest.approx(float(lane.sentences[0].split("costs ")[1].split(" of")[0]), abs=0.05)
+
+
+def test_a_second_weakness_must_hold_outside_the_first() -> None:
+    """Maths and code have most of the numbers, and are not named for it."""
+    for seed in range(20, 24):
+        assert [one.where for one in analysed("numbers", seed).weaknesses] == ["at numbers"]
+
+
+def test_the_same_answers_again_make_nothing_surer() -> None:
+    events = planted("numbers", 3)
+    once = analyse(Columns().add_all(events)).lanes[0]
+    again = analyse(Columns().add_all(events + events[1:])).lanes[0]
+    assert again.judged == 2 * once.judged
+    assert again.weaknesses[0].strength == pytest.approx(once.weaknesses[0].strength, rel=0.01)
+    assert again.weaknesses[0].acceptance.low == pytest.approx(once.weaknesses[0].acceptance.low, abs=0.003)
+
+
+def test_too_few_tokens_are_not_judged() -> None:
+    columns = Columns().add_all(planted("numbers", 1)[:12])
+    [lane] = analyse(columns).lanes
+    assert lane.judged < 30
+    assert lane.weaknesses == ()
+    assert lane.sentences == (
+        f"Only {lane.judged} drafted tokens of MTP were judged: too few to say where it is weak.",
+    )
