@@ -43,7 +43,8 @@ class Answers:
         self.found: dict[_Prompt, _Answer] = {}
         for first, end in zip(opens.tolist(), ends.tolist(), strict=True):
             request = measured.lane.requests[steps.request[first]]
-            if request.round is None or not request.as_ar:
+            # Without ids, only prompts that are AR's are known to be the same.
+            if request.round is None or not (request.as_ar or len(request.prompt_ids)):
                 continue
             begin, stop = int(steps.token_start[first]), int(steps.token_start[end - 1] + steps.count[end - 1])
             self.found[request.round, request.slot] = _Answer(

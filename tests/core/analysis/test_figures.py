@@ -1,0 +1,126 @@
+"""Every count of an analysis, against plain loops over small random traces."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from spectui.core.analysis.analyse import analyse
+from spectui.core.analysis.columns import Columns
+from spectui.core.analysis.results import LaneAnalysis
+from spectui.protocol import events as ev
+from tests.support.plain_analysis import PlainPlace, plain_buckets, plain_places
+from tests.support.small_traces import TEXTS, small_trace
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def lanes_of(events: list[ev.TraceEvent]) -> list[tuple[LaneAnalysis, list[PlainPlace]]]:
+    analysis = analyse(Columns().add_all(events))
+    return [(lane, plain_places(events, lane.lane, TEXTS)) for lane in analysis.lanes]
+
+
+@given(SEEDS)
+def test_totals(seed: int) -> None:
+    events = small_trace(seed)
+    analysis = analyse(Columns().add_all(events))
+    assert [lane.lane for lane in analysis.lanes] == ["mtp", "ngram"]
+    for lane in analysis.lanes:
+        steps = [event for event in events if isinstance(event, ev.Step) and event.lane == lane.lane]
+        assert lane.steps == sum(bool(step.drafted) for step in steps)
+        assert lane.drafted == sum(len(step.drafted) for step in steps)
+        assert lane.accepted == sum(step.accepted for step in steps)
+        assert lane.judged == sum(step.accepted + (step.accepted < len(step.drafted)) for step in steps)
+        assert lane.lost == sum(len(step.drafted) - step.accepted for step in steps)
+        assert lane.lost_k == sum(step.k - step.accepted for step in steps if step.k)
+
+
+@given(SEEDS)
+@example(0)
+def test_every_bucket(seed: int) -> None:
+    for lane, places in lanes_of(small_trace(seed)):
+        assert lane.judged == len(places)
+        for dimension in lane.dimensions:
+            plain = plain_buckets(places, dimension.key)
+            assert {bucket.name for bucket in dimension.buckets} == plain.keys()
+            assert bool(dimension.missing) == (not plain)
+            for bucket in dimension.buckets:
+                own = plain[bucket.name]
+                assert bucket.acceptance.count == own.judged
+                assert bucket.acceptance.value == own.accepted / own.judged
+                assert (bucket.lost, bucket.lost_k) == (own.lost, own.lost_k)
+                assert bucket.ranked == (own.judged >= 30)
+                if dimension.key != "distance":
+                    assert bucket.expected == (None if own.expected is None else pytest.approx(own.expected))
+
+
+@given(SEEDS)
+def test_lost_tokens_by_dimension_add_up(seed: int) -> None:
+    """All that a refusal lost is put down to its place, whatever else is known of it."""
+    for lane, places in lanes_of(small_trace(seed, lossy=False)):
+        for dimension in lane.dimensions:
+            if dimension.key in ("position", "category", "context", "distance", "repetition") and places:
+                assert sum(bucket.lost for bucket in dimension.buckets) == lane.lost
+
+
+@given(SEEDS)
+def test_confusions(seed: int) -> None:
+    for lane, places in lanes_of(small_trace(seed)):
+        lost: Counter[tuple[int, int | None]] = Counter()
+        where: defaultdict[tuple[int, int | None], set[tuple[int, int, int]]] = defaultdict(set)
+        for place in places:
+            if not place.right and place.wanted not in (None, place.drafted):
+                lost[place.drafted, place.wanted] += place.lost
+                where[place.drafted, place.wanted].add((*place.prompt, place.step))
+        assert [one.lost for one in lane.confusions] == sorted(lost.values(), reverse=True)[:20]
+        for one in lane.confusions:
+            pair = one.drafted, one.wanted
+            assert one.lost == lost[pair]
+            assert one.count == sum((place.drafted, place.wanted) == pair and not place.right for place in places)
+            assert (one.drafted_text, one.wanted_text) == (TEXTS[one.drafted], TEXTS[one.wanted])
+            assert len(one.contexts) == min(3, one.count)
+            assert {(c.round, c.slot, c.step) for c in one.contexts} <= where[pair]
+
+
+@given(SEEDS)
+def test_agreement(seed: int) -> None:
+    events = small_trace(seed, lossy=False)
+    analysis = analyse(Columns().add_all(events))
+    answers: defaultdict[tuple[str, tuple[int, int]], list[int]] = defaultdict(list)
+    number = 0
+    for event in events:
+        if isinstance(event, ev.RoundStarted):
+            number = event.round
+        elif isinstance(event, ev.Step):
+            answers[event.lane, (number, event.slot)] += event.emitted + event.cut
+    verdicts = {
+        lane.lane: {(place.prompt, place.at): place.right for place in plain_places(events, lane.lane, TEXTS)}
+        for lane in analysis.lanes
+    }
+    counts: Counter[tuple[bool, bool]] = Counter()
+    for (prompt, at), right in verdicts["mtp"].items():
+        assert at is not None
+        one, other = answers["mtp", prompt][: at + 1], answers["ngram", prompt][: at + 1]
+        if one == other and len(one) > at and (prompt, at) in verdicts["ngram"]:
+            counts[right, verdicts["ngram"][prompt, at]] += 1
+    if not counts:
+        assert analysis.agreements == ()
+        return
+    [found] = analysis.agreements
+    assert (found.first, found.second) == ("mtp", "ngram")
+    assert (found.both, found.only_first, found.only_second, found.neither) == (
+        counts[True, True],
+        counts[True, False],
+        counts[False, True],
+        counts[False, False],
+    )
+    assert found.union.value == pytest.approx(1 - found.neither / counts.total())
+    assert found.union.count == found.first_share.count == counts.total()
+
+
+def test_a_greedy_trace_of_one_lane_has_no_agreement() -> None:
+    events = [event for event in small_trace(1) if getattr(event, "lane", "mtp") in ("mtp", "ar")]
+    assert analyse(Columns().add_all(events)).agreements == ()
