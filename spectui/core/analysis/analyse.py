@@ -46,9 +46,11 @@ def _notes(columns: Columns) -> tuple[str, ...]:
     """What the reader should know about the trace."""
     said = []
     if columns.lost:
-        said.append(f"{columns.lost:,} events are missing in this trace: what came after them lacks its context.")
+        events, them = ("1 event is", "it") if columns.lost == 1 else (f"{columns.lost:,} events are", "them")
+        said.append(f"{events} missing in this trace: what came after {them} lacks its context.")
     if columns.unfit:
-        said.append(f"{columns.unfit:,} steps hold numbers that no engine gives, and were left out.")
+        steps = "1 step holds" if columns.unfit == 1 else f"{columns.unfit:,} steps hold"
+        said.append(f"{steps} numbers that no engine gives, left out here.")
     cut = sum(one.prompt_tokens is None for lane in columns.lanes() for one in lane.requests)
     if cut:
         answers = "An answer begins" if cut == 1 else f"{cut:,} answers begin"

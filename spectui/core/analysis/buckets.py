@@ -7,14 +7,14 @@ import numpy as np
 from spectui.core.analysis.dimensions import NO_DRAFTS
 from spectui.core.analysis.measured import Measured
 from spectui.core.analysis.results import LEAST, Bucket, Dimension
-from spectui.core.analysis.tables import Cells, Table, strata_of
+from spectui.core.analysis.tables import Cells, Table
 
 
 def dimension(measured: Measured, number: int) -> Dimension:
     """The figures of a lane's dimension."""
     coded, cells = measured.coded[number], measured.tables[number]
     buckets = tuple(
-        _bucket(measured, name, cells, cells.code == code, coded.within)
+        _bucket(measured, name, cells, cells.code == code)
         for code, name in enumerate(coded.names)
         if (cells.code == code).any()
     )
@@ -22,27 +22,22 @@ def dimension(measured: Measured, number: int) -> Dimension:
     return Dimension(coded.key, coded.title, buckets, missing)
 
 
-def _bucket(measured: Measured, name: str, cells: Table, inside: Cells, within: bool) -> Bucket:
+def _bucket(measured: Measured, name: str, cells: Table, inside: Cells) -> Bucket:
     own = cells.only(inside)
     acceptance = measured.share(own)
-    usual, _ = expected(cells, inside, within)
+    usual, _ = expected(cells, inside)
     lost, lost_k = int(own.lost.sum()), int(own.lost_k.sum())
     return Bucket(name, acceptance, usual, lost, lost_k, acceptance.count >= LEAST)
 
 
-def expected(cells: Table, inside: Cells, within: bool = False) -> tuple[float | None, float]:
-    """The acceptance of the tokens ``inside`` if they were like the others at the same positions, and the tokens that
-    they lose beyond it.
+def expected(cells: Table, inside: Cells) -> tuple[float | None, float]:
+    """The acceptance of the tokens ``inside`` if they were like the others that they are compared with, and the tokens
+    that they lose beyond it.
 
     At a position with no others nothing can be expected, so its tokens are left out of both. A refusal is expected to
     lose what a refusal at this place would have lost: tokens not accepted, times what was at stake.
-
-    Args:
-        cells: The judged tokens.
-        inside: Those in question.
-        within: Whether the others must be of the same answer, as for `Coded.within`.
     """
-    strata, many = strata_of(cells, within)
+    strata, many = cells.stratum, int(cells.stratum.max()) + 1 if len(cells.stratum) else 0
     position = np.zeros(many, dtype=np.int64)
     position[strata] = cells.position
     count, right = np.bincount(strata, cells.count, many), np.bincount(strata, cells.right, many)

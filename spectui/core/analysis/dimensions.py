@@ -120,7 +120,6 @@ def _distance(places: Places) -> Coded:
             "at the first token after a refusal",
             *(f"up to {edge - 1} tokens after a refusal" for edge in DISTANCES[1:]),
         ),
-        beyond=("", *(f"from {edge} tokens after a refusal on" for edge in DISTANCES)),
         missing=NO_START,
         within=True,
     )

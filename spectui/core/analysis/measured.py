@@ -95,8 +95,8 @@ class Measured:
 
 def _table(places: Places, coded: Coded, cluster: NDArray[np.int64], left: NDArray[np.bool_] | None) -> Table:
     codes = coded.codes if left is None else np.where(left, coded.codes.astype(np.int32), -1)
-    of = cluster[places.request] if len(cluster) else places.request
-    return table(of, places.position, codes, places.right, places.stake, places.stake_k)
+    counted = places.right, places.stake, places.stake_k
+    return table(places.request, cluster, places.position, codes, *counted, within=coded.within)
 
 
 def _clusters(lane: LaneColumns) -> NDArray[np.int64]:

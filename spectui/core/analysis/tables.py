@@ -8,7 +8,7 @@ correlation of tokens within an answer, which is estimated by moments.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 import numpy as np
@@ -23,6 +23,7 @@ Cells: TypeAlias = NDArray[np.bool_]
 """By cell of a table, whether it is chosen."""
 
 _Numbers: TypeAlias = NDArray[np.float64]
+_Places: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Table:
 
     Attributes:
         cluster: By cell, the answer; answers to the same prompt are one.
+        stratum: By cell, a number that it shares with those that it is compared with.
         position: By cell, the position in the draft, from 0.
         code: By cell, the bucket.
         count: By cell, tokens judged.
@@ -39,64 +41,66 @@ class Table:
         lost_k: The same against K.
     """
 
-    cluster: NDArray[np.int64]
-    position: NDArray[np.int64]
-    code: NDArray[np.int64]
+    cluster: _Places
+    stratum: _Places
+    position: _Places
+    code: _Places
     count: _Numbers
     right: _Numbers
     stake: _Numbers
     lost: _Numbers
     lost_k: _Numbers
 
-    def only(self, cells: NDArray[np.bool_]) -> Table:
+    def only(self, cells: Cells) -> Table:
         """Some of the cells."""
-        return Table(
-            self.cluster[cells],
-            self.position[cells],
-            self.code[cells],
-            self.count[cells],
-            self.right[cells],
-            self.stake[cells],
-            self.lost[cells],
-            self.lost_k[cells],
-        )
+        return Table(*(getattr(self, column.name)[cells] for column in fields(self)))
 
 
 def table(
-    cluster: NDArray[np.integer],
+    group: NDArray[np.integer],
+    cluster_of: _Places,
     position: NDArray[np.integer],
     code: NDArray[np.integer],
-    right: NDArray[np.bool_],
+    right: Cells,
     stake: NDArray[np.integer],
     stake_k: NDArray[np.integer],
+    *,
+    within: bool,
 ) -> Table:
-    """Count the places whose code is not negative."""
+    """Count the places whose code is not negative.
+
+    Args:
+        group: By place, the number of its answer.
+        cluster_of: By number of an answer, its cluster.
+        position: By place, the position in the draft.
+        code: By place, the bucket.
+        right: By place, whether the target accepted it.
+        stake: By place, tokens that a refusal loses.
+        stake_k: The same against K.
+        within: Whether a place is compared with those of its answer only, at the same position.
+    """
     known = np.flatnonzero(code >= 0) if len(code) and code.min() < 0 else slice(None)
-    cluster, position, code = cluster[known], position[known], code[known]
+    group, position, code = group[known], position[known], code[known]
     right, stake, stake_k = right[known], stake[known], stake_k[known]
-    if not len(code):
-        none, nothing = np.zeros(0, dtype=np.int64), np.zeros(0)
-        return Table(none, none, none, nothing, nothing, nothing, nothing, nothing)
-    positions, codes = int(position.max()) + 1, int(code.max()) + 1
-    key = (cluster.astype(np.int64) * positions + position) * codes + code
-    size = int(key.max()) + 1
-    if size <= _DENSE:
-        count = np.bincount(key, minlength=size)
-        cells = np.flatnonzero(count)
-        place, many = key, size
-    else:
-        cells, place = np.unique(key, return_inverse=True)
-        many = len(cells)
-    chosen = cells if place is key else slice(None)
+    positions, codes = (int(of.max()) + 1 if len(of) else 1 for of in (position, code))
+    key = (group.astype(np.int64) * positions + position) * codes + code
+    size = int(key.max()) + 1 if len(key) else 0
+    cells, place = (None, key) if size <= _DENSE else np.unique(key, return_inverse=True)
+    if cells is None:
+        cells = np.flatnonzero(np.bincount(key, minlength=size))
+        number = np.zeros(size, dtype=np.int64)
+        number[cells] = np.arange(len(cells))
+        place = number[key]
 
     def summed(weights: NDArray[np.generic] | None) -> _Numbers:
-        return np.bincount(place, weights, many)[chosen].astype(np.float64)
+        return np.bincount(place, weights, len(cells)).astype(np.float64)
 
     wrong = ~right
     rest, code_of = np.divmod(cells, codes)
-    cluster_of, position_of = np.divmod(rest, positions)
+    group_of, position_of = np.divmod(rest, positions)
     return Table(
-        cluster_of,
+        cluster_of[group_of],
+        np.unique(rest, return_inverse=True)[1] if within else position_of,
         position_of,
         code_of,
         summed(None),
@@ -131,17 +135,6 @@ def correlation(cluster: NDArray[np.int64], count: _Numbers, right: _Numbers, ex
         return 0.0
     scale = len(off) / (len(off) - fitted)
     return min(1.0, max(0.0, (float((off**2).sum()) * scale - own) / pairs))
-
-
-def strata_of(cells: Table, within: bool) -> tuple[NDArray[np.int64], int]:
-    """By cell, the number of the tokens that it is compared with, and how many such numbers there are: those at the
-    same position, of the same answer if ``within``."""
-    if not len(cells.position):
-        return cells.position, 0
-    if not within:
-        return cells.position, int(cells.position.max()) + 1
-    answers, cluster = np.unique(cells.cluster, return_inverse=True)
-    return cells.position * len(answers) + cluster, (int(cells.position.max()) + 1) * len(answers)
 
 
 def by_position(cells: Table) -> _Numbers:

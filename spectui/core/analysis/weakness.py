@@ -19,15 +19,18 @@ from numpy.typing import NDArray
 from spectui.core.analysis.buckets import expected
 from spectui.core.analysis.measured import Measured
 from spectui.core.analysis.results import LEAST, Weakness
-from spectui.core.analysis.tables import Cells, Table, correlation, strata_of
+from spectui.core.analysis.tables import Cells, Table, correlation
 from spectui.core.chi_square import normal_quantile
 from spectui.core.paired import LEAST_FREEDOM, student_t
 
-CHANCE = 0.02
+CHANCE = 0.01
 """How often a weakness is named in a trace that has none, at most."""
 
 LEAST_DIFFERENCE = 0.05
 """Difference of acceptance below which nothing is called a weakness, however certain it is."""
+
+LEAST_AFTER = 0.12
+"""The same after a refusal, where acceptance is lower by itself: refusals are many where a text is hard."""
 
 LEAST_EXCESS = 0.5
 """Tokens lost per 100 drafted below which nothing is called a weakness."""
@@ -97,19 +100,19 @@ def _strongest(measured: Measured, tables: Sequence[Table], named: Collection[in
         cells = tables[candidate.number]
         inside = candidate.of(cells.code)
         own = cells.only(inside)
-        within = measured.coded[candidate.number].within
-        usual, beyond = expected(cells, inside, within)
-        if usual is None or usual - own.right.sum() / own.count.sum() < LEAST_DIFFERENCE:
+        usual, beyond = expected(cells, inside)
+        least = LEAST_AFTER if measured.coded[candidate.number].within else LEAST_DIFFERENCE
+        if usual is None or usual - own.right.sum() / own.count.sum() < least:
             continue
         if beyond * 100 < LEAST_EXCESS * measured.drafted:
             continue
-        strength = _strength(cells, inside, certain, within)
+        strength = _strength(cells, inside, certain)
         if strength > certain**2 and (best is None or strength > best[1]):
             best = candidate, strength
     return best
 
 
-def _strength(cells: Table, inside: Cells, certain: float, within: bool) -> float:
+def _strength(cells: Table, inside: Cells, certain: float) -> float:
     """The one-sided Mantel-Haenszel statistic of the cells ``inside`` against the others at the same positions, divided
     by the design effect; smaller where few answers were compared, as Student's t needs more than ``certain``.
 
@@ -117,10 +120,9 @@ def _strength(cells: Table, inside: Cells, certain: float, within: bool) -> floa
         cells: The judged tokens.
         inside: Those in question.
         certain: The normal quantile whose square makes the statistic certain.
-        within: As in `Coded.within`.
     """
     answers, cluster = np.unique(cells.cluster, return_inverse=True)
-    strata, many = strata_of(cells, within)
+    strata, many = cells.stratum, int(cells.stratum.max()) + 1
 
     def summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
         sums: NDArray[np.float64] = np.bincount(strata, values, many).astype(np.float64)
@@ -160,7 +162,7 @@ def _weakness(measured: Measured, candidate: _Candidate, strength: float) -> Wea
     cells = measured.tables[candidate.number]
     inside = candidate.of(cells.code)
     own = cells.only(inside)
-    usual, beyond = expected(cells, inside, measured.coded[candidate.number].within)
+    usual, beyond = expected(cells, inside)
     return Weakness(
         dimension=measured.coded[candidate.number].key,
         where=candidate.where,
