@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from spectui.core.analysis.agreement import agreements
 from spectui.core.analysis.buckets import dimension
-from spectui.core.analysis.columns import Columns, LaneColumns
+from spectui.core.analysis.columns import Columns
 from spectui.core.analysis.confusions import confusions
+from spectui.core.analysis.lane_columns import LaneColumns
 from spectui.core.analysis.measured import Measured
 from spectui.core.analysis.results import Analysis, LaneAnalysis
 from spectui.core.analysis.sentences import sentences

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectui.core.analysis import kinds
-from spectui.core.analysis.columns import LaneColumns
+from spectui.core.analysis.lane_columns import LaneColumns
 from spectui.core.analysis.places import Places
 
 CONTEXTS = tuple(128 << power for power in range(13))

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from spectui.core.analysis.columns import LaneColumns
 from spectui.core.analysis.dimensions import Coded, dimensions
+from spectui.core.analysis.lane_columns import LaneColumns
 from spectui.core.analysis.places import Places, Steps
 from spectui.core.analysis.results import Share
 from spectui.core.analysis.tables import Table, by_position, correlation, design_effect, share, table

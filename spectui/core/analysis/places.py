@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spectui.core.analysis.columns import Ids, LaneColumns, starts
+from spectui.core.analysis.lane_columns import Ids, LaneColumns, starts
 
 _Whole = NDArray[np.int32]
 _Big = NDArray[np.int64]

@@ -38,6 +38,10 @@ LEAST_EXCESS = 0.5
 MOST = 5
 """Weaknesses of a lane that are named."""
 
+USUAL_CORRELATION, USUAL_WEIGHT = 0.03, 4
+"""The correlation of tokens of an answer that is assumed before any is seen, and the answers that it counts for: a few
+answers that happen to be alike do not show that all are."""
+
 _FEWEST = 1.5
 """Design effect above which the answers themselves are compared; fewer than five cannot be."""
 
@@ -144,12 +148,13 @@ def _strength(cells: Table, inside: Cells, certain: float) -> float:
     fitted = np.where(inside, inner[strata], outer[strata])
     away = np.where(used, inside - share_in, 0.0)
     spread = np.sqrt(fitted * (1 - fitted))
+    freedom = max(0.0, len(answers) - 2.0)
     alike = correlation(cluster, cells.count, cells.right, fitted, 2)
+    alike = (freedom * alike + USUAL_WEIGHT * USUAL_CORRELATION) / (freedom + USUAL_WEIGHT)
     alone = float((cells.count * away**2 * spread**2).sum())
     together = float((np.bincount(cluster, cells.count * away * spread) ** 2).sum())
     effect = max(1.0, 1.0 + alike * (together / alone - 1.0)) if alone else 1.0
     statistic = worse**2 / variance / effect
-    freedom = len(answers) - 2.0
     if together > _FEWEST * alone and freedom < LEAST_FREEDOM:
         return 0.0
     if effect > 1.0:

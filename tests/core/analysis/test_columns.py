@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectui.core.analysis.analyse import analyse
-from spectui.core.analysis.columns import Columns, LaneColumns
+from spectui.core.analysis.columns import Columns
+from spectui.core.analysis.lane_columns import LaneColumns
 from spectui.core.analysis.places import Places
 from spectui.core.analysis.results import Dimension
 from spectui.protocol import events as ev
