@@ -108,19 +108,8 @@ class Columns:
         return self
 
     def lanes(self) -> tuple[LaneColumns, ...]:
-        """What was folded so far, in the order of the trace's header; AR too."""
-        return tuple(
-            LaneColumns(
-                name,
-                lane.info,
-                tuple(lane.requests),
-                lane.rows.shown(ROW),
-                lane.drafted_ids.shown(np.int32),
-                lane.verified_ids.shown(np.int32),
-                tuple(lane.looked),
-            )
-            for name, lane in self._lanes.items()
-        )
+        """What was folded so far, in the order of the trace's header; AR too. Another thread may go on folding."""
+        return tuple(_columns(name, lane) for name, lane in list(self._lanes.items()))
 
     def _lane(self, name: str) -> _Lane:
         found = self._lanes.get(name)
@@ -163,10 +152,11 @@ class Columns:
             self.unfit += 1
             return
         lane.progress[number] = step.index + 1, before + len(emitted) if before >= 0 else -1
-        lane.rows.append(row)
         if ids:
             lane.drafted_ids.append(ids)
         lane.verified_ids.append(verified)
+        # Last, so that arrays that are taken meanwhile have the ids of all their steps.
+        lane.rows.append(row)
         texts = self.texts
         for token, text in zip(verified, step.text, strict=False):
             if token not in texts and text:
@@ -213,9 +203,15 @@ class Columns:
             lane.looked += [Looked(number, event.index, place, *one) for one in found.items()]
 
 
+def _columns(name: str, lane: _Lane) -> LaneColumns:
+    rows = lane.rows.shown(ROW)
+    drafted_ids, verified_ids = lane.drafted_ids.shown(np.int32), lane.verified_ids.shown(np.int32)
+    return LaneColumns(name, lane.info, tuple(lane.requests), rows, drafted_ids, verified_ids, tuple(lane.looked))
+
+
 def _ids(ids: tuple[int, ...]) -> Ids:
     """These ids as an array; empty if one is no id."""
     try:
-        return np.array(ids, dtype=np.int32)
+        return np.array(array("i", ids), dtype=np.int32)
     except OverflowError:
         return np.array((), dtype=np.int32)

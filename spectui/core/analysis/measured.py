@@ -69,7 +69,7 @@ class Measured:
             coded,
             cluster,
             tables,
-            drafted=len(lane.drafted_ids),
+            drafted=int(lane.rows["drafted"].sum(dtype=np.int64)),
             accepted=int(lane.rows["accepted"].sum(dtype=np.int64)),
             correlated=correlation(cells.cluster, cells.count, cells.right, by_position(cells), 1),
             distinct=distinct,

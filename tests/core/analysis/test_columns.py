@@ -201,3 +201,11 @@ def test_copyable_is_what_follows_the_last_two_tokens_elsewhere(
     begun = ev.RequestStarted("mtp", step.request, 0, len(prompt), prompt_ids=prompt)
     [bucket] = dimension(Columns().add_all([begun, step]), "copyable").buckets
     assert bucket.name == ("could be copied" if copied else "could not be copied")
+
+
+def test_ids_that_no_tokenizer_gives_are_no_prompt() -> None:
+    step = steps_of(trace())[0]
+    begun = ev.RequestStarted("mtp", step.request, 0, 2, prompt_ids=(1, 2**40))
+    [lane] = Columns().add_all([begun, step]).lanes()
+    assert lane.requests[0].prompt_tokens == 2
+    assert len(lane.requests[0].prompt_ids) == 0
