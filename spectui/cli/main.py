@@ -19,6 +19,7 @@ COMMANDS = {
     "shot": "a picture of the screen at one place of a trace",
     "cast": "the replay of a trace as a recording for web pages",
     "serve": "the replay of a trace in a browser",
+    "analyze": "why drafts fail in a trace, what it costs, and what would help",
     "bench": "compare lanes over concurrency, category, context and K, with a report",
     "tune": "find the fastest K of each lane",
     "calibrate": "measure what the instrument itself costs",
