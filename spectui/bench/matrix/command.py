@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spectui.bench.analysis.analysing import why_of
 from spectui.bench.matrix.checks import Checked
 from spectui.bench.matrix.journal import Journal, check_free, continue_journal
 from spectui.bench.matrix.preparing import bench_config
@@ -141,7 +142,12 @@ def report(options: argparse.Namespace, journal: Journal, published: Sequence[So
     unwritten = ""
     try:
         write_reports(
-            results, journal.folder, naive=options.naive, lossless_markdown=checked.markdown, compared=compared
+            results,
+            journal.folder,
+            naive=options.naive,
+            lossless_markdown=checked.markdown,
+            compared=compared,
+            why=why_of([journal.folder / name for cell in results.cells for name in cell.traces]),
         )
     except OSError as error:
         unwritten = sentence(error)
