@@ -7,7 +7,7 @@ The repetitions say how noisy that is (`spectui.core.bench.student`), and for ac
 it is at least. All categories together are the mean of the categories that both have.
 
 Every figure of every cell is one more chance of a false alarm, so a change counts only if it does among all of them:
-Holm 1979, "A simple sequentially rejective multiple test procedure", at `LEVEL` for the whole comparison. The
+`holm`, at `LEVEL` for the whole comparison. The
 intervals are the usual 95 % ones of each figure alone.
 
 What is common to all repetitions of one benchmark, such as a processor that runs slower that day, is no noise in this
@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 
 from spectui.core.bench.changed_conditions import Condition, changed_conditions, same_prompts
 from spectui.core.bench.differing_figures import METRICS, Metric, Own
+from spectui.core.bench.holm import holm
 from spectui.core.bench.results import Results
 from spectui.core.bench.student import Usual, reach, two_sided, usual
 
@@ -247,13 +248,12 @@ def _change(
 
 
 def _judged(changes: Sequence[Change]) -> tuple[Change, ...]:
-    """Adjust every p for all the others (Holm 1979), and say which changes are beyond noise."""
-    tested = sorted((change.p, place) for place, change in enumerate(changes) if change.p is not None)
-    judged, worst = list(changes), 0.0
-    for rank, (p, place) in enumerate(tested):
-        worst = max(worst, min(1.0, p * (len(tested) - rank)))
-        judged[place] = replace(changes[place], p=worst, changed=worst <= LEVEL)
-    return tuple(judged)
+    """Adjust every p for all the others, and say which changes are beyond noise."""
+    adjusted = holm([change.p for change in changes])
+    return tuple(
+        change if p is None else replace(change, p=p, changed=p <= LEVEL)
+        for change, p in zip(changes, adjusted, strict=True)
+    )
 
 
 def _notes(a: Results, b: Results, changes: Sequence[Change]) -> Iterator[str]:
