@@ -1,0 +1,1 @@
+"""What changed between two traces of the same prompts, beyond noise."""

@@ -1,0 +1,73 @@
+"""Whether a drafter has become worse: a rule for continuous integration.
+
+B fails if its figure is less than ``limit`` of A's, and lower than A's beyond noise: the 95 % interval of the ratio
+lies below 1. So neither a small loss that is certain nor a large one that may be chance fails, and the same two traces
+always give the same verdict. Where the figure or its interval is not known, there is no verdict, and no success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spectui.core.comparison.answers import Recorded
+from spectui.core.comparison.compare import whole_effect
+from spectui.core.comparison.measures import LENGTH, RATE, SPEEDUP, THROUGHPUT, Measure
+from spectui.errors import RunError
+
+GATES: dict[str, Measure] = {
+    "acceptance-length": LENGTH,
+    "acceptance-rate": RATE,
+    "speedup": SPEEDUP,
+    "throughput": THROUGHPUT,
+}
+"""What can be looked at, by its name on the command line; more is better in all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneGate:
+    """The verdict on one lane: its name in A, the ratio of the figure of B to A's with its 95 % interval."""
+
+    lane: str
+    ratio: float
+    low: float
+    high: float
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The verdict on all drafting lanes.
+
+    Attributes:
+        figure: The figure, by its name in JSON.
+        limit: The least share of A's figure that B may have.
+        lanes: The verdict on each.
+    """
+
+    figure: str
+    limit: float
+    lanes: tuple[LaneGate, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether any lane failed."""
+        return any(lane.failed for lane in self.lanes)
+
+
+def gate(a: Recorded, b: Recorded, figure: str, limit: float, named: Sequence[tuple[str, str]] = ()) -> Gate:
+    """Judge the drafting lanes by a figure out of `GATES`.
+
+    Raises:
+        UsageError: A trace has no lane of such a name.
+        RunError: The figure of a lane, or its interval, is not known.
+    """
+    lanes = []
+    for lane, found in whole_effect(a, b, GATES[figure], named).items():
+        if isinstance(found, str):
+            raise RunError(f"--fail-under cannot judge the {figure} of {lane}: {found}")
+        low, high = found.low or 0.0, found.high or 0.0
+        lanes.append(LaneGate(lane, found.change, low, high, found.change < limit and high < 1))
+    if not lanes:
+        raise RunError("--fail-under has nothing to judge: no lane drafts in both traces; name two with --lane A=B")
+    return Gate(GATES[figure].name, limit, tuple(lanes))
