@@ -20,6 +20,7 @@ COMMANDS = {
     "cast": "the replay of a trace as a recording for web pages",
     "serve": "the replay of a trace in a browser",
     "analyze": "why drafts fail in a trace, what it costs, and what would help",
+    "compare": "what changed between two traces of the same prompts",
     "bench": "compare lanes over concurrency, category, context and K, with a report",
     "tune": "find the fastest K of each lane",
     "calibrate": "measure what the instrument itself costs",
