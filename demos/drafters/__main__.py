@@ -8,11 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from demos.drafters.recipe import DEFAULT, SEED, SMOKE, Workplace, default_root
+from demos.drafters.recipe import DEFAULT, HARD_WEIGHT, SEED, SMOKE, Workplace, default_root
+from spectui.errors import WRONG_USAGE
 from spectui.runtime.threads import apply_or_reexec
 from spectui.sources.hardware import cpu_dtype, fastest_dtype
 
-STAGES = ("prompts", "own", "answers", "heldout", "train", "export", "evaluate", "report", "ship")
+STAGES = ("prompts", "own", "answers", "hard", "heldout", "train", "export", "evaluate", "report", "ship")
 OF_A_DRAFTER = ("train", "export", "evaluate")
 DRAFTERS = ("mtp", "dflash")
 UNFINISHED = 3
@@ -32,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--compiled", action="store_true", help="let the report measure compiled engines too")
     parser.add_argument("--seed", type=int, default=SEED, help="another one gives other prompts and answers")
     parser.add_argument("--begin", type=Path, help="a folder of trained drafters that the training goes on from")
+    parser.add_argument("--hard", type=Path, help="hard positions to train on too, as spectui analyze --export writes")
+    parser.add_argument("--hard-weight", type=float, default=HARD_WEIGHT, help="what their tokens weigh, others 1")
     parser.add_argument("--smoke", action="store_true", help="the small sizes")
     options = parser.parse_args(arguments)
     try:
@@ -42,6 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _build(options.work, smoke=options.smoke or options.stage == "smoke")
     if (options.stage in OF_A_DRAFTER) != (options.drafter is not None):
         parser.error(f"stage {options.stage} {'needs' if options.stage in OF_A_DRAFTER else 'takes no'} drafter")
+    if options.stage == "hard" and options.hard is None:
+        parser.error("stage hard needs --hard FILE: spectui analyze TRACE --export FILE writes one")
+    if options.hard is not None and not options.hard.is_file():
+        parser.error(f"--hard {options.hard}: no such file")
     return _stage(options)
 
 
@@ -68,6 +75,7 @@ def _stage(options: argparse.Namespace) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     apply_or_reexec(gpu=False)
     from demos.drafters import stages
+    from demos.drafters.hard import NotHardError
     from spectui.sources.demo_model import ensure_demo_model
 
     def say(text: str) -> None:
@@ -87,9 +95,15 @@ def _stage(options: argparse.Namespace) -> int:
         compiled=options.compiled,
         seed=options.seed,
         begin=options.begin,
+        hard=options.hard,
+        hard_weight=options.hard_weight,
     )
     stage = getattr(stages, options.stage)
-    done = stage(job, options.drafter) if options.drafter else stage(job)
+    try:
+        done = stage(job, options.drafter) if options.drafter else stage(job)
+    except NotHardError as error:
+        print(f"--hard: {error}", file=sys.stderr)
+        return WRONG_USAGE
     return 0 if done else UNFINISHED
 
 

@@ -28,13 +28,16 @@ DRAIN_SECONDS = 45.0
 @dataclass(frozen=True, slots=True)
 class Question:
     """A prompt as ids, and how to answer it. ``temperature`` 0 is greedy; ``past_end`` goes on after the end token, as
-    measurements with a fixed number of tokens do."""
+    measurements with a fixed number of tokens do. The last ``known`` of the ids are the beginning of the answer
+    already, and ``hard`` are the places of tokens that a drafter had wrong; None if that is not known."""
 
     number: int
     ids: tuple[int, ...]
     temperature: float
     max_tokens: int
     past_end: bool = False
+    known: int = 0
+    hard: tuple[int, ...] | None = None
 
 
 def answer(
@@ -45,8 +48,10 @@ def answer(
     minutes: float,
     batch: int,
     report: Callable[[str], None],
+    prefix: str = "",
 ) -> bool:
-    """Answer what has no answer yet, for ``minutes`` at most; whether all are answered.
+    """Answer what has no answer yet, for ``minutes`` at most; whether all are answered. Names of shards begin with
+    ``prefix``.
 
     A killed run loses the answers since its last shard, no more.
     """
@@ -56,7 +61,7 @@ def answer(
     waiting = [q for q in waiting if len(q.ids) <= LONGEST_PROMPT]
     if not waiting:
         return True
-    return _Run(target, waiting, directory, batch, tokens, report).run(minutes)
+    return _Run(target, waiting, directory, batch, tokens, report, prefix).run(minutes)
 
 
 def _place(question: Question) -> tuple[int, bool, int]:
@@ -75,6 +80,7 @@ class _Run:
         batch: int,
         tokens: int,
         report: Callable[[str], None],
+        prefix: str,
     ) -> None:
         engine = batch_engine(target, batch=batch)
         self._batcher = Batcher(engine)
@@ -83,7 +89,8 @@ class _Run:
         self._directory = directory
         self._batch = batch
         self._report = report
-        self._engine_ids: dict[str, str] = {}
+        self._prefix = prefix
+        self._asked: dict[str, tuple[str, Question]] = {}
         self._kept: list[Sequence] = []
         self._tokens = tokens
         self._new = 0
@@ -108,21 +115,27 @@ class _Run:
             "max_tokens": question.max_tokens,
             "ignore_eos": question.past_end,
         }
-        self._engine_ids[name] = self._batcher.add(name, question.ids, parameters)
+        self._asked[name] = self._batcher.add(name, question.ids, parameters), question
 
     def _keep(self, finished: Finished) -> None:
-        rows = self._capture.take(self._engine_ids.pop(finished.name))
+        engine_id, question = self._asked.pop(finished.name)
+        rows = self._capture.take(engine_id)
         if len(rows) != len(finished.ids) - 1:
             raise RuntimeError(f"prompt {finished.name}: {len(rows)} hidden rows for {len(finished.ids)} tokens")
         hidden = torch.cat([rows, rows.new_zeros(1, rows.shape[1])]).to(torch.bfloat16)
         ids = torch.tensor(finished.ids)
-        self._kept.append(Sequence(int(finished.name), ids, finished.prompt_length, hidden))
+        hard = None
+        if question.hard is not None:
+            hard = torch.zeros(len(ids), dtype=torch.bool)
+            hard[list(question.hard)] = True
+        prompt_length = finished.prompt_length - question.known
+        self._kept.append(Sequence(question.number, ids, prompt_length, hidden, hard))
         self._new += len(finished.ids) - finished.prompt_length
 
     def _write(self, seconds: float) -> None:
         if not self._kept:
             return
-        write_shard(self._directory / f"{len(shard_paths(self._directory)):05}.safetensors", self._kept)
+        write_shard(self._directory / f"{self._prefix}{len(shard_paths(self._directory)):05}.safetensors", self._kept)
         self._kept.clear()
         self._report(
             f"answers: {self._tokens + self._new:,} tokens ({self._new / seconds:.0f} per second), "

@@ -30,12 +30,14 @@ class Batch:
         hidden: `COMPUTE` [B, T, (layers + 1) * H]; zero where nothing is known.
         lengths: int64 [B], tokens of each sequence.
         prompt_lengths: int64 [B].
+        hard: bool [B, T], tokens that a drafter had wrong, as far as that is known.
     """
 
     ids: Tensor
     hidden: Tensor
     lengths: Tensor
     prompt_lengths: Tensor
+    hard: Tensor
 
     @property
     def answer_tokens(self) -> int:
@@ -46,11 +48,14 @@ def collate(sequences: list[Sequence]) -> Batch:
     longest = max(len(s.ids) for s in sequences)
     ids = torch.zeros(len(sequences), longest, dtype=torch.int64)
     hidden = torch.zeros(len(sequences), longest, sequences[0].hidden.shape[1], dtype=COMPUTE)
+    hard = torch.zeros(len(sequences), longest, dtype=torch.bool)
     for row, sequence in enumerate(sequences):
+        if sequence.hard is not None:
+            hard[row, : len(sequence.ids)] = sequence.hard
         ids[row, : len(sequence.ids)] = sequence.ids
         hidden[row, : len(sequence.ids)] = sequence.hidden
     lengths = torch.tensor([len(s.ids) for s in sequences])
-    return Batch(ids, hidden, lengths, torch.tensor([s.prompt_length for s in sequences]))
+    return Batch(ids, hidden, lengths, torch.tensor([s.prompt_length for s in sequences]), hard)
 
 
 def epoch_batches(paths: list[Path], seed: int, epoch: int, tokens: int = BATCH_TOKENS) -> Iterator[Batch]:
@@ -69,7 +74,8 @@ def epoch_batches(paths: list[Path], seed: int, epoch: int, tokens: int = BATCH_
 
 def _cropped(sequence: Sequence) -> Sequence:
     length = sequence.prompt_length + LONGEST_ANSWER
-    return replace(sequence, ids=sequence.ids[:length], hidden=sequence.hidden[:length])
+    hard = None if sequence.hard is None else sequence.hard[:length]
+    return replace(sequence, ids=sequence.ids[:length], hidden=sequence.hidden[:length], hard=hard)
 
 
 def _groups(sequences: list[Sequence], rng: random.Random, tokens: int) -> list[list[Sequence]]:

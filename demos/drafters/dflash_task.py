@@ -31,11 +31,14 @@ class DFlashTask:
 
     name = "dflash"
 
-    def __init__(self, target: Target, vocabulary: Vocabulary, features: int, drafted: Vocabulary) -> None:
+    def __init__(
+        self, target: Target, vocabulary: Vocabulary, features: int, drafted: Vocabulary, hard_weight: float = 1.0
+    ) -> None:
         self.target = target
         self.vocabulary = vocabulary
         self.features = features
         self.drafted = drafted
+        self.hard_weight = hard_weight
         self.model = DFlash(target.shape, layers=DRAFTER_LAYERS, features=features)
 
     def initialise(self, batches: list[Batch]) -> None:
@@ -89,7 +92,8 @@ class DFlashTask:
         flat = (sequence * batch.ids.shape[1] + positions - 1)[chosen]
         unique, inverse = torch.unique(flat, return_inverse=True)
         label = labels(self.vocabulary, batch.hidden[..., -size:].reshape(-1, size)[unique])
-        weights = torch.tensor(PLACE_WEIGHTS).expand_as(exists)[chosen]
+        hard = batch.hard.unsqueeze(1).expand(-1, anchors.shape[1], -1).gather(2, positions)[chosen]
+        weights = torch.tensor(PLACE_WEIGHTS).expand_as(exists)[chosen] * torch.where(hard, self.hard_weight, 1.0)
         loss, right = cross_entropy(self.vocabulary, output[chosen], label[inverse], weights)
         place = places.expand_as(exists)[chosen]
         accuracy = {f"right {i}": float(right[place == i].float().mean()) for i in (1, 2, 3, 5)}

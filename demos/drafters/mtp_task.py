@@ -30,10 +30,11 @@ class MtpTask:
 
     name = "mtp"
 
-    def __init__(self, target: Target, vocabulary: Vocabulary) -> None:
+    def __init__(self, target: Target, vocabulary: Vocabulary, hard_weight: float = 1.0) -> None:
         self.target = target
         self.vocabulary = vocabulary
         self.model = MtpHead(target.shape)
+        self.hard_weight = hard_weight
 
     def initialise(self, batches: list[Batch]) -> None:
         """The target's last layer, with an input projection that estimates this layer's input one token later from
@@ -97,9 +98,9 @@ class MtpTask:
             if step > 1:
                 chosen &= reached | (torch.rand(chosen.shape, generator=generator) < UNREACHED_SHARE)
             rows = functional.pad(row_of, (0, step))[:, step:][chosen]
-            loss, right = cross_entropy(
-                self.vocabulary, outputs[step - 1][chosen], label[rows], torch.ones(len(rows), dtype=torch.float32)
-            )
+            hard = functional.pad(batch.hard, (0, step + 1))[:, step + 1 :][chosen]
+            weights = torch.where(hard, self.hard_weight, 1.0)
+            loss, right = cross_entropy(self.vocabulary, outputs[step - 1][chosen], label[rows], weights)
             total = total + STEP_WEIGHTS[step - 1] * loss * (len(rows) / max(int(exists.sum()), 1))
             was_reached = reached[chosen]
             accuracy[f"right {step}"] = float(right[was_reached].float().mean())

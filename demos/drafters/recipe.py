@@ -8,6 +8,7 @@ from pathlib import Path
 from spectui.places import cache_folder
 
 SEED = 0
+HARD_WEIGHT = 3.0
 BAR_K = {"mtp": 3, "dflash": 5}
 """The K at which each drafter's acceptance is predicted and measured."""
 
@@ -84,6 +85,10 @@ class Workplace:
     @property
     def answers(self) -> Path:
         return self.root / "answers"
+
+    def hard(self, digest: str) -> Path:
+        """What the target reads at the hard positions of the file with this SHA-256."""
+        return self.root / f"hard-{digest[:12]}"
 
     @property
     def heldout(self) -> Path:

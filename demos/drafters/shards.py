@@ -2,7 +2,7 @@
 
 A shard is a safetensors file: ``ids`` int32 [N], ``hidden`` bfloat16 [N, (layers + 1) * H] (the last row of each
 sequence is zero, because its token never went through the target), ``lengths`` and ``prompt_lengths`` int32
-[sequences], and ``prompts`` int32 [sequences], which prompt each one answers.
+[sequences], and ``prompts`` int32 [sequences], which prompt each one answers. Some have ``hard`` bool [N].
 """
 
 from __future__ import annotations
@@ -24,20 +24,26 @@ class Sequence:
         ids: int64 [T].
         prompt_length: How many of them are the prompt.
         hidden: bfloat16 [T, (layers + 1) * H], the last row zero.
+        hard: bool [T], the tokens that a drafter had wrong; None if that is not known.
     """
 
     prompt: int
     ids: torch.Tensor
     prompt_length: int
     hidden: torch.Tensor
+    hard: torch.Tensor | None = None
 
 
 def write_shard(path: Path, sequences: Iterable[Sequence]) -> None:
     """Write a whole shard or nothing."""
     sequences = list(sequences)
     temporary = path.with_suffix(".partial")
+    known = (
+        {"hard": torch.cat([s.hard for s in sequences if s.hard is not None])} if sequences[0].hard is not None else {}
+    )
     save_file(
         {
+            **known,
             "ids": torch.cat([s.ids for s in sequences]).int(),
             "hidden": torch.cat([s.hidden for s in sequences]),
             "lengths": torch.tensor([len(s.ids) for s in sequences], dtype=torch.int32),
@@ -61,9 +67,11 @@ def read_shard(path: Path) -> Iterator[Sequence]:
         lengths = file.get_tensor("lengths").tolist()
         prompt_lengths = file.get_tensor("prompt_lengths").tolist()
         prompts = file.get_tensor("prompts").tolist()
+        hard = file.get_tensor("hard") if "hard" in file.keys() else None  # noqa: SIM118 - not a dict
     start = 0
     for length, prompt_length, prompt in zip(lengths, prompt_lengths, prompts, strict=True):
-        yield Sequence(prompt, ids[start : start + length], prompt_length, hidden[start : start + length])
+        own = slice(start, start + length)
+        yield Sequence(prompt, ids[own], prompt_length, hidden[own], None if hard is None else hard[own])
         start += length
 
 

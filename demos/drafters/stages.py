@@ -12,7 +12,7 @@ from typing import Any
 
 from demos.drafters import manifest
 from demos.drafters.prompts import heldout_prompts
-from demos.drafters.recipe import BAR_K, SEED, Size, Workplace
+from demos.drafters.recipe import BAR_K, HARD_WEIGHT, SEED, Size, Workplace
 from spectui.protocol.events import Prompt
 
 Say = Callable[[str], None]
@@ -37,6 +37,8 @@ class Job:
         compiled: Whether the report measures compiled engines too, which take minutes to load.
         seed: Of the prompts, of how they are asked, and of the training.
         begin: Drafters that the training begins with instead of the target's layers: a folder that ``ship`` filled.
+        hard: Hard positions to train on too, as `spectui analyze --export` writes them.
+        hard_weight: What a token that a drafter had wrong weighs in the loss; others weigh 1.
     """
 
     target: Path
@@ -51,7 +53,27 @@ class Job:
     compiled: bool = False
     seed: int = SEED
     begin: Path | None = None
+    hard: Path | None = None
+    hard_weight: float = HARD_WEIGHT
     started: float = field(default_factory=time.monotonic)
+
+    @property
+    def shards(self) -> list[Path]:
+        """What is trained on.
+
+        Raises:
+            NotHardError: The target has not read the hard positions.
+        """
+        from demos.drafters.hard import NotHardError
+        from demos.drafters.shards import shard_paths
+
+        own = shard_paths(self.place.answers)
+        if self.hard is None:
+            return own
+        read = shard_paths(self.place.hard(manifest.sha256(self.hard)))
+        if not read:
+            raise NotHardError(f"the target has not read {self.hard}: run the stage hard with it first")
+        return [*own, *read]
 
     def record(self, stage: str, **facts: Any) -> None:
         """Write the stage's facts and its wall time into the manifest."""
@@ -111,6 +133,23 @@ def answers(job: Job) -> bool:
     return done
 
 
+def hard(job: Job) -> bool:
+    """Let the target read the contexts of hard positions, and keep its hidden states."""
+    from demos.drafters.answers import answer
+    from demos.drafters.hard import hard_questions
+    from demos.drafters.shards import answered
+
+    assert job.hard is not None
+    questions = hard_questions(job.hard, job.target.name)
+    directory = job.place.hard(manifest.sha256(job.hard))
+    done = answer(
+        job.target, questions, directory, minutes=job.minutes, batch=job.size.batch, report=job.say, prefix="hard-"
+    )
+    places = sum(len(question.hard or ()) for question in questions)
+    job.record("hard", passages=len(questions), places=places, answer_tokens=answered(directory)[1])
+    return done
+
+
 def heldout(job: Job) -> bool:
     """Answer the held-out prompts as the evaluation does, for the trainer's prediction."""
     from transformers import AutoTokenizer
@@ -137,7 +176,6 @@ def chosen_heldout(size: Size) -> list[Prompt]:
 def train(job: Job, name: str) -> bool:
     """Train a drafter."""
     from demos.drafters.export import WEIGHTS, load_exported
-    from demos.drafters.shards import shard_paths
     from demos.drafters.train import RATE, Plan, Trainer
 
     task = _task(job, name)
@@ -146,7 +184,7 @@ def train(job: Job, name: str) -> bool:
     begin = load_exported(name, job.begin / name) if job.begin else None
     if job.begin:
         manifest.begin_with(job.place.root, job.begin)
-    trainer = Trainer(task, shard_paths(job.place.answers), job.place.training, plan, begin)
+    trainer = Trainer(task, job.shards, job.place.training, plan, begin)
     done = trainer.run(minutes=job.minutes, report=job.say)
     job.record(
         f"train {name}",
@@ -155,6 +193,7 @@ def train(job: Job, name: str) -> bool:
         tokens_seen=trainer.tokens,
         plan=asdict(trainer.plan),
         begin=manifest.sha256(job.begin / name / WEIGHTS) if job.begin else "the target's last layers",
+        **({"hard": manifest.sha256(job.hard), "hard weight": job.hard_weight} if job.hard else {}),
     )
     return done
 
@@ -257,24 +296,22 @@ def _task(job: Job, name: str) -> Any:
     from demos.drafters.dflash_task import DFlashTask
     from demos.drafters.mtp_task import MtpTask
     from demos.drafters.objective import Vocabulary, frequent_tokens
-    from demos.drafters.shards import shard_paths
     from demos.drafters.target import load_target
 
     torch.manual_seed(job.seed)
     target = load_target(job.target)
     vocabulary = Vocabulary(torch.tensor(_vocabulary(job)), target.embedding)
     if name == "mtp":
-        return MtpTask(target, vocabulary)
-    drafted = Vocabulary(frequent_tokens(shard_paths(job.place.answers), job.size.drafted), target.embedding)
-    return DFlashTask(target, vocabulary, len(LAYERS), drafted)
+        return MtpTask(target, vocabulary, job.hard_weight)
+    drafted = Vocabulary(frequent_tokens(job.shards, job.size.drafted), target.embedding)
+    return DFlashTask(target, vocabulary, len(LAYERS), drafted, job.hard_weight)
 
 
 def _vocabulary(job: Job) -> list[int]:
     """The tokens that the loss is taken over; counted again when there is much more data than at the last count."""
     from demos.drafters.objective import frequent_tokens
-    from demos.drafters.shards import shard_paths
 
-    file, shards = job.place.vocabulary, shard_paths(job.place.answers)
+    file, shards = job.place.vocabulary, job.shards
     if file.exists():
         saved = json.loads(file.read_text(encoding="utf-8"))
         if len(shards) < RECOUNT * saved["shards"]:

@@ -30,6 +30,7 @@ class HardPosition:
         round: The round.
         slot: The request's place in the round.
         step: The step's number in its answer, from 0.
+        prompt_tokens: Tokens of the prompt.
         position: Tokens of the prompt and the answer before the draft.
         context: The ids of these, or of the last of them.
         drafted: The whole draft.
@@ -49,6 +50,7 @@ class HardPosition:
     round: int
     slot: int
     step: int
+    prompt_tokens: int
     position: int
     context: tuple[int, ...]
     drafted: tuple[int, ...]
@@ -174,6 +176,7 @@ class HardPositions:
             round=here.started.round,
             slot=request.slot,
             step=step.index,
+            prompt_tokens=request.prompt_tokens,
             position=position,
             context=tuple(request.ids[first:position]),
             drafted=step.drafted,

@@ -52,7 +52,7 @@ def test_several_traces_are_written_to_one_file(trace: Path, tmp_path: Path) -> 
 
 
 def test_text_that_is_none_survives() -> None:
-    position = HardPosition("t", "l", "c", 0, 0, 0, 1, (1,), (2,), 0, 3, ("\ud800",), "\x1b\x7f", (None,), None, 1)
+    position = HardPosition("t", "l", "c", 0, 0, 0, 1, 1, (1,), (2,), 0, 3, ("\ud800",), "\x1b\x7f", (None,), None, 1)
     line = as_line(position)
     assert line.isascii()
     assert json.loads(line)["drafted_text"] == ["\ud800"]

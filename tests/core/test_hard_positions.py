@@ -46,6 +46,7 @@ def test_every_refusal_is_one_with_all_that_came_before_it() -> None:
         ]
         assert one.context == (*prompts[step.request], *answered)
         assert one.position == len(one.context)
+        assert one.prompt_tokens == len(prompts[step.request])
         assert (one.drafted, one.accepted, one.step) == (step.drafted, step.accepted, step.index)
         assert one.wanted == step.emitted[step.accepted] != one.drafted[one.accepted]
         assert one.wanted_text == step.text[step.accepted]
