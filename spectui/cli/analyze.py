@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from spectui.bench.analysis import exporting
+from spectui.errors import UsageError
 from spectui.setup import values
 
 DESCRIPTION = (
@@ -26,10 +28,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also write the figures as CSV; - prints only these",
     )
+    exporting.add_options(parser)
 
 
 def command(options: argparse.Namespace) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command; returns its exit code.
+
+    Raises:
+        UsageError: Options do not fit together.
+    """
+    if options.export is not None:
+        if options.json or options.csv is not None:
+            raise UsageError("--export writes hard positions and analyses nothing: leave out --json and --csv")
+        return exporting.export(options)
+    if options.export_context is not None:
+        raise UsageError("--export-context is how much --export writes: add --export, or leave it out")
     from spectui.bench.analysis.command import analyze
 
     return analyze(options)

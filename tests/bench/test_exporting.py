@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from spectui.bench.analysis.exporting import add_options, as_line, export
+from spectui.cli.main import main
 from spectui.core.hard_positions import HardPosition
 from spectui.errors import RunError, UsageError
 from tests.support.drafted_traces import Making, written
@@ -56,6 +57,20 @@ def test_text_that_is_none_survives() -> None:
     line = as_line(position)
     assert line.isascii()
     assert json.loads(line)["drafted_text"] == ["\ud800"]
+
+
+def test_the_command_exports_instead_of_analysing(
+    trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "hard.jsonl"
+    assert main(["analyze", str(trace), "--lane", "mtp", "--export", str(out)]) == 0
+    assert capsys.readouterr().out.endswith(f"hard positions: {out}\n")
+    for words, said in (
+        (["--export", str(out), "--json"], "leave out --json and --csv"),
+        (["--export-context", "9"], "add --export, or leave it out"),
+    ):
+        assert main(["analyze", str(trace), *words]) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_old_traces_are_refused_in_a_sentence(tmp_path: Path) -> None:
