@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-import msgspec
-
+from spectui import __version__
 from spectui.bench.analysis.columns import Line
 from spectui.bench.analysis.comparison_text import comparison_lines, gate_lines
 from spectui.bench.analysis.progress import reading_line
 from spectui.bench.analysis.reading import read_traces
 from spectui.core.comparison.answers import Recorded
 from spectui.core.comparison.compare import compare
-from spectui.core.comparison.gate import Gate, gate
+from spectui.core.comparison.document import document_of
+from spectui.core.comparison.gate import gate
 from spectui.errors import DONE, FAILED
 from spectui.runtime.output import as_json, tell
 
@@ -40,15 +41,10 @@ def compare_traces(
     for sentence in complaints:
         tell(f"spectui: {sentence}")
     if json:
-        data = {"a": str(a), "b": str(b), **msgspec.to_builtins(found), "gate": _as_data(verdict)}
-        print(as_json(data))
+        print(as_json(asdict(document_of(found, verdict, __version__, str(a), str(b)))))
     else:
         lines = comparison_lines(found, str(a), str(b))
         if verdict is not None:
             lines += [Line(), *gate_lines(verdict)]
         print("\n".join(one.text for one in lines))
     return FAILED if verdict is not None and verdict.failed else DONE
-
-
-def _as_data(verdict: Gate | None) -> object:
-    return None if verdict is None else {**msgspec.to_builtins(verdict), "failed": verdict.failed}

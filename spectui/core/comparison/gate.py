@@ -26,7 +26,15 @@ GATES: dict[str, Measure] = {
 
 @dataclass(frozen=True, slots=True)
 class LaneGate:
-    """The verdict on one lane: its name in A, the ratio of the figure of B to A's with its 95 % interval."""
+    """The verdict on one lane.
+
+    Attributes:
+        lane: Its name in A.
+        ratio: The figure of B divided by A's.
+        low: The lower end of its 95 % interval.
+        high: The upper end.
+        failed: Whether B has less than the limit, and less than A beyond noise.
+    """
 
     lane: str
     ratio: float
@@ -42,17 +50,14 @@ class Gate:
     Attributes:
         figure: The figure, by its name in JSON.
         limit: The least share of A's figure that B may have.
+        failed: Whether any lane failed.
         lanes: The verdict on each.
     """
 
     figure: str
     limit: float
+    failed: bool
     lanes: tuple[LaneGate, ...]
-
-    @property
-    def failed(self) -> bool:
-        """Whether any lane failed."""
-        return any(lane.failed for lane in self.lanes)
 
 
 def gate(a: Recorded, b: Recorded, figure: str, limit: float, named: Sequence[tuple[str, str]] = ()) -> Gate:
@@ -70,4 +75,4 @@ def gate(a: Recorded, b: Recorded, figure: str, limit: float, named: Sequence[tu
         lanes.append(LaneGate(lane, found.change, low, high, found.change < limit and high < 1))
     if not lanes:
         raise RunError("--fail-under has nothing to judge: no lane drafts in both traces; name two with --lane A=B")
-    return Gate(GATES[figure].name, limit, tuple(lanes))
+    return Gate(GATES[figure].name, limit, any(lane.failed for lane in lanes), tuple(lanes))

@@ -11,7 +11,13 @@ By: TypeAlias = Literal["all", "category", "kind", "position"]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition that differs: what, how it is in A, and how it is in B."""
+    """A condition that differs.
+
+    Attributes:
+        what: What it is.
+        a: How it is in A.
+        b: How it is in B.
+    """
 
     what: str
     a: str
