@@ -34,7 +34,12 @@ def test_what_changed_comes_first_in_80_columns(traces: tuple[str, str], capsys:
     row = next(line.split() for line in lines if line.startswith("acceptance length"))
     assert row[2] > row[3]
     assert row[-1] == "*"
-    assert {"By category", "Acceptance by kind of token", "Acceptance by position"} <= {line.strip() for line in lines}
+    assert {
+        "Acceptance length by category",
+        "Speed-up by category",
+        "Acceptance by kind of token",
+        "Acceptance by position",
+    } <= {line.strip() for line in lines}
     assert max(map(len, lines)) <= 80
 
 

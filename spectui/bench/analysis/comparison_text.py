@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from spectui.bench.analysis.columns import Line, Row, fitted, paragraph, table
 from spectui.core.comparison.gate import Gate
 from spectui.core.comparison.measures import FIGURES
-from spectui.core.comparison.results import Change, Comparison, LanePair
+from spectui.core.comparison.results import By, Change, Comparison, LanePair
 from spectui.figures import DASH, ratio_text, share_text, three_digits
 from spectui.runtime.output import visible
 
@@ -22,10 +22,12 @@ _HEAD = ("A", "B", "change", "95 %", "")
 _LEAST = (6, 6, 8, 18, 1)
 """Widths of the figures, so that the tables of all lanes are aligned."""
 
-_SECTIONS = (
-    ("category", "By category"),
-    ("kind", "Acceptance by kind of token"),
-    ("position", "Acceptance by position"),
+_SECTIONS: tuple[tuple[By, str, str], ...] = (
+    ("category", "acceptance_length", "Acceptance length by category"),
+    ("category", "speedup", "Speed-up by category"),
+    ("category", "step_ms", "Step ms by category"),
+    ("kind", "conditional_acceptance", "Acceptance by kind of token"),
+    ("position", "conditional_acceptance", "Acceptance by position"),
 )
 
 
@@ -90,18 +92,17 @@ def _rows(changes: Sequence[Change]) -> Iterator[Row]:
     for change in changes:
         if change.by == "all":
             yield _row(FIGURES[change.figure], change)
-    for by, title in _SECTIONS:
-        own = [change for change in changes if change.by == by]
+    for by, figure, title in _SECTIONS:
+        own = [change for change in changes if (change.by, change.figure) == (by, figure)]
         if own:
             yield Row(title, ("",) * len(_HEAD), style="heading")
         for change in own:
-            name = f"{change.name}: {FIGURES[change.figure]}" if by == "category" else change.name
-            yield _row(f"  {name}", change)
+            yield _row(change.name, change, lead="  ")
 
 
-def _row(name: str, change: Change) -> Row:
+def _row(name: str, change: Change, lead: str = "") -> Row:
     cells = (_figure(change, change.a), _figure(change, change.b), _amount(change, change.change), _interval(change))
-    return Row(name, (*cells, "*" if change.changed else ""), style="strong" if change.changed else "")
+    return Row(name, (*cells, "*" if change.changed else ""), lead=lead)
 
 
 def _sentence(change: Change) -> str:
