@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from spectui.core.comparing import compare, stop_comparing
+from spectui.core.heat import alike
 from spectui.core.history import PastStep
 from spectui.core.ledger import ledger_row
 from spectui.core.lost_steps import catch_up, lose
@@ -67,6 +68,9 @@ def _round_started(state: RunState, event: ev.RoundStarted) -> None:
     state.inspected = None
     state.revision += 1
     for lane in state.lanes.values():
+        for request in lane.round.requests.values():
+            if request.finished is None:
+                lane.answers.add(request)
         # While steps may be missing, it is not known to which of the two rounds they belong.
         lane.round = LaneRound(start_ns=lane.clock_ns, clock_ns=lane.clock_ns, unsure=lane.waiting)
         lane.ledger.clear()
@@ -75,7 +79,13 @@ def _round_started(state: RunState, event: ev.RoundStarted) -> None:
 
 def _request_started(state: RunState, event: ev.RequestStarted) -> None:
     if lane := state.lanes.get(event.lane):
-        lane.round.requests[event.slot] = RequestState(event.request, event.slot, event.prompt_tokens, event.as_ar)
+        lane.round.requests[event.slot] = RequestState(
+            event.request,
+            event.slot,
+            event.prompt_tokens,
+            event.as_ar,
+            alike=alike(state.prompts, state.sampling, event),
+        )
         lane.revision += 1
 
 
@@ -117,6 +127,7 @@ def _step(state: RunState, event: ev.Step) -> None:
             current.traffic.add(event, request.context, lane.memory)
         request.history.append(PastStep(event, request.emitted, len(request.log)))
         request.ids.extend(event.emitted)
+        request.looks.add(event)
         request.emitted += len(event.emitted)
         request.cut += len(event.cut)
         for text, role in row.tokens:
@@ -128,6 +139,8 @@ def _request_finished(state: RunState, event: ev.RequestFinished) -> None:
     lane = state.lanes.get(event.lane)
     request = lane.round.requests.get(event.slot) if lane else None
     if lane and request:
+        if request.finished is None:
+            lane.answers.add(request)
         request.finished = event.reason
         lane.revision += 1
         # More tokens were emitted than the steps account for: the last steps are missing, without a gap that says so.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from spectui.core.acceptance import AcceptanceCounter
 from spectui.core.disturbance import DisturbanceMeter
+from spectui.core.heat import Looks, PastAnswers
 from spectui.core.history import History
 from spectui.core.ledger import LedgerRow
 from spectui.core.losslessness import Comparison
@@ -60,6 +61,8 @@ class RequestState:
         emitted: Number of output tokens, seen or not.
         comparison: None if the request did not begin as AR's did, belongs to the reference lane itself, is sampled at
             random, or has lost steps.
+        looks: How many looks at the model its tokens took.
+        alike: What it shares with requests whose answers differ by chance alone; None if nothing is left to chance.
     """
 
     request: str
@@ -74,6 +77,8 @@ class RequestState:
     cut: int = 0
     comparison: Comparison | None = None
     margin: float | None = None
+    looks: Looks = field(default_factory=Looks)
+    alike: int | None = None
 
     @property
     def context(self) -> int:
@@ -122,6 +127,7 @@ class LaneState:
         checked: The result of its self-test; None if it has had none.
         engine: How the engine computes; None until it is up, and in older traces.
         trouble: Signs of trouble in its steps.
+        answers: Its answers to prompts that may be raced again.
     """
 
     info: LaneInfo
@@ -143,6 +149,7 @@ class LaneState:
     window: AcceptanceCounter = field(default_factory=lambda: AcceptanceCounter(WINDOW_STEPS))
     ledger: deque[LedgerRow] = field(default_factory=lambda: deque(maxlen=LEDGER_STEPS))
     costs: StepCosts = field(default_factory=StepCosts)
+    answers: PastAnswers = field(default_factory=PastAnswers)
 
     @property
     def clock_ns(self) -> int:

@@ -12,6 +12,7 @@ from itertools import islice
 
 from spectui.core.acceptance import Acceptance
 from spectui.core.disturbance import Disturbance
+from spectui.core.heat import HeatView, heat_view
 from spectui.core.history import History
 from spectui.core.ledger import LedgerRow
 from spectui.core.losslessness import Divergence
@@ -53,6 +54,7 @@ class StreamView:
 
     log: TokenLog
     length: int
+    heat: HeatView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +256,7 @@ class Viewer:
             window=acceptance_of(lane, lane.window),
             costs=lane.costs,
             ledger=tuple(lane.ledger),
-            stream=StreamView(request.log, len(request.log)) if request else None,
+            stream=StreamView(request.log, len(request.log), heat_view(request, lane.answers)) if request else None,
             history=request.history if request else None,
             slot=self.slot,
             finished=request.finished if request else None,

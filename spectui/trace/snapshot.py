@@ -1,8 +1,8 @@
 """A `RunState` at one moment, in little memory, from which playback can continue.
 
 Owns what a snapshot shares with the state that it was taken from. Must not know files or event numbers. What only ever
-grows (ids, token logs, histories) is shared, with its length at the time; so is what never changes (events). Everything
-else is copied, without knowing what it is, and compressed.
+grows (ids, token logs, histories) is shared, with its length at the time; so is what never changes (events, earlier
+answers). Everything else is copied, without knowing what it is, and compressed.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from spectui.core.heat import PastAnswer
 from spectui.core.state import RequestState, RunState
 from spectui.core.tokens import TokenLog
 from spectui.trace.codec import RECORDS
 from spectui.trace.growing import FoldedHistory, LaterLog, StepOffsets
+
+_UNCHANGING = frozenset((*RECORDS, PastAnswer))
 
 
 @dataclass(frozen=True, slots=True)
 class _Grown:
     """The first ``length`` entries of something that may have grown since."""
 
-    thing: array[int] | TokenLog
+    thing: array[int] | array[float] | TokenLog
     length: int
 
 
@@ -78,7 +81,7 @@ class _Pickler(pickle.Pickler):
         self._growing = {key: found for request in requests(state) for key, found in _growing(request)}
 
     def reducer_override(self, thing: Any) -> Any:
-        found = thing if type(thing) in RECORDS else self._growing.get(id(thing))
+        found = thing if type(thing) in _UNCHANGING else self._growing.get(id(thing))
         if found is None:
             return NotImplemented
         self._shared.append(found)
@@ -100,6 +103,8 @@ class _Unpickler(pickle.Unpickler):
 def _growing(request: RequestState) -> Iterator[tuple[int, _Grown | StepOffsets]]:
     """What only ever grows in a request, by identity, as it is at this moment."""
     yield id(request.ids), _Grown(request.ids, len(request.ids))
+    looks = request.looks.per_token
+    yield id(looks), _Grown(looks, len(looks))
     yield id(request.log), _Grown(request.log, len(request.log))
     if isinstance(request.history, FoldedHistory):
         yield id(request.history), request.history.places()

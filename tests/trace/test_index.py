@@ -14,6 +14,7 @@ from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.core.views import Viewer
 from spectui.protocol import events as ev
+from spectui.sources.synthetic.race import SyntheticRace, demo_lanes
 from spectui.trace import folding, index
 from spectui.trace.index import Timeline
 from spectui.trace.reader import Trace
@@ -68,6 +69,26 @@ def test_stepping_back_and_forth_stays_true(tmp_path: Path) -> None:
     middle = len(events) // 2
     for number in [*range(middle, middle - 12, -1), *range(middle - 12, middle)]:
         assert seen(timeline.state_at(number)) == seen(folded(events[:number])), number
+
+
+def test_earlier_answers_to_a_prompt_are_known_at_every_place(tmp_path: Path) -> None:
+    race, sampling = SyntheticRace(demo_lanes(), 1), ev.Sampling(max_tokens=30, temperature=1.0)
+    events: list[ev.Event] = [ev.RunStarted("made-up", tuple(lane.info for lane in demo_lanes()), sampling)]
+    for lane in demo_lanes():
+        race.ready(lane.info.name)
+    for _ in range(4):
+        events += race.begin((ev.Prompt("p"), ev.Prompt("q")), sampling)
+        while (turn := race.furthest_behind()) is not None:
+            events += race.step(turn)
+    timeline = indexed(tmp_path, events)
+    rng = random.Random(1)
+    for number in [len(events), *rng.sample(range(len(events)), 12)]:
+        state = timeline.state_at(number)
+        assert seen(state) == seen(folded(events[:number])), number
+    stream = Viewer(timeline.state_at(len(events))).read().lanes[1].stream
+    assert stream is not None
+    assert stream.heat is not None
+    assert stream.heat.answers == 4
 
 
 def test_a_state_can_be_folded_on_and_leaves_the_others_alone(tmp_path: Path) -> None:
