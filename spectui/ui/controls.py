@@ -31,6 +31,7 @@ class Choices:
     windowed: bool = True
     rejected: Rejected = "first"
     presenting: bool = False
+    heat: bool = False
     wanted_k: dict[str, int] = field(default_factory=dict)
     wanted_pause: bool | None = None
 
@@ -194,6 +195,10 @@ class Controls:
 
     def show_other_rejected(self) -> None:
         self.choices.rejected = NEXT_REJECTED[self.choices.rejected]
+        self.app.redraw()
+
+    def show_heat(self) -> None:
+        self.choices.heat = not self.choices.heat
         self.app.redraw()
 
     def change_window(self) -> None:

@@ -21,6 +21,8 @@ from spectui.ui.screens.tune import TuneReader
 from spectui.ui.theme.palette import WRITTEN
 from spectui.ui.widgets.acceptance_chart import acceptance_rows
 from spectui.ui.widgets.acted_text import acted_log
+from spectui.ui.widgets.heat_legend import legend_row
+from spectui.ui.widgets.heat_text import heat_rows
 from spectui.ui.widgets.histogram_chart import histogram_rows
 from spectui.ui.widgets.ledger import ledger_rows
 from spectui.ui.widgets.pane_head import PaneState, lane_message, pane_head_rows
@@ -84,6 +86,9 @@ def lane_rows(lane: LaneView, number: int, width: int, height: int, dice: random
         yield from stream_rows(
             lane.stream.log, width, dice.choice(("none", "first", "all")), dice.choice((WRITTEN, set()))
         )
+        if lane.stream.heat is not None:
+            yield from heat_rows(lane.stream, width)
+            yield legend_row(lane.stream.heat.answers, width)
     yield from ledger_rows(lane, width, height)
     for windowed in (True, False):
         yield from acceptance_rows(lane, width, height, number, windowed)

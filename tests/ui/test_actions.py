@@ -100,6 +100,14 @@ async def shows_of_the_rejected(rig: Rig, key: str) -> None:
         assert f"{key} {offered}" in rig.text
 
 
+async def shows_heat(rig: Rig, key: str) -> None:
+    stream = rig.app.screen.query(TokenStream).first()
+    for shown in (True, False):
+        await rig.press(key)
+        assert stream.heat == shown
+        assert ("per look" in rig.text) == shown
+
+
 async def stops(rig: Rig, key: str) -> None:
     """What a terminal does then is the matter of its own tests."""
     stopped: list[bool] = []
@@ -195,6 +203,7 @@ CHECKS: dict[str, Check] = {
     "view.slow": slows_down,
     "view.costs": shows(CostsScreen),
     "view.rejected": shows_of_the_rejected,
+    "view.heat": shows_heat,
     "view.window": changes_the_window,
     "view.request_next": lambda rig, key: shows_request(rig, key),
     "view.request_previous": lambda rig, key: shows_request(rig, key),

@@ -45,6 +45,7 @@ _GPU = LaneEngine(
         ("inspector-120x36", (120, 36), "midnight", ("i",)),
         ("step-costs-120x36-paper", (120, 36), "paper", ("s",)),
         ("presenter-120x36-stage", (120, 36), "stage", ("p",)),
+        ("heat-120x36", (120, 36), "midnight", ("h",)),
     ],
 )
 async def test_the_screen_looks_as_before(name: str, size: tuple[int, int], theme: str, keys: tuple[str, ...]) -> None:

@@ -76,6 +76,11 @@ FIGURES: tuple[tuple[str, str], ...] = (
     ),
     ("lag", "How late the screen's event loop runs, 99th percentile. Frames are drawn only between engine steps."),
     (
+        "per look",
+        "Tokens that one look at the model, a step, emitted: the stronger the colour, the harder the text. At a "
+        "temperature above 0 it is the mean over the answers to the same prompt that agree up to there.",
+    ),
+    (
         "partial",
         "Steps were lost before the screen saw them. Figures of the whole round still include them (tok/s, "
         "speed-up, counts, length and rate of all steps); text, charts, windows and times do not.",

@@ -12,6 +12,7 @@ from textual.message import Message
 from spectui.core.tokens import Token
 from spectui.core.views import LaneView
 from spectui.ui.screens.arrangement import Arrangement
+from spectui.ui.widgets.heat_legend import HeatLegend
 from spectui.ui.widgets.lane_sentence import LaneSentence
 from spectui.ui.widgets.ledger import Ledger
 from spectui.ui.widgets.pane_head import PaneHead, PaneState, lane_message
@@ -52,6 +53,7 @@ class LanePane(Vertical):
         self._index = index
         self.head = PaneHead()
         self.stream = TokenStream()
+        self.legend = HeatLegend()
         self.trouble = TroubleLine()
         self.ledger = Ledger()
         self.sentence = LaneSentence()
@@ -62,6 +64,7 @@ class LanePane(Vertical):
     def compose(self) -> ComposeResult:
         yield self.head
         yield self.stream
+        yield self.legend
         yield self.trouble
         yield self.ledger
         yield self.sentence
@@ -82,6 +85,10 @@ class LanePane(Vertical):
         wrong = lane is not None and bool(lane.troubles or lane.unlike)
         self.trouble.display = self._apart or wrong
 
+    def show_heat(self, heat: bool) -> None:
+        """Show the text's heat and what it means, or the tokens' roles."""
+        self.stream.heat = self.legend.display = heat
+
     def show(self, lane: LaneView, state: PaneState, narration: Narration = NO_NARRATION) -> None:
         """Show ``lane``."""
         before, self._shown = self._shown, (lane, state)
@@ -96,7 +103,9 @@ class LanePane(Vertical):
         self._make_room()
         # A view is also new if only AR's speed has changed, which does not affect the text and the ledger.
         if before is None or (before[0].revision, before[0].slot) != (lane.revision, lane.slot):
-            self.stream.show(lane.stream, lane_message(lane, state))
+            instead = lane_message(lane, state)
+            self.stream.show(lane.stream, instead)
+            self.legend.show(None if instead else lane.stream)
             self.ledger.show(lane)
 
     def on_click(self, event: events.Click) -> None:

@@ -51,18 +51,20 @@ class Panes(Horizontal):
         while len(self._panes) < lanes:
             self._panes.append(LanePane(len(self._panes)))
             self.mount(self._panes[-1])
-            self.show_rejected()
+            self.show_as_chosen()
 
     def show(self, view: RunView) -> None:
         """Show what has changed in ``view``."""
-        self.show_rejected()
+        self.show_as_chosen()
         for index, (pane, lane) in enumerate(zip(self._panes, view.lanes, strict=False)):
             if pane.display:
                 pane.show(lane, self._state(view, lane, index), self._narration(lane))
 
-    def show_rejected(self) -> None:
-        """Let every text show rejected drafts as chosen; those of slow motion have already disappeared."""
+    def show_as_chosen(self) -> None:
+        """Let every text show rejected drafts or heat as chosen; in slow motion rejected drafts have already
+        disappeared, and roles are acted out."""
         for pane in self._panes:
+            pane.show_heat(self._choices.heat and not self._slow.on)
             pane.stream.rejected = "none" if self._slow.on else self._choices.rejected
 
     def scroll(self, where: str) -> None:

@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.color import ColorSystem
+from rich.color import Color, ColorSystem, blend_rgb
 from rich.style import Style
 from textual.theme import BUILTIN_THEMES
 from textual.theme import Theme as TextualTheme
 
+from spectui.core.heat import LEVELS
 from spectui.core.tokens import Role
 
 BASE = ("background", "surface", "panel", "text", "muted", "faint", "accent", "good", "warn", "bad")
@@ -30,6 +31,9 @@ ROLE_STYLES: tuple[str, ...] = tuple(f"role.{role.name.lower()}" for role in Rol
 
 REJECTED_COUNT = "role.rejected.count"
 """The style name for the count of hidden rejected drafts, which is not part of the model's text."""
+
+HEAT_STYLES: tuple[str, ...] = tuple(f"heat.{level}" for level in range(1, LEVELS + 1))
+"""The style name of each level of heat, from one token per look at the model to the most."""
 
 WRITTEN = frozenset({Role.REJECTED, Role.BONUS, Role.PENDING, Role.CUT})
 """Roles whose sign is written in characters."""
@@ -45,6 +49,19 @@ _ROLE_SIGNS: Mapping[Role, Mapping[str, bool]] = {
     Role.PENDING: {"italic": True},
     Role.CUT: {"italic": True},
 }
+
+_HEAT_DARK = (0.41, 0.28, 0.185, 0.115, 0.06)
+_HEAT_LIGHT = (0.62, 0.43, 0.285, 0.17, 0.08)
+"""How much of the colour of warnings is in the ground under each level of heat: as much as the text on it bears."""
+
+_HEAT_SIGNS: tuple[Mapping[str, bool], ...] = (
+    {"bold": True, "underline": True},
+    {"underline": True},
+    {"bold": True},
+    {},
+    {"dim": True},
+)
+"""The signs of the levels where the grounds cannot be told apart: the more looks, the more ink."""
 
 
 class ThemeError(ValueError):
@@ -126,7 +143,7 @@ def load(path: Path) -> Theme:
         return Theme(path.stem, dark, {}, _signs())
     base = _colours(path, data, "base", BASE)
     roles = _colours(path, data, "roles", [role.name.lower() for role in Role])
-    return Theme(path.stem, dark, base, _palette(base, roles, _series(path, data)))
+    return Theme(path.stem, dark, base, _palette(dark, base, roles, _series(path, data)))
 
 
 def _truth(path: Path, data: Mapping[str, Any], key: str, default: bool | None = None) -> bool:
@@ -162,7 +179,7 @@ def _not(value: object) -> str:
     return "" if value is None else f", not {value!r}"
 
 
-def _palette(base: Mapping[str, str], roles: Mapping[str, str], series: list[str]) -> Palette:
+def _palette(dark: bool, base: Mapping[str, str], roles: Mapping[str, str], series: list[str]) -> Palette:
     ground = base["background"]
 
     def style(colour: str, **signs: bool) -> Style:
@@ -175,11 +192,23 @@ def _palette(base: Mapping[str, str], roles: Mapping[str, str], series: list[str
     for role, name in zip(Role, ROLE_STYLES, strict=True):
         styles[name] = style(roles[role.name.lower()], **_ROLE_SIGNS[role])
     styles[REJECTED_COUNT] = style(roles["rejected"], dim=True)
+    for name, share in zip(HEAT_STYLES, _HEAT_DARK if dark else _HEAT_LIGHT, strict=True):
+        styles[name] = Style(color=base["text"], bgcolor=_mixed(ground, base["warn"], share))
     for index in range(LANE_COLOURS):
         colour = series[index % len(series)]
         styles[lane_style(index)] = style(colour)
         styles[lane_style(index, title=True)] = style(colour, bold=True)
     return Palette(styles)
+
+
+def _mixed(one: str, other: str, share: float) -> str:
+    """The colour ``one`` with a ``share`` of another in it."""
+    return blend_rgb(Color.parse(one).get_truecolor(), Color.parse(other).get_truecolor(), share).hex
+
+
+def _heat_signs(text: Style) -> dict[str, Style]:
+    """The levels of heat on the ground of other text, told apart by their signs."""
+    return {name: text + Style(**signs) for name, signs in zip(HEAT_STYLES, _HEAT_SIGNS, strict=True)}  # type: ignore[arg-type]
 
 
 def _signs() -> Palette:
@@ -194,6 +223,7 @@ def _signs() -> Palette:
         styles[lane_style(index)] = plain
         styles[lane_style(index, title=True)] = bold
     styles[REJECTED_COUNT] = dim
+    styles |= _heat_signs(plain)
     return Palette(styles, signs=WRITTEN)
 
 
@@ -210,7 +240,12 @@ def at_depth(theme: Theme, system: ColorSystem | None) -> Theme:
     others = [role for role in Role if role is not Role.CUT]
     same = {role for role in others if any(looks[role] == looks[other] for other in others if other is not role)}
     signs = same & WRITTEN
-    return replace(theme, palette=Palette(theme.palette, signs)) if signs else theme
+    styles = dict(theme.palette)
+    grounds = [Style(color=styles[name].bgcolor) for name in ("text", *HEAT_STYLES)]
+    faint = len({_seen(ground, system) for ground in grounds}) < len(grounds)
+    if faint:
+        styles |= _heat_signs(styles["text"])
+    return replace(theme, palette=Palette(styles, signs)) if signs or faint else theme
 
 
 def _seen(style: Style, system: ColorSystem | None) -> int | None:

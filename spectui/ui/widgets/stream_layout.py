@@ -184,7 +184,7 @@ class StreamLayout:
                 yield shown, role
 
     def row(self, line: int) -> Row:
-        """The spans of a line, no wider than the width; neighbours with the same role become one span."""
+        """The spans of a line, no wider than the width; neighbours with the same style become one span."""
         last = line + 1 == len(self._tokens)
         end = self.length if last else self._tokens[line + 1]
         stop = 0 if last else self._offsets[line + 1]
@@ -200,6 +200,10 @@ class StreamLayout:
             return ((count, REJECTED_COUNT),)
         return ((BRACKETS[role][1], ROLE_STYLES[role]),) if role is Role.CUT else ()
 
+    def _style(self, index: int, role: Role) -> str:
+        """The style of a token."""
+        return ROLE_STYLES[role]
+
     def _spans(self, start: int, offset: int, end: int, stop: int) -> Iterator[Span]:
         style, parts = "", ""
         for index in range(start, end + (stop > 0)):
@@ -208,7 +212,7 @@ class StreamLayout:
             counted = 0 if role is Role.REJECTED else len(self._count(index))
             first, last = offset if index == start else 0, stop if index == end else len(text)
             count, own = text[first : min(counted, last)], text[max(counted, first) : last]
-            for piece, name in ((count, REJECTED_COUNT), (own, ROLE_STYLES[role])):
+            for piece, name in ((count, REJECTED_COUNT), (own, self._style(index, role))):
                 if not piece:
                     continue
                 if name != style:

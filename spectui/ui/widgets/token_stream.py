@@ -7,12 +7,14 @@ from typing import Any
 
 from textual import events
 
+from spectui.core.heat import HeatView
 from spectui.core.tokens import Role, Token, TokenLog
 from spectui.core.views import StreamView
 from spectui.ui.paint.rows import Row, Span, fit
 from spectui.ui.paint.shifting_canvas import ShiftingCanvas
 from spectui.ui.paint.wrapping import wrapped
 from spectui.ui.widgets.acted_text import acted_log
+from spectui.ui.widgets.heat_text import HeatText
 from spectui.ui.widgets.stream_layout import Rejected, StreamLayout
 
 RELAYOUT_TOKENS = 20_000
@@ -33,6 +35,8 @@ class TokenStream(ShiftingCanvas):
         self._row_cache: dict[int, Row] = {}
         self._top: int | None = None
         self._rejected: Rejected = "first"
+        self._heat = False
+        self._heat_text: HeatText | None = None
         self._acted: tuple[int, tuple[Token, ...]] | None = None
 
     def show(self, view: StreamView | None, message: tuple[Span, ...] = ()) -> None:
@@ -61,6 +65,19 @@ class TokenStream(ShiftingCanvas):
     def rejected(self, rejected: Rejected) -> None:
         if rejected != self._rejected:
             self._rejected = rejected
+            self._top = None
+            self._forget()
+            self.redraw()
+
+    @property
+    def heat(self) -> bool:
+        """Whether the output alone is shown, each token by how many looks at the model it took."""
+        return self._heat
+
+    @heat.setter
+    def heat(self, heat: bool) -> None:
+        if heat != self._heat:
+            self._heat = heat
             self._top = None
             self._forget()
             self.redraw()
@@ -122,6 +139,9 @@ class TokenStream(ShiftingCanvas):
     def _lay_out(self, width: int) -> None:
         view = self._view
         assert view is not None
+        if self._heat and view.heat is not None:
+            self._lay_out_heat(view, view.heat, width)
+            return
         signs = self._signs
         layout = self._lines
         # A stream that was hidden for long, or goes back in a replay, is laid out again from its last tokens.
@@ -131,6 +151,15 @@ class TokenStream(ShiftingCanvas):
             layout = self._lines = StreamLayout(view.log, first, width, self._rejected, signs)
             self._row_cache.clear()
         layout.extend(view.length)
+
+    def _lay_out_heat(self, view: StreamView, heat: HeatView, width: int) -> None:
+        text = self._heat_text
+        if text is None or not text.leads_to(view, width, RELAYOUT_TOKENS):
+            text = self._heat_text = HeatText(view, heat, width, RELAYOUT_TOKENS)
+            self._row_cache.clear()
+        if text.extend(view, heat):
+            self._row_cache.clear()
+        self._lines = text.layout
 
     @property
     def _signs(self) -> Set[Role]:
@@ -156,7 +185,7 @@ class TokenStream(ShiftingCanvas):
         return row
 
     def _forget(self) -> None:
-        self._lines = None
+        self._lines = self._heat_text = None
         self._row_cache.clear()
 
 
