@@ -29,6 +29,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at", default=None, metavar="PLACE", help="a step such as 412, or lane time such as 12.5s (the end)"
     )
+    parser.add_argument(
+        "--heat", action="store_true", help="the text by how many looks at the model it took, as with h"
+    )
 
 
 def command(options: argparse.Namespace) -> int:
@@ -48,7 +51,7 @@ def command(options: argparse.Namespace) -> int:
         line = indexed(trace)
         place = None if start is None else start(line)
         number = line.known if place is None else min(place, line.known)
-        svg, text = asyncio.run(_drawn(ManualReplay(line, number), options.size, options.theme))
+        svg, text = asyncio.run(_drawn(ManualReplay(line, number), options.size, options.theme, options.heat))
         match path.suffix:
             case ".txt":
                 return text.encode()
@@ -61,11 +64,12 @@ def command(options: argparse.Namespace) -> int:
     return saved(path, made)
 
 
-async def _drawn(replay: ManualReplay, size: tuple[int, int], theme: str | None) -> tuple[str, str]:
+async def _drawn(replay: ManualReplay, size: tuple[int, int], theme: str | None, heat: bool) -> tuple[str, str]:
     """The screen as SVG and as text."""
     from spectui.ui.offscreen import offscreen
 
     async with offscreen(replay, size, theme) as screen:
+        screen.app.choices.heat = heat
         await screen.settle()
         return screen.svg(), "\n".join([*screen.rows(), ""])
 
