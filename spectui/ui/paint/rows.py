@@ -51,6 +51,12 @@ def spread(left: Row, right: Row, width: int) -> Row:
     return fit(left, room) + right
 
 
+def heading(text: str, width: int, note: str = "") -> list[Row]:
+    """Return a blank row, then ``text`` on a thin rule, with ``note`` behind it."""
+    said: Row = ((text, "strong"), *(((f"   {note}", "muted"),) if note else ()), (" ", "text"))
+    return [EMPTY, spread(said, (("─" * max(0, width - row_width(said)), "faint"),), width)]
+
+
 def cells_filled(value: float, top: float, cells: int) -> int:
     """How many of ``cells`` are filled by ``value`` if ``top`` fills all of them; always from 0 to ``cells``."""
     return round(min(1.0, max(0.0, value / top)) * cells) if top > 0 else 0

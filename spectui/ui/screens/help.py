@@ -11,9 +11,9 @@ from spectui.core.tokens import Role
 from spectui.figures import DASH
 from spectui.protocol.commands import Command
 from spectui.ui.action import Action, groups
-from spectui.ui.paint.rows import Row
+from spectui.ui.paint.rows import Row, heading
 from spectui.ui.paint.wrapping import wrap
-from spectui.ui.screens.scrolling import Reader, ReaderScreen, heading
+from spectui.ui.screens.scrolling import Reader, ReaderScreen
 from spectui.ui.theme.palette import ROLE_STYLES
 from spectui.ui.widgets.engine_rows import SYNCHRONOUS
 from spectui.ui.widgets.pane_head import UNLIKE

@@ -11,7 +11,7 @@ from textual.screen import Screen
 
 from spectui.core.views import RunView
 from spectui.ui.paint.canvas import Canvas
-from spectui.ui.paint.rows import Row, spread
+from spectui.ui.paint.rows import Row
 from spectui.ui.screens.lines import MessageLine, hints
 
 WHEEL_LINES = 3
@@ -100,8 +100,3 @@ class ReaderScreen(Screen[None]):
 
     def action_page(self, pages: int) -> None:
         self.reader.scroll_rows(pages * max(1, self.reader.size.height - 1))
-
-
-def heading(text: str, width: int) -> list[Row]:
-    """Return a blank row, then ``text`` on a thin rule."""
-    return [(), spread(((text, "strong"), (" ", "text")), (("─" * max(0, width - len(text) - 1), "faint"),), width)]

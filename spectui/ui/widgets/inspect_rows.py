@@ -14,7 +14,7 @@ from spectui.ui.paint.wrapping import wrap
 from spectui.ui.theme.palette import ROLE_STYLES
 from spectui.ui.widgets.time_bars import StepTimes, time_rows
 
-_SPACE = "␣"
+SPACE_SIGN = "␣"
 _TOKEN_CELLS = 16
 _CONTEXT_ROWS = 3
 _CONTEXT_TOKENS = 200
@@ -159,4 +159,4 @@ def shown(text: str) -> str:
     """A single token, with visible spaces and line ends."""
     visible = safe(text).replace("\n", NEWLINE_SIGN)
     stripped = visible.lstrip(" ")
-    return _SPACE * (len(visible) - len(stripped)) + stripped
+    return SPACE_SIGN * (len(visible) - len(stripped)) + stripped
