@@ -1,0 +1,55 @@
+"""The columns of a run that may go on for days: its last rounds, in bounded memory.
+
+The next window is filled beside the one that is full by half, so that an analysis always covers at least half of what
+may be kept, once there are as many steps. Windows begin with a round, so that no answer is cut.
+"""
+
+from __future__ import annotations
+
+from spectui.core.analysis.columns import Columns
+from spectui.protocol.events import RoundStarted, RunStarted, Step, TraceEvent
+
+MOST_STEPS = 1_000_000
+"""Steps of a full window: some 100 MB, and half as much again for the next one."""
+
+
+class Window:
+    """Folds the events of a run.
+
+    Attributes:
+        columns: What is kept.
+        steps: Steps that were folded.
+        dropped: Steps among them that are no longer kept, the oldest ones.
+    """
+
+    def __init__(self, most: int = MOST_STEPS) -> None:
+        self.columns = Columns()
+        self.steps = 0
+        self.dropped = 0
+        self._most = most
+        self._next: Columns | None = None
+        self._next_begins = 0
+        self._run: RunStarted | None = None
+
+    def add(self, event: TraceEvent) -> None:
+        """Fold one event."""
+        if type(event) is Step:
+            self.steps += 1
+        elif isinstance(event, RoundStarted):
+            self._turn()
+        elif isinstance(event, RunStarted):
+            self._run = event
+        self.columns.add(event)
+        if self._next is not None:
+            self._next.add(event)
+
+    def _turn(self) -> None:
+        """A round begins: move to the next window if this one is full, and begin the one after it."""
+        kept = self.steps - self.dropped
+        if self._next is not None and kept >= self._most:
+            self.columns, self.dropped, self._next = self._next, self._next_begins, None
+            kept = self.steps - self.dropped
+        if self._next is None and 2 * kept >= self._most:
+            self._next, self._next_begins = Columns(), self.steps
+            if self._run is not None:
+                self._next.add(self._run)
