@@ -149,12 +149,13 @@ def _page(trace: Trace, start: Start | None, options: argparse.Namespace) -> int
     """Show the screen in a browser. The visitor does not get to see a log."""
     from spectui.sources.replay import Replay
     from spectui.trace.index import Timeline
+    from spectui.ui.analyst import Analyst
     from spectui.ui.app import SpecTUIApp
 
     without_full_collections()
     source = Replay(Timeline(trace), speed=options.speed, start=start, loop=options.loop, now=time.monotonic)
     threading.Thread(target=_end_with_server, name="server watch", daemon=True).start()
-    app = SpecTUIApp(source, theme=options.theme)
+    app = SpecTUIApp(source, theme=options.theme, analyst=Analyst(trace.path, breathe=source.slot.stand_aside))
     app.run()
     source.stop(STOP_S)
     return app.return_code or DONE
@@ -178,11 +179,13 @@ def _screen(
     from spectui.cli.outcome import report
     from spectui.sources.replay import Replay
     from spectui.trace.index import Timeline
+    from spectui.ui.analyst import Analyst
     from spectui.ui.app import SpecTUIApp
 
     without_full_collections()
     source = Replay(Timeline(trace), speed=options.speed, start=start, loop=options.loop, now=time.monotonic)
-    app = SpecTUIApp(source, log_tail=logs.LogTail(terminal.log_path), theme=options.theme, talk=talk)
+    tail, analyst = logs.LogTail(terminal.log_path), Analyst(trace.path, breathe=source.slot.stand_aside)
+    app = SpecTUIApp(source, log_tail=tail, theme=options.theme, talk=talk, analyst=analyst)
     terminal.stop_with(lambda code: app.exit(return_code=code))
     app.run()
     terminal.restore_screen()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from textual import events
 from textual.app import SystemCommand
@@ -22,10 +22,12 @@ from spectui.protocol.mailbox import Mailbox
 from spectui.protocol.source import Source
 from spectui.ui.action import talk_bindings
 from spectui.ui.actions import ACTIONS
+from spectui.ui.analyst import Analyst
 from spectui.ui.controls import Choices, Controls
 from spectui.ui.keymap import FILE as KEYMAP_FILE
 from spectui.ui.keymap import Keymap, read_keymap, with_keys
 from spectui.ui.known_run import KnownRun
+from spectui.ui.log_tail import LOG_LINES, LogTail
 from spectui.ui.paint.frames import FrameFigures, FrameTimer, LoopScheduler, Scheduler
 from spectui.ui.paint.next_frame import NextFrame
 from spectui.ui.paint.textual_private import colour_depth, driver_of
@@ -40,19 +42,11 @@ from spectui.ui.theme.themed_app import ThemedApp
 
 THEMES_S = 1.0
 """Time between two looks at the theme files."""
-LOG_LINES = 5_000
-"""Lines of the engine's log that are kept."""
 
 
 def _warm_up() -> None:
     """What the charts need, before the first of them has to be drawn in an engine's slot."""
     import plotext  # type: ignore[import-untyped]  # noqa: F401
-
-
-class LogTail(Protocol):
-    """New lines of the engine's log."""
-
-    def poll(self) -> list[str]: ...
 
 
 class SpecTUIApp(ThemedApp):
@@ -68,6 +62,7 @@ class SpecTUIApp(ThemedApp):
         scheduler: Makes the clock; the asyncio loop's when None.
         talk: Begins with the first round; None when none is given.
         own_keys: The user's keys; None reads the file of them.
+        analyst: Analyses the run; one of a live run when None.
     """
 
     TITLE = "SpecTUI"
@@ -90,6 +85,7 @@ class SpecTUIApp(ThemedApp):
         scheduler: Callable[[], Scheduler] = LoopScheduler,
         talk: Script | None = None,
         own_keys: Keymap | None = None,
+        analyst: Analyst | None = None,
     ) -> None:
         super().__init__(theme)
         self.source = source
@@ -101,6 +97,7 @@ class SpecTUIApp(ThemedApp):
         self._figures = figures or FrameFigures()
         self._make_scheduler = scheduler
         self.slow = SlowMotion(source.send, lambda seconds, call: self._later(seconds, call), self.redraw)
+        self.analyst = analyst or Analyst(live=True)
         self._controls = Controls(self)
         self.talking = None if talk is None else Talking(self, talk, self._controls)
         self._suspension = Suspension(source, lambda: self.known.view, self._draw_anew)
@@ -122,6 +119,7 @@ class SpecTUIApp(ThemedApp):
     def on_mount(self) -> None:
         scheduler = self._make_scheduler()
         self._now, self._later = scheduler.now, scheduler.call_later
+        self.analyst.attach(scheduler.call_threadsafe, self.redraw_all)
         self.set_keymap(dict(self._own_keys.keys))
         if self._suspension.serve(driver_of(self)):
             self.fit_to_colours(colour_depth(self))
@@ -137,6 +135,7 @@ class SpecTUIApp(ThemedApp):
             self.say(fault)
         self._later(THEMES_S, self._look_at_themes)
         self.call_after_refresh(_warm_up)
+        self.call_after_refresh(self.analyst.warm_up)
 
     def on_unmount(self) -> None:
         self._end()
@@ -172,6 +171,7 @@ class SpecTUIApp(ThemedApp):
 
     def reduce(self, event: Event) -> None:
         self.known.fold(event)
+        self.analyst.add(event)
         self.slow.see(event, self.state, self.choices.slot)
         if self.talking is not None:
             self.talking.see(event)

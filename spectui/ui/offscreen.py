@@ -18,6 +18,7 @@ from textual.drivers.headless_driver import HeadlessDriver
 from textual.pilot import Pilot
 
 from spectui.protocol.source import Source
+from spectui.ui.analyst import Analyst
 from spectui.ui.app import SpecTUIApp
 from spectui.ui.keymap import Keymap
 from spectui.ui.paint.frames import CHARTS_S, FrameFigures
@@ -143,6 +144,7 @@ async def offscreen(source: Source, size: tuple[int, int], theme: str | None = N
             figures=FrameFigures(keep=0),
             scheduler=scheduler,
             own_keys=Keymap({}),
+            analyst=Analyst(),
         )
     set_colour_depth(app, ColorSystem.TRUECOLOR)
     app.driver_class = Paper

@@ -18,6 +18,7 @@ from spectui.sources.vllm.host import EngineHost
 from spectui.ui.action import TALK_GROUP, Action, bindings, groups
 from spectui.ui.actions import ACTIONS, keys_table
 from spectui.ui.paint.rows import plain
+from spectui.ui.screens.analysis import AnalysisScreen
 from spectui.ui.screens.costs import CostsScreen
 from spectui.ui.screens.help import HelpScreen, help_rows
 from spectui.ui.screens.inspect import InspectScreen
@@ -202,6 +203,7 @@ CHECKS: dict[str, Check] = {
     "view.present": presents,
     "view.slow": slows_down,
     "view.costs": shows(CostsScreen),
+    "view.analysis": shows(AnalysisScreen),
     "view.rejected": shows_of_the_rejected,
     "view.heat": shows_heat,
     "view.window": changes_the_window,

@@ -30,6 +30,7 @@ SCREENS = {
     "live": (),
     "help": ("question_mark",),
     "costs": ("s",),
+    "analysis": ("d",),
     "machine": ("g",),
     "inspect": ("i",),
     "log": ("l",),

@@ -17,9 +17,11 @@ from spectui.cli.shot import indexed
 from spectui.protocol.events import BenchEnded, BenchTurn, LaneEngine, LaneInfo, Paused, Sampling
 from spectui.sources.manual_replay import ManualReplay
 from spectui.sources.synthetic.race import SyntheticLane
+from spectui.ui.analyst import Found
 from spectui.ui.offscreen import offscreen
 from spectui.ui.paint.picture import svg
 from spectui.ui.screens.bench import BenchScreen
+from tests.support.analyses import analysis
 from tests.support.rig import running
 from tests.ui.test_bench_screen import BEGUN, ENDED, GOING, STOPPED
 
@@ -107,6 +109,17 @@ async def test_a_benchmark_looks_as_before(
         for event in (Paused(False), BEGUN, shown):
             rig.app._mailbox.emit(event)
         await rig.settle(lambda: rig.view.bench == shown and isinstance(rig.app.screen, BenchScreen))
+        compare(name, svg(rig.app))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "theme"),
+    [("analysis-120x36", (120, 36), "midnight"), ("analysis-200x50-paper", (200, 50), "paper")],
+)
+async def test_an_analysis_looks_as_before(name: str, size: tuple[int, int], theme: str) -> None:
+    async with running(size, theme=theme) as rig:
+        rig.app.analyst.found = Found(analysis(), rig.app.analyst.steps)
+        await rig.press("d")
         compare(name, svg(rig.app))
 
 

@@ -15,7 +15,7 @@ from spectui.ui.paint.wrapping import wrap
 from spectui.ui.screens.scrolling import Reader, ReaderScreen
 
 if TYPE_CHECKING:
-    from spectui.ui.app import LogTail
+    from spectui.ui.log_tail import LogTail
 
 ROWS = 10_000
 """How many wrapped rows the panel keeps."""

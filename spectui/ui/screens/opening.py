@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from spectui.protocol import events as ev
-from spectui.protocol.commands import StopBench, StopTuning
+from spectui.protocol.commands import Pause, StopBench, StopTuning
 from spectui.protocol.playback import StateReplaced
 
 if TYPE_CHECKING:
@@ -40,6 +40,15 @@ def inspect(at: Controls) -> None:
 
     leave = at.stand_still()
     at.app.show(InspectScreen(at.view, at.choices.focus, at.app.source.send, leave))
+
+
+def analysis(at: Controls) -> None:
+    """Open the analysis of the focused lane. A race stands still while it is computed; a replay plays on."""
+    from spectui.ui.screens.analysis import AnalysisScreen
+
+    held = Pause in at.app.source.accepts and not at.replay
+    hold = at.stand_still if held else lambda: lambda: None
+    at.app.show(AnalysisScreen(at.view, at.choices.focus, at.app.analyst, hold, at.app.now))
 
 
 def log(at: Controls) -> None:

@@ -16,6 +16,9 @@ from spectui.ui.widgets.share_bar import EXPECTED_LEGEND, LEGEND, share_bar
 _MARK_STYLES = {WEAK: "bad", STRONG: "good", FEW: "muted"}
 _LEAST_BAR, _MOST_BAR, _LEAST_NAME, _MOST_NAME = 12, 60, 10, 28
 _GAP = 2
+_EXPLAINED = {"judged", "lost", "vs K"}
+"""Columns whose names do not say enough."""
+
 _GIVEN_UP = ("vs K", "expected", "95 %", "lost", "judged")
 """Columns that go, in this order, where there is no room."""
 
@@ -66,6 +69,8 @@ def dimension_rows(dimension: Dimension, style: str, width: int) -> list[Row]:
     rows += [((line, "muted"),) for said in marks_used(buckets) for line in wrap(said, width)]
     if {row.mark for row in buckets} & {WEAK, STRONG}:
         rows += [((line, "muted"),) for line in wrap(BY_CHANCE, width)]
+    explained = "; ".join(f"{one.name}: {one.meaning}" for one in BUCKET_COLUMNS if one.name in _EXPLAINED & {*columns})
+    rows += [((line, "muted"),) for line in wrap(explained, width)]
     return [fit(row, width) if row_width(row) > width else row for row in rows]
 
 
