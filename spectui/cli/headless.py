@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TextIO
 
+from spectui.core.captions import forked_sentence
 from spectui.core.comparable import details, how
 from spectui.core.disturbance import DOUBTFUL
 from spectui.core.reducer import reduce
@@ -94,8 +95,11 @@ def _line(event: Event, elapsed_s: float) -> str | None:
             return f"{lane:<12} {stage}{' ' + detail if detail else ''}{progress} ({elapsed_s:.1f} s)"
         case LaneChecked():
             return f"{event.lane:<12} self-test: {_checked(event)}"
-        case RoundStarted(number, prompts, _, absent):
-            return f"round {number}: " + " | ".join(_prompt_line(p) for s, p in enumerate(prompts) if s not in absent)
+        case RoundStarted(number, prompts, _, absent, parent):
+            forked = "" if parent is None else f", {forked_sentence(parent, parent.lane, json.dumps)}"
+            return f"round {number}{forked}: " + " | ".join(
+                _prompt_line(p) for s, p in enumerate(prompts) if s not in absent
+            )
         case RequestFinished(lane, request, _, reason, emitted):
             return f"{lane:<12} request {request} finished ({reason}), {emitted} tokens"
         case Margin(lane, slot, position, margin):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from spectui.core.beats import Phase
 from spectui.core.views import LaneView
-from spectui.protocol.events import Step
+from spectui.protocol.events import Branch, Step
 
 LOOK = "for one look at the model"
 
@@ -48,6 +50,14 @@ def finished_sentence(tokens: int, seconds: float, speedup: float | None) -> str
     """Describe the round's result; ``speedup`` over AR is None for AR itself, and where AR was not raced."""
     faster = "" if speedup is None else f", {speedup:.2f} times as fast as AR"
     return f"{_count(tokens, 'token')} in {seconds:.2f} s{faster}"
+
+
+def forked_sentence(branch: Branch, lane: str, quoted: Callable[[str], str]) -> str:
+    """Describe where a round branches off; ``lane`` is the lane's title, ``quoted`` shows the text of a token."""
+    where = f"forked at step {branch.step + 1} of {lane}"
+    if not branch.put:
+        return f"{where}, as it was"
+    return f"{where}: {quoted(branch.put_text)} instead of {quoted(branch.instead)}"
 
 
 def _count(number: int, noun: str) -> str:

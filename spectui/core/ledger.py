@@ -15,6 +15,7 @@ class LedgerRow:
     Attributes:
         number: How many steps of the round the lane had done before this one.
         slot: The request's place in its round.
+        index: The step's number within its request.
         k: Drafted tokens that were allowed; ``drafted`` were proposed, ``accepted`` of them kept.
         own: The kind of the target's own token, None if it was cut.
         cut: Verified tokens beyond the end of the request.
@@ -26,6 +27,7 @@ class LedgerRow:
 
     number: int
     slot: int
+    index: int
     k: int
     drafted: int
     accepted: int
@@ -45,6 +47,7 @@ def ledger_row(number: int, step: Step) -> LedgerRow:
     return LedgerRow(
         number=number,
         slot=step.slot,
+        index=step.index,
         k=step.k,
         drafted=len(step.drafted),
         accepted=step.accepted,

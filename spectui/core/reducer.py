@@ -12,6 +12,7 @@ from spectui.core.ledger import ledger_row
 from spectui.core.lost_steps import catch_up, lose
 from spectui.core.machine import measured_bandwidth
 from spectui.core.state import LaneRound, LaneState, RequestState, RunState
+from spectui.core.tokens import branch_tokens
 from spectui.core.trouble import before_the_first_step
 from spectui.core.watching import watch
 from spectui.protocol import events as ev
@@ -62,7 +63,7 @@ def _lane_engine(state: RunState, event: ev.LaneEngine) -> None:
 def _round_started(state: RunState, event: ev.RoundStarted) -> None:
     state.round = event.round
     state.prompts = event.prompts
-    state.absent = event.absent
+    state.absent, state.parent = event.absent, event.parent
     state.sampling = event.sampling
     state.round_over = False
     state.inspected = None
@@ -79,13 +80,16 @@ def _round_started(state: RunState, event: ev.RoundStarted) -> None:
 
 def _request_started(state: RunState, event: ev.RequestStarted) -> None:
     if lane := state.lanes.get(event.lane):
-        lane.round.requests[event.slot] = RequestState(
+        request = RequestState(
             event.request,
             event.slot,
             event.prompt_tokens,
             event.as_ar,
             alike=alike(state.prompts, state.sampling, event),
         )
+        for text, role in branch_tokens(state.parent):
+            request.log.append(text, role)
+        lane.round.requests[event.slot] = request
         lane.revision += 1
 
 

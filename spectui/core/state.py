@@ -23,6 +23,7 @@ from spectui.protocol.events import (
     NOTHING,
     BenchEnded,
     BenchTurn,
+    Branch,
     FinishReason,
     Inspected,
     KSource,
@@ -173,6 +174,7 @@ class RunState:
 
     Attributes:
         absent: The slots that sit the round out.
+        parent: Where the round branches off; None if it was not forked.
         paused: The run's own pause, also in a replay, where the playhead has a pause of its own.
         notices: Number of notices so far, so that the same sentence said twice is news twice.
         fault: Why the source as a whole gave up, None while it is alive.
@@ -192,6 +194,7 @@ class RunState:
     round: int | None = None
     prompts: tuple[Prompt, ...] = ()
     absent: tuple[int, ...] = ()
+    parent: Branch | None = None
     sampling: Sampling = field(default_factory=Sampling)
     round_over: bool = False
     paused: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
-from spectui.protocol.events import Step
+from spectui.protocol.events import Branch, Step
 
 
 class Role(IntEnum):
@@ -21,6 +21,10 @@ class Role(IntEnum):
     """Drafted, not yet verified."""
     CUT = 6
     """Verified, but beyond the end of the request."""
+    KEPT = 7
+    """The answer up to the fork, with which the lanes of a forked round began."""
+    PUT = 8
+    """What a fork puts in place of a token."""
 
 
 _ROLES = tuple(Role)
@@ -43,6 +47,14 @@ def step_tokens(step: Step) -> Iterator[Token]:
             yield step.text[position], _own_role(step)
     for position in range(len(step.emitted), verified):
         yield step.text[position], Role.CUT
+
+
+def branch_tokens(branch: Branch | None) -> Iterator[Token]:
+    """Yields what the answers of a forked round begin with."""
+    if branch is not None and branch.text:
+        yield branch.text, Role.KEPT
+    if branch is not None and branch.put_text:
+        yield branch.put_text, Role.PUT
 
 
 def _own_role(step: Step) -> Role:

@@ -33,6 +33,7 @@ from spectui.core.trouble_causes import Told
 from spectui.protocol.events import (
     BenchEnded,
     BenchTurn,
+    Branch,
     FinishReason,
     Inspected,
     KSource,
@@ -128,6 +129,7 @@ class RunView:
     """The whole screen.
 
     Attributes:
+        parent: Where the round branches off; None if it was not forked.
         lane_time_s: The furthest lane clock of the round.
         notices: Number of notices so far; ``notice`` is the last one.
         fault: Why the source as a whole gave up, None while it is alive.
@@ -156,6 +158,7 @@ class RunView:
     notice: str
     lost: int
     lane_time_s: float
+    parent: Branch | None = None
     notices: int = 0
     fault: str | None = None
     tuning: TuneTurn | TuneEnded | None = None
@@ -206,6 +209,7 @@ class Viewer:
             lanes=lanes,
             round=state.round,
             prompts=state.prompts,
+            parent=state.parent,
             sampling=state.sampling,
             round_over=state.round_over,
             goes_on=state.goes_on,

@@ -30,7 +30,35 @@ class NextCategory:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Start the round again with the same prompts and the same seed."""
+    """Start the round again with the same prompts and the same seed; a forked one from the same place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Start a new round in which every lane goes on with an answer of the current one, from the middle of it.
+
+    Attributes:
+        round: The current round's number.
+        lane: The lane whose answer goes on.
+        slot: The request's place in the round.
+        step: The step's number within its request.
+        keep: Output tokens of the answer that are kept.
+        put: A token to put behind them.
+        text: A text to put behind them instead.
+    """
+
+    round: int
+    lane: str
+    slot: int
+    step: int
+    keep: int
+    put: int | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToParent:
+    """Start again the round from which the current one was forked. A replay jumps to its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +197,8 @@ Command: TypeAlias = (
     | NextPrompt
     | NextCategory
     | Restart
+    | Fork
+    | ToParent
     | Abort
     | Pause
     | Resume

@@ -13,6 +13,7 @@ from spectui.protocol.benching import BenchEnded, BenchEvent, BenchTurn
 from spectui.protocol.inspection import Inspected, InspectionEvent, Likely, TokenVerdict
 from spectui.protocol.playback import ScreenEvent
 from spectui.protocol.rounds import (
+    Branch,
     FinishReason,
     Margin,
     Preempted,
@@ -56,6 +57,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "BenchEnded",
     "BenchTurn",
+    "Branch",
     "CutReason",
     "Event",
     "FinishReason",

@@ -53,6 +53,7 @@ class PlaybackMarks:
         ends: Where requests end.
         k_changes: Where a K changed.
         divergences: Where a greedy lane left AR's path.
+        forks: Where forked rounds begin.
         rejections: Share of the drafted tokens that were rejected, for equal parts of the trace; None for a part
             without drafted tokens.
     """
@@ -62,6 +63,7 @@ class PlaybackMarks:
     k_changes: tuple[float, ...]
     divergences: tuple[float, ...]
     rejections: tuple[float | None, ...]
+    forks: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,46 @@ FinishReason: TypeAlias = Literal["eos", "stop", "length", "abort", "error"]
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """Where a round goes on with an answer of an earlier round, its parent: every lane is given the prompt and the
+    answer up to there.
+
+    Attributes:
+        round: The parent's number.
+        lane: The lane whose answer goes on.
+        slot: The request's place in the parent round.
+        step: The step of that request at which it was forked, counting from 0.
+        kept: Output tokens of that request that are kept.
+        put: Ids put behind them in place of what stood there; empty if the answer goes on as it was.
+        text: The text of the answer up to there; if the parent is a fork itself, from the first parent's answer on.
+        put_text: The text of ``put``.
+        instead: The text of the token that stood there; empty if nothing was put in its place.
+    """
+
+    round: int
+    lane: str
+    slot: int
+    step: int
+    kept: int
+    put: tuple[int, ...] = ()
+    text: str = ""
+    put_text: str = ""
+    instead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RoundStarted:
     """All ready lanes start the same prompts at once; the lane clocks of the round count from here.
 
     ``absent`` lists the slots of prompts that are not raced in this round, because their conversation has no such turn
-    or because they were rejected.
+    or because they were rejected. ``parent`` says where a forked round branches off; None for all others.
     """
 
     round: int
     prompts: tuple[Prompt, ...]
     sampling: Sampling
     absent: tuple[int, ...] = ()
+    parent: Branch | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ ROUND_GAP_S = 1.5
 """Wall time for which the end of a round is shown before the next one begins."""
 
 NOT_ASKED = "the target was not asked about this step while it was recorded, and a replay has no engine to ask"
+NO_PARENT = "this round was not forked from another one of this trace"
 NOT_KNOWN_YET = "that place is not known yet: the trace is still being indexed"
 
 _ENDS = (RequestFinished, RoundFinished)
@@ -133,6 +134,15 @@ class Cursor:
             self._sink.emit(Notice(NOT_KNOWN_YET, level="warning"))
         else:
             self.go(number)
+
+    def to_parent(self) -> None:
+        """Jump to the beginning of the round from which this one was forked."""
+        marks = self._timeline.marks
+        parent = marks.parents.get(marks.round_at(self.number))
+        if parent is None:
+            self._sink.emit(Notice(NO_PARENT, level="warning"))
+        else:
+            self.go(parent)
 
     def inspect(self, lane: str, slot: int, index: int) -> None:
         """Show what the target was asked about a step when it was recorded."""

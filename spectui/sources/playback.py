@@ -88,4 +88,5 @@ def marks(line: Timeline) -> PlaybackMarks:
         shares(found.k_changes),
         shares(found.divergences),
         line.rejections(BUCKETS),
+        shares(list(found.parents)),
     )

@@ -49,6 +49,7 @@ class Replay:
         {
             cmd.NextPrompt,
             cmd.Restart,
+            cmd.ToParent,
             cmd.Pause,
             cmd.Resume,
             cmd.StepOnce,
@@ -222,6 +223,8 @@ class Replay:
                 cursor.go_to_share(share)
             case cmd.Restart():
                 cursor.restart()
+            case cmd.ToParent():
+                cursor.to_parent()
             case cmd.NextPrompt(by):
                 cursor.next_round(by)
             case cmd.ChangeSpeed(by):

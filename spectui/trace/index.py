@@ -73,6 +73,7 @@ class Timeline:
         self._row_spacing = ROW_EVENTS
         self._stops = Stops()
         self._round_ns, self._round_number = array("Q"), array("Q")
+        self._rounds: dict[int, int] = {}
         self._read = 0
         self._inspections: dict[tuple[int, str, int, int], int] = {}
         self.marks = Marks()
@@ -260,8 +261,11 @@ class Timeline:
                 counts[0] += 1
                 counts[1] += len(event.drafted)
                 counts[2] += event.accepted
-            case RoundStarted():
+            case RoundStarted(parent=parent):
                 self.marks.rounds.append(number)
+                if parent is not None and (begins := self._rounds.get(parent.round)) is not None:
+                    self.marks.parents[number] = begins
+                self._rounds[event.round] = number
             case RequestFinished():
                 self.marks.ends.append(number)
             case KChanged():

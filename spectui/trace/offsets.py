@@ -20,6 +20,8 @@ class Marks:
     k_changes: array[int] = field(default_factory=lambda: array("Q"))
     divergences: array[int] = field(default_factory=lambda: array("Q"))
     """A greedy lane left AR's path."""
+    parents: dict[int, int] = field(default_factory=dict)
+    """By where a forked round begins: where its parent begins."""
 
     def rounds_at(self, number: int) -> int:
         """Return the number of rounds that have begun at that place."""

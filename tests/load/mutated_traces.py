@@ -128,6 +128,9 @@ def _rare() -> list[ev.Event]:
         ev.Notice("the drafter lost its thread", None, "error"),
         ev.Notice("too long", refused=True),
         ev.RoundStarted(1, (ev.Prompt("a", later=("b",)), ev.Prompt("c", asked=("d",))), ev.Sampling(), (1,)),
+        ev.RoundStarted(
+            2, (ev.Prompt("a"),), ev.Sampling(), parent=ev.Branch(1, "mtp", 0, 3, 4, (5,), "a b", " c", "d")
+        ),
     ]
 
 

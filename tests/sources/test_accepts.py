@@ -30,6 +30,8 @@ EXAMPLES: dict[type[cmd.Command], cmd.Command] = {
         cmd.NextPrompt(),
         cmd.NextCategory(),
         cmd.Restart(),
+        cmd.Fork(0, "ngram", 0, 0, 0),
+        cmd.ToParent(),
         cmd.Abort(),
         cmd.Pause(),
         cmd.Resume(),

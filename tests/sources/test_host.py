@@ -92,6 +92,12 @@ def test_a_shutdown_while_lanes_load_is_not_kept_waiting(monkeypatch: pytest.Mon
         cmd.SetConcurrency(0),
         cmd.SetTemperature(float("nan")),
         cmd.SetTemperature(-1.0),
+        cmd.Fork(0, "nobody", 0, 0, 0),
+        cmd.Fork(0, "ar", 9, 0, 0),
+        cmd.Fork(7, "ar", 0, 0, 0),
+        cmd.Fork(0, "ar", 0, 0, 9),
+        cmd.Fork(0, "ar", 0, 7, 7, put=5),
+        cmd.ToParent(),
     ],
     ids=repr,
 )

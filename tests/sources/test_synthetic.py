@@ -194,6 +194,53 @@ def test_next_and_own_prompts_begin_new_rounds_and_abort_the_old_one() -> None:
     assert len(sink.of(ev.RoundFinished)) == 4
 
 
+def test_a_fork_goes_on_with_the_answer_and_the_parent_comes_back() -> None:
+    source, sink = started(sampling=ev.Sampling(max_tokens=40))
+    sink.wait_for_kind(ev.RoundFinished)
+
+    def said(lane: str) -> list[list[int]]:
+        """What a lane emitted in each round."""
+        rounds: list[list[int]] = []
+        for event in sink.events:
+            if isinstance(event, ev.RoundStarted):
+                rounds.append([])
+            if isinstance(event, ev.Step) and event.lane == lane:
+                rounds[-1] += event.emitted
+        return rounds
+
+    whole = said("ar")[0]
+    commands = (
+        cmd.Fork(0, "mtp", 0, 3, 9),
+        cmd.Fork(1, "ar", 0, 2, 5, text=" seven"),
+        cmd.Restart(),
+        cmd.ToParent(),
+        cmd.ToParent(),
+    )
+    for finished, command in enumerate(commands, 2):
+        source.send(command)
+        sink.wait_for_kind(ev.RoundFinished, finished)
+    source.send(cmd.ToParent())
+    source.send(cmd.Fork(9, "ar", 0, 0, 0))
+    sink.wait_for_kind(ev.Notice, 2)
+    assert source.stop(FAILSAFE_S)
+    for lane in ("ar", "mtp", "dflash"):
+        first, fork, changed, again, parent, root = said(lane)
+        assert first == root == whole
+        assert fork == parent == whole[9:]
+        assert changed == again == whole[15:]
+    rounds = [event for event in sink.events if isinstance(event, ev.RoundStarted)]
+    branch = rounds[2].parent
+    assert branch is not None
+    assert (branch.round, branch.kept, branch.put_text) == (1, 5, " seven")
+    assert [event.parent.round if event.parent else None for event in rounds] == [None, 0, 1, 1, 0, None]
+    given = [event.prompt_ids for event in sink.events if isinstance(event, ev.RequestStarted) and event.lane == "mtp"]
+    assert given[2] == (*given[0], *whole[:14], *branch.put)
+    assert [event.text for event in sink.of(ev.Notice)] == [  # type: ignore[union-attr]
+        "this round was not forked, so it has no parent",
+        "that round is over: look at a step of this one (i), and fork it there",
+    ]
+
+
 def test_a_restart_repeats_the_round_exactly() -> None:
     source, sink = started()
     sink.wait_for_kind(ev.RoundFinished)

@@ -69,7 +69,7 @@ class FakeLane:
         self.spec = spec
         self._calls: Counter[str] = Counter()
         self._count("build")
-        self.tokenizer = SimpleNamespace(chat_template=None, encode=lambda text: [ord(c) % 97 for c in text])
+        self.tokenizer = SimpleNamespace(chat_template=None, encode=lambda text, **_: [ord(c) % 97 for c in text])
         self.max_model_len = 512
         self.clock_ns = self.own_ns = 0
         self.totals = NOTHING
@@ -103,6 +103,9 @@ class FakeLane:
 
     def unknown_arguments(self, template: str, arguments: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
         return {}
+
+    def text(self, ids: Sequence[int], before: Sequence[int]) -> str:
+        return "".join(f"<{token}>" for token in ids)
 
     def answer(self, request: FakeRequest) -> str:
         return f"{self.info.name} {len(request.ids)}"

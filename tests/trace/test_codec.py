@@ -322,6 +322,15 @@ def test_a_conversation_comes_back_whole() -> None:
     assert (prompt.turn, prompt.turns) == (1, 4)
 
 
+def test_a_fork_comes_back_whole_and_an_older_trace_has_none() -> None:
+    branch = ev.Branch(3, "mtp", 1, 12, 20, (7, 8), "There are", " seven", " eight")
+    event = ev.RoundStarted(4, (ev.Prompt("a"),), ev.Sampling(max_tokens=30), parent=branch)
+    assert decode(encode(1, event)) == (1, event)
+    _, old = decode('{"t":1,"e":"RoundStarted","round":0,"prompts":[{"text":"a"}],"sampling":{}}')
+    assert isinstance(old, ev.RoundStarted)
+    assert old.parent is None
+
+
 def test_unknown_kinds_and_fields_are_no_errors() -> None:
     assert decode('{"t":4,"e":"Teleported","lane":"ar"}') == (4, None)
     assert decode('{"t":4,"e":"Paused","paused":true,"why":{"deep":[1e5]}}') == (4, ev.Paused(True))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from spectui.protocol import events as ev
+from spectui.protocol.commands import Fork
+from spectui.sources.synthetic.forking import Going, SyntheticFork, fork_of
 from spectui.sources.synthetic.text import Answer, Vocabulary
 
 
@@ -72,6 +74,7 @@ class _Request:
     slot: int
     answer: Answer
     rng: random.Random
+    start: int = 0
     emitted: int = 0
     steps: int = 0
     finished: bool = False
@@ -101,6 +104,7 @@ class SyntheticRace:
         self._vocabulary = Vocabulary()
         self._runs = {lane.info.name: _LaneRun(lane, lane.info.k_max) for lane in lanes}
         self._sampling = ev.Sampling()
+        self._prompts: tuple[ev.Prompt, ...] = ()
         self._round = -1
         self._open = False
 
@@ -115,13 +119,34 @@ class SyntheticRace:
 
     def begin(self, prompts: tuple[ev.Prompt, ...], sampling: ev.Sampling) -> Iterator[ev.TraceEvent]:
         """Start a round with ``prompts`` in every ready lane; requests that are still running are aborted."""
+        yield from self._begin(prompts, sampling, None)
+
+    def fork(self, fork: SyntheticFork, sampling: ev.Sampling) -> Iterator[ev.TraceEvent]:
+        """Start a round that goes on with an answer from its middle."""
+        yield from self._begin((fork.prompt,), replace(sampling, max_tokens=fork.max_tokens), fork)
+
+    def forked(self, asked: Fork, parent: SyntheticFork | None) -> SyntheticFork | str:
+        """Fork an answer of the round, which is ``parent`` if it is a fork itself; or say why that is impossible."""
+        run = self._runs.get(asked.lane)
+        request = next((one for one in run.requests if one.slot == asked.slot), None) if run else None
+        if run is None or request is None or asked.round != self._round:
+            return "that round is over: look at a step of this one (i), and fork it there"
+        answer = [self._target(run, request, place) for place in range(request.emitted)]
+        prompt = self._prompts[asked.slot]
+        going = Going(self._vocabulary, prompt, request.answer, request.start, answer, self._sampling.max_tokens)
+        return fork_of(going, asked, parent)
+
+    def _begin(
+        self, prompts: tuple[ev.Prompt, ...], sampling: ev.Sampling, fork: SyntheticFork | None
+    ) -> Iterator[ev.TraceEvent]:
         yield from self.abort(None)
         yield from self._close()
         self._round += 1
         self._open = True
-        self._sampling = sampling
-        yield ev.RoundStarted(self._round, prompts, sampling)
-        answers = [Answer(self._vocabulary, prompt.text, self._seed) for prompt in prompts]
+        self._prompts, self._sampling = prompts, sampling
+        yield ev.RoundStarted(self._round, prompts, sampling, parent=fork.branch if fork else None)
+        answers = [fork.answer] if fork else [Answer(self._vocabulary, one.text, self._seed) for one in prompts]
+        start = fork.start if fork else 0
         for name, run in self._runs.items():
             run.requests = []
             run.start_ns = run.clock_ns
@@ -129,9 +154,9 @@ class SyntheticRace:
                 continue
             for slot, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
                 rng = random.Random(f"{self._seed}:{name}:{slot}:{prompt.text}")
-                request = _Request(f"{self._round}-{slot}", slot, answer, rng)
+                request = _Request(f"{self._round}-{slot}", slot, answer, rng, start)
                 run.requests.append(request)
-                ids = tuple(self._vocabulary.encode(prompt.text))
+                ids = (*self._vocabulary.encode(prompt.text), *map(answer.token, range(start)))
                 yield ev.RequestStarted(name, request.name, slot, len(ids), prompt_ids=ids)
         if not self.running:
             yield from self._close()
@@ -214,6 +239,7 @@ class SyntheticRace:
         return draft
 
     def _target(self, run: _LaneRun, request: _Request, position: int) -> int:
+        position += request.start
         token = request.answer.token(position)
         away = run.lane.diverges_at
         if away is None or position < away:
@@ -222,8 +248,9 @@ class SyntheticRace:
 
     def _wrong(self, run: _LaneRun, request: _Request, position: int, rng: random.Random) -> int:
         """A drafter's mistake: neither the target's token at this position nor this lane's."""
-        guess = request.answer.wrong(position, rng)
-        return guess if guess != self._target(run, request, position) else request.answer.token(position)
+        place = request.start + position
+        guess = request.answer.wrong(place, rng)
+        return guess if guess != self._target(run, request, position) else request.answer.token(place)
 
     def _verify(
         self, run: _LaneRun, request: _Request, draft: list[int], batch: int, spent: tuple[int, int, int]
@@ -265,7 +292,7 @@ class SyntheticRace:
 
     def _limit(self, request: _Request) -> int:
         longest = self._sampling.max_tokens
-        return longest if self._sampling.ignore_eos else min(longest, request.answer.length)
+        return longest if self._sampling.ignore_eos else min(longest, max(1, request.answer.length - request.start))
 
     def _end(self, request: _Request) -> ev.CutReason:
         return "length" if request.emitted == self._sampling.max_tokens else "eos"

@@ -16,6 +16,7 @@ from spectui.protocol import events as ev
 from spectui.protocol.frame_slot import FrameSlot
 from spectui.protocol.limits import OWED_S, concurrency_fault, temperature_fault
 from spectui.protocol.source import Sink
+from spectui.sources.synthetic.forking import SyntheticFork
 from spectui.sources.synthetic.race import SyntheticLane, SyntheticRace, demo_lanes
 from spectui.sources.synthetic.text import prompt_set
 
@@ -50,6 +51,8 @@ class SyntheticSource:
             cmd.NextPrompt,
             cmd.NextCategory,
             cmd.Restart,
+            cmd.Fork,
+            cmd.ToParent,
             cmd.Abort,
             cmd.Pause,
             cmd.Resume,
@@ -84,6 +87,7 @@ class SyntheticSource:
         self._prompts = prompt_set()
         self._first = 0
         self._own_prompt: str | None = None
+        self._forked: SyntheticFork | None = None
         self._race = SyntheticRace(self._lanes, seed)
         self._slot = FrameSlot()
         self._commands: queue.SimpleQueue[cmd.Command] = queue.SimpleQueue()
@@ -165,8 +169,12 @@ class SyntheticSource:
                 self._emit([ev.LaneStage(name, "ready")])
         return True
 
-    def _begin(self) -> None:
+    def _begin(self, forked: SyntheticFork | None = None) -> None:
         self._rounds_left -= 1
+        self._forked = forked
+        if forked is not None:
+            self._emit(self._race.fork(forked, self._sampling))
+            return
         if self._own_prompt is not None:
             prompts = tuple(ev.Prompt(self._own_prompt, "yours") for _ in range(self._concurrency))
         else:
@@ -174,9 +182,22 @@ class SyntheticSource:
             prompts = tuple(self._prompts[place % len(self._prompts)] for place in places)
         self._emit(self._race.begin(prompts, self._sampling))
 
-    def _restart(self) -> None:
+    def _restart(self, forked: SyntheticFork | None = None) -> None:
         self._set_paused(False)
-        self._begin()
+        self._begin(forked)
+
+    def _fork(self, asked: cmd.Fork) -> None:
+        forked = self._race.forked(asked, self._forked)
+        if isinstance(forked, str):
+            self._refuse(forked, asked.lane)
+        else:
+            self._restart(forked)
+
+    def _to_parent(self) -> None:
+        if self._forked is None:
+            self._refuse("this round was not forked, so it has no parent")
+        else:
+            self._restart(self._forked.parent)
 
     def _move(self, by: int) -> None:
         self._own_prompt = None
@@ -234,7 +255,11 @@ class SyntheticSource:
                 else:
                     self._emit(self._race.step(turn))
             case cmd.Restart():
-                self._restart()
+                self._restart(self._forked)
+            case cmd.Fork():
+                self._fork(command)
+            case cmd.ToParent():
+                self._to_parent()
             case cmd.NextPrompt() | cmd.NextCategory():
                 self._move(command.by if isinstance(command, cmd.NextPrompt) else 1)
                 self._restart()
@@ -258,7 +283,7 @@ class SyntheticSource:
                 self._refuse(fault)
             case cmd.SetTemperature(temperature):
                 self._sampling = replace(self._sampling, temperature=temperature)
-                self._restart()
+                self._restart(self._forked)
             case _:
                 self._refuse("a synthetic race cannot do that")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from spectui.protocol.events import Prompt
@@ -147,6 +149,14 @@ class Answer:
         while position >= len(self._ids):
             self._ids += self._vocabulary.encode("\n" + self._rng.choice(PASSAGES).answer)
         return self._ids[position]
+
+    def replaced(self, position: int, put: Sequence[int]) -> Answer:
+        """The answer of a target that goes on as before although ``put`` stands in place of one id."""
+        self.token(position)
+        changed = copy(self)
+        changed._ids = [*self._ids[:position], *put, *self._ids[position + 1 :]]
+        changed.length = self.length + len(put) - 1
+        return changed
 
     def wrong(self, position: int, rng: random.Random) -> int:
         """A different id that could stand at ``position``: a drafter's plausible mistake, taken from the same text."""

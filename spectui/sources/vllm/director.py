@@ -10,16 +10,16 @@ from functools import partial
 
 from spectui.core.prompts import PromptError
 from spectui.protocol import commands as cmd
-from spectui.protocol.events import Event, Inspected, KChanged, LaneInfo, Notice, Paused, TokenVerdict
+from spectui.protocol.events import Event, KChanged, LaneInfo, Notice, Paused
 from spectui.protocol.limits import concurrency_fault, temperature_fault
 from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.errors import first_line
 from spectui.sources.vllm.fixed_k import cautions
 from spectui.sources.vllm.foreign import panics_as_errors
+from spectui.sources.vllm.forking import Forked, ForkRefusedError, fork_of
+from spectui.sources.vllm.inspecting import inspected
 from spectui.sources.vllm.lane import Lane
-from spectui.sources.vllm.lane_spec import DIFFUSION
 from spectui.sources.vllm.measuring import ImpossibleError, LaneBench, LaneSearch, Measurement, Measuring
-from spectui.sources.vllm.probing import ProbeDiedError
 from spectui.sources.vllm.prompting import PromptRefusedError
 from spectui.sources.vllm.race import Race
 from spectui.sources.vllm.rounds import PromptDeck
@@ -58,6 +58,7 @@ class Director:
         self._deck = PromptDeck(config.prompts, config.chat.system)
         self._sampling = config.sampling
         self._concurrency = config.concurrency
+        self._forked: Forked | None = None
         self._paused = False
         self._singles: deque[str | None] = deque()
         self._measuring = Measuring(self.race, config, target, emit)
@@ -84,8 +85,13 @@ class Director:
         self._rest()
         return None
 
-    def _begin(self) -> bool:
-        return self._start(self.race.begin(self._deck.take(self._concurrency), self._sampling))
+    def _begin(self, forked: Forked | None = None) -> bool:
+        if forked is not None:
+            begun = self._start(self.race.fork(forked, self._sampling))
+        else:
+            begun = self._start(self.race.begin(self._deck.take(self._concurrency), self._sampling))
+        self._forked = forked if begun else self._forked
+        return begun
 
     def _start(self, begun: Iterator[Event]) -> bool:
         """Begin a round; returns whether it has begun, which it has not if its prompts were rejected."""
@@ -229,11 +235,29 @@ class Director:
         if not self.restart():
             self._deck.take_back()
 
-    def restart(self) -> bool:
+    def fork(self, asked: cmd.Fork) -> None:
+        """Begin a round that goes on with an answer from the middle of it."""
+        try:
+            self.restart(fork_of(self.race, asked, self._forked))
+        except ForkRefusedError as error:
+            self._emit(Notice(str(error), asked.lane, "warning", refused=True))
+
+    def to_parent(self) -> None:
+        """Begin again the round that this one was forked from."""
+        if self._forked is None:
+            self.refuse("this round was not forked, so it has no parent")
+        else:
+            self.restart(self._forked.parent)
+
+    def again(self) -> None:
+        """Begin the same round again."""
+        self.restart(self._forked)
+
+    def restart(self, forked: Forked | None = None) -> bool:
         """Begin a new round; returns whether it has begun."""
         if self.race.lanes:
             self.set_paused(False)
-            return self._begin()
+            return self._begin(forked)
         self.refuse("no lane is running: start again without the lanes that failed")
         return False
 
@@ -272,21 +296,7 @@ class Director:
 
     def inspect(self, asked: cmd.Inspect) -> None:
         """Ask the target for its probabilities in a step."""
-        lane = self.race.lane(asked.lane)
-        places: tuple[TokenVerdict, ...] = ()
-        why = "" if lane is not None else "the lane is not running"
-        if lane is not None and lane.info.method == DIFFUSION:
-            why = "a diffusion model verifies nothing"
-        elif lane is not None:
-            try:
-                with panics_as_errors():
-                    places = lane.inspect(asked.slot, asked.before, asked.tokens)
-            except Exception as error:
-                logger.exception("step %d of lane %s could not be inspected", asked.index, asked.lane)
-                why = first_line(error)
-                if isinstance(error, ProbeDiedError):
-                    self._emit(self.race.lose(lane, error))
-        self._emit(Inspected(asked.lane, asked.slot, asked.index, places, why))
+        self._emit_all(inspected(self.race, asked))
 
     def set_concurrency(self, requests: int) -> None:
         """Race this many prompts at a time, in a new round."""
@@ -302,4 +312,4 @@ class Director:
             self.refuse(fault)
             return
         self._sampling = replace(self._sampling, temperature=temperature)
-        self.restart()
+        self.again()

@@ -16,6 +16,8 @@ ACCEPTED: frozenset[type[cmd.Command]] = frozenset(
         cmd.NextPrompt,
         cmd.NextCategory,
         cmd.Restart,
+        cmd.Fork,
+        cmd.ToParent,
         cmd.Abort,
         cmd.Pause,
         cmd.Resume,
@@ -72,7 +74,11 @@ def _obey(director: Director, command: cmd.Command) -> None:
         case cmd.NextCategory():
             director.next_category()
         case cmd.Restart():
-            director.restart()
+            director.again()
+        case cmd.Fork():
+            director.fork(command)
+        case cmd.ToParent():
+            director.to_parent()
         case cmd.Tune(lane, budget_s):
             director.begin_tuning(lane, budget_s)
         case cmd.StopTuning():

@@ -168,11 +168,15 @@ class Lane:
         """Return the text emitted for a request, as the next turn of its conversation quotes it."""
         return str(self.tokenizer.decode(request.ids.tolist(), skip_special_tokens=True))
 
+    def text(self, ids: Sequence[int], before: Sequence[int]) -> str:
+        """Return the text of ``ids`` where they follow ``before``."""
+        return "".join(PieceDecoder.behind(self._table, before).feed(ids))
+
     def add(self, request: str, slot: int, prompt_ids: Sequence[int], sampling: Sampling) -> LaneRequest:
         """Queue a request; it takes its first step with the lane's next one."""
         params = inputs.sampling_params(sampling, slot)
         engine_id = self._engine.add_request(request, {"prompt_token_ids": list(prompt_ids)}, params)
-        lane_request = LaneRequest(request, slot, list(prompt_ids), PieceDecoder(self._table, prompt_ids))
+        lane_request = LaneRequest(request, slot, list(prompt_ids), PieceDecoder.behind(self._table, prompt_ids))
         self._by_request[request] = self._by_engine_id[engine_id] = self._by_slot[slot] = lane_request
         return lane_request
 

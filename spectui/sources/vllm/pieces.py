@@ -92,6 +92,14 @@ class PieceDecoder:
             _Bytes(table) if table.knows_bytes else _Decoding(table, tuple(context[-CONTEXT:]))
         )
 
+    @classmethod
+    def behind(cls, table: TokenTable, token_ids: Sequence[int]) -> PieceDecoder:
+        """A decoder of what follows a text, which may end in the middle of a character."""
+        decoder = cls(table, token_ids)
+        if table.knows_bytes:
+            decoder.feed(token_ids[-LONGEST_WAIT:])
+        return decoder
+
     def feed(self, token_ids: Iterable[int]) -> tuple[str, ...]:
         """The pieces of tokens that become part of the stream."""
         pieces, self._stream = self._stream.after(token_ids)

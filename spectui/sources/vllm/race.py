@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from spectui.core.losslessness import Comparison
 from spectui.protocol.events import (
+    Branch,
     Event,
     LaneStage,
     Margin,
@@ -21,6 +22,7 @@ from spectui.protocol.events import (
 from spectui.sources.vllm.config import Chat
 from spectui.sources.vllm.errors import explain_death, first_line
 from spectui.sources.vllm.foreign import panics_as_errors
+from spectui.sources.vllm.forking import Forked
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.lane_request import LaneRequest
 from spectui.sources.vllm.lane_spec import DIFFUSION
@@ -85,6 +87,32 @@ class Race:
         """
         yield from self._begin(prompts, range(len(prompts)), {}, sampling)
 
+    def fork(self, forked: Forked, sampling: Sampling) -> Iterator[Event]:
+        """Let every lane go on with an answer from the middle of it; diffusion models, which have token ids of their
+        own, sit the round out. Running requests are aborted.
+
+        Raises:
+            PromptRefusedError: It is too long: nothing was started, and running requests continue.
+        """
+        self._check_length([forked.ids])
+        ids = {lane.info.name: list(forked.ids) for lane in self._lanes if lane.info.method != DIFFUSION}
+        left = replace(sampling, max_tokens=forked.max_tokens)
+        yield from self._open((forked.prompt,), {0: ids}, {}, {}, left, forked.branch)
+
+    def request(self, lane: str, slot: int) -> LaneRequest | None:
+        """Return a request of the round; None if the lane has none in that slot."""
+        return self._requests.get(lane, {}).get(slot)
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """The round's prompts by slot."""
+        return self._prompts
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the round samples."""
+        return self._sampling
+
     @property
     def goes_on(self) -> bool:
         """Whether the round is over and one of its conversations has another turn."""
@@ -123,12 +151,25 @@ class Race:
                 refused[slot] = str(error)
         if refused and not ids:
             raise PromptRefusedError(next(iter(refused.values())))
+        yield from self._open(prompts, ids, refused, answers, sampling)
+
+    def _open(
+        self,
+        prompts: tuple[Prompt, ...],
+        ids: Mapping[int, Mapping[str, Sequence[int]]],
+        refused: Mapping[int, str],
+        answers: Answers,
+        sampling: Sampling,
+        parent: Branch | None = None,
+    ) -> Iterator[Event]:
+        """Start the round with these ids, by slot and lane."""
         for lane in self.lanes:
             yield from self.abort(lane)
         self.round += 1
         self.open = True
         self._prompts, self._racing, self._answers, self._sampling = prompts, tuple(ids), answers, sampling
-        yield RoundStarted(self.round, prompts, sampling, tuple(s for s in range(len(prompts)) if s not in ids))
+        absent = tuple(slot for slot in range(len(prompts)) if slot not in ids)
+        yield RoundStarted(self.round, prompts, sampling, absent, parent)
         for slot, why in refused.items():
             yield Notice(f"request {slot + 1} was skipped: {why}", level="warning")
         for lane in self.lanes:

@@ -26,7 +26,13 @@ from spectui.core.tokens import Role
 
 BASE = ("background", "surface", "panel", "text", "muted", "faint", "accent", "good", "warn", "bad")
 LANE_COLOURS = 6
-ROLE_STYLES: tuple[str, ...] = tuple(f"role.{role.name.lower()}" for role in Role)
+_BORROWED: Mapping[Role, str] = {Role.KEPT: "muted", Role.PUT: "title"}
+"""Roles without a colour of their own, and the style that they are drawn in."""
+
+THEMED: tuple[Role, ...] = tuple(role for role in Role if role not in _BORROWED)
+"""Roles to which a theme gives a colour."""
+
+ROLE_STYLES: tuple[str, ...] = tuple(_BORROWED.get(role, f"role.{role.name.lower()}") for role in Role)
 """The style name of each `Role`, by its value."""
 
 REJECTED_COUNT = "role.rejected.count"
@@ -142,7 +148,7 @@ def load(path: Path) -> Theme:
     if not _truth(path, data, "colours", default=True):
         return Theme(path.stem, dark, {}, _signs())
     base = _colours(path, data, "base", BASE)
-    roles = _colours(path, data, "roles", [role.name.lower() for role in Role])
+    roles = _colours(path, data, "roles", [role.name.lower() for role in THEMED])
     return Theme(path.stem, dark, base, _palette(dark, base, roles, _series(path, data)))
 
 
@@ -189,8 +195,8 @@ def _palette(dark: bool, base: Mapping[str, str], roles: Mapping[str, str], seri
     styles["strong"] = style(base["text"], bold=True)
     styles["title"] = style(base["accent"], bold=True)
     styles["key"] = style(base["accent"], bold=True)
-    for role, name in zip(Role, ROLE_STYLES, strict=True):
-        styles[name] = style(roles[role.name.lower()], **_ROLE_SIGNS[role])
+    for role in THEMED:
+        styles[ROLE_STYLES[role]] = style(roles[role.name.lower()], **_ROLE_SIGNS[role])
     styles[REJECTED_COUNT] = style(roles["rejected"], dim=True)
     for name, share in zip(HEAT_STYLES, _HEAT_DARK if dark else _HEAT_LIGHT, strict=True):
         styles[name] = Style(color=base["text"], bgcolor=_mixed(ground, base["warn"], share))
@@ -216,9 +222,9 @@ def _signs() -> Palette:
     plain, bold, dim = Style(), Style(bold=True), Style(dim=True)
     styles = dict.fromkeys(("text", "accent", "good", "warn"), plain)
     styles |= dict.fromkeys(("strong", "title", "key", "bad"), bold) | dict.fromkeys(("muted", "faint"), dim)
-    for role, name in zip(Role, ROLE_STYLES, strict=True):
+    for role in THEMED:
         quiet = {"dim": True} if role in (Role.PENDING, Role.CUT) else {}
-        styles[name] = Style(**_ROLE_SIGNS[role], **quiet)  # type: ignore[arg-type]
+        styles[ROLE_STYLES[role]] = Style(**_ROLE_SIGNS[role], **quiet)  # type: ignore[arg-type]
     for index in range(LANE_COLOURS):
         styles[lane_style(index)] = plain
         styles[lane_style(index, title=True)] = bold
@@ -235,9 +241,9 @@ def at_depth(theme: Theme, system: ColorSystem | None) -> Theme:
     """
     if not theme.base or system is ColorSystem.TRUECOLOR:
         return theme
-    looks = {role: _seen(theme.palette[name], system) for role, name in zip(Role, ROLE_STYLES, strict=True)}
+    looks = {role: _seen(theme.palette[ROLE_STYLES[role]], system) for role in THEMED}
     # The sign of cut tokens is always written, so nothing else need tell them apart.
-    others = [role for role in Role if role is not Role.CUT]
+    others = [role for role in THEMED if role is not Role.CUT]
     same = {role for role in others if any(looks[role] == looks[other] for other in others if other is not role)}
     signs = same & WRITTEN
     styles = dict(theme.palette)

@@ -19,8 +19,13 @@ BRACKETS: dict[Role, tuple[str, str]] = {
     Role.REJECTED: ("[", "]"),
     Role.PENDING: ("(", ")"),
     Role.CUT: ("«", "»"),
+    Role.KEPT: ("", "┊"),
+    Role.PUT: ("‹", "›"),  # noqa: RUF001 -- they cannot be taken for code.
 }
-"""Written around a run of tokens that are not output: if there are no colours, and around cut tokens always."""
+"""Written around a run of tokens that are not output: if there are no colours, and around those of `ALWAYS` always."""
+
+ALWAYS = frozenset({Role.CUT, Role.KEPT, Role.PUT})
+"""Roles whose brackets are written in every theme."""
 
 BONUS_SIGN = "⁺"
 """Written before a bonus token if there are no colours."""
@@ -28,8 +33,10 @@ BONUS_SIGN = "⁺"
 Rejected: TypeAlias = Literal["none", "first", "all"]
 """Which of a step's rejected drafts are shown; with "first" a count stands for those after it."""
 
-_OUTPUT = frozenset({Role.PLAIN, Role.ACCEPTED, Role.RECOVERED, Role.BONUS})
+_OUTPUT = frozenset({Role.PLAIN, Role.ACCEPTED, Role.RECOVERED, Role.BONUS, Role.KEPT, Role.PUT})
 _LOOK_BACK = 64
+_BEGINNING = 8
+"""What a fork began with stands before one of these tokens; only there may a sign be needed in every theme."""
 
 
 class StreamLayout:
@@ -52,7 +59,7 @@ class StreamLayout:
         self.width = max(1, width)
         self.rejected = rejected
         self.signs = signs
-        self._signed = signs | {Role.CUT}
+        self._signed = signs | ALWAYS
         self.length = first
         """Number of tokens of the log that are laid out."""
         self._tokens = array("I", [first])
@@ -134,7 +141,7 @@ class StreamLayout:
         shown = stream_safe(text, room)
         if role not in _OUTPUT:
             shown = shown.replace("\n", NEWLINE_SIGN)
-        if shown and (self.signs or role is Role.CUT):
+        if shown and (self.signs or role in ALWAYS or index < _BEGINNING):
             shown = self._signs(index, role) + shown
         return shown if role is Role.REJECTED else self._count(index) + shown
 
@@ -159,7 +166,9 @@ class StreamLayout:
         bonus = BONUS_SIGN if role is Role.BONUS and role in self.signs else ""
         if before is role:
             return bonus
-        closing = BRACKETS[before][1] if before in BRACKETS and before in self._signed else ""
+        # What was put in place has signs of its own.
+        closes = before in self._signed and before in BRACKETS and role is not Role.PUT
+        closing = BRACKETS[before][1] if before is not None and closes else ""
         opening = BRACKETS[role][0] if role in BRACKETS and role in self._signed else ""
         return closing + opening + bonus
 
@@ -167,7 +176,7 @@ class StreamLayout:
         """How many marks at the start of a token may attach to the tokens before it."""
         before = ""
         for text, other in self._shown_before(index):
-            if (other in _OUTPUT) != (role in _OUTPUT) or (other is not role and {other, role} & self.signs):
+            if (other in _OUTPUT) != (role in _OUTPUT) or (other is not role and {other, role} & self._signed):
                 return 0
             before = text + before
             if room := mark_room(before):
@@ -198,7 +207,7 @@ class StreamLayout:
         role = self.log.role(self.length - 1)
         if role is Role.REJECTED and (count := self._count(self.length)):
             return ((count, REJECTED_COUNT),)
-        return ((BRACKETS[role][1], ROLE_STYLES[role]),) if role is Role.CUT else ()
+        return ((BRACKETS[role][1], ROLE_STYLES[role]),) if role in ALWAYS else ()
 
     def _style(self, index: int, role: Role) -> str:
         """The style of a token."""
