@@ -25,6 +25,10 @@ def _has_drafter(at: Controls) -> bool:
     return at.drafting is not None
 
 
+def _has_steps(at: Controls) -> bool:
+    return at.begun and at.lane is not None and bool(at.lane.history)
+
+
 def _has_lanes(at: Controls) -> bool:
     return len(at.view.lanes) > 1
 
@@ -89,6 +93,14 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="race.restart", keys="r", label="restart", footer=6,
            description="Race the same prompts again with the same seed.",
            do=Controls.restart, sends=cmd.Restart, possible=_begun),
+    Action(id="race.fork", keys="f", label="fork",
+           description="Go on with the focused lane's answer from its newest step in a new round, as it was or with "
+                       "another token; f in the step inspector does so from any step.",
+           tooltip="All lanes are given the same answer up to there.",
+           do=opening.fork, sends=cmd.Fork, possible=_has_steps),
+    Action(id="race.parent", keys="u", label="parent",
+           description="Race the round again from which this one was forked; a replay goes to its beginning.",
+           do=cmd.ToParent(), possible=lambda at: at.begun and at.view.parent is not None),
     Action(id="race.more", keys="right_square_bracket", label="more requests",
            description="Race one more prompt at a time (starts a new round).",
            do=lambda at: at.send(cmd.SetConcurrency(len(at.view.prompts) + 1)), sends=cmd.SetConcurrency,
@@ -150,7 +162,7 @@ ACTIONS: tuple[Action, ...] = (
            description="Look at single steps: what the target thought of every drafted token; pauses the race.",
            tooltip="The target is asked again, off every clock.",
            do=opening.inspect, sends=cmd.Inspect,
-           possible=lambda at: at.begun and at.lane is not None and bool(at.lane.history)),
+           possible=_has_steps),
     Action(id="view.analysis", keys="d", label="why drafts fail",
            description="Show where the focused lane's drafts are refused, what that costs and what would help.",
            tooltip="Covers the run so far, or a replay's whole trace; the race stands still while it is computed.",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from spectui.core.history import PastStep
 from spectui.core.views import LaneView, RunView
 from spectui.protocol import commands as cmd
 from spectui.protocol.events import LaneInfo, Prompt
 from spectui.protocol.limits import MAX_TEMPERATURE
+from spectui.ui.widgets.inspect_rows import quoted
 from spectui.ui.widgets.stream_layout import Rejected
 
 if TYPE_CHECKING:
@@ -224,10 +226,34 @@ class Controls:
             hint = f"K of {info.title}, from 0 to {info.k_max}"
             await self._ask("k", hint, "set K", lambda text: self._typed_k(info, text))
 
-    async def _ask(self, what: str, hint: str, does: str, answer: Callable[[str], None]) -> None:
+    async def fork(self, asked: cmd.Fork, typed_at: PastStep | None, leave: Callable[[], None]) -> None:
+        """Fork an answer; at ``typed_at`` ask for the text first. ``leave`` lets the race go on that stood still."""
+
+        def go(text: str = "") -> None:
+            self.send(replace(asked, text=text))
+            # A race that was refused goes on too.
+            leave()
+
+        if typed_at is None:
+            go()
+            return
+        stood = typed_at.step.text[typed_at.step.accepted]
+        begun = " " if stood.startswith(" ") else ""
+        await self._ask("fork", "your text", f"put it in place of {quoted(stood)}", go, begun, leave)
+
+    async def _ask(
+        self,
+        what: str,
+        hint: str,
+        does: str,
+        answer: Callable[[str], None],
+        begun: str | None = None,
+        given_up: Callable[[], None] = lambda: None,
+    ) -> None:
         from spectui.ui.screens.prompt import Question
 
-        await self.app.live.ask(Question(hint, answer, does, self._earlier.setdefault(what, [])))
+        earlier = self._earlier.setdefault(what, [])
+        await self.app.live.ask(Question(hint, answer, does, earlier, begun, given_up))
 
     def _typed_k(self, lane: LaneInfo, text: str) -> None:
         if text.isdecimal():

@@ -20,6 +20,7 @@ from spectui.ui.actions import ACTIONS, keys_table
 from spectui.ui.paint.rows import plain
 from spectui.ui.screens.analysis import AnalysisScreen
 from spectui.ui.screens.costs import CostsScreen
+from spectui.ui.screens.fork import ForkScreen
 from spectui.ui.screens.help import HelpScreen, help_rows
 from spectui.ui.screens.inspect import InspectScreen
 from spectui.ui.screens.lines import KeysLine
@@ -89,6 +90,15 @@ async def inspects(rig: Rig, key: str) -> None:
     await rig.press(key)
     await rig.settle(lambda: "a synthetic race has no target to ask" in rig.text)
     assert isinstance(rig.app.screen, InspectScreen)
+
+
+async def goes_to_the_parent(rig: Rig, key: str) -> None:
+    await sends()(rig, key)
+    await rig.press("f", "enter")
+    await rig.settle(lambda: rig.view.parent is not None)
+    await sends(cmd.ToParent())(rig, key)
+    assert rig.view.parent is None
+    assert len(rig.view.prompts) == 2
 
 
 async def shows_of_the_rejected(rig: Rig, key: str) -> None:
@@ -189,6 +199,8 @@ CHECKS: dict[str, Check] = {
     "race.prompt": opens_the_prompt,
     "race.temperature": opens_the_prompt,
     "race.restart": sends(cmd.Restart()),
+    "race.fork": shows(ForkScreen),
+    "race.parent": goes_to_the_parent,
     "race.more": sends(cmd.SetConcurrency(3)),
     "race.fewer": sends(cmd.SetConcurrency(1)),
     "lane.next": focuses(lambda focus: (focus + 1) % 3),

@@ -30,6 +30,8 @@ ROLES: tuple[tuple[Role, str, str], ...] = (
     (Role.RECOVERED, "recovered", "the target's own token in place of the first rejected one: the correction"),
     (Role.BONUS, "bonus", "the target's extra token when every draft was accepted"),
     (Role.CUT, "cut", "verified, but beyond the end of the answer: not emitted, not counted in tok/s"),
+    (Role.KEPT, "kept", "what every lane was given of an answer in a fork"),
+    (Role.PUT, "put", "what a fork puts in place of a token"),
 )
 
 FIGURES: tuple[tuple[str, str], ...] = (

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from textual.binding import Binding, BindingType
 
 from spectui.core.history import PastStep
+from spectui.core.tokens import Token
 from spectui.core.views import LaneView, RunView
 from spectui.protocol import commands as cmd
 from spectui.protocol.events import Inspected
@@ -20,12 +21,18 @@ from spectui.ui.widgets.inspect_rows import inspect_rows
 
 KEYS = hints(
     ("Left Right", "step"),
-    ("r", "next rejection"),
+    ("r", "rejection"),
     ("m", "longest"),
     ("Tab", "lane"),
-    (".", "one more"),
+    (".", "more"),
+    ("f", "fork"),
     ("Esc", "back"),
+    gap="  ",
 )
+NO_FORK = "a fork needs engines, and a replay has none: fork in a live race"
+
+Fork: TypeAlias = Callable[[PastStep, list[Token], Inspected | None], None]
+"""Called to fork the answer at a step, with the tokens before it and what the target says about it."""
 
 
 class InspectReader(Reader):
@@ -35,6 +42,7 @@ class InspectReader(Reader):
         lane: The lane's position.
         index: The step; None for the newest.
         answers: The target's answers so far, by step.
+        note: A sentence about the last key; empty if there is nothing to say.
     """
 
     def __init__(self, view: RunView, lane: int) -> None:
@@ -43,6 +51,7 @@ class InspectReader(Reader):
         self.lane = lane
         self.index: int | None = None
         self.answers: dict[tuple[str, int, int], Inspected] = {}
+        self.note = ""
 
     @property
     def shown(self) -> LaneView | None:
@@ -73,8 +82,13 @@ class InspectReader(Reader):
             (safe(lane.info.title), lane_style(self.lane, title=True)),
             (f"   {of}{request}   K = {past.step.k}", "muted"),
         )
-        before = [lane.stream.log[place] for place in range(max(0, past.logged - 300), past.logged)]
-        return [head, EMPTY, *inspect_rows(past, before, self.answer, width)]
+        note: Row = ((self.note, "warn"),) if self.note else EMPTY
+        return [head, note, *inspect_rows(past, self.before(past), self.answer, width)]
+
+    def before(self, past: PastStep) -> list[Token]:
+        """The last tokens before a step of the lane."""
+        stream = self.shown.stream if self.shown else None
+        return [] if stream is None else [stream.log[n] for n in range(max(0, past.logged - 300), past.logged)]
 
 
 class InspectScreen(ReaderScreen):
@@ -85,6 +99,7 @@ class InspectScreen(ReaderScreen):
         lane: The position of the lane to begin with.
         send: Passes a command to the source.
         leave: Called when the screen closes.
+        fork: Opens the choice of how the answer goes on in a fork; None if the source cannot fork.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -95,16 +110,23 @@ class InspectScreen(ReaderScreen):
         Binding("tab", "lane(1)", show=False),
         Binding("shift+tab", "lane(-1)", show=False),
         Binding("full_stop", "step_once", show=False),
+        Binding("f", "fork", show=False),
         Binding("i,enter", "leave", show=False),
     ]
 
     def __init__(
-        self, view: RunView, lane: int, send: Callable[[cmd.Command], None], leave: Callable[[], None]
+        self,
+        view: RunView,
+        lane: int,
+        send: Callable[[cmd.Command], None],
+        leave: Callable[[], None],
+        fork: Fork | None = None,
     ) -> None:
         self._rows = InspectReader(view, lane)
         super().__init__("step inspector", "a verification step, and what the target thought of each token", self._rows)
         self._send = send
         self._leaving = leave
+        self._fork = fork
         self._asked: PastStep | None = None
         self._leave.show(KEYS)
 
@@ -123,12 +145,20 @@ class InspectScreen(ReaderScreen):
 
     def _ask(self) -> None:
         past = self._rows.past
+        if past is not self._asked:
+            self._rows.note = ""
         if past is None or past is self._asked:
             return
         self._asked = past
         if self._rows.answer is None:
             step = past.step
             self._send(cmd.Inspect(step.lane, step.slot, step.index, past.before, past.asked))
+
+    def begin_at(self, index: int) -> None:
+        """Begin with that step of the lane, not with the newest."""
+        lane = self._rows.shown
+        if lane is not None and lane.history is not None and index != lane.history.last:
+            self._rows.index = index if lane.history.at(index) else None
 
     def _go(self, index: int | None) -> None:
         lane = self._rows.shown
@@ -166,6 +196,15 @@ class InspectScreen(ReaderScreen):
         if lane is not None and lane.active:
             self._rows.index = None
             self._send(cmd.StepOnce(lane.info.name))
+
+    def action_fork(self) -> None:
+        """Open the choice of how the answer goes on from the step on the screen."""
+        rows = self._rows
+        if self._fork is None:
+            rows.note = NO_FORK
+            self.reader.redraw()
+        elif rows.past is not None:
+            self._fork(rows.past, rows.before(rows.past), rows.answer)
 
     def action_leave(self) -> None:
         self._leaving()

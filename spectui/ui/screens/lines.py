@@ -16,9 +16,9 @@ ROOMY = 100
 """Width from which the keys of the footer are spaced further apart."""
 
 
-def hints(*keys: tuple[str, str]) -> Row:
+def hints(*keys: tuple[str, str], gap: str = GAP) -> Row:
     """Format pairs of (key, what it does) as a row."""
-    return tuple(span for key, does in keys for span in ((key, "key"), (f" {does}{GAP}", "muted")))
+    return tuple(span for key, does in keys for span in ((key, "key"), (f" {does}{gap}", "muted")))
 
 
 def asking_hints(enter: str) -> Row:

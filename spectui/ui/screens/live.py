@@ -17,11 +17,13 @@ from spectui.ui.screens.bottom_lines import BottomLines
 from spectui.ui.screens.charts import Charts
 from spectui.ui.screens.lines import KeysLine, MessageLine, asking_hints, hints
 from spectui.ui.screens.message import message
+from spectui.ui.screens.opening import inspect_step
 from spectui.ui.screens.pane import LanePane
 from spectui.ui.screens.panes import Panes
 from spectui.ui.screens.presenter_strip import LaneStrip
 from spectui.ui.screens.race_keys import RaceKeys
 from spectui.ui.talk.caption_line import CaptionLine
+from spectui.ui.widgets.ledger import Ledger
 from spectui.ui.widgets.status import StatusLine, TooSmall
 from spectui.ui.widgets.timeline_bar import TimelineBar
 
@@ -151,6 +153,9 @@ class LiveScreen(RaceKeys):
 
     def on_lane_pane_chosen(self, event: LanePane.Chosen) -> None:
         self._controls.focus(event.index)
+
+    def on_ledger_chosen(self, event: Ledger.Chosen) -> None:
+        inspect_step(self._controls, event.lane, event.slot, event.index)
 
     def on_lane_strip_chosen(self, event: LaneStrip.Chosen) -> None:
         self._controls.focus(event.index)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from spectui.core.captions import forked_sentence
 from spectui.core.views import LaneView, RunView
 from spectui.figures import ratio_text
+from spectui.protocol.events import Branch
 from spectui.ui.paint.rows import Row
+from spectui.ui.widgets.inspect_rows import quoted
 from spectui.ui.widgets.pane_head import speedup_marks
 
 NOTICE_S = 6.0
@@ -31,12 +34,18 @@ def message(view: RunView, notice_age_s: float | None, slot: int = 0, slow: bool
     if slow:
         return _slow(view)
     if view.round_over:
-        return (("finished: ", "good"), ("n next prompt, r restart", "text"), *_winner(lanes))
+        parent = "" if view.parent is None else ", u parent"
+        return (("finished: ", "good"), (f"n next prompt, r restart{parent}", "text"), *_winner(lanes))
     if view.paused:
         return (("paused: ", "warn"), (". takes one step, Space continues", "text"))
     if len(view.prompts) > 1:
         return ((f"request {slot + 1} of {len(view.prompts)}; < and > show another", "muted"),)
-    return ()
+    return () if view.parent is None else _forked(view.parent, lanes)
+
+
+def _forked(branch: Branch, lanes: tuple[LaneView, ...]) -> Row:
+    lane = next((lane.info.title for lane in lanes if lane.info.name == branch.lane), branch.lane)
+    return ((f"{forked_sentence(branch, lane, quoted)}; u races its parent again", "muted"),)
 
 
 def _slow(view: RunView) -> Row:

@@ -6,11 +6,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from spectui.protocol import events as ev
-from spectui.protocol.commands import Pause, StopBench, StopTuning
+from spectui.protocol.commands import Fork, Inspect, Pause, StopBench, StopTuning
 from spectui.protocol.playback import StateReplaced
 
 if TYPE_CHECKING:
+    from spectui.core.history import PastStep
+    from spectui.core.tokens import Token
     from spectui.ui.controls import Controls
+    from spectui.ui.screens.inspect import InspectScreen
+    from spectui.ui.widgets.fork_rows import Choice
 
 
 def explain(at: Controls) -> None:
@@ -36,10 +40,43 @@ def machine(at: Controls) -> None:
 
 def inspect(at: Controls) -> None:
     """Open the step inspector on the focused lane; the race is paused meanwhile."""
+    _inspector(at)
+
+
+def inspect_step(at: Controls, lane: str, slot: int, index: int) -> None:
+    """Open the inspector on that step, where the keys could."""
+    places = [place for place, one in enumerate(at.view.lanes) if one.info.name == lane]
+    if places and at.begun and Inspect in at.app.source.accepts:
+        at.focus(places[0])
+        at.show_request(slot)
+        _inspector(at).begin_at(index)
+
+
+def fork(at: Controls) -> None:
+    """Open the inspector and, over it, the choice of how the answer goes on from the newest step in a fork."""
+    _inspector(at).action_fork()
+
+
+def _inspector(at: Controls) -> InspectScreen:
+    from spectui.ui.screens.fork import ForkScreen
     from spectui.ui.screens.inspect import InspectScreen
 
     leave = at.stand_still()
-    at.app.show(InspectScreen(at.view, at.choices.focus, at.app.source.send, leave))
+
+    def choose(past: PastStep, log: list[Token], answer: ev.Inspected | None) -> None:
+        at.app.show(ForkScreen(past, log, answer, lambda choice: take(past, choice)))
+
+    def take(past: PastStep, choice: Choice) -> None:
+        inspector.dismiss()
+        step, number = past.step, at.view.round
+        if number is not None:
+            asked = Fork(number, step.lane, step.slot, step.index, choice.keep, choice.put)
+            at.app.call_later(at.fork, asked, past if choice.typed else None, leave)
+
+    can_fork = Fork in at.app.source.accepts
+    inspector = InspectScreen(at.view, at.choices.focus, at.app.source.send, leave, choose if can_fork else None)
+    at.app.show(inspector)
+    return inspector
 
 
 def analysis(at: Controls) -> None:

@@ -36,12 +36,16 @@ class Question:
         answer: Called with what the user typed, unless that is empty.
         does: What Enter does, for the footer.
         earlier: Answers so far, for the arrow keys; new ones are appended.
+        begun: What the line holds when it opens. If it is not None, spaces at the ends belong to the answer.
+        given_up: Called if the line closes without an answer.
     """
 
     hint: str
     answer: Callable[[str], None]
     does: str
     earlier: list[str]
+    begun: str | None = None
+    given_up: Callable[[], None] = lambda: None
 
 
 def shown(text: str) -> str:
@@ -89,7 +93,8 @@ class PromptLine(DrawnInput):
         """Show an empty line and take the keyboard focus."""
         self.question = question
         self.placeholder = question.hint
-        self.value = ""
+        self.value = question.begun or ""
+        self.cursor_position = len(self.value)
         self._place = len(question.earlier)
         self.add_class("open")
         # Not focus(), which takes effect one message later.
@@ -112,6 +117,8 @@ class PromptLine(DrawnInput):
 
     def action_give_up(self) -> None:
         self._close()
+        if self.question is not None:
+            self.question.given_up()
 
     def action_stay(self) -> None:
         """Do nothing, since Tab switches lanes."""
@@ -130,12 +137,16 @@ class PromptLine(DrawnInput):
 
     async def action_submit(self) -> None:
         """Send the text at once, since the next key is not meant for this line."""
-        text = self.value.strip()
-        if text and (question := self.question) is not None:
-            if question.earlier[-1:] != [text]:
-                question.earlier.append(text)
-                del question.earlier[:-HISTORY]
-            question.answer(text)
+        question, text = self.question, self.value.strip()
+        if not text or question is None:
+            self.action_give_up()
+            return
+        if question.begun is not None:
+            text = self.value
+        if question.earlier[-1:] != [text]:
+            question.earlier.append(text)
+            del question.earlier[:-HISTORY]
+        question.answer(text)
         self._close()
 
     def _close(self) -> None:

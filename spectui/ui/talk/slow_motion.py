@@ -25,6 +25,8 @@ BEGINS_A_ROUND = (
     cmd.NextPrompt,
     cmd.NextCategory,
     cmd.Restart,
+    cmd.Fork,
+    cmd.ToParent,
     cmd.SetConcurrency,
     cmd.SetTemperature,
 )

@@ -34,7 +34,7 @@ def inspect_rows(past: PastStep, log: Sequence[Token], inspected: Inspected | No
         width: Cells.
     """
     step = past.step
-    rows: list[Row] = [*_context(log, width), EMPTY, *_verdict(step, inspected, width), EMPTY]
+    rows: list[Row] = [*context_rows(log, width), EMPTY, *_verdict(step, inspected, width), EMPTY]
     rows += _places(past, inspected, width)
     rows += [EMPTY, *_what_is_missing(step, inspected, width), EMPTY]
     draft, verify = step.draft_ns, step.verify_ns
@@ -45,7 +45,8 @@ def inspect_rows(past: PastStep, log: Sequence[Token], inspected: Inspected | No
     return rows + time_rows([times], width, head)
 
 
-def _context(log: Sequence[Token], width: int) -> list[Row]:
+def context_rows(log: Sequence[Token], width: int) -> list[Row]:
+    """The end of the text that a step continues."""
     text = "".join(text for text, role in log[-_CONTEXT_TOKENS:] if role not in _HIDDEN)
     lines = wrap(safe(text).replace("\n", NEWLINE_SIGN), max(8, width))[-_CONTEXT_ROWS:]
     return [((line, "muted"),) for line in lines] or [(("the answer begins here", "faint"),)]
@@ -66,11 +67,11 @@ def _sentence(step: Step, inspected: Inspected | None) -> str:
         return f"{drafted}: the whole draft, and the target added a token of its own."
     places = inspected.places if inspected else ()
     place = places[step.accepted] if step.accepted < len(places) else None
-    broke = f"{drafted}: it broke off at {_quoted(step.drafted_text[step.accepted])}"
+    broke = f"{drafted}: it broke off at {quoted(step.drafted_text[step.accepted])}"
     if place is None:
         return f"{broke}."
-    own = f"; the target wrote {_quoted(step.text[step.accepted])}" if len(step.text) > step.accepted else ""
-    return f"{broke}, which the target gave {_percent(place.probability).strip()} (rank {place.rank}){own}."
+    own = f"; the target wrote {quoted(step.text[step.accepted])}" if len(step.text) > step.accepted else ""
+    return f"{broke}, which the target gave {percent(place.probability).strip()} (rank {place.rank}){own}."
 
 
 def _places(past: PastStep, inspected: Inspected | None, width: int) -> list[Row]:
@@ -110,7 +111,7 @@ def _own_row(step: Step, place: TokenVerdict | None, width: int) -> Row:
 
 
 def _row(number: str, text: str, verdict: str, style: str, place: TokenVerdict | None, width: int) -> Row:
-    probability = _percent(place.probability) if place else DASH
+    probability = percent(place.probability) if place else DASH
     rank = str(place.rank) if place else DASH
     spans: list[Span] = [
         (f"{number:>4}  ", "muted"),
@@ -128,7 +129,7 @@ def _alternatives(likeliest: Iterable[Likely], room: int) -> list[Span]:
     """As many alternatives as fit completely."""
     spans: list[Span] = []
     for one in likeliest:
-        pair: list[Span] = [(shown(one.text), "text"), (f" {_percent(one.probability).strip()}   ", "muted")]
+        pair: list[Span] = [(shown(one.text), "text"), (f" {percent(one.probability).strip()}   ", "muted")]
         room -= row_width(tuple(pair))
         if room < -3:
             break
@@ -147,11 +148,13 @@ def _what_is_missing(step: Step, inspected: Inspected | None, width: int) -> lis
     return [((line, "faint"),) for line in wrap(said, width)]
 
 
-def _percent(probability: float) -> str:
+def percent(probability: float) -> str:
+    """A probability to a tenth of a percent."""
     return f"{probability * 100:.1f} %" if probability >= 0.0005 else "<0.1 %"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A single token in quotation marks, with visible spaces and line ends."""
     return f'"{shown(text)}"'
 
 

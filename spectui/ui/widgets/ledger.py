@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from textual import events
+from textual.message import Message
+
 from spectui.core.ledger import LedgerRow
 from spectui.core.tokens import Role
 from spectui.core.views import LaneView
@@ -29,7 +32,14 @@ Made: TypeAlias = dict[int, tuple[LedgerRow, object, Row]]
 
 
 class Ledger(ShiftingCanvas):
-    """One row per step."""
+    """One row per step; a click looks at it."""
+
+    class Chosen(Message):
+        """The user clicked the row of a step."""
+
+        def __init__(self, lane: str, slot: int, index: int) -> None:
+            super().__init__()
+            self.lane, self.slot, self.index = lane, slot, index
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -45,6 +55,11 @@ class Ledger(ShiftingCanvas):
         if self._lane is None:
             return []
         return ledger_rows(self._lane, width, height, getattr(self.palette, "signs", frozenset()), self._made)
+
+    def on_click(self, event: events.Click) -> None:
+        steps = self._lane.ledger[::-1] if self._lane else ()
+        if self._lane is not None and event.y < len(steps):
+            self.post_message(self.Chosen(self._lane.info.name, steps[event.y].slot, steps[event.y].index))
 
 
 def ledger_rows(

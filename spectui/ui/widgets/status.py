@@ -72,6 +72,8 @@ def _left(run: RunView, width: int) -> list[_Item]:
         furthest = max(run.prompts, key=lambda prompt: (prompt.turn, prompt.turns))
         if furthest.turns > 1:
             items.append((6, (f"turn {furthest.turn + 1}/{furthest.turns}", "text")))
+    if run.parent is not None:
+        items.append((6, ("fork", "accent")))
     items.append((8, (_sampling(run), "muted")))
     if count := len(run.prompts):
         items.append((10, (f"{count} request{'s' if count > 1 else ''}", "muted")))

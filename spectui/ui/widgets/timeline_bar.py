@@ -14,8 +14,8 @@ from spectui.ui.paint.rows import Row, Span, row_width
 
 PLAYED, AHEAD, HEAD = "━", "─", "●"
 REFUSED_PLAYED, REFUSED_AHEAD = "╍", "╌"
-ROUND, END, K_CHANGE, DIVERGENCE = "┃", "╵", "K", "≠"
-_STYLES = {ROUND: "text", DIVERGENCE: "warn"}
+ROUND, FORK, END, K_CHANGE, DIVERGENCE = "┃", "┣", "╵", "K", "≠"
+_STYLES = {ROUND: "text", FORK: "accent", DIVERGENCE: "warn"}
 LEAST_BAR = 12
 DENSE = 0.8
 """Parts of a trace are marked if at least this share of the parts had fewer rejected drafts."""
@@ -111,6 +111,7 @@ def _bar(head: Playhead, marks: PlaybackMarks | None, cells: int) -> Row:
             (marks.k_changes, K_CHANGE),
             (marks.divergences, DIVERGENCE),
             (marks.rounds, ROUND),
+            (marks.forks, FORK),
         )
         for shares, sign in found:
             for share in shares:
