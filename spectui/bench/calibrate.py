@@ -91,6 +91,8 @@ def _screen(options: argparse.Namespace) -> dict[str, Any]:
     from spectui.setup.config import lane_specs
 
     specs = lane_specs(options)
+    if automatic := next((spec for spec in specs if spec.auto), None):
+        raise UsageError(f"lane '{automatic.text}' chooses its K by itself: calibrate needs a K that stays, as in k=2")
     arguments = [f"--max-tokens={TOKENS}", "--ignore-eos", *_passed_on(options)]
     children: list[Child] = []
     try:

@@ -86,6 +86,8 @@ def tuned_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
 
     specs = lane_specs(options)
     drafting = tuple(spec for spec in specs if spec.k_max)
+    if automatic := next((spec for spec in drafting if spec.auto), None):
+        raise UsageError(f"lane '{automatic.text}' chooses its K by itself: leave out k=auto to search for its best K")
     if not drafting:
         raise UsageError("nothing to tune: name a lane that drafts, as in --lane mtp:k=4")
     if options.k is None:

@@ -113,7 +113,9 @@ def _step(state: RunState, event: ev.Step) -> None:
     lane.costs.add(event)
 
     current = lane.round
-    if current.k not in (None, event.k):
+    if lane.k_source == "auto":
+        lane.k = event.k
+    elif current.k not in (None, event.k):
         current.k_changes.append((current.elapsed_ns, event.k))
     current.k = event.k
     current.clock_ns = event.clock_ns

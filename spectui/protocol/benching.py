@@ -12,12 +12,13 @@ BenchWhy: TypeAlias = Literal["done", "cancelled", "failed"]
 @dataclass(frozen=True, slots=True)
 class BenchLane:
     """A lane that is measured, at the K that it has meanwhile. ``plain`` is whether it is AR, which the others are
-    compared with."""
+    compared with; ``auto`` whether it chooses its K after every step, from 0 to ``k``."""
 
     lane: str
     title: str
     k: int
     plain: bool = False
+    auto: bool = False
 
 
 @dataclass(frozen=True, slots=True)

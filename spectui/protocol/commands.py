@@ -120,10 +120,10 @@ class SetSpeed:
 
 @dataclass(frozen=True, slots=True)
 class SetK:
-    """Let ``lane`` draft ``k`` tokens from its next step on; 0 is plain decoding."""
+    """Let ``lane`` draft ``k`` tokens from its next step on; 0 is plain decoding, None lets it choose by itself."""
 
     lane: str
-    k: int
+    k: int | None
 
 
 @dataclass(frozen=True, slots=True)

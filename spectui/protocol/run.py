@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-KSource: TypeAlias = Literal["default", "tuned", "yours"]
-"""Where a lane's K comes from: it is the default, a search found it on this machine, or the user named it."""
+KSource: TypeAlias = Literal["default", "tuned", "yours", "auto"]
+"""Where a lane's K comes from: it is the default, a search found it on this machine, the user named it, or the lane
+itself chooses one after every step."""
 
 StageName: TypeAlias = Literal[
     "waiting",
@@ -221,7 +222,10 @@ class LaneChecked:
 
 @dataclass(frozen=True, slots=True)
 class KChanged:
-    """From its next step on, ``lane`` may draft ``k`` tokens; ``source`` says where that K comes from."""
+    """From its next step on, ``lane`` may draft ``k`` tokens; ``source`` says where that K comes from.
+
+    An automatic K is told once, as it begins; each step tells its own.
+    """
 
     lane: str
     k: int

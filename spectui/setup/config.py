@@ -101,7 +101,7 @@ def lane_specs(options: argparse.Namespace) -> tuple[LaneSpec, ...]:
         specs = tuple(parse_lane_spec(text, demo=demo) for text in asked)
     except LaneSpecError as error:
         raise UsageError(str(error)) from error
-    return specs if options.lane else tuple(replace(spec, k_source="default") for spec in specs)
+    return specs if options.lane else tuple(spec if spec.auto else replace(spec, k_source="default") for spec in specs)
 
 
 def tuned_k(options: argparse.Namespace, arguments: Mapping[str, Any], *, gpu: bool) -> TunedK:
@@ -125,7 +125,11 @@ def _begun(spec: LaneSpec, tuned: TunedK, requests: int) -> LaneSpec:
     """
     if not spec.k_max or spec.k_source == "yours":
         return spec
-    if (best := tuned.best(spec, requests)) is not None:
+    if spec.auto and spec.k_start is not None:
+        return spec
+    if (best := tuned.best(spec, requests)) is not None and spec.auto:
+        return replace(spec, k_start=min(best.k, spec.k_max))
+    if best is not None:
         k_max = spec.k_max if best.k <= spec.k_max else best.k_max
         return replace(spec, k_max=k_max, k_start=best.k, k_source="tuned")
     if drafters.uses_demo_drafter(spec.method, spec.options):

@@ -150,7 +150,7 @@ ACTIONS: tuple[Action, ...] = (
            do=lambda at: at.change_k(-1), sends=cmd.SetK,
            possible=lambda at: (lane := at.drafting) is not None and at.k(lane) > 0),
     Action(id="lane.k", keys="k", label="type K",
-           description="Type a K for the focused lane.",
+           description="Type a K for the focused lane, or auto: it then chooses its K after every step.",
            do=Controls.ask_k, sends=cmd.SetK, possible=_has_drafter),
     Action(id="lane.tune", keys="a", label="tune",
            description="Search for the fastest K of the focused lane and remember it (ends the round).",

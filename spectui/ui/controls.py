@@ -223,7 +223,7 @@ class Controls:
     async def ask_k(self) -> None:
         if (lane := self.lane) is not None:
             info = lane.info
-            hint = f"K of {info.title}, from 0 to {info.k_max}"
+            hint = f"K of {info.title}, from 0 to {info.k_max}, or auto"
             await self._ask("k", hint, "set K", lambda text: self._typed_k(info, text))
 
     async def fork(self, asked: cmd.Fork, typed_at: PastStep | None, leave: Callable[[], None]) -> None:
@@ -256,10 +256,10 @@ class Controls:
         await self.app.live.ask(Question(hint, answer, does, earlier, begun, given_up))
 
     def _typed_k(self, lane: LaneInfo, text: str) -> None:
-        if text.isdecimal():
-            self.send(cmd.SetK(lane.name, int(text)))
+        if text.isdecimal() or text == "auto":
+            self.send(cmd.SetK(lane.name, None if text == "auto" else int(text)))
         else:
-            self.app.say(f"'{text}' is not a valid K: enter 0 to {lane.k_max}")
+            self.app.say(f"'{text}' is not a valid K: enter 0 to {lane.k_max}, or auto")
 
     def _temperature(self, text: str) -> None:
         try:

@@ -90,6 +90,18 @@ def test_k_changes_between_steps(make_lane: LaneMaker, spec: str) -> None:
     assert len(seen) > 2
 
 
+def test_an_automatic_k_changes_and_the_text_does_not(make_lane: LaneMaker) -> None:
+    lane = make_lane("draft_model:model=target,k=4", dtype="float32")
+    fixed = drive(lane, [REPEAT], Sampling(max_tokens=64, ignore_eos=True)).ids("r0")
+    lane.choice = None
+    outcome = drive(lane, [REPEAT], Sampling(max_tokens=64, ignore_eos=True))
+    assert lane.choice is None
+    lane.k = lane.info.k_max
+    plain = drive(make_lane("ar", dtype="float32"), [REPEAT], Sampling(max_tokens=64, ignore_eos=True)).ids("r0")
+    assert outcome.ids("r0") == fixed == plain
+    assert {0, 1, 2, 4} <= {s.k for s in outcome.steps["r0"]}
+
+
 def test_k_zero_is_plain_decoding_of_the_same_text(make_lane: LaneMaker) -> None:
     lane = make_lane("draft_model:model=target,k=4", dtype="float32")
     full = drive(lane, [REPEAT]).ids("r0")

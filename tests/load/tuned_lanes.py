@@ -9,9 +9,11 @@ import math
 import random
 import sys
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 from spectui.protocol.events import NOTHING, Event, LaneInfo, RequestFinished, Sampling, Step
 from spectui.sources.vllm.prompting import Fitting
+from spectui.sources.vllm.steering import Steered
 from spectui.sources.vllm.tuning import Tuning
 
 TOKENS = 32
@@ -90,14 +92,15 @@ class Machine:
         return round(took_ms * 1e6), busy
 
 
-class TunedLane:
+class TunedLane(Steered):
     """A lane on a profile, as a search drives it. Prompts are their numbers."""
 
     def __init__(self, profile: Profile, machine: Machine, *, plain: bool = False) -> None:
         self.info = (
             LaneInfo("ar", "ar", "AR", 0, "ar") if plain else LaneInfo("mtp", "mtp", "MTP", profile.k_max, "mtp")
         )
-        self.k = 0 if plain else profile.k_max
+        self._tap = SimpleNamespace(k=self.info.k_max)
+        self.fixed_k = ""
         self.clock_ns = 0
         self.totals = NOTHING
         self._profile = profile

@@ -58,6 +58,7 @@ class DraftingLane(FakeLane):
                 events.append(
                     RequestFinished(self.info.name, request.request, request.slot, "length", len(request.ids))
                 )
+        self.steer(events, self.step_ns(), disturbed=False)
         return events
 
     @contextmanager

@@ -30,6 +30,7 @@ from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.host import EngineHost
 from spectui.sources.vllm.lane_spec import LaneSpec, parse_lane_spec
 from spectui.sources.vllm.sharing import ALONE, Borrowing
+from spectui.sources.vllm.steering import Steered
 
 STEP_NS = 10_000_000
 EXAMPLES = (Prompt("one", "a"), Prompt("two", "a"), Prompt("three", "b"), Prompt("four", "c"))
@@ -44,7 +45,7 @@ class FakeRequest:
     steps: int = 0
 
 
-class FakeLane:
+class FakeLane(Steered):
     """Emits one token a step, its own number: greedy lanes part at once, so that margins are asked for.
 
     ``troubles`` counts, by (lane, method), how often the method works before it fails for good.
@@ -74,8 +75,9 @@ class FakeLane:
         self.clock_ns = self.own_ns = 0
         self.totals = NOTHING
         self.disagreements: list[Any] = []
-        self.k = info.k_first
+        self._tap = SimpleNamespace(k=0)
         self.fixed_k = ""
+        self.begin_k()
         self.checked: Any = None
         self.rendered: list[list[tuple[str, str]]] = []
         self._sampling = Sampling()
@@ -140,6 +142,7 @@ class FakeLane:
             if len(r.ids) >= self._sampling.max_tokens:
                 del self._requests[r.request]
                 events.append(RequestFinished(self.info.name, r.request, r.slot, "length", len(r.ids)))
+        self.steer(events, STEP_NS, disturbed=False)
         return events
 
     def top_two_margin(self, ids: Sequence[int]) -> float:

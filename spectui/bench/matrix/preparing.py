@@ -104,20 +104,28 @@ def _for_ks(spec: LaneSpec, ks: str | None) -> LaneSpec:
     most = k_values(ks)[-1]
     if not most:
         raise UsageError("--k 0 leaves nothing to draft: leave the drafting lanes out instead")
-    return replace(spec, k_max=most, k_start=None, k_source="yours")
+    return replace(spec, k_max=most, k_start=None, k_source="auto" if spec.auto else "yours")
 
 
 def variants_of(lanes: Sequence[Lane], ks: str | None) -> tuple[Variant, ...]:
-    """Every lane at every K that is to be measured, AR first."""
+    """Every lane at every K that is to be measured, AR first; a lane with an automatic K once.
+
+    A lane that cannot have one is measured at its K, as is one that cannot have the K that is asked for.
+    """
+    from spectui.sources.vllm.benching import variant_of
+
     variants: list[Variant] = []
     for lane in lanes:
         info = lane.info
+        if lane.choice is None:
+            variants.append(variant_of(lane))
+            continue
         wanted: Sequence[int] = (lane.k,) if ks is None or not info.k_max else k_values(ks)
         if refused := [k for k in wanted if info.k_max and k not in lane.ks]:
             others = ", ".join(map(str, refused))
             say(f"{info.title} is measured at K = {info.k_max} only, not at {others}: {lane.fixed_k}")
             wanted = [k for k in wanted if k in lane.ks] or [info.k_max]
-        variants += [Variant(info.name, info.method, info.title, k) for k in wanted]
+        variants += [variant_of(lane, k) for k in wanted]
     return tuple(sorted(variants, key=lambda variant: not variant.plain))
 
 

@@ -88,7 +88,7 @@ def check_ks(folder: Path, matrix: Matrix, lanes: Sequence[Lane]) -> None:
         lane = by_name.get(variant.lane)
         if lane is None:
             raise RunError(f"{folder} was measured on the lane {variant.lane} too, which is not here: add it back")
-        if variant.k and variant.k not in lane.ks:
+        if (variant.k and variant.k not in lane.ks) or (variant.auto and lane.fixed_k):
             why = f" ({lane.fixed_k})" if lane.fixed_k else ""
             raise RunError(
                 f"{folder} was measured at {variant.name}, which this lane cannot take here{why}: start a new benchmark"

@@ -55,8 +55,8 @@ def smoke(
 ) -> SmokeLane:
     """Let an idle lane answer: one prompt after the other, then up to ``together`` of them at once, which must be no
     more than its engine has room for."""
-    if lane.info.k_max and lane.k != variant.k:
-        lane.k = variant.k
+    if lane.info.k_max and lane.choice != variant.choice:
+        lane.choice = variant.choice
     short = replace(sampling, max_tokens=min(SMOKE_TOKENS, sampling.max_tokens), ignore_eos=False)
     steps: list[Step] = []
     reasons: dict[int, str] = {}

@@ -86,7 +86,11 @@ class CellTraces:
             LaneStage(variant.lane, "ready"),
             lane.engine(),
             lane.memory(),
-            *((KChanged(variant.lane, variant.k),) if lane.info.k_max else ()),
+            *(
+                (KChanged(variant.lane, lane.k, "auto") if variant.auto else KChanged(variant.lane, variant.k),)
+                if lane.info.k_max
+                else ()
+            ),
             RoundStarted(0, asked, self._matrix.sampling),
         ]
         kept: list[tuple[int, TraceEvent]] = [(now, event) for event in before]

@@ -262,9 +262,9 @@ def repeat(chosen: Selection) -> list[Block]:
 
 def _pinned(results: Results) -> list[Block]:
     """The lanes with their K, where the command leaves K to what a search found on the machine, or to a default."""
-    measured: dict[str, list[int]] = {}
+    measured: dict[str, list[str]] = {}
     for variant in results.matrix.variants:
-        measured.setdefault(variant.lane, []).append(variant.k)
+        measured.setdefault(variant.lane, []).append(f"auto:{variant.k}" if variant.auto else str(variant.k or ""))
     pinned = [pinned_spec(note.spec, measured[note.lane]) for note in results.header.lanes if note.lane in measured]
     if pinned == [note.spec for note in results.header.lanes]:
         return []
@@ -278,13 +278,13 @@ def _pinned(results: Results) -> list[Block]:
     ]
 
 
-def pinned_spec(spec: str, ks: Sequence[int]) -> str:
+def pinned_spec(spec: str, ks: Sequence[str]) -> str:
     """A lane spec with the K that was measured; unchanged if several were, since ``--k`` names them, or none."""
     if len(ks) != 1 or not ks[0]:
         return spec
     method, colon, rest = spec.partition(":")
     rest = re.sub(r"(^|,)start=\d+", "", rest)
-    with_k, found = re.subn(r"(^|,)k=\d+", rf"\g<1>k={ks[0]}", rest)
+    with_k, found = re.subn(r"(^|,)k=(?:\d+|auto(?::\d+)?)", rf"\g<1>k={ks[0]}", rest)
     if found:
         return f"{method}{colon}{with_k}"
     return f"{method}:{rest}{',' if rest else ''}k={ks[0]}"

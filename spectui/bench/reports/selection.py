@@ -138,4 +138,4 @@ def context_name(context: int | None) -> str:
 
 
 def _title(variant: Variant) -> str:
-    return f"{variant.title} K={variant.k}" if variant.drafts else variant.title
+    return f"{variant.title} K={variant.k_text}" if variant.drafts else variant.title

@@ -27,17 +27,29 @@ class Variant:
         method: vLLM's name of the method; ``"ar"`` for no drafting.
         title: The method's usual spelling, such as ``"DFlash"``.
         k: Tokens that may be drafted per step; 0 without a drafter.
+        auto: Whether the lane chooses its K after every step, from 0 to ``k``.
     """
 
     lane: str
     method: str
     title: str
     k: int
+    auto: bool = False
+
+    @property
+    def choice(self) -> int | None:
+        """The K that the lane keeps; None if it chooses by itself."""
+        return None if self.auto else self.k
+
+    @property
+    def k_text(self) -> str:
+        """What comes after ``K=``."""
+        return "auto" if self.auto else str(self.k)
 
     @property
     def name(self) -> str:
         """What the variant is called: unique within a matrix."""
-        return f"{self.lane} K={self.k}" if self.drafts else self.lane
+        return f"{self.lane} K={self.k_text}" if self.drafts else self.lane
 
     @property
     def drafts(self) -> bool:

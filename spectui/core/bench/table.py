@@ -14,7 +14,7 @@ from spectui.protocol.benching import BenchCell, BenchLane, BenchTurn
 
 def lanes_of(matrix: Matrix) -> tuple[BenchLane, ...]:
     """The columns of the table."""
-    return tuple(BenchLane(one.lane, one.title, one.k, one.plain) for one in matrix.variants)
+    return tuple(BenchLane(one.lane, one.title, one.k, one.plain, one.auto) for one in matrix.variants)
 
 
 def cells_of(matrix: Matrix, turns: Sequence[TurnRecord]) -> tuple[BenchCell, ...]:
@@ -67,7 +67,7 @@ def _cell(
 
 def lane_name(lane: BenchLane) -> str:
     """``MTP K=2``, or ``AR``."""
-    return lane.title if lane.plain else f"{lane.title} K={lane.k}"
+    return lane.title if lane.plain else f"{lane.title} K={'auto' if lane.auto else lane.k}"
 
 
 def disturbed(cells: Iterable[BenchCell]) -> bool:

@@ -161,11 +161,13 @@ class SyntheticRace:
         if not self.running:
             yield from self._close()
 
-    def set_k(self, lane: str, k: int) -> ev.TraceEvent:
+    def set_k(self, lane: str, k: int | None) -> ev.TraceEvent:
         """Change K from the lane's next step on, or say why that is impossible."""
         run = self._runs.get(lane)
         if run is None:
             return ev.Notice(f"no such lane: {lane}", level="warning")
+        if k is None:
+            return ev.Notice("a synthetic lane cannot choose its K: type a number", lane, "warning")
         if not 0 <= k <= run.lane.info.k_max:
             return ev.Notice(f"{run.lane.info.title} drafts 0 to {run.lane.info.k_max} tokens", lane, "warning")
         run.k = k

@@ -12,9 +12,11 @@ from spectui.sources.vllm.config import HostConfig
 from spectui.sources.vllm.lane_spec import LaneSpec, at_k
 
 
-def bench_line(config: HostConfig, lanes: Iterable[tuple[LaneSpec, int]], requests: int, sampling: Sampling) -> str:
-    """``spectui bench`` for lanes at their K, with the run's model, prompts, requests in flight and sampling; the
-    length of answers is the command's own."""
+def bench_line(
+    config: HostConfig, lanes: Iterable[tuple[LaneSpec, int | None]], requests: int, sampling: Sampling
+) -> str:
+    """``spectui bench`` for lanes at their K, None for an automatic one, with the run's model, prompts, requests in
+    flight and sampling; the length of answers is the command's own."""
     words = ["spectui", "bench"]
     if config.model is not None:
         words += ["--model", config.model]

@@ -48,6 +48,13 @@ class Place:
     repeated: int
 
 
+def variant_of(lane: Lane, k: int | None = None) -> Variant:
+    """The lane at ``k``; by default as it is."""
+    info = lane.info
+    auto = k is None and lane.choice is None
+    return Variant(info.name, info.method, info.title, info.k_max if auto else lane.k if k is None else k, auto)
+
+
 class Benching:
     """Measures every cell of a matrix, block by block; within a block the variants take turns.
 
@@ -84,7 +91,7 @@ class Benching:
         self._energy = energy
         self._keep = keep
         self._memories: dict[str, LaneMemory] = {lane.info.name: lane.memory() for lane in lanes}
-        self._before = [(lane, lane.clock_ns, lane.totals, lane.k) for lane in lanes]
+        self._before = [(lane, lane.clock_ns, lane.totals, lane.choice) for lane in lanes]
         self._variants = list(matrix.variants)
         taken = Counter(turn.block for turn in done)
         self._blocks = [block for block in matrix.blocks if taken[block] < matrix.repetitions]
@@ -153,8 +160,8 @@ class Benching:
     def _begin(self, place: Place) -> BenchPiece:
         block, variant = place.block, place.variant
         lane = self._lanes[variant.lane]
-        if lane.info.k_max and lane.k != variant.k:
-            lane.k = variant.k
+        if lane.info.k_max and lane.choice != variant.choice:
+            lane.choice = variant.choice
         ids = self._prompts[variant.lane][block.category, block.context]
         turn = max(0, place.turn)
         numbers = self.matrix.prompts_of(block, turn, len(ids))
@@ -223,8 +230,8 @@ class Benching:
                 continue
             try:
                 lane.abort()
-                if lane.info.k_max and lane.k != k:
-                    lane.k = k
+                if lane.info.k_max and lane.choice != k:
+                    lane.choice = k
             except Exception:
                 # Its engine is dead, which whoever takes its next step is told; why this ends says more.
                 logger.exception("lane %s was not left as it was", lane.info.name)

@@ -277,8 +277,8 @@ class Director:
             self._paused = paused
             self._emit(Paused(paused))
 
-    def set_k(self, name: str, k: int) -> None:
-        """Let a lane draft ``k`` tokens from its next step on."""
+    def set_k(self, name: str, k: int | None) -> None:
+        """Let a lane draft ``k`` tokens from its next step on, or with None as many as it chooses."""
         info = next((info for info in self._infos if info.name == name), None)
         lane = self.race.lane(name)
         if info is None or lane is None:
@@ -286,13 +286,13 @@ class Director:
             self.refuse(f"lane '{name}' is not running; running: {known}")
         elif not info.k_max:
             self.refuse(f"{info.title} has no drafter, so it has no K", name)
-        elif not 0 <= k <= info.k_max:
+        elif k is not None and not 0 <= k <= info.k_max:
             self.refuse(f"{info.title} was built for K from 0 to {info.k_max}", name)
-        elif k not in lane.ks:
+        elif lane.fixed_k and k != info.k_max:
             self.refuse(lane.fixed_k, name)
         else:
-            lane.k = k
-            self._emit(KChanged(name, k))
+            lane.choice = k
+            self._emit(KChanged(name, lane.k, "auto" if k is None else "yours"))
 
     def inspect(self, asked: cmd.Inspect) -> None:
         """Ask the target for its probabilities in a step."""

@@ -45,7 +45,7 @@ def cautions(info: LaneInfo, why: str, sampling: Sampling) -> Iterator[Event]:
     a grammar would cut its drafts."""
     if not why:
         return
-    if info.k_first != info.k_max:
+    if info.k_first != info.k_max or info.k_source == "auto":
         yield KChanged(info.name, info.k_max, "default")
         yield Notice(why, info.name, "warning")
     if sampling.json_schema is not None:

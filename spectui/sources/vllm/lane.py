@@ -29,6 +29,7 @@ from spectui.sources.vllm.lane_spec import DIFFUSION, MOST_CANVASES, LaneSpec
 from spectui.sources.vllm.pieces import PieceDecoder, TokenTable
 from spectui.sources.vllm.probing import Prober, Reading
 from spectui.sources.vllm.sharing import ALONE, Borrowing
+from spectui.sources.vllm.steering import Steered
 from spectui.sources.vllm.step_timers import LaneTimers
 from spectui.sources.vllm.unsupported import refuse_what_aborts
 from spectui.sources.vllm.waiting import CoreWaits, NoWaits
@@ -38,7 +39,7 @@ WARM_UP_IDS = tuple(range(100, 164))
 """Any ordinary ids: the text of the warm-up is never shown."""
 
 
-class Lane:
+class Lane(Steered):
     """A decoding method on its engine. Built, stepped and closed on the engine thread only.
 
     Attributes:
@@ -48,7 +49,6 @@ class Lane:
         disagreements: Finished requests whose totals differ from the engine's own.
         waits: Measures whether other programs hold up the engine's threads.
         checked: The result of its self-test; None if it has had none.
-        fixed_k: Why its K must stay K_max, as a sentence; empty if it may change. The self-test may find a reason.
         shares_target: Whether the target's weights are those of an earlier lane.
         own_copy: Why they are not, although lanes should share them, as a sentence; else empty.
         alive: Whether it has not been closed.
@@ -111,8 +111,7 @@ class Lane:
     def _look_into_engine(self) -> None:
         self._attach()
         self.fixed_k = why_fixed(self._engine, self.info)
-        if self.info.k_max:
-            self._tap.k = self.info.k_max if self.fixed_k else self.info.k_first
+        self.begin_k()
         self.tokenizer = self._engine.get_tokenizer()
         self.max_model_len = int(self._engine.vllm_config.model_config.max_model_len)
         self._table = TokenTable(self.tokenizer)
@@ -142,19 +141,6 @@ class Lane:
     def disturbed(self) -> bool:
         """Whether something held up the last step."""
         return self._disturbed
-
-    @property
-    def k(self) -> int:
-        return int(self._tap.k) if self.info.k_max else 0
-
-    @k.setter
-    def k(self, k: int) -> None:
-        self._tap.k = k
-
-    @property
-    def ks(self) -> Sequence[int]:
-        """Every K that the lane may be given."""
-        return (self.info.k_max,) if self.fixed_k else range(self.info.k_max + 1)
 
     def render(self, messages: list[dict[str, str]], template: str | None, arguments: Mapping[str, Any]) -> Any:
         """Return a conversation as vLLM passes it to the model; None if the model has no chat template."""
@@ -210,6 +196,7 @@ class Lane:
         self.engine_steps += 1
         self._disturbed = self.disturbs(end - start)
         events = self._events({output.request_id: output for output in outputs}, end - start)
+        self.steer(events, end - start, self._disturbed)
         self.own_ns += awake_ns() - entered - (end - start)
         return events
 
@@ -298,6 +285,7 @@ class Lane:
                 self.step()
         self.clock_ns = self.own_ns = 0
         self.totals = NOTHING
+        self.forget_policy()
 
     def memory(self) -> LaneMemory:
         """Return what the engine holds in memory, and what a step has to read."""

@@ -47,6 +47,13 @@ _NGRAM_KEYS = {"max": "prompt_lookup_max", "min": "prompt_lookup_min"}
 START = "start"
 """The K that a lane begins with, if it is less than it is built for. This is not a vLLM option."""
 
+AUTO = "auto"
+"""The K of a lane that chooses it after every step; ``auto:7`` builds it for at most 7."""
+
+AUTO_TIMES = 2
+"""How many times the usual K an automatic one may be: some text takes longer drafts than pay on average. DFlash's usual
+K is already the longest that its drafter makes."""
+
 MOST_GRAPHS = 256
 """About as many whole CUDA graphs are captured for a lane's target at most; 20 of a small model take a second."""
 
@@ -76,6 +83,11 @@ class LaneSpec:
     text: str = ""
     k_start: int | None = None
     k_source: KSource = "default"
+
+    @property
+    def auto(self) -> bool:
+        """Whether the lane chooses its K after every step."""
+        return self.k_source == "auto"
 
     @property
     def title(self) -> str:
@@ -167,6 +179,8 @@ def parse_lane_spec(text: str, *, demo: bool = False) -> LaneSpec:
     if demo and method in drafters.METHODS:
         options.setdefault("model", str(drafters.demo_drafter(method)))
     named: KSource = "yours" if {START, *_SHORT_KEYS.values()} & options.keys() else "default"
+    if str(k := options.get("num_speculative_tokens")).partition(":")[0] == AUTO:
+        named, options["num_speculative_tokens"] = "auto", _most_k(text, method, options, str(k))
     start = options.pop(START, None)
     _check_names(text, method, options)
     k_max = _k(text, method, options)
@@ -175,15 +189,15 @@ def parse_lane_spec(text: str, *, demo: bool = False) -> LaneSpec:
     return LaneSpec(method, k_max, _checked(text, method, options), text, start, named)
 
 
-def at_k(spec: LaneSpec, k: int) -> str:
-    """How a user types the lane so that it begins at ``k``."""
+def at_k(spec: LaneSpec, k: int | None) -> str:
+    """How a user types the lane so that it begins at ``k``, or with None so that it chooses its K."""
     method, _, rest = spec.text.strip().partition(":")
     if not spec.k_max:
         return spec.text.strip()
     named = {START, *_SHORT_KEYS, *_SHORT_KEYS.values()}
     kept = [part for part in _parts(rest) if part.partition("=")[0].strip() not in named]
     # A lane cannot be built for no drafts at all.
-    asked = [f"k={k}"] if k else [f"k={spec.k_max}", f"{START}=0"]
+    asked = [f"k={AUTO}:{spec.k_max}" if k is None else f"k={k}"] if k != 0 else [f"k={spec.k_max}", f"{START}=0"]
     return f"{method}:{','.join([*kept, *asked])}"
 
 
@@ -248,6 +262,17 @@ def _k(text: str, method: str, options: dict[str, Any]) -> int:
     if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MAX_K:
         raise LaneSpecError(f"lane '{text}': k={k} is not valid: K is a whole number from 1 to {MAX_K}.")
     return k
+
+
+def _most_k(text: str, method: str, options: Mapping[str, Any], k: str) -> int:
+    """The largest K of a lane whose K is ``auto`` or ``auto:LARGEST``."""
+    _, named, most = k.partition(":")
+    if not named:
+        usual = _default_k(method, options)
+        return usual if method == "dflash" else min(AUTO_TIMES * usual, MAX_K)
+    if not most.isdecimal() or not 1 <= int(most) <= MAX_K:
+        raise LaneSpecError(f"lane '{text}': k={k} is not valid: after 'auto:' comes the largest K, from 1 to {MAX_K}.")
+    return int(most)
 
 
 def _default_k(method: str, options: Mapping[str, Any]) -> int:

@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 
-from spectui.core.bench.matrix import Matrix, Variant, blocks_of, kept_evenly
+from spectui.core.bench.matrix import Matrix, blocks_of, kept_evenly
 from spectui.core.bench.records import TurnRecord
 from spectui.core.bench.table import begun_cells, cells_of, lanes_of
 from spectui.protocol.benching import BenchPlace, BenchTurn
 from spectui.protocol.events import Sampling
-from spectui.sources.vllm.benching import Benching, Place, Prompts
+from spectui.sources.vllm.benching import Benching, Place, Prompts, variant_of
 from spectui.sources.vllm.lane import Lane
 from spectui.sources.vllm.prompting import Fitting
 from spectui.standstill import awake_ns
@@ -32,7 +32,7 @@ def screen_matrix(
 ) -> tuple[Matrix, str]:
     """What is measured on the screen: every lane at its present K, with so many requests in flight; and what of the
     categories is left out, in words."""
-    variants = tuple(Variant(lane.info.name, lane.info.method, lane.info.title, lane.k) for lane in lanes)
+    variants = tuple(variant_of(lane) for lane in lanes)
     kept = tuple(categories[place] for place in kept_evenly(len(categories), MOST_CATEGORIES))
     thinned = f"{len(kept)} of the prompt set's {len(categories)} categories" if len(kept) < len(categories) else ""
     sampling = replace(sampling, max_tokens=TOKENS, ignore_eos=True, stop=())

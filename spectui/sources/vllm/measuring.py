@@ -114,7 +114,7 @@ class Measuring:
         missing = [lane.info.title for lane in self.race.lanes if lane not in lanes]
         without = f"without {', '.join(missing)}, which reads prompts in its own way" if missing else ""
         left_out = "; ".join(part for part in (thinned, without) if part)
-        command = bench_line(self.config, [(lane.spec, lane.k) for lane in lanes], requests, sampling)
+        command = bench_line(self.config, [(lane.spec, lane.choice) for lane in lanes], requests, sampling)
         return LaneBench(self, LiveBench(lanes, matrix, fitted, left_out), command)
 
     def end_round(self) -> None:

@@ -39,12 +39,13 @@ as many: about a second for the three lanes of the demo."""
 @contextmanager
 def off_the_record(lane: Lane) -> Iterator[None]:
     """Restore the lane's clock, its totals and its K at the end of the block."""
-    clock_ns, own_ns, totals, k = lane.clock_ns, lane.own_ns, lane.totals, lane.k
+    clock_ns, own_ns, totals, k = lane.clock_ns, lane.own_ns, lane.totals, lane.choice
     try:
         yield
     finally:
         lane.clock_ns, lane.own_ns, lane.totals = clock_ns, own_ns, totals
-        _set_k(lane, k)
+        if lane.info.k_max:
+            lane.choice = k
 
 
 def _set_k(lane: Lane, k: int) -> None:

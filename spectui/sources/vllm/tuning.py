@@ -83,7 +83,7 @@ class Tuning:
         self._sums = {k: KSums() for k in (PLAIN, *ks)}
         self._search = Search(tuple(ks), PromptSet([one.category for one in prompts]), keep_all=sweep_turns is not None)
         self._sweep_turns = sweep_turns
-        self._k_before = lane.k
+        self._k_before, self._choice_before = lane.k, lane.choice
         self._before = [(one, one.clock_ns, one.totals) for one in (lane, plain) if one is not None]
         self._dice = random.Random(0)
         self._queue: list[int] = []
@@ -187,7 +187,7 @@ class Tuning:
         self._queue.clear()
         self._piece = None
         self._forget_steps()
-        self.lane.k = self.best
+        self.lane.choice = self.best if self._search.turns else self._choice_before
         turn = self.turn()
         line = serve({self._requests: 0 if turn.ar_wins else self.best}) if self._search.turns else ""
         return TuneEnded(self.lane.info.name, why, turn, line)
@@ -195,7 +195,7 @@ class Tuning:
     def give_up(self) -> None:
         """Leave the lanes as they were before, including the tuned lane's K."""
         self._forget_steps()
-        self.lane.k = self._k_before
+        self.lane.choice = self._choice_before
 
     def _forget_steps(self) -> None:
         """Remove the search's steps from the lanes' clocks and totals: they do not belong to the race."""

@@ -29,6 +29,8 @@ class UntappedLane(Lane):
     Its lane clock also runs between two steps while the device has a step to compute.
     """
 
+    _steerable = False
+
     def __init__(
         self,
         info: LaneInfo,

@@ -110,9 +110,9 @@ def _title(lane: LaneView, state: PaneState, width: int) -> Row:
     style = lane_style(state.number - 1, title=True)
     left: Row = ((f"{state.number} ", style if state.focused else "muted"), (safe(lane.info.title), style))
     if drafting := k_text(lane):
-        left += ((f"  {drafting}", "text" if lane.k else "warn"),)
+        left += ((f"  {drafting}", "text" if lane.k or automatic(lane) else "warn"),)
     right: Row = (state_span(lane, state),)
-    source = f" {lane.k_source}" if drafting and lane.k_source else ""
+    source = f" {lane.k_source}" if drafting and lane.k_source and not automatic(lane) else ""
     if source and row_width(left) + len(source) + row_width(right) + _APART <= width:
         left += ((source, "muted"),)
     return spread(left, right, width)
@@ -122,7 +122,14 @@ def k_text(lane: LaneView) -> str:
     """The live K, with the K that the lane was built for if it differs; empty for a lane that cannot draft."""
     if not lane.info.k_max:
         return ""
+    if automatic(lane):
+        return f"K auto, {lane.k}"
     return f"K={lane.k}" if lane.k == lane.info.k_max else f"K={lane.k} of {lane.info.k_max}"
+
+
+def automatic(lane: LaneView) -> bool:
+    """Whether the lane chooses its K after every step."""
+    return lane.k_source == "auto"
 
 
 def state_span(lane: LaneView, state: PaneState) -> Span:
@@ -157,7 +164,7 @@ def drafting_text(lane: LaneView) -> str:
     if not lane.info.k_max:
         return "no drafter"
     window = lane.window
-    if not lane.k:
+    if not lane.k and not automatic(lane):
         return "K = 0, drafting off"
     if not window.steps:
         return "no draft yet"

@@ -159,16 +159,18 @@ def test_a_table_right_below_a_paragraph_is_a_table() -> None:
 @pytest.mark.parametrize(
     ("spec", "ks", "pinned"),
     [
-        ("ar", [0], "ar"),
-        ("mtp:k=4", [2], "mtp:k=2"),
-        ("mtp", [2], "mtp:k=2"),
-        ("mtp:model=a,k=4,start=1", [2], "mtp:model=a,k=2"),
-        ("ngram:k=5,max=4", [5], "ngram:k=5,max=4"),
-        ("dflash:model=x/k=1y", [7], "dflash:model=x/k=1y,k=7"),
-        ("mtp:k=4", [1, 2], "mtp:k=4"),
+        ("ar", [""], "ar"),
+        ("mtp:k=4", ["2"], "mtp:k=2"),
+        ("mtp", ["2"], "mtp:k=2"),
+        ("mtp:model=a,k=4,start=1", ["2"], "mtp:model=a,k=2"),
+        ("ngram:k=5,max=4", ["5"], "ngram:k=5,max=4"),
+        ("dflash:model=x/k=1y", ["7"], "dflash:model=x/k=1y,k=7"),
+        ("mtp:k=4", ["1", "2"], "mtp:k=4"),
+        ("mtp:k=auto", ["auto:4"], "mtp:k=auto:4"),
+        ("mtp:k=auto:6,model=a", ["auto:6"], "mtp:k=auto:6,model=a"),
     ],
 )
-def test_a_lane_is_pinned_to_the_k_that_it_had(spec: str, ks: list[int], pinned: str) -> None:
+def test_a_lane_is_pinned_to_the_k_that_it_had(spec: str, ks: list[str], pinned: str) -> None:
     assert pinned_spec(spec, ks) == pinned
 
 
