@@ -166,7 +166,8 @@ def _wanted(
     if not len(owner):
         return drafted, drafted
     known = accepted < steps.count
-    own = np.where(known, steps.tokens[np.minimum(steps.token_start + accepted, len(steps.tokens) - 1)], -1)
+    own = np.full(len(known), -1, dtype=np.int32)
+    own[known] = steps.tokens[(steps.token_start + accepted)[known]]
     last = np.full(len(own), -1, dtype=np.int32)
     within = np.flatnonzero(steps.opening[1:] < np.arange(1, len(own))) + 1
     within = within[steps.token_start[within] > 0]

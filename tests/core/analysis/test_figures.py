@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -124,3 +126,42 @@ def test_agreement(seed: int) -> None:
 def test_a_greedy_trace_of_one_lane_has_no_agreement() -> None:
     events = [event for event in small_trace(1) if getattr(event, "lane", "mtp") in ("mtp", "ar")]
     assert analyse(Columns().add_all(events)).agreements == ()
+
+
+@given(SEEDS)
+@example(244450853)
+def test_a_trace_that_contradicts_itself_is_still_analysed(seed: int) -> None:
+    """Each line makes sense by itself, which is all that the reader sees to."""
+    rng = random.Random(seed)
+    events = [_bent(event, rng) for event in small_trace(seed) if rng.random() < 0.9]
+    for _ in range(rng.randint(0, 20)):
+        events.insert(rng.randrange(len(events) + 1), rng.choice(events or small_trace(seed)))
+    if rng.random() < 0.3:
+        rng.shuffle(events)
+    analysis = analyse(Columns().add_all(events))
+    for lane in analysis.lanes:
+        position = next(dimension for dimension in lane.dimensions if dimension.key == "position")
+        assert sum(bucket.acceptance.count for bucket in position.buckets) == lane.judged
+        assert sum(bucket.lost for bucket in position.buckets) == lane.lost
+        assert 1 <= len(lane.sentences) <= 3
+
+
+def _bent(event: ev.TraceEvent, rng: random.Random) -> ev.TraceEvent:
+    if isinstance(event, ev.RequestStarted):
+        return replace(
+            event, slot=rng.choice((event.slot, -1, 9)), prompt_tokens=rng.choice((event.prompt_tokens, 0, -5))
+        )
+    if not isinstance(event, ev.Step) or rng.random() < 0.5:
+        return event
+    match rng.randrange(6):
+        case 0:
+            return replace(event, accepted=rng.randint(0, len(event.drafted)))
+        case 1:
+            return replace(event, before=rng.choice((None, 0, 3, 10**6)))
+        case 2:
+            return replace(event, index=rng.choice((-1, 0, 10**6)))
+        case 3:
+            return replace(event, emitted=(), cut=(), text=(), own=None)
+        case 4:
+            return replace(event, request="another", slot=7)
+    return replace(event, k=0, lane="unknown")
