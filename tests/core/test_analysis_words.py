@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spectui.core.analysis import words
+from spectui.core.analysis.results import Dimension
 from tests.support import analyses
 
 
@@ -17,12 +18,20 @@ def test_a_bucket_has_a_text_for_every_column_and_a_mark_where_it_stands_out() -
 
 
 def test_what_is_unknown_is_a_dash_and_has_no_mark() -> None:
-    row = words.bucket_row(analyses.bucket("1", 700, 1000, None))
+    [row, _] = words.bucket_rows(analyses.dimensions()[0])
     assert row.figures[3] == "—"
     assert row.mark == ""
     empty = replace(row.bucket, acceptance=analyses.share(0, 0))
-    assert words.bucket_row(empty).figures[:3] == ("0", "—", "—")
+    [shown] = words.bucket_rows(replace(analyses.dimensions()[0], buckets=(empty,)))
+    assert shown.figures[:3] == ("0", "—", "—")
     assert words.share_text(empty.acceptance) == "—"
+
+
+def test_a_bucket_does_not_stand_out_from_a_few_others() -> None:
+    many = analyses.bucket("many", 400, 1000, 1.0)
+    for others, mark in ((29, ""), (30, "-")):
+        kind = Dimension("kind", "Kind", (many, analyses.bucket("few", others, others)))
+        assert words.bucket_rows(kind)[0].mark == mark
 
 
 def test_only_the_marks_that_are_used_are_explained() -> None:
@@ -62,8 +71,8 @@ def test_two_lanes_add_up() -> None:
 
 def test_the_extremes_are_those_farthest_from_what_is_expected() -> None:
     worst, best = words.extremes(analyses.lane())
-    assert [bucket.name for _, bucket in worst] == ["numbers", "a repetition", "writing"]
-    assert [bucket.name for _, bucket in best] == ["punctuation", "coding"]
+    assert [row.name for _, row in worst] == ["numbers", "a repetition", "writing"]
+    assert [row.name for _, row in best] == ["punctuation", "coding"]
 
 
 def test_a_lane_says_what_it_is_based_on() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from spectui.bench.reports.document import Block, Heading, Inline, Items, Mono, Paragraph, Strong, Table
 from spectui.core.analysis import words
-from spectui.core.analysis.results import Analysis, Bucket, Dimension, Headroom, LaneAnalysis
+from spectui.core.analysis.results import Analysis, Dimension, Headroom, LaneAnalysis
 from spectui.core.bench.results import Results
 
 _MOST = 3
@@ -84,8 +84,7 @@ def _lane(lane: LaneAnalysis, headroom: Headroom | None) -> list[Block]:
     return [*blocks, Table(head, tuple(rows), 3)]
 
 
-def _row(how: str, dimension: Dimension, bucket: Bucket) -> tuple[str, ...]:
-    row = words.bucket_row(bucket)
+def _row(how: str, dimension: Dimension, row: words.BucketRow) -> tuple[str, ...]:
     judged, _, _, expected, lost, _ = row.figures
     heading = words.dimension_heading(dimension)
-    return how, heading, row.name, judged, words.share_text(bucket.acceptance), expected, lost
+    return how, heading, row.name, judged, words.share_text(row.bucket.acceptance), expected, lost

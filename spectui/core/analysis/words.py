@@ -105,23 +105,14 @@ def share_text(share: Share) -> str:
     return DASH if share.value is None else f"{percent_text(share.value)} ({interval_text(share)})"
 
 
-def mark_of(bucket: Bucket) -> str:
-    """The mark of a bucket."""
-    if not bucket.ranked:
-        return FEW
-    low, high = bucket.acceptance.low, bucket.acceptance.high
-    if bucket.expected is None or low is None or high is None:
-        return ""
-    return WEAK if high < bucket.expected else STRONG if low > bucket.expected else ""
-
-
 def bucket_rows(dimension: Dimension) -> list[BucketRow]:
     """A row for each bucket of a dimension."""
-    return [bucket_row(bucket) for bucket in dimension.buckets]
+    total = sum(bucket.acceptance.count for bucket in dimension.buckets)
+    return [_bucket_row(bucket, total - bucket.acceptance.count) for bucket in dimension.buckets]
 
 
-def bucket_row(bucket: Bucket) -> BucketRow:
-    """A bucket in words."""
+def _bucket_row(bucket: Bucket, others: int) -> BucketRow:
+    """A bucket in words; ``others`` are the tokens that its expected acceptance comes from."""
     share = bucket.acceptance
     figures = (
         f"{share.count:,}",
@@ -131,7 +122,16 @@ def bucket_row(bucket: Bucket) -> BucketRow:
         f"{bucket.lost:,}",
         f"{bucket.lost_k:,}",
     )
-    return BucketRow(bucket, bucket.name, figures, mark_of(bucket))
+    return BucketRow(bucket, bucket.name, figures, _mark(bucket, others))
+
+
+def _mark(bucket: Bucket, others: int) -> str:
+    if not bucket.ranked:
+        return FEW
+    low, high = bucket.acceptance.low, bucket.acceptance.high
+    if bucket.expected is None or low is None or high is None or others < LEAST:
+        return ""
+    return WEAK if high < bucket.expected else STRONG if low > bucket.expected else ""
 
 
 def dimension_heading(dimension: Dimension) -> str:
@@ -208,7 +208,7 @@ unsure, so is everyone."""
 
 def extremes(
     lane: LaneAnalysis, most: int = 3
-) -> tuple[list[tuple[Dimension, Bucket]], list[tuple[Dimension, Bucket]]]:
+) -> tuple[list[tuple[Dimension, BucketRow]], list[tuple[Dimension, BucketRow]]]:
     """The buckets that stand out the most: ``most`` that are accepted less often than expected, and ``most`` that are
     accepted more often, each ranked and beyond its interval; the farthest from what is expected first.
 
@@ -216,15 +216,15 @@ def extremes(
     dimensions that differ `BY_NATURE`.
     """
     found = [
-        (one, bucket)
+        (one, row)
         for one in lane.dimensions
         if one.key not in BY_NATURE
-        for bucket in one.buckets
-        if 2 * bucket.acceptance.count <= sum(other.acceptance.count for other in one.buckets)
+        for row in bucket_rows(one)
+        if 2 * row.bucket.acceptance.count <= sum(other.acceptance.count for other in one.buckets)
     ]
-    found.sort(key=lambda pair: -_distance(pair[1]))
-    worse = [pair for pair in found if mark_of(pair[1]) == WEAK]
-    better = [pair for pair in found if mark_of(pair[1]) == STRONG]
+    found.sort(key=lambda pair: -_distance(pair[1].bucket))
+    worse = [pair for pair in found if pair[1].mark == WEAK]
+    better = [pair for pair in found if pair[1].mark == STRONG]
     return worse[:most], better[:most]
 
 
