@@ -5,6 +5,7 @@ Widths are those of a terminal's cells, since names and tokens may be of any scr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -72,15 +73,15 @@ def paragraph(text: str, width: int, *, first: str = "", rest: str = "", style: 
     """A text of any length, made harmless and broken between words; ``first`` and ``rest`` begin its lines."""
     lines: list[str] = []
     line, start = first, len(first)
-    # A figure stays with its sign.
-    for word in visible(text).replace(" %", "\xa0%").split(" "):
+    # A figure stays with its sign, and a K with its name.
+    for word in visible(text).replace(" %", "\xa0%").replace(" K=", "\xa0K=").split(" "):
         for piece in chop_cells(word, width - cell_len(rest)) or [""]:
             space = "" if len(line) <= start else " "
             if cell_len(line) + len(space) + cell_len(piece) > width and len(line) > start:
                 lines.append(line)
                 line, start, space = rest, len(rest), ""
             line += space + piece
-    return [Line(one.rstrip().replace("\xa0%", " %"), style) for one in (*lines, line)]
+    return [Line(re.sub("\xa0(?=%|K=)", " ", one.rstrip()), style) for one in (*lines, line)]
 
 
 def widths(rows: Sequence[Row]) -> list[int]:

@@ -6,6 +6,7 @@ from spectui.core.analysis.agreement import agreements
 from spectui.core.analysis.buckets import dimension
 from spectui.core.analysis.columns import Columns
 from spectui.core.analysis.confusions import confusions
+from spectui.core.analysis.joining import headrooms
 from spectui.core.analysis.lane_columns import LaneColumns
 from spectui.core.analysis.measured import Measured
 from spectui.core.analysis.results import Analysis, LaneAnalysis
@@ -14,9 +15,11 @@ from spectui.core.analysis.weakness import weaknesses
 
 
 def analyse(columns: Columns) -> Analysis:
-    """All about the drafting lanes but their headroom."""
-    measured = [Measured.of(lane, columns.texts, columns.ends) for lane in columns.lanes() if lane.drafts]
-    return Analysis(tuple(_lane(one, columns) for one in measured), agreements(measured), (), _notes(columns))
+    """All about the drafting lanes."""
+    lanes = columns.lanes()
+    measured = [Measured.of(lane, columns.texts, columns.ends) for lane in lanes if lane.drafts]
+    found = tuple(_lane(one, columns) for one in measured)
+    return Analysis(found, agreements(measured), headrooms(lanes), _notes(columns))
 
 
 def _lane(measured: Measured, columns: Columns) -> LaneAnalysis:

@@ -92,6 +92,7 @@ def test_a_figure_is_not_parted_from_its_sign_and_no_word_is_lost() -> None:
     lines = [line.text for line in paragraph(text, 21, first="- ", rest="  ")]
     assert all(line.startswith(("- ", "  ")) and not line.strip().startswith("%") for line in lines)
     assert " ".join(line[2:] for line in lines) == text
+    assert [line.text for line in paragraph("coding K=3, math K=1", 14)] == ["coding K=3,", "math K=1"]
     long = "x" * 100
     assert "".join(line.text for line in paragraph(long, 21)) == long
 
