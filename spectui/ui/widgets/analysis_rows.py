@@ -64,7 +64,7 @@ def analysis_rows(
 
 def _counts(lane: LaneAnalysis, width: int) -> list[Row]:
     said = lane_counts(lane) if lane.drafted else ""
-    return [((line, "muted"),) for line in wrap(said, min(width, _SENTENCE))]
+    return [((line, "muted"),) for line in wrap(said, width)]
 
 
 def _sentences(lane: LaneAnalysis, more: str, width: int) -> list[Row]:
