@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from spectui.cli.headless import describe
 from spectui.protocol import commands as cmd
 from spectui.protocol.events import (
     Event,
@@ -230,6 +231,14 @@ def test_a_replay_goes_from_fork_to_parent_and_marks_the_forks(tmp_path: Path) -
         source.send(cmd.ToParent())
         sink.wait_for_kind(Notice)
         assert [event.text for event in sink.of(Notice)] == [NO_PARENT]  # type: ignore[attr-defined]
+
+
+def test_a_log_says_what_was_forked() -> None:
+    begun = [event for event in forks() if isinstance(event, RoundStarted)]
+    said = [str(describe(event, 0.0)).partition(":")[0] for event in begun]
+    assert said[0] == "round 0"
+    assert said[1] == "round 1, forked at step 3 of mtp, as it was"
+    assert str(describe(begun[2], 0.0)).startswith('round 2, forked at step 2 of ar: " x" instead of ')
 
 
 def test_a_trace_that_begins_after_the_parent_has_no_way_back(tmp_path: Path) -> None:

@@ -103,6 +103,14 @@ def test_such_pieces_are_those_of_bytes_where_both_can_be_had() -> None:
         assert one.feed(ids[start : start + 3]) == other.feed(ids[start : start + 3])
 
 
+@pytest.mark.parametrize("family", [fake.ByteLevel, fake.Strange])
+def test_a_text_may_go_on_from_the_middle_of_a_character(family: Any) -> None:
+    table, (first, second, hello) = TokenTable(family()), ids_of(family(), *fake.PARTS[:2], b"Hello")
+    assert PieceDecoder.behind(table, (hello, hello, first)).feed((second, hello)) == ("本", "Hello")
+    assert PieceDecoder.behind(table, (hello, first, second)).feed((hello,)) == ("Hello",)
+    assert PieceDecoder.behind(table, ()).feed((hello,)) == ("Hello",)
+
+
 def test_such_a_decoding_does_not_wait_for_ever() -> None:
     pieces = fed(fake.Strange(), *[fake.PARTS[4]] * 9, b"a")
     assert "".join(pieces) == "\ufffd" * 9 + "a"

@@ -14,13 +14,24 @@ import pytest
 
 from spectui.cli.replay import opened
 from spectui.cli.shot import indexed
-from spectui.protocol.events import BenchEnded, BenchTurn, LaneEngine, LaneInfo, Paused, Sampling
+from spectui.protocol.events import (
+    BenchEnded,
+    BenchTurn,
+    Inspected,
+    LaneEngine,
+    LaneInfo,
+    Likely,
+    Paused,
+    Sampling,
+    TokenVerdict,
+)
 from spectui.sources.manual_replay import ManualReplay
 from spectui.sources.synthetic.race import SyntheticLane
 from spectui.ui.analyst import Found
 from spectui.ui.offscreen import offscreen
 from spectui.ui.paint.picture import svg
 from spectui.ui.screens.bench import BenchScreen
+from spectui.ui.screens.inspect import InspectScreen
 from tests.support.analyses import analysis
 from tests.support.rig import running
 from tests.ui.test_bench_screen import BEGUN, ENDED, GOING, STOPPED
@@ -121,6 +132,37 @@ async def test_an_analysis_looks_as_before(name: str, size: tuple[int, int], the
         rig.app.analyst.found = Found(analysis(), rig.app.analyst.steps)
         await rig.press("d")
         compare(name, svg(rig.app))
+
+
+@pytest.mark.parametrize(
+    ("size", "theme"), [((80, 24), "mono"), ((120, 36), "midnight"), ((200, 50), "paper")], ids=lambda one: str(one)
+)
+async def test_a_fork_looks_as_before(size: tuple[int, int], theme: str) -> None:
+    """The choice, with what a target would say, and the round that goes on from it."""
+    name = f"{size[0]}x{size[1]}-{theme}"
+    async with running(size, theme=theme) as rig:
+        await rig.steps(60)
+        await rig.press("i", "r", "r", "r")
+        shown = rig.app.screen
+        assert isinstance(shown, InspectScreen)
+        past = shown._rows.past
+        assert past is not None
+        step = past.step
+        drafted = zip(step.drafted, step.drafted_text, strict=True)
+        likeliest = (
+            Likely(step.emitted[step.accepted], step.text[step.accepted], 0.61),
+            Likely(1, " quite", 0.17),
+            Likely(2, "\n", 0.08),
+            *(Likely(token, text, 0.05) for token, text in list(drafted)[step.accepted : step.accepted + 1]),
+        )
+        places = tuple(TokenVerdict(token, "", 0.05, 4, likeliest) for token in past.asked)
+        rig.app._mailbox.emit(Inspected(step.lane, step.slot, step.index, places))
+        await rig.settle(lambda: rig.view.inspected is not None and rig.view.inspected.places == places)
+        await rig.press("f", "down", "down", "down")
+        compare(f"fork-{name}", svg(rig.app))
+        await rig.press("enter")
+        await rig.settle(lambda: rig.view.round_over)
+        compare(f"forked-{name}", svg(rig.app))
 
 
 def compare(name: str, picture: str) -> None:

@@ -32,6 +32,11 @@ def text(view: RunView, width: int = 60) -> str:
     [
         (HEAD, None, "replay 20x   ━━━━━━━━━━━━━━●───────────────  5.00 of 10.00 s"),
         (HEAD, MARKS, "replay 20x   ┃━━━━━╵━━━━━K━●────────≠──────  5.00 of 10.00 s"),
+        (
+            HEAD,
+            dataclasses.replace(MARKS, rounds=(0.0, 0.6), forks=(0.6,)),
+            "┃━━━━━╵━━━━━K━●──┣─────≠──────  5.00 of 10.00 s",
+        ),
         (HEAD, REFUSED, "replay 20x   ━━━━━━╍╍╍━━━━━●───╌╌╌─────────  5.00 of 10.00 s"),
         (HEAD, dataclasses.replace(REFUSED, rejections=(0.9,) * 10), "━━━━━━━━━━━━━━●───────────────  5.00 of 10.00 s"),
         (dataclasses.replace(HEAD, reached=6.13), None, "replay 20x   reaches 6.1x  ━━━━━━━━●───────  5.00 of 10.00 s"),

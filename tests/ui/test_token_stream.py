@@ -113,6 +113,15 @@ def test_of_a_long_rejected_draft_the_first_token_and_a_count_are_shown(signs: b
     assert lines(*tokens[:4], width=40, rejected="first") == ["if the+2"]
 
 
+@pytest.mark.parametrize("signs", [False, True])
+def test_what_a_fork_began_with_is_told_apart_in_every_theme(signs: bool) -> None:
+    kept, put = ("There are", Role.KEPT), (" 7", Role.PUT)
+    assert lines(kept, put, (" left", ACCEPTED), width=40, signs=signs) == ["There are‹ 7› left"]  # noqa: RUF001
+    assert lines(kept, ("", ACCEPTED), (" é", ACCEPTED), width=40, signs=signs) == ["There are┊ é"]
+    assert lines(kept, width=40, signs=signs) == ["There are┊"]
+    assert lines(("a\nb", Role.KEPT), put, width=40, signs=signs) == ["a", "b‹ 7›"]  # noqa: RUF001
+
+
 def test_the_count_is_no_text_of_the_models() -> None:
     (row,) = stream_rows(log_of((" the", REJECTED), (" a", REJECTED), (" x", RECOVERED)), 40)
     assert row == ((" the", "role.rejected"), ("+1", "role.rejected.count"), (" x", "role.recovered"))

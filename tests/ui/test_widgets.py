@@ -17,6 +17,7 @@ from spectui.ui.paint.bars import Bar, bar_rows
 from spectui.ui.paint.digits import block_digits
 from spectui.ui.paint.rows import Row, plain, row_width
 from spectui.ui.paint.wrapping import shortened, wrap, wrapped
+from spectui.ui.screens.message import message
 from spectui.ui.theme.palette import WRITTEN
 from spectui.ui.widgets.acceptance_chart import acceptance_rows
 from spectui.ui.widgets.histogram_chart import histogram_rows
@@ -568,6 +569,27 @@ def test_the_status_line_counts_the_turns_of_a_conversation() -> None:
     run.tell(ev.RoundStarted(1, (done, ev.Prompt("q", "stem", 3, 20, asked=("p",), later=("r",))), ev.Sampling(), (0,)))
     assert "coding 3/20   turn 2/3   greedy   2 requests" in status(run.view, 120)
     assert "turn" not in status(race().view, 120)
+
+
+def test_a_forked_round_says_where_it_branches_off() -> None:
+    run = Race(AR, MTP)
+    branch = ev.Branch(0, "mtp", 0, 11, 20, (7,), "There are", " seven", " eight")
+    run.tell(ev.RoundStarted(1, (ev.Prompt("p"),), ev.Sampling(), parent=branch))
+    run.tell(ev.RequestStarted("ar", "1.0", 0, 30))
+    assert "prompt 1/1   fork   greedy" in status(run.view, 120)
+    (span,) = message(run.view, None)
+    assert span[0] == 'forked at step 12 of MTP: "␣seven" instead of "␣eight"; u races its parent again'
+    run.tell(
+        ev.RoundStarted(
+            2, (ev.Prompt("p"),), ev.Sampling(), parent=dataclasses.replace(branch, lane="?", put=(), put_text="")
+        )
+    )
+    (span,) = message(run.view, None)
+    assert span[0] == "forked at step 12 of ?, as it was; u races its parent again"
+    run.tell(ev.RoundFinished(2))
+    assert "n next prompt, r restart, u parent" in "".join(text for text, _ in message(run.view, None))
+    run.tell(ev.RoundStarted(3, (ev.Prompt("p"),), ev.Sampling()))
+    assert message(run.view, None) == ()
 
 
 def test_the_status_line_says_how_lanes_sample() -> None:

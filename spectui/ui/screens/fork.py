@@ -11,13 +11,13 @@ from spectui.core.history import PastStep
 from spectui.core.tokens import Token
 from spectui.core.views import RunView
 from spectui.protocol.events import Inspected
+from spectui.ui.paint.cells import safe
 from spectui.ui.paint.rows import Row
 from spectui.ui.screens.lines import hints
 from spectui.ui.screens.scrolling import Reader, ReaderScreen
 from spectui.ui.widgets.fork_rows import Choice, choices, fork_rows
 
 KEYS = hints(("Up Down", "choose"), ("Enter", "fork"), ("Esc", "back"))
-CONTEXT_TOKENS = 300
 
 
 class ForkReader(Reader):
@@ -52,6 +52,7 @@ class ForkScreen(ReaderScreen):
     """Opened over the step inspector.
 
     Args:
+        lane: The title of the lane.
         past: The step.
         log: The request's tokens before it, or the last of them.
         answer: What the target says about it, None while it is being asked.
@@ -68,10 +69,11 @@ class ForkScreen(ReaderScreen):
     ]
 
     def __init__(
-        self, past: PastStep, log: list[Token], answer: Inspected | None, take: Callable[[Choice], None]
+        self, lane: str, past: PastStep, log: list[Token], answer: Inspected | None, take: Callable[[Choice], None]
     ) -> None:
         self._rows = ForkReader(past, log, answer)
-        super().__init__("fork", "a new round in which every lane goes on from here", self._rows)
+        note = f"step {past.step.index + 1} of {safe(lane)}: every lane goes on from here, in a new round"
+        super().__init__("fork", note, self._rows)
         self._take = take
         self._leave.show(KEYS)
 

@@ -64,7 +64,8 @@ def _inspector(at: Controls) -> InspectScreen:
     leave = at.stand_still()
 
     def choose(past: PastStep, log: list[Token], answer: ev.Inspected | None) -> None:
-        at.app.show(ForkScreen(past, log, answer, lambda choice: take(past, choice)))
+        title = next(lane.info.title for lane in at.view.lanes if lane.info.name == past.step.lane)
+        at.app.show(ForkScreen(title, past, log, answer, lambda choice: take(past, choice)))
 
     def take(past: PastStep, choice: Choice) -> None:
         inspector.dismiss()
