@@ -89,12 +89,26 @@ def fastest_dtype(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     Without AVX-512 or AMX, oneDNN multiplies no bfloat16 matrices, and vLLM falls back to torch kernels whose forward
     pass over three tokens takes three times as long as over one: no draft could ever pay.
     """
+    known = _flags(cpuinfo)
+    return "float32" if known and not {"avx512f", "amx_bf16"} & known else "bfloat16"
+
+
+_TOLD_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+
+
+def processor_features(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
+    """Those instruction sets that decide how fast an x86 processor multiplies matrices, as Linux names them; none if
+    that is not known."""
+    known = _flags(cpuinfo)
+    return tuple(name for name in _TOLD_FEATURES if name in known)
+
+
+def _flags(cpuinfo: Path) -> set[str]:
     try:
         flags = next((line for line in _lines(cpuinfo) if line.startswith("flags")), "")
     except OSError:
         flags = ""
-    known = flags.partition(":")[2].split()
-    return "float32" if known and not {"avx512f", "amx_bf16"} & set(known) else "bfloat16"
+    return set(flags.partition(":")[2].split())
 
 
 def software_versions() -> tuple[tuple[str, str], ...]:

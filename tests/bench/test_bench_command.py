@@ -17,13 +17,17 @@ import pytest
 from spectui.bench import lossless
 from spectui.bench.matrix import command, running
 from spectui.bench.matrix.journal import Journal, open_journal
+from spectui.bench.matrix.preparing import digest_of
 from spectui.bench.matrix.smoke import few_seats, seats
+from spectui.bench.matrix.surroundings import variables_of_user
 from spectui.cli import main as cli
 from spectui.core.bench.codec import read_results
 from spectui.core.bench.results import Results
 from spectui.errors import RunError
 from spectui.protocol.events import Event, RequestStarted, RoundStarted, RunStarted, Step
+from spectui.runtime.threads import EngineEnvironment
 from spectui.setup import config
+from spectui.setup.prompt_sets import benchmark_set
 from spectui.setup.session import EngineSession
 from spectui.sources.vllm import loading, untapped
 from spectui.sources.vllm.tuned_k import Best, TunedK
@@ -54,7 +58,7 @@ def _fake(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_engine(monkeypatch, {})
     monkeypatch.setattr(loading, "Lane", SpeakingLane)
     monkeypatch.setattr(config, "_demo_target", lambda report: "fake")
-    monkeypatch.setattr(command, "apply_or_reexec", lambda gpu: None)
+    monkeypatch.setattr(command, "apply_or_reexec", lambda gpu: EngineEnvironment(None, None, ()))
     monkeypatch.setattr(running, "DeviceMeter", NoMeter)
     monkeypatch.setattr(
         "spectui.sources.vllm.bench_piece.awake_ns", lambda: sum(lane.clock_ns for lane in SpeakingLane.made)
@@ -89,6 +93,10 @@ def test_every_cell_is_in_the_results(folder: Path, capsys: pytest.CaptureFixtur
     assert [round(c.figures.output_throughput or 0, 1) for c in found.cells[:2]] == [125.0, 307.7]
     assert all(c.figures.speedup == pytest.approx(256 / 104) for c in found.cells if c.variant.k)
     assert found.header.prompts.counts["coding"] >= 20
+    one = [prompt for prompt in benchmark_set() if prompt.category == "math"]
+    assert found.header.prompts.digests["math"] == digest_of(one)
+    assert [note.k_source for note in found.header.lanes] == [None, "yours"]
+    assert found.header.environment["set_by_user"] == variables_of_user(())
     out = capsys.readouterr().out
     assert "2.46x (2.46 to 2.46)" in out
     assert "\nlength: mean tokens per verification, the target's own included; rate: accepted / drafted\n" in out

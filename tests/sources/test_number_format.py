@@ -10,7 +10,7 @@ import pytest
 from spectui.bench.harness import environment
 from spectui.cli import main as cli
 from spectui.setup.config import engine_args
-from spectui.sources.hardware import DEMO_DTYPE, cpu_dtype, fastest_dtype, forced_dtype
+from spectui.sources.hardware import DEMO_DTYPE, cpu_dtype, fastest_dtype, forced_dtype, processor_features
 
 
 def arguments(*, gpu: bool = False, model: str | None = None, **own: str) -> dict[str, object]:
@@ -30,6 +30,8 @@ def test_the_processor_decides(tmp_path: Path, flags: str, expected: str) -> Non
     file = tmp_path / "cpuinfo"
     file.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
     assert fastest_dtype(file) == expected
+    assert processor_features(file) == tuple(one for one in flags.split() if one not in ("fpu", "avx"))
+    assert processor_features(tmp_path / "nowhere") == ()
     assert fastest_dtype(tmp_path / "nowhere") == "bfloat16"
 
 

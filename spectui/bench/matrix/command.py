@@ -18,6 +18,7 @@ from spectui.bench.matrix.journal import Journal, check_free, continue_journal
 from spectui.bench.matrix.preparing import bench_config
 from spectui.bench.matrix.resuming import with_ks
 from spectui.bench.matrix.running import BenchRun
+from spectui.bench.matrix.surroundings import variables_of_user
 from spectui.bench.matrix.table import result_lines
 from spectui.bench.matrix.traces import trace_name
 from spectui.bench.published import compare_published, published_sources
@@ -45,7 +46,7 @@ def bench(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """
     published = published_sources(options.compare) if options.compare else None
     gpu = has_nvidia_gpu()
-    apply_or_reexec(gpu=gpu)
+    set_by_user = variables_of_user(apply_or_reexec(gpu=gpu).changes)
     from spectui.setup.planning import planned_room
     from spectui.setup.session import engine_session
 
@@ -61,7 +62,14 @@ def bench(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     code, failure = DONE, ""
     with engine_session(config) as session:
         run = BenchRun(
-            options, shlex.join(["spectui", "bench", *arguments]), arguments, config, session, folder, gpu=gpu
+            options,
+            shlex.join(["spectui", "bench", *arguments]),
+            arguments,
+            config,
+            session,
+            folder,
+            gpu=gpu,
+            set_by_user=set_by_user,
         )
         try:
             run.load()

@@ -178,7 +178,8 @@ def prompt_note(
         source = "built-in"
     else:
         source = "standard input" if options.prompts == prompt_sets.STANDARD_INPUT else str(options.prompts)
-    return PromptNote(encodable(source), digest_of(prompts), counts, chat.raw, chat.system, padding, long)
+    digests = {name: digest_of([one for one in prompts if one.category == name]) for name in counts}
+    return PromptNote(encodable(source), digest_of(prompts), counts, chat.raw, chat.system, padding, long, digests)
 
 
 def digest_of(prompts: Sequence[Prompt]) -> str:

@@ -19,6 +19,7 @@ from spectui.bench.matrix.preparing import matrix_of, padded_prompts, prompt_not
 from spectui.bench.matrix.progress import make_progress
 from spectui.bench.matrix.resuming import check_ks, check_same
 from spectui.bench.matrix.smoke import few_seats, seats, smoke, smoke_prompts
+from spectui.bench.matrix.surroundings import surroundings
 from spectui.bench.matrix.traces import CellTraces
 from spectui.core.bench.codec import as_data, encodable, from_data
 from spectui.core.bench.estimate import Seconds, left_out, piece_seconds, total_seconds, within_budget
@@ -61,6 +62,7 @@ class BenchRun:
         folder: Path,
         *,
         gpu: bool,
+        set_by_user: Sequence[str] = (),
     ) -> None:
         self._options = options
         self._command = command
@@ -69,6 +71,7 @@ class BenchRun:
         self._session = session
         self._folder = folder
         self._gpu = gpu
+        self._set_by_user = tuple(set_by_user)
         self.journal: Journal | None = None
         self.lanes: list[Lane] = []
         self.sets: Sets = {}
@@ -182,7 +185,7 @@ class BenchRun:
             command=encodable(self._command),
             started=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
             target=encodable(self._options.model or self._config.target),
-            environment=environment(),
+            environment={**environment(), **surroundings(self._set_by_user)},
             device=hardware_name(gpu=self._gpu),
             gpu=self._gpu,
             peak=peak,
@@ -201,6 +204,7 @@ class BenchRun:
             encodable(str(lane.spec.options.get("model") or "")),
             "" if reference is None or lane is reference else not_comparable(engine, lane.k, reference.engine()),
             lane.checked.warning if lane.checked is not None else "",
+            lane.info.k_source,
         )
 
     def measure(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from spectui.core.bench.figures import CellFigures, cell_figures
 from spectui.core.bench.matrix import Block, Matrix, Variant
 from spectui.core.bench.records import PieceRecord, TurnRecord
-from spectui.protocol.events import LaneEngine
+from spectui.protocol.events import KSource, LaneEngine
 
 SCHEMA = 1
 
@@ -28,6 +28,8 @@ class LaneNote:
         drafter: The drafter's path or id; empty without one.
         not_comparable: How its engine differs from AR's; empty if it does not.
         warning: What its self-test found wrong; empty if nothing.
+        k_source: Where its K comes from: ``"default"``, ``"tuned"`` by a search on that machine, ``"yours"`` if the
+            user named it, or ``"auto"`` if the lane chose it after every step; None if it is not known.
     """
 
     lane: str
@@ -36,6 +38,7 @@ class LaneNote:
     drafter: str = ""
     not_comparable: str = ""
     warning: str = ""
+    k_source: KSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class PromptNote:
         padding: What prompts were padded with, and how often it had to be repeated; empty if they were not.
         padded: Padded prompts by category, the most of any context: only as many are padded as are asked. Empty if
             none were.
+        digests: SHA-256 of the texts of each category alone; empty if they are not known.
     """
 
     source: str
@@ -60,6 +64,7 @@ class PromptNote:
     system: str | None = None
     padding: str = ""
     padded: Mapping[str, int] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
