@@ -1,19 +1,17 @@
-"""What somebody else needs to measure the same: protocol, machine, lanes, prompts, command."""
+"""What the figures of a report depend on: protocol, machine, lanes, prompts."""
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from spectui.bench.reports.document import Block, Code, Heading, Inline, Items, Mono, Paragraph, Table, Text, joined
+from spectui.bench.reports.document import Block, Heading, Inline, Items, Mono, Paragraph, Table, Text, joined
 from spectui.bench.reports.selection import Selection
-from spectui.core.bench.results import LaneNote, Results
-from spectui.core.trouble_causes import FINDS_REPEATS
+from spectui.core.bench.results import LaneNote
 from spectui.figures import DASH, rate_text
-from spectui.protocol.events import LaneEngine, Sampling
+from spectui.protocol.events import KSource, LaneEngine, Sampling
+from spectui.sources.demo_model.drafters import is_shipped
 
 
 def method(chosen: Selection) -> list[Block]:
@@ -49,17 +47,19 @@ def method(chosen: Selection) -> list[Block]:
         "vLLM's prefix cache is off, unless the command turns it on.",
         f"{order} The first turn at another number of requests or another context is preceded by a warm-up that does "
         "not count. A turn that other programs disturb is measured again, as long as that does not more than double "
-        "the work; on a machine that is always busy, none is.",
-        f"{_requests(chosen)} Each repetition takes the next prompts of its category, from the front again when they "
-        "are used up; all lanes take the same.",
+        "the work. Where turn after turn is disturbed, nothing is measured again: all count, and are marked.",
+        f"{_requests(chosen)} Each repetition takes the next prompts of its category, in a shuffled order that is "
+        "always the same, whatever else is measured, and from the front again when they are used up; all lanes take "
+        "the same.",
         "All lanes are loaded at once and take turns on the device; only the lane being measured runs.",
     ]
     if chosen.reference is not None:
         items.append(
             "Speed-up: the throughput of a repetition divided by AR's on the same prompts; the geometric mean over "
-            "repetitions. Its 95 % interval is Student's t on the logarithms, so it covers the machine's noise and the "
-            "difference between prompts; three repetitions give a wide one. It can differ slightly from the ratio of "
-            "two tok/s figures in a table, in which longer repetitions weigh more."
+            "repetitions. Its 95 % interval follows from how much these ratios differ (Student's t on their "
+            "logarithms), so it covers the machine's noise and the difference between prompts; three repetitions give "
+            "a wide one. It can differ slightly from the ratio of two tok/s figures in a table, in which longer "
+            "repetitions weigh more."
         )
     if padding := chosen.results.header.prompts.padding:
         items.append(f"Contexts: every prompt is padded to so many tokens with real text ({padding}).")
@@ -98,20 +98,27 @@ def _sampling(sampling: Sampling) -> tuple[Inline, ...]:
 def environment(chosen: Selection) -> list[Block]:
     """The machine, software and settings."""
     header = chosen.results.header
+    commit = header.environment.get("commit")
+    measured = sum(cell.figures.duration for cell in chosen.results.cells)
     rows: list[tuple[Text, Text]] = [
         ("target", Mono(header.target)),
         ("device", header.device + (" (GPU)" if header.gpu else "")),
         ("peak memory bandwidth", "not known" if header.peak is None else rate_text(header.peak)),
         (Mono("max_model_len"), f"{header.max_model_len:,} tokens"),
-        ("SpecTUI", header.version),
+        ("SpecTUI", f"{header.version}, commit {commit}" if commit else header.version),
         ("started", header.started),
     ]
+    if measured:
+        minutes = f"{measured / 60:.1f} minutes; loading, warm-ups and checks come on top"
+        rows.append(("time of the repetitions that count", minutes))
     for name, value in header.environment.items():
-        rows += _facts(name, value)
+        if name not in _SAID_ELSEWHERE and not (name == "machine" and str(value) in header.device):
+            rows += _facts(name, value)
     return [Table(("what", "value"), tuple(rows), 2)]
 
 
-_SPELLED = {"demo_dtype": "demo model dtype", "load_average": "load average at the start"}
+_SAID_ELSEWHERE = frozenset({"commit", "demo_dtype", "set_by_user"})
+_SPELLED = {"processor_features": "instruction sets", "load_average": "load average at the start"}
 
 
 def _facts(name: str, value: Any) -> list[tuple[Text, Text]]:
@@ -129,23 +136,43 @@ def lanes(chosen: Selection) -> list[Block]:
     """What the lanes were, and how their engines compute."""
     every = {note.lane: note for note in chosen.results.header.lanes}
     variants = chosen.results.matrix.variants
-    rows = []
+    known = any(note.k_source is not None for note in every.values())
+    rows: list[tuple[Text, ...]] = []
     for note in every.values():
         own = [one for one in variants if one.lane == note.lane]
-        ks = ", ".join(str(one.k) for one in own if not one.plain) or DASH
-        drafter: Text = Mono(note.drafter) if note.drafter else DASH
-        rows.append((Mono(note.lane), own[0].title if own else "", ks, Mono(note.spec), drafter))
-    blocks: list[Block] = [Table(("lane", "method", "K measured", "lane spec", "drafter"), tuple(rows), 5)]
+        title = own[0].title if own else ""
+        ks = ", ".join(one.k_text for one in own if not one.plain) or DASH
+        source = DASH if note.k_source is None else _K_SOURCES[note.k_source]
+        rows.append((Mono(note.lane), title, ks, *((source,) if known else ()), Mono(note.spec), _drafter(note, title)))
+    head = ("lane", "method", "K measured", *(("K is",) if known else ()), "lane spec", "drafter")
+    blocks: list[Block] = [Table(head, tuple(rows), len(head))]
+    if any(not one.plain for one in variants):
+        built: Text = ("In a lane spec, ", Mono("k"), " is what the lane was built for; K measured is what it drafted.")
+        blocks.append(Paragraph(built))
     if engines := [(note, note.engine) for note in every.values() if note.engine is not None]:
-        blocks += [Heading(3, "Engines"), _engines(engines, {one.lane: one.method for one in variants})]
+        blocks += [Heading(3, "Engines"), _engines(engines)]
     return blocks
+
+
+_K_SOURCES: dict[KSource, str] = {
+    "default": "the default",
+    "tuned": "from a search on that machine",
+    "yours": "from the command",
+    "auto": "chosen by the lane, step by step",
+}
+
+
+def _drafter(note: LaneNote, title: str) -> Text:
+    if not note.drafter:
+        return DASH
+    return f"the demo's {title} drafter, shipped with SpecTUI" if is_shipped(note.drafter) else Mono(note.drafter)
 
 
 _ENGINE_FACTS: tuple[tuple[str, str], ...] = (
     ("device", "device"),
     ("version", "vLLM"),
-    ("runner", "model runner"),
-    ("eager", "eager"),
+    ("runner", "vLLM's model runner (V1 or V2 of its code)"),
+    ("eager", "eager: not compiled"),
     ("graphs", "CUDA graphs"),
     ("whole_graphs", "K with whole CUDA graphs"),
     ("scheduling", "scheduling"),
@@ -157,25 +184,16 @@ _ENGINE_FACTS: tuple[tuple[str, str], ...] = (
     ("vocabulary", "vocabulary"),
     ("draft_vocabulary", "drafter's vocabulary"),
 )
-_NO_DRAFTER = frozenset({"ar", *FINDS_REPEATS})
-"""Methods without a drafter, and so without a vocabulary of its own."""
 
 
-def _engines(engines: list[tuple[LaneNote, LaneEngine]], methods: Mapping[str, str]) -> Table:
-    """A row for each fact that is known of any lane; ``methods`` are theirs."""
+def _engines(engines: list[tuple[LaneNote, LaneEngine]]) -> Table:
+    """A row for each fact that is known of any lane."""
     rows: list[tuple[Text, ...]] = []
     for key, name in _ENGINE_FACTS:
         said = [_fact(getattr(engine, key)) for _, engine in engines]
         if any(said):
-            unknown = [_unknown(key, methods.get(note.lane, "")) for note, _ in engines]
-            rows.append((name, *(one or other for one, other in zip(said, unknown, strict=True))))
+            rows.append((name, *(one or DASH for one in said)))
     return Table(("fact", *(Mono(note.lane) for note, _ in engines)), tuple(rows), len(engines) + 1)
-
-
-def _unknown(key: str, method: str) -> str:
-    if key != "draft_vocabulary":
-        return "not known"
-    return DASH if method in _NO_DRAFTER else "not known, or translated"
 
 
 def _fact(value: object) -> str:
@@ -199,97 +217,38 @@ def prompts(chosen: Selection) -> list[Block]:
     source: Text = "built into SpecTUI" if built_in else Mono(note.source)
     rows: list[tuple[Text, Text]] = [
         ("source", source),
-        ("SHA-256 of the prompts", Mono(note.digest)),
-        ("prompts by category", _counted(note.counts)),
-        *((("padded prompts by category", _counted(note.padded)),) if note.padded not in ({}, note.counts) else ()),
         ("chat template", "not used: prompts are sent raw" if note.raw else "the model's own"),
+        *((("padded prompts by category", _counted(note.padded)),) if note.padded not in ({}, note.counts) else ()),
+        *((("system message", Mono(note.system)),) if note.system is not None else ()),
+        ("SHA-256 of the prompts", Mono(note.digest)),
     ]
-    if note.system is not None:
-        rows.append(("system message", Mono(note.system)))
-    return [Table(("what", "value"), tuple(rows), 2)]
+    known = any(note.digests.values())
+    return [
+        Table(("what", "value"), tuple(rows), 2),
+        Paragraph(
+            "The SHA-256 is that of the prompts of the categories below; a run with other categories has another one."
+            + (f" Each category also has its own; the table has its first {_SHORT_DIGEST} digits." if known else "")
+        ),
+        _by_category(chosen, known),
+    ]
+
+
+_SHORT_DIGEST = 12
+
+
+def _by_category(chosen: Selection, known: bool) -> Table:
+    """How many prompts a category has, and how many of them were asked; ``known`` says whether there are digests."""
+    note, matrix = chosen.results.header.prompts, chosen.results.matrix
+    requests = {block.concurrency: matrix.requests_of(block) for block in matrix.blocks}
+    measured = {block.category for block in matrix.blocks}
+    rows: list[tuple[Text, ...]] = []
+    for name, count in note.counts.items():
+        used = [min(count, each * matrix.repetitions) if name in measured else 0 for each in requests.values()]
+        digest = Mono(note.digests.get(name, "")[:_SHORT_DIGEST])
+        rows.append((name, f"{count:,}", " / ".join(map(str, used)), *((digest,) if known else ())))
+    used_with = f"used with {' / '.join(map(str, requests))} in flight"
+    return Table(("category", "prompts", used_with, *(("SHA-256",) if known else ())), tuple(rows))
 
 
 def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
-
-
-def repeat(chosen: Selection) -> list[Block]:
-    """The command, and what has to be the same for it to mean the same."""
-    header = chosen.results.header
-    built_in = header.prompts.source == "built-in"
-    engines = [
-        f"{name} {version}" for name, version in _versions(header.environment).items() if name.startswith("vllm")
-    ]
-    vllm = engines[0].replace("vllm ", "vLLM ") if engines else "the same vLLM"
-    same = "their SHA-256, which the new report shows too, must be the one above"
-    texts = "the prompts are built in" if built_in else f"the prompts must be the same: {same}"
-    if header.prompts.source == "standard input":
-        texts += "; they come in on standard input"
-    blocks: list[Block] = [
-        Paragraph(
-            (
-                f"Use SpecTUI {header.version} and {vllm}; {texts}.",
-                *((" Give ", Mono("--out"), " a new folder.") if "--out" in header.command else ()),
-                " Relative paths in the command start from the folder where it was run.",
-            )
-        ),
-        Code(header.command),
-        *_pinned(chosen.results),
-    ]
-    settings = header.environment.get("settings")
-    if isinstance(settings, Mapping) and (set_here := {key: value for key, value in settings.items() if value}):
-        named = joined([Mono(f"{key}={value}") for key, value in set_here.items()])
-        blocks.append(
-            Paragraph(("Environment variables that were set: ", *named, ". SpecTUI sets most of them itself."))
-        )
-    if traces := [name for cell in chosen.results.cells for name in cell.traces]:
-        shown: tuple[Inline, ...] = ("; ", Mono("spectui replay"), " shows it step by step.")
-        blocks.append(
-            Paragraph(("The first repetition of every cell was recorded, for example ", Mono(traces[0]), *shown))
-        )
-    blocks.append(
-        Paragraph(
-            (
-                "Figures depend on the machine: compare speed-ups and acceptance before tok/s. On the same machine the "
-                "intervals of two runs should usually overlap. To compare two runs: ",
-                Mono("spectui bench --diff A B"),
-                ".",
-            )
-        )
-    )
-    return blocks
-
-
-def _pinned(results: Results) -> list[Block]:
-    """The lanes with their K, where the command leaves K to what a search found on the machine, or to a default."""
-    measured: dict[str, list[str]] = {}
-    for variant in results.matrix.variants:
-        measured.setdefault(variant.lane, []).append(f"auto:{variant.k}" if variant.auto else str(variant.k or ""))
-    pinned = [pinned_spec(note.spec, measured[note.lane]) for note in results.header.lanes if note.lane in measured]
-    if pinned == [note.spec for note in results.header.lanes]:
-        return []
-    words = [f"--lane {shlex.quote(spec)}" for spec in pinned]
-    return [
-        Paragraph(
-            "The lanes took K from a search on that machine, or from a default. To have the same K elsewhere, add "
-            "this to the command:"
-        ),
-        Code(" ".join(words)),
-    ]
-
-
-def pinned_spec(spec: str, ks: Sequence[str]) -> str:
-    """A lane spec with the K that was measured; unchanged if several were, since ``--k`` names them, or none."""
-    if len(ks) != 1 or not ks[0]:
-        return spec
-    method, colon, rest = spec.partition(":")
-    rest = re.sub(r"(^|,)start=\d+", "", rest)
-    with_k, found = re.subn(r"(^|,)k=(?:\d+|auto(?::\d+)?)", rf"\g<1>k={ks[0]}", rest)
-    if found:
-        return f"{method}{colon}{with_k}"
-    return f"{method}:{rest}{',' if rest else ''}k={ks[0]}"
-
-
-def _versions(environment: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = environment.get("versions")
-    return found if isinstance(found, Mapping) else {}

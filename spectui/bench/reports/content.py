@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spectui.bench.reports import conditions, drafting, tables
+from spectui.bench.reports import conditions, drafting, glossary, repeating, tables
 from spectui.bench.reports.charts.drawing import acceptance_charts, category_charts, step_charts, throughput_charts
 from spectui.bench.reports.document import Block, Foreign, Heading, Mono, Paragraph, Strong, listed
 from spectui.bench.reports.notes import notes
@@ -31,13 +31,15 @@ def report(
         ]
     blocks += _foreign("Published figures", compared)
     for title, own in (
+        ("Words", glossary.words(chosen)),
         ("How it was measured", conditions.method(chosen)),
         ("Environment", conditions.environment(chosen)),
         ("Lanes", conditions.lanes(chosen)),
         ("Prompts", conditions.prompts(chosen)),
-        ("Repeat it", conditions.repeat(chosen)),
+        ("Repeat it", repeating.repeat(chosen)),
+        ("Counts", drafting.counts(chosen)),
     ):
-        blocks += [Heading(2, title), *own]
+        blocks += [Heading(2, title), *own] if own else []
     return tuple(blocks)
 
 
@@ -83,7 +85,8 @@ def _about(chosen: Selection) -> Paragraph:
             f" on {header.device}, measured with SpecTUI {header.version} on {header.started}. Protocol ",
             Mono(matrix.protocol),
             f": {length} completion tokens per request, {in_flight} in flight, {matrix.repetitions} repetitions, "
-            f"{categories} {'category' if categories == 1 else 'categories'} of prompts.",
+            f"{categories} {'category' if categories == 1 else 'categories'} of prompts. "
+            "Terms are explained under Words.",
         )
     )
 

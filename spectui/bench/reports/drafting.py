@@ -35,9 +35,9 @@ def acceptance(chosen: Selection) -> list[Block]:
     head = (*chosen.place_head, "lane", *lengths, *counts)
     return [
         Paragraph(
-            "Step-weighted length: 1 + accepted / steps with a draft, the target's own token included, as vLLM and "
-            "AIPerf count. Request mean: the same for each request, then the mean over requests, as SPEED-Bench does. "
-            "Rate: accepted / drafted."
+            "Step-weighted length: tokens per step with a draft, the target's own included: 1 + accepted / steps. vLLM "
+            "counts it the same way. Request mean: the same for each request, then the mean over requests, as in "
+            "SPEED-Bench, NVIDIA's benchmark of speculative decoding. Rate: accepted / drafted."
         ),
         Table(head, tuple(rows), len(chosen.place_head) + 1),
         *_by_category(chosen),
@@ -61,6 +61,30 @@ def _by_category(chosen: Selection) -> list[Block]:
         cells = [[length(category, one) for one in chosen.drafting] for category in categories]
         blocks += _either_way("category", categories, "lane", titles, cells)
     return blocks
+
+
+def counts(chosen: Selection) -> list[Block]:
+    """What was counted in every cell with a draft; nothing for a single category, whose counts are those of all."""
+    blocks: list[Block] = []
+    titles = [chosen.title(one) for one in chosen.drafting]
+    for place in chosen.places:
+        categories = chosen.finished(place)
+        if len(categories) < 2 or not titles:
+            continue
+        cells = [[_counted(chosen.one(place, category, one)) for one in chosen.drafting] for category in categories]
+        blocks.append(Heading(3, f"Steps with a draft / drafted / accepted, {chosen.place_name(place)}"))
+        blocks += _either_way("category", categories, "lane", titles, cells)
+    if not blocks:
+        return []
+    about = "For whoever repeats the benchmark: the figures that depend least on the machine, all repetitions together."
+    return [Paragraph(about), *blocks]
+
+
+def _counted(figures: CellFigures | None) -> str:
+    if figures is None:
+        return DASH
+    three = (figures.spec_decode_num_drafts, figures.spec_decode_draft_tokens, figures.spec_decode_accepted_tokens)
+    return " / ".join(f"{count:,}" for count in three)
 
 
 def _either_way(

@@ -24,10 +24,12 @@ def notes(chosen: Selection) -> list[Block]:
     if not items:
         return [
             Paragraph(
-                "No caveats: every cell is finished, no repetition was disturbed, all engines compute alike as far as "
-                "is known, and all counts agree with vLLM's own."
+                "No caveats: every cell is finished, no repetition was disturbed, so none (0) was measured again, all "
+                "engines compute alike as far as is known, and all counts agree with vLLM's own."
             )
         ]
+    if not chosen.results.repeated:
+        items.append("Turns that were measured again because other programs disturbed them: none (0).")
     return [Items(tuple(items))]
 
 

@@ -27,6 +27,11 @@ def uses_demo_drafter(method: str, options: Mapping[str, Any]) -> bool:
     return method in METHODS and options.get("model") == str(demo_drafter(method))
 
 
+def is_shipped(path: str) -> bool:
+    """Whether a path, of this machine or another one, is that of a drafter that comes with the program."""
+    return any(path.endswith(f"/{place.relative_to(_PACKAGE.parent)}/{name}") for place in _PLACES for name in METHODS)
+
+
 def best_k(method: str, dtype: str) -> int:
     """The K that ``method``, one of `METHODS`, begins with in this number format if nothing was measured here."""
     return _BEST_K.get(dtype, _BEST_K["bfloat16"])[method]

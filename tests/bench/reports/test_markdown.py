@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from spectui.bench.reports.conditions import pinned_spec
 from spectui.bench.reports.content import report
 from spectui.bench.reports.document import (
     Block,
@@ -29,6 +28,7 @@ from spectui.bench.reports.document import (
 )
 from spectui.bench.reports.foreign import read_markdown
 from spectui.bench.reports.markdown import markdown
+from spectui.bench.reports.repeating import pinned_spec, whole_command
 from tests.bench.reports.making import CASES, HOSTILE
 from tests.support.benchmarks import made_up_results
 
@@ -99,9 +99,9 @@ def test_a_hostile_report_has_the_headings_and_pictures_of_any_other() -> None:
         for at, token in enumerate(tokens)
         if token.tag == "h2" and token.nesting == 1
     ]
-    assert headings[-3:] == ["Lanes", "Prompts", "Repeat it"]
-    # The command, and the lanes with their K.
-    assert sum(token.type == "fence" for token in tokens) == 2
+    assert headings[-4:] == ["Lanes", "Prompts", "Repeat it", "Counts"]
+    # The command.
+    assert sum(token.type == "fence" for token in tokens) == 1
 
 
 def normal(text: Text) -> tuple[object, ...]:
@@ -159,7 +159,7 @@ def test_a_table_right_below_a_paragraph_is_a_table() -> None:
 @pytest.mark.parametrize(
     ("spec", "ks", "pinned"),
     [
-        ("ar", [""], "ar"),
+        ("ar", ["0"], "ar"),
         ("mtp:k=4", ["2"], "mtp:k=2"),
         ("mtp", ["2"], "mtp:k=2"),
         ("mtp:model=a,k=4,start=1", ["2"], "mtp:model=a,k=2"),
@@ -168,15 +168,29 @@ def test_a_table_right_below_a_paragraph_is_a_table() -> None:
         ("mtp:k=4", ["1", "2"], "mtp:k=4"),
         ("mtp:k=auto", ["auto:4"], "mtp:k=auto:4"),
         ("mtp:k=auto:6,model=a", ["auto:6"], "mtp:k=auto:6,model=a"),
+        ("mtp:k=4,start=2", ["0"], "mtp:k=4,start=0"),
+        ("ngram", ["0"], "ngram:start=0"),
     ],
 )
 def test_a_lane_is_pinned_to_the_k_that_it_had(spec: str, ks: list[str], pinned: str) -> None:
     assert pinned_spec(spec, ks) == pinned
 
 
-def test_lanes_that_chose_their_k_are_named_for_whoever_repeats_it() -> None:
+@pytest.mark.parametrize(
+    ("typed", "whole"),
+    [
+        ("", "--lane ar --lane mtp:k=2 --lane dflash:k=3"),
+        ("--lane mtp --raw --lane=ar --lane dflash", "--lane ar --lane mtp:k=2 --lane dflash:k=3 --raw"),
+        ("--raw --lane ar --lane mtp:k=2 --lane dflash:k=3", "--raw --lane ar --lane mtp:k=2 --lane dflash:k=3"),
+        ("--prompt 'not closed", "--prompt 'not closed"),
+    ],
+)
+def test_the_command_names_every_lane_with_its_k(typed: str, whole: str) -> None:
     results = made_up_results()
     lanes = tuple(replace(note, spec="mtp:k=4") if note.lane == "mtp" else note for note in results.header.lanes)
-    chosen = replace(results, header=replace(results.header, lanes=lanes))
-    assert "--lane ar --lane mtp:k=2 --lane dflash:k=3" in markdown(report(chosen), "charts")
-    assert "--lane ar" not in markdown(report(results), "charts")
+    command = f"spectui bench {typed}".strip()
+    chosen = replace(results, header=replace(results.header, lanes=lanes, command=command))
+    assert whole_command(chosen) == f"spectui bench {whole}"
+    said = markdown(report(chosen), "charts")
+    assert f"```\nspectui bench {whole}\n```" in said
+    assert (f"written out: `{command}`." in said) == (typed != whole)

@@ -133,6 +133,8 @@ def test_the_caveats_of_the_figures_are_said() -> None:
     assert " ≠ |" in said
     assert " † |" in said
     assert "No caveats" not in said
+    assert "none (0)" not in said
+    assert "measured again because other programs disturbed them: none (0)." in written(replace(doubtful, repeated=0))
 
 
 def judged(*speedups: tuple[float, float, float], disturbed: int = 0) -> str:
@@ -188,7 +190,7 @@ def test_a_lane_without_a_drafter_has_no_vocabulary_of_its_own() -> None:
     engines = (LaneEngine("ar"), LaneEngine("mtp", draft_vocabulary=32_000), LaneEngine("dflash"))
     notes = tuple(replace(note, engine=engine) for note, engine in zip(results.header.lanes, engines, strict=True))
     said = written(replace(results, header=replace(results.header, lanes=notes)))
-    assert "| drafter's vocabulary | — | 32,000 | not known, or translated |" in said
+    assert "| drafter's vocabulary | — | 32,000 | — |" in said
 
 
 def test_a_benchmark_that_is_not_finished_says_so() -> None:
@@ -234,14 +236,14 @@ def test_everything_that_repeats_the_run_is_in_the_report() -> None:
     results = made_up_results()
     said = written(results)
     for needed in (
-        f"```\n{results.header.command}\n```",
+        "```\nspectui bench --lane ar --lane mtp:k=2 --lane dflash:k=3 --concurrency 1,4 --out results\n```",
         results.header.prompts.digest,
         "SpecTUI 0.1.0 and vLLM 0.32.0",
-        "`OMP_NUM_THREADS=2`",
+        "| `OMP_NUM_THREADS` | `2` |",
         "exactly 128 completion tokens",
         "AR, MTP K=2, DFlash K=3, then DFlash K=3, MTP K=2, AR",
         "| `max_model_len` | 2,048 tokens |",
-        "coding 20",
+        "| coding | 20 | 3 / 12 |",
         "`dflash:k=3`",
         "temperature 0 (greedy)",
     ):
@@ -256,6 +258,68 @@ def test_everything_that_repeats_the_run_is_in_the_report() -> None:
     natural = written(replace(results, matrix=matrix))
     assert "every answer runs to its own end (EOS), at most 128 completion tokens" in natural
     assert "temperature 0.7, `seed=3`." in natural
+
+
+def test_what_a_run_knows_of_its_code_lanes_and_prompts_is_said() -> None:
+    results = made_up_results()
+    older = written(results)
+    assert "git checkout" not in older
+    assert "commit" not in older
+    assert "| K is |" not in older
+    assert "| SHA-256 |" not in older
+    assert "SpecTUI sets those under Environment itself, unless they are set already." in older
+    header = replace(
+        results.header,
+        environment={
+            **results.header.environment,
+            "commit": f"{'a1' * 20} with changes",
+            "memory": "25.3 GB",
+            "processor_features": "avx2, avx512f",
+            "set_by_user": ["OMP_NUM_THREADS"],
+        },
+        lanes=(
+            results.header.lanes[0],
+            replace(results.header.lanes[1], k_source="tuned", drafter="/tmp/x/demos/drafters/weights/mtp"),
+            replace(results.header.lanes[2], k_source="yours", drafter="/models/weights/dflash"),
+        ),
+        prompts=replace(results.header.prompts, digests={"coding": "c0" * 32, "math": "", "writing": ""}),
+    )
+    said = written(replace(results, header=header))
+    for needed in (
+        f"| SpecTUI | 0.1.0, commit {'a1' * 20} with changes |",
+        "`git checkout a1a1a1a1a1a1`, then `make setup ROUTE=cpu`",
+        "The code had changes that are in no commit",
+        "| memory | 25.3 GB |",
+        "| instruction sets | avx2, avx512f |",
+        "`OMP_NUM_THREADS=2` was set before SpecTUI started: set it too.",
+        "| `mtp` | MTP | 2 | from a search on that machine | `mtp:k=2` | the demo's MTP drafter, shipped with ",
+        "| `dflash` | DFlash | 3 | from the command | `dflash:k=3` | `/models/weights/dflash` |",
+        "| coding | 20 | 3 / 12 | `c0c0c0c0c0c0` |",
+        "`SPECTUI_DEMO_DTYPE=bfloat16`",
+    ):
+        assert needed in said, needed
+    assert "/tmp/x" not in said
+    assert "SPECTUI_DEMO_DTYPE" not in written(made_up_results(target="another"))
+
+
+def test_the_counts_of_every_cell_are_at_the_end() -> None:
+    results = made_up_results()
+    table = table_below(report(results), "Steps with a draft / drafted / accepted, 4 in flight")
+    cell = next(
+        one for one in results.cells if (one.concurrency, one.category, one.variant.name) == (4, "math", "mtp K=2")
+    )
+    counted = cell.figures
+    expected = " / ".join(
+        f"{count:,}"
+        for count in (
+            counted.spec_decode_num_drafts,
+            counted.spec_decode_draft_tokens,
+            counted.spec_decode_accepted_tokens,
+        )
+    )
+    assert [plain(one) for one in table.rows[1][:2]] == ["math", expected]
+    assert "## Counts" not in written(CASES["alone"]())
+    assert "## Counts" not in written(CASES["plain"]())
 
 
 def test_charts_are_named_in_words_for_those_who_do_not_see_them() -> None:
