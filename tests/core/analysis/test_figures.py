@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spectui.core.analysis.analyse import analyse
@@ -19,12 +19,16 @@ from tests.support.small_traces import TEXTS, small_trace
 
 SEEDS = st.integers(0, 2**32 - 1)
 
+some = settings(max_examples=40)
+"""A trace has hundreds of tokens, so a few traces are many cases."""
+
 
 def lanes_of(events: list[ev.TraceEvent]) -> list[tuple[LaneAnalysis, list[PlainPlace]]]:
     analysis = analyse(Columns().add_all(events))
     return [(lane, plain_places(events, lane.lane, TEXTS)) for lane in analysis.lanes]
 
 
+@some
 @given(SEEDS)
 def test_totals(seed: int) -> None:
     events = small_trace(seed)
@@ -40,6 +44,7 @@ def test_totals(seed: int) -> None:
         assert lane.lost_k == sum(step.k - step.accepted for step in steps if step.k)
 
 
+@some
 @given(SEEDS)
 @example(0)
 def test_every_bucket(seed: int) -> None:
@@ -59,6 +64,7 @@ def test_every_bucket(seed: int) -> None:
                     assert bucket.expected == (None if own.expected is None else pytest.approx(own.expected))
 
 
+@some
 @given(SEEDS)
 def test_lost_tokens_by_dimension_add_up(seed: int) -> None:
     """All that a refusal lost is put down to its place, whatever else is known of it."""
@@ -68,6 +74,7 @@ def test_lost_tokens_by_dimension_add_up(seed: int) -> None:
                 assert sum(bucket.lost for bucket in dimension.buckets) == lane.lost
 
 
+@some
 @given(SEEDS)
 def test_confusions(seed: int) -> None:
     for lane, places in lanes_of(small_trace(seed)):
@@ -87,6 +94,7 @@ def test_confusions(seed: int) -> None:
             assert {(c.round, c.slot, c.step) for c in one.contexts} <= where[pair]
 
 
+@some
 @given(SEEDS)
 def test_agreement(seed: int) -> None:
     events = small_trace(seed, lossy=False)
@@ -128,6 +136,7 @@ def test_a_greedy_trace_of_one_lane_has_no_agreement() -> None:
     assert analyse(Columns().add_all(events)).agreements == ()
 
 
+@some
 @given(SEEDS)
 @example(244450853)
 def test_a_trace_that_contradicts_itself_is_still_analysed(seed: int) -> None:
