@@ -34,7 +34,7 @@ def test_every_property_and_every_choice_is_explained() -> None:
     analysis = analyses.analysis()
     for heading, keys in (
         ("Properties", [one.key for one in analysis.lanes[0].dimensions]),
-        ("Headroom", [one.key for one in analysis.headroom[0].choices]),
+        ("What choosing K would give", [one.key for one in analysis.headroom[0].choices]),
     ):
         assert re.findall(r"^\| `(\w+)` \|", section(PAGE, heading), re.M) == keys
 

@@ -200,7 +200,7 @@ class LaneAnalysis:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What choosing K in some way would give; every figure is an estimate by the cost model.
+    """What choosing K in some way would give; every figure but that of ``now`` is an estimate by the cost model.
 
     Attributes:
         key: ``now``, ``fixed``, ``category``, ``oracle``, ``bandit`` or ``perfect``.
