@@ -6,9 +6,7 @@ so a view costs the same however much was generated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from spectui.core.acceptance import Acceptance
 from spectui.core.disturbance import Disturbance
@@ -16,14 +14,8 @@ from spectui.core.heat import HeatView, heat_view
 from spectui.core.history import History
 from spectui.core.ledger import LedgerRow
 from spectui.core.losslessness import Divergence
-from spectui.core.machine import (
-    NOTHING_HELD,
-    MachineView,
-    MemoryView,
-    hides_processes,
-    measured_bandwidth,
-    memory_by_owner,
-)
+from spectui.core.machine import NOTHING_HELD, MachineView, MemoryView
+from spectui.core.machine_views import before_last_step, machine_view, memory_view
 from spectui.core.state import LaneState, RequestState, RunState
 from spectui.core.step_costs import StepCosts
 from spectui.core.summary import acceptance_of, round_figures, troubles_of, unlike_of
@@ -46,7 +38,6 @@ from spectui.protocol.events import (
     TuneTurn,
 )
 from spectui.protocol.playback import PlaybackMarks, Playhead
-from spectui.protocol.samples import TelemetrySample
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,12 +213,12 @@ class Viewer:
             tuning=state.tuning,
             bench=state.bench,
             inspected=state.inspected,
-            telemetry=_telemetry(state),
-            memory=_memory(state),
+            telemetry=machine_view(state),
+            memory=memory_view(state),
             playhead=state.playhead,
             marks=state.marks,
             recording=state.recording,
-            disturbance=state.disturbance.read(_before_last_step(state)),
+            disturbance=state.disturbance.read(before_last_step(state)),
         )
 
     def _lane(self, name: str, lane: LaneState, reference: LaneState | None) -> LaneView:
@@ -286,37 +277,3 @@ def _divergence(request: RequestState | None) -> Divergence | None:
     if request is None or comparison is None or comparison.position is None:
         return None
     return Divergence(comparison.position, request.margin, comparison.how)
-
-
-def _before_last_step(state: RunState) -> Iterator[TelemetrySample]:
-    """The samples taken before the last engine step, newest first."""
-    later = state.machine.samples - state.disturbance.samples
-    return islice(reversed(state.machine.past), later, None)
-
-
-def _telemetry(state: RunState) -> MachineView | None:
-    machine = state.machine
-    if not machine.past:
-        return None
-    started, newest = machine.started, machine.past[-1]
-    peaks, missing = (started.peaks, started.missing) if started else ((), ())
-    return MachineView(
-        sample=newest,
-        past=tuple(machine.past),
-        bandwidth=tuple(machine.bandwidth),
-        peaks=peaks,
-        derived=started is not None and started.peak_source == "bus",
-        measured=measured_bandwidth(newest, peaks) is not None,
-        missing=missing,
-        samples=machine.samples,
-        hidden=hides_processes(newest, missing, (lane.engine for lane in state.lanes.values())),
-    )
-
-
-def _memory(state: RunState) -> MemoryView:
-    lanes = [
-        (lane.info.title, lane.memory, lane.round.contexts if not lane.waiting else None)
-        for lane in state.lanes.values()
-        if lane.memory is not None
-    ]
-    return memory_by_owner(lanes, state.machine.past[-1] if state.machine.past else None)
