@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+from spectui.core.analysis.analyse import analyse
+from spectui.core.analysis.columns import Columns
 from spectui.core.beats import beats
 from spectui.core.captions import beat_sentence, lane_sentence
 from spectui.core.views import LaneView, RunView, Viewer
@@ -21,6 +23,7 @@ from spectui.ui.screens.tune import TuneReader
 from spectui.ui.theme.palette import WRITTEN
 from spectui.ui.widgets.acceptance_chart import acceptance_rows
 from spectui.ui.widgets.acted_text import acted_log
+from spectui.ui.widgets.analysis_rows import analysis_rows
 from spectui.ui.widgets.heat_legend import legend_row
 from spectui.ui.widgets.heat_text import heat_rows
 from spectui.ui.widgets.histogram_chart import histogram_rows
@@ -41,11 +44,24 @@ def shown(viewer: Viewer, dice: random.Random) -> None:
     view = viewer.read()
     width, height = dice.choice(SIZES)
     for row in every_row(view, width, height, dice):
-        fitted = fit(row, width)
-        assert row_width(fitted) == width, fitted
-        # What is printable is neither a control, a format character, half a character nor unassigned.
-        text = plain(fitted).replace(IDEOGRAPHIC_SPACE, "")
-        assert text.isprintable(), text
+        check(fit(row, width), width)
+
+
+def check(fitted: Row, width: int) -> None:
+    """The row fills its cells and holds nothing that a terminal obeys."""
+    assert row_width(fitted) == width, fitted
+    # What is printable is neither a control, a format character, half a character nor unassigned.
+    text = plain(fitted).replace(IDEOGRAPHIC_SPACE, "")
+    assert text.isprintable(), text
+
+
+def analysis_shown(columns: Columns, dice: random.Random) -> None:
+    """The rows of why drafts fail, at one size."""
+    width, _ = dice.choice(SIZES)
+    analysis = analyse(columns)
+    for lane in analysis.lanes:
+        for row in analysis_rows(analysis, lane, dice.randrange(9), {}, "go on", width).rows:
+            check(fit(row, width), width)
 
 
 def every_row(view: RunView, width: int, height: int, dice: random.Random) -> Iterator[Row]:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spectui.core.analysis.window import Window
 from spectui.core.history import PastStep
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
@@ -26,7 +27,7 @@ from spectui.ui.widgets.inspect_rows import inspect_rows
 from spectui.ui.widgets.time_bars import StepTimes, time_rows
 from spectui.ui.widgets.tune_rows import tune_rows
 from tests.load.mutated_traces import NUMBERS, TEXTS, WHOLES, report
-from tests.support.every_screen import shown
+from tests.support.every_screen import analysis_shown, shown
 
 TRACES = 300
 SMALL = st.integers(0, 3)
@@ -186,7 +187,7 @@ EVENTS = st.sampled_from(sorted(KINDS)).flatmap(lines) | lines("Step") | lines("
 @settings(max_examples=100, deadline=None)
 @given(st.lists(EVENTS, max_size=12), st.integers(0, 1000))
 def test_no_arithmetic_fails_on_what_the_reader_takes(made: list[dict[str, Any]], seed: int) -> None:
-    state = RunState()
+    state, window = RunState(), Window()
     for line in [*BEGINNING, *made]:
         try:
             _, event = decode(json.dumps(line))
@@ -195,6 +196,8 @@ def test_no_arithmetic_fails_on_what_the_reader_takes(made: list[dict[str, Any]]
             continue
         assert event is not None
         reduce(state, event)
+        window.add(event)
     dice = random.Random(seed)
     for _ in range(4):
         shown(Viewer(state), dice)
+    analysis_shown(window.columns, dice)

@@ -11,7 +11,7 @@ from spectui.ui.paint.cells import clip, safe
 from spectui.ui.paint.rows import EMPTY, Row, cells_filled, fit, row_width
 from spectui.ui.paint.wrapping import wrap
 
-_MOST_NAME, _LEAST_BAR, _MOST_BAR, _MOST_DETAIL = 24, 8, 60, 30
+_MOST_NAME, _LEAST_BAR, _MOST_BAR, _MOST_DETAIL = 28, 8, 60, 30
 _GAP = 2
 
 
@@ -43,7 +43,7 @@ def headroom_rows(headroom: Headroom, style: str, width: int) -> list[Row]:
     for row in choices:
         table += _choice(row, style, top, (name, bar, detail), cells, width)
     if headroom.formula:
-        table += [((line, "muted"),) for line in wrap(f"est.: {safe(headroom.formula)}", width)]
+        table += [((line, "muted"),) for line in wrap(safe(headroom.formula), width)]
     return [*rows, *([EMPTY] if rows else []), *(fit(row, width) if row_width(row) > width else row for row in table)]
 
 
