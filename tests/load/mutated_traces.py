@@ -1,4 +1,4 @@
-"""Traces with every nonsense in them that a reader may be given: what it takes must be folded, shown and printed.
+"""Traces with every nonsense that a reader may be given: what it takes must be folded, analysed, shown and printed.
 
 ``python -m tests.load.mutated_traces 40000`` makes as many, from recorded and made-up runs, and says what became of
 them.
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from spectui.cli.replay import told
+from spectui.core.analysis.window import Window
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.core.views import Viewer
@@ -27,7 +28,7 @@ from spectui.protocol import samples
 from spectui.protocol.benching import BenchCell, BenchLane, BenchPlace
 from spectui.trace.codec import encode
 from spectui.trace.reader import Trace, TraceError
-from tests.support.every_screen import shown
+from tests.support.every_screen import analysis_shown, shown
 from tests.trace.making import made_run
 from tests.trace.test_mutations import MUTATE as DAMAGE
 from tests.ui.test_hostile_text import hostile
@@ -264,7 +265,7 @@ def mutated(dice: random.Random) -> bytes:
 
 
 def survives(data: bytes, path: Path, dice: random.Random) -> bool:
-    """Fold, show and print a trace; False where the reader refuses it with a sentence."""
+    """Fold, analyse, show and print a trace; False where the reader refuses it with a sentence."""
     # A new file each time: some file systems write an old one that is cut and filled again to the disk at once.
     path.unlink(missing_ok=True)
     path.write_bytes(data)
@@ -273,12 +274,14 @@ def survives(data: bytes, path: Path, dice: random.Random) -> bool:
     except TraceError:
         return False
     state = RunState()
-    viewer = Viewer(state)
+    viewer, window = Viewer(state), Window()
     for _, event in trace:
         reduce(state, event)
+        window.add(event)
         if dice.random() < 0.01:
             shown(viewer, dice)
     shown(viewer, dice)
+    analysis_shown(window.columns, dice)
     as_json = dice.random() < 0.5
     out = io.StringIO()
     told(trace, out, as_json=as_json)
