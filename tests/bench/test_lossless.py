@@ -20,10 +20,11 @@ from spectui.core.lossless.distribution import DistributionCheck, LaneDistributi
 from spectui.core.lossless.greedy import Answer, GreedyLane, Losslessness
 from spectui.core.lossless.words import greedy_lines
 from spectui.errors import UsageError
-from spectui.protocol.events import NOTHING, Event, Prompt, RequestFinished, Sampling, Step
+from spectui.protocol.events import NOTHING, Event, LaneInfo, Prompt, RequestFinished, Sampling, Step
 from spectui.sources.vllm.config import Chat
 from spectui.sources.vllm.lane_spec import parse_lane_spec
 from spectui.sources.vllm.probing import ProbeRefusedError, Reading
+from spectui.sources.vllm.steering import Steered
 from tests.support.synthetic_sampler import PROMPTS, VOCABULARY, target
 
 SESSION: Any = SimpleNamespace(driving=lambda title: nullcontext())
@@ -44,7 +45,7 @@ class Request:
         self.dice = random.Random(seed)
 
 
-class MadeUpLane:
+class MadeUpLane(Steered):
     """Samples from the made-up target with its drafter; ``alter`` may change an accepted draft, and ``fault`` is how
     much too often drafts are accepted."""
 
@@ -53,12 +54,12 @@ class MadeUpLane:
     ) -> None:
         self.spec = parse_lane_spec(spec)
         name, k = self.spec.method, self.spec.k_max
-        self.info = SimpleNamespace(name=name, title=name.upper(), method=name, k_max=k)
+        self.info = LaneInfo(name, name, name.upper(), k, spec)
         self.tokenizer = SimpleNamespace(encode=lambda text: [int(text)], decode=lambda ids: f"<{ids[0]}>")
         self.max_model_len = 512
         self.clock_ns = self.own_ns = 0
         self.totals = NOTHING
-        self.k = k
+        self._tap, self.fixed_k = SimpleNamespace(k=k), ""
         self.asked: list[Request] = []
         self.most = 0
         self.room = 100

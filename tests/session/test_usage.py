@@ -63,6 +63,10 @@ def test_wrong_usage_is_refused_before_anything_starts(words: str, expected: str
         ("--k 0..99", r"--k 0\.\.99 is not valid: use 0\.\.7 or 0,2,4, with K from 0 to 64"),
         ("--k 3..x", r"--k 3\.\.x is not valid: .*"),
         ("--k 0", r"--k 0 leaves nothing to choose: use a range such as 0\.\.7"),
+        (
+            "--lane mtp:k=3 --lane mtp:k=auto",
+            r"lane 'mtp:k=auto' chooses its K by itself: leave out k=auto to search for its best K",
+        ),
         ("--lane ar", r"nothing to tune: name a lane that drafts, as in --lane mtp:k=4"),
         ("--lane ngram:k=7 --k 0..99", r"--k 0\.\.99 is not valid: .*"),
         (
