@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from spectui.core.analysis.kind_names import kind_names
 from spectui.protocol.events import (
+    KChanged,
     LaneEngine,
     Prompt,
     RequestFinished,
@@ -44,6 +45,8 @@ class Answer:
         prompt: What was asked.
         sampling: How it was sampled, but for the seed.
         place: Its round in the trace, counted from 1, and its slot; the lanes' answers in one place are to one prompt.
+        begun: What a fork gave it as the beginning of its answer; None for a whole answer.
+        automatic: Whether the lane chose its K by itself.
         prompt_ids: The ids of its prompt; empty if unknown.
         ids: What it emitted.
         shapes: Steps with a draft, by how many tokens they drafted and how many of those were accepted.
@@ -63,6 +66,8 @@ class Answer:
     prompt: Prompt
     sampling: Sampling
     place: tuple[int, int]
+    begun: tuple[str, tuple[int, ...]] | None = None
+    automatic: bool = False
     prompt_ids: tuple[int, ...] = ()
     ids: array[int] = field(default_factory=lambda: array("q"))
     shapes: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -79,7 +84,7 @@ class Answer:
     @property
     def key(self) -> PromptKey:
         """What makes two answers those to the same prompt."""
-        return (self.prompt.text, self.prompt.category, self.prompt.before, self.prompt.asked)
+        return (self.prompt.text, self.prompt.category, self.prompt.before, self.prompt.asked, self.begun)
 
     @property
     def tokens(self) -> int:
@@ -112,6 +117,7 @@ class Recorded:
         self._round: RoundStarted | None = None
         self._sampling: Sampling | None = None
         self._rounds = 0
+        self._automatic: dict[str, bool] = {}
         self._open: dict[tuple[str, str], Answer] = {}
         self._judged = _Judged()
 
@@ -131,7 +137,10 @@ class Recorded:
             case RequestStarted(lane, request, slot):
                 if self._round is not None and self._sampling is not None and 0 <= slot < len(self._round.prompts):
                     prompt, place = self._round.prompts[slot], (self._rounds, slot)
-                    answer = Answer(lane, request, prompt, self._sampling, place, event.prompt_ids)
+                    parent = self._round.parent
+                    begun = None if parent is None else (parent.text, parent.put)
+                    automatic = self._automatic.get(lane, False)
+                    answer = Answer(lane, request, prompt, self._sampling, place, begun, automatic, event.prompt_ids)
                     self._open[lane, request] = answer
                     self._answers.append(answer)
             case RequestFinished(lane, request):
@@ -143,6 +152,9 @@ class Recorded:
                 self._open.clear()
             case RunStarted():
                 self.run = event
+                self._automatic = {lane.name: lane.k_source == "auto" for lane in event.lanes}
+            case KChanged(lane):
+                self._automatic[lane] = event.source == "auto"
             case LaneEngine(lane):
                 self.engines[lane] = event
 

@@ -138,7 +138,7 @@ def _lane(a: Recorded, b: Recorded, one: LaneInfo, other: LaneInfo, untimed: tup
     plain_a, plain_b = _plain(a, one), _plain(b, other)
     both = tuple(_Both(x, y, plain_a.get(x.place), plain_b.get(y.place)) for x, y in found.pairs)
     left_out = [*found.left_out, *filter(None, untimed[:1] if not one.k_max else untimed)]
-    same = tuple(pair for pair in both if pair.a.ks == pair.b.ks or (_adaptive(one) and _adaptive(other)))
+    same = tuple(pair for pair in both if pair.a.ks == pair.b.ks or (pair.a.automatic and pair.b.automatic))
     ks_a, ks_b = (_ks([getattr(pair, side) for pair in both]) for side in ("a", "b"))
     if both and not same:
         left_out.append(
@@ -158,10 +158,6 @@ def _lane(a: Recorded, b: Recorded, one: LaneInfo, other: LaneInfo, untimed: tup
     return _Lane(
         one, other, both, bool(same), not untimed[0], not untimed[1], tuple(left_out), ks_a if one.k_max else ""
     )
-
-
-def _adaptive(lane: LaneInfo) -> bool:
-    return "k=auto" in lane.spec
 
 
 def _plain(recorded: Recorded, lane: LaneInfo) -> dict[tuple[int, int], Answer]:

@@ -171,7 +171,7 @@ def test_other_k_leaves_only_acceptance_by_position() -> None:
 
 
 def test_lanes_that_choose_k_themselves_are_compared() -> None:
-    auto = replace(MTP, spec="mtp:k=auto")
+    auto = replace(MTP, spec="mtp:k=auto", k_source="auto")
 
     def alternating(making: Making, k: int) -> Recorded:
         events = making.events()
@@ -180,6 +180,22 @@ def test_lanes_that_choose_k_themselves_are_compared() -> None:
     making = replace(BASE, lanes=(AR, auto))
     found = compare(alternating(making, 3), alternating(making, 4))
     assert ("acceptance_length", "all") in names(mtp(found))
+    fixed = replace(making, lanes=(AR, replace(auto, k_source="yours")))
+    assert ("acceptance_length", "all") not in names(mtp(compare(alternating(fixed, 3), alternating(fixed, 4))))
+
+
+def test_forks_are_compared_with_the_same_forks_only() -> None:
+    def forked(put: int) -> Recorded:
+        branch = ev.Branch(0, "mtp", 0, 3, 5, (put,), "Once upon", "?", "!")
+        return recorded(
+            replace(event, parent=branch) if isinstance(event, ev.RoundStarted) and event.round < 4 else event
+            for event in replace(BASE, ids=False).events()
+        )
+
+    assert mtp(compare(forked(1), forked(1))).answers == 12
+    found = compare(forked(1), forked(2))
+    assert mtp(found).answers == 8
+    assert "4 answers left out: only A has them" in mtp(found).left_out
 
 
 def test_another_target_cannot_be_compared() -> None:
