@@ -76,8 +76,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(engines, "enter", lambda engine: None)
     monkeypatch.setattr(engines, "build_engine", lambda **arguments: Engine(clock))
     monkeypatch.setattr(lanes.inputs, "sampling_params", lambda sampling, slot: sampling)
-    for name in ("refuse_what_aborts", "why_fixed", "TokenTable", "Prober", "PieceDecoder"):
+    for name in ("refuse_what_aborts", "why_fixed", "TokenTable", "Prober"):
         monkeypatch.setattr(lanes, name, lambda *words: "")
+    monkeypatch.setattr(lanes.PieceDecoder, "behind", lambda *words: None)
     return clock
 
 
