@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import groupby
-from statistics import fmean
 
 from spectui.core.machine import MachineView
 from spectui.figures import rate_text
@@ -47,7 +46,8 @@ def _means(machine: MachineView, most: int) -> list[tuple[float, float | None]]:
     means: list[tuple[float, float | None]] = []
     for number, group in groupby(samples, key=lambda one: one[0] // stretch):
         known = [value for _, value in group if value is not None]
-        means.append((number * stretch, fmean(known) if known else None))
+        # Divided before they are added: the sum of what a damaged trace says may be beyond any number.
+        means.append((number * stretch, sum(value / len(known) for value in known) if known else None))
     return means[:-1] if len(means) > 1 else means
 
 
