@@ -26,14 +26,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="A=B",
-        help="compare lane A of the first trace with lane B of the second; repeatable (lanes of the same name)",
+        help="compare lane A of the first trace with lane B of the second; may be repeated "
+        "(default: lanes of the same name)",
     )
     parser.add_argument(
         "--fail-under",
         type=_limit,
         default=None,
         metavar="X",
-        help="exit with code 1 if B has less than X of A's figure, such as 0.98, and less than A beyond noise",
+        help="exit with code 1 if B's figure is below X times A's, such as 0.98, and the loss is beyond noise",
     )
     parser.add_argument("--figure", choices=FIGURES, default=None, help=f"the figure for --fail-under ({FIGURES[0]})")
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON")

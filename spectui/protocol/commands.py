@@ -43,8 +43,8 @@ class Fork:
         slot: The request's place in the round.
         step: The step's number within its request.
         keep: Output tokens of the answer that are kept.
-        put: A token to put behind them.
-        text: A text to put behind them instead.
+        put: A token to put after them.
+        text: A text to put after them instead.
     """
 
     round: int

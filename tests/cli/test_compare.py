@@ -68,6 +68,18 @@ def test_exit_codes_of_a_pipeline(traces: tuple[str, str], tmp_path: Path, capsy
     assert "--fail-under cannot judge the acceptance-length of mtp" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("count", "named"), [(1, "1 different prompt"), (2, "2 different prompts")])
+def test_what_could_not_be_tested_is_not_called_unchanged(
+    count: int, named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = str(written(tmp_path / "few.jsonl", replace(YESTERDAY, prompts=YESTERDAY.prompts[:count])))
+    assert main(["compare", few, few]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"Nothing could be tested: {named}, 3 or more are needed\n")
+    assert "beyond noise" not in said
+    assert "figures were compared" not in said
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -32,6 +32,6 @@ def test_the_figures_of_the_gate_are_all_named() -> None:
 def test_the_limits_are_the_programs() -> None:
     said = " ".join(section(PAGE, "Beyond noise").split())
     assert LEAST_CONVERSATIONS == 3
-    assert "Three conversations are the least for an interval" in said
+    assert "An interval needs three conversations" in said
     assert f"for acceptance {LEAST_WEIGHT:.0f} steps or judged tokens" in said
     assert f"Holm's test, {LEVEL * 100:.0f} % for the whole comparison" in said

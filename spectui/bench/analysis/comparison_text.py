@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from spectui.bench.analysis.columns import Line, Row, fitted, paragraph, table
+from spectui.core.comparison.change import LEAST_CONVERSATIONS
 from spectui.core.comparison.gate import Gate
 from spectui.core.comparison.measures import FIGURES
 from spectui.core.comparison.results import By, Change, Comparison, LanePair
@@ -34,11 +35,13 @@ _SECTIONS: tuple[tuple[By, str, str], ...] = (
 def comparison_lines(found: Comparison, a: str, b: str) -> list[Line]:
     """What was found, from trace ``a`` to trace ``b``."""
     count = len(found.changed)
-    lines = [Line(f"From A to B: {count or 'no'} change{'s' * (count != 1)} beyond noise", "heading")]
+    lines = paragraph(_heading(found), WIDTH, style="heading")
     for lane, change in sorted(found.changed, key=_urgency)[:NAMED]:
         lines += paragraph(f"{lane.name}: {_sentence(change)}", WIDTH, first="- ", rest="  ")
     if count > NAMED:
         lines += paragraph(f"{count - NAMED} more, marked with * below", WIDTH, first="- ", rest="  ")
+    for note in found.notes if found.comparisons else ():  # where there are none, the heading says the same
+        lines += paragraph(note, WIDTH)
     lines.append(Line())
     lines += paragraph(f"A: {a}", WIDTH, rest="   ")
     lines += paragraph(f"B: {b}", WIDTH, rest="   ")
@@ -49,9 +52,21 @@ def comparison_lines(found: Comparison, a: str, b: str) -> list[Line]:
     for lane in found.lanes:
         lines += [Line(), *_lane(lane)]
     lines += [Line(), *paragraph(_method(found), WIDTH, style="faint")]
-    for note in found.notes:
-        lines += paragraph(note, WIDTH)
     return lines
+
+
+def _heading(found: Comparison) -> str:
+    """The result in a line: without a test, "no changes" would read as "the same"."""
+    if found.comparisons:
+        count = len(found.changed)
+        return f"From A to B: {count or 'no'} change{'s' * (count != 1)} beyond noise"
+    prompts = max((lane.conversations for lane in found.lanes), default=0)
+    if prompts < LEAST_CONVERSATIONS:
+        said = f"{prompts} different prompt{'s' * (prompts != 1)}"
+        return f"Nothing could be tested: {said}, {LEAST_CONVERSATIONS:.0f} or more are needed"
+    if any(lane.changes for lane in found.lanes):
+        return "Nothing could be tested: too few steps in both traces"
+    return "Nothing could be tested: no figure is in both traces"
 
 
 def _urgency(one: tuple[LanePair, Change]) -> tuple[bool, float]:
@@ -142,10 +157,14 @@ def _interval(change: Change) -> str:
 
 
 def _method(found: Comparison) -> str:
+    conditional = (
+        "Acceptance by kind and position is conditional: of the drafted tokens before which all were accepted."
+    )
+    if not found.comparisons:
+        return conditional
     return (
         f"{found.comparisons} figures were compared over the answers to the same prompts. * marks a change beyond "
         f"noise among all of them (Holm's test at {found.level * 100:g} % for the whole comparison); the intervals "
-        "are the 95 % ones of each figure alone. Acceptance by kind and position is conditional: of the drafted "
-        "tokens before which all were accepted. Differences from one start of the program to the next are not part "
-        "of this noise: to see them, record A twice and compare."
+        f"are the 95 % ones of each figure alone. {conditional} Differences from one start of the program to the next "
+        "are not part of this noise: to see them, record A twice and compare."
     )

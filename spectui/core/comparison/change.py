@@ -3,8 +3,8 @@
 A figure is a value of sums over answers, such as all accepted tokens by all drafted ones. Both traces have the answers
 to the same prompts, so leaving one conversation out of both at once shows how much the change hangs on it: the
 jackknife (Miller 1974, "The jackknife - a review"; Cochran 1977, "Sampling Techniques", section 6.16). Answers of one
-conversation, and repeated ones, are alike, and are left out together. What prompts differ in drops out of the change;
-how differently they changed is its noise.
+conversation, and repeated ones, are alike, and are left out together. Differences between
+prompts cancel; the noise is how much the change varies from prompt to prompt.
 
 Conversations of which few say much about a figure are worth fewer: Kish 1965, "Survey Sampling", section 11.7, takes
 (sum of weights)^2 / (sum of squared weights) of them. Student's t has one degree of freedom less.

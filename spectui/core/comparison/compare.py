@@ -245,6 +245,6 @@ def _notes(infos: Sequence[tuple[LaneInfo, LaneInfo]], lanes: Sequence[LanePair]
     few = [lane.name for lane in lanes if 0 < lane.conversations < LEAST_CONVERSATIONS]
     if few:
         yield (
-            f"{', '.join(few)}: too few different prompts for an interval, so nothing is beyond noise; record "
-            f"{LEAST_CONVERSATIONS:.0f} or more"
+            f"{', '.join(few)}: too few different prompts to test any change; record {LEAST_CONVERSATIONS:.0f} or more "
+            "(the turns of a conversation count as one)"
         )

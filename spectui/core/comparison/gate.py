@@ -1,8 +1,8 @@
 """Whether a drafter has become worse: a rule for continuous integration.
 
-B fails if its figure is less than ``limit`` of A's, and lower than A's beyond noise: the 95 % interval of the ratio
-lies below 1. So neither a small loss that is certain nor a large one that may be chance fails, and the same two traces
-always give the same verdict. Where the figure or its interval is not known, there is no verdict, and no success.
+B fails if its figure is below ``limit`` times A's and the loss is beyond noise: the 95 % interval of the ratio lies
+below 1. So a smaller certain loss passes, and so does a large one that may be chance, and the same two traces always
+give the same verdict. Where the figure or its interval is not known, there is no verdict, and no success.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class LaneGate:
         ratio: The figure of B divided by A's.
         low: The lower end of its 95 % interval.
         high: The upper end.
-        failed: Whether B has less than the limit, and less than A beyond noise.
+        failed: Whether B's figure is below the limit times A's and the loss is beyond noise.
     """
 
     lane: str
