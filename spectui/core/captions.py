@@ -56,7 +56,7 @@ def forked_sentence(branch: Branch, lane: str, quoted: Callable[[str], str]) -> 
     """Describe where a round branches off; ``lane`` is the lane's title, ``quoted`` shows the text of a token."""
     where = f"forked at step {branch.step + 1} of {lane}"
     if not branch.put:
-        return f"{where}, as it was"
+        return f"{where}, nothing changed"
     return f"{where}: {quoted(branch.put_text)} instead of {quoted(branch.instead)}"
 
 

@@ -21,7 +21,7 @@ class Branch:
         slot: The request's place in the parent round.
         step: The step of that request at which it was forked, counting from 0.
         kept: Output tokens of that request that are kept.
-        put: Ids put after them in place of what stood there; empty if the answer goes on as it was.
+        put: Ids put after them in place of what stood there; empty if nothing is put there.
         text: The text of the answer up to there; if the parent is a fork itself, from the first parent's answer on.
         put_text: The text of ``put``.
         instead: The text of the token that stood there; empty if nothing was put in its place.

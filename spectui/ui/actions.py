@@ -94,7 +94,7 @@ ACTIONS: tuple[Action, ...] = (
            description="Race the same prompts again with the same seed.",
            do=Controls.restart, sends=cmd.Restart, possible=_begun),
     Action(id="race.fork", keys="f", label="fork",
-           description="Go on with the focused lane's answer from its newest step in a new round, as it was or with "
+           description="Go on with the focused lane's answer from its newest step in a new round, unchanged or with "
                        "another token; f in the step inspector does so from any step.",
            tooltip="All lanes are given the same answer up to there.",
            do=opening.fork, sends=cmd.Fork, possible=_has_steps),
@@ -163,7 +163,7 @@ ACTIONS: tuple[Action, ...] = (
            tooltip="The target is asked again, off every clock.",
            do=opening.inspect, sends=cmd.Inspect,
            possible=_has_steps),
-    Action(id="view.analysis", keys="d", label="why drafts fail",
+    Action(id="view.analysis", keys="d", label="why drafts fail", footer=11, presenting=False,
            description="Show where the focused lane's drafts are refused, what that costs and what would help.",
            tooltip="Covers the run so far, or a replay's whole trace; the race stands still while it is computed.",
            do=opening.analysis, possible=_has_lane),

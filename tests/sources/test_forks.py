@@ -237,7 +237,7 @@ def test_a_log_says_what_was_forked() -> None:
     begun = [event for event in forks() if isinstance(event, RoundStarted)]
     said = [str(describe(event, 0.0)).partition(":")[0] for event in begun]
     assert said[0] == "round 0"
-    assert said[1] == "round 1, forked at step 3 of mtp, as it was"
+    assert said[1] == "round 1, forked at step 3 of mtp, nothing changed"
     assert str(describe(begun[2], 0.0)).startswith('round 2, forked at step 2 of ar: " x" instead of ')
 
 

@@ -36,7 +36,7 @@ def labels(past: PastStep, answer: ev.Inspected | None) -> list[tuple[str, int, 
 def test_a_refused_place_offers_what_the_target_found_likeliest_and_the_draft() -> None:
     # The step begins after 7 tokens, and the first of its drafted tokens was accepted.
     assert labels(PAST, ANSWER) == [
-        ("as it was", 7, None, False),
+        ("change nothing", 7, None, False),
         ('"␣brown"', 8, 12, False),
         ('"␛[31mred"', 8, 14, False),
         ("a text of your own ...", 8, None, True),
@@ -51,7 +51,7 @@ def test_a_refused_place_offers_what_the_target_found_likeliest_and_the_draft() 
 
 
 def test_without_an_answer_there_is_the_draft_and_what_one_types() -> None:
-    assert [one[0] for one in labels(PAST, None)] == ["as it was", '"␣brown"', "a text of your own ..."]
+    assert [one[0] for one in labels(PAST, None)] == ["change nothing", '"␣brown"', "a text of your own ..."]
     assert any("asking the target" in plain(row) for row in fork_rows(PAST, LOG, None, 0, 76)[0])
     silent = ev.Inspected("mtp", 0, 4, (), "the lane is not running")
     assert not any("asking" in plain(row) for row in fork_rows(PAST, LOG, silent, 0, 76)[0])
@@ -61,11 +61,11 @@ def test_a_bonus_a_plain_token_and_a_cut_step() -> None:
     bonus = PastStep(BONUS, 7, 9)
     told = replace(ANSWER, places=(*PLACES, ev.TokenVerdict(14, " ran", 0.5, 1, (ev.Likely(9, " sat", 0.3),))))
     assert labels(bonus, told)[1:2] == [('"␣sat"', 10, 9, False)]
-    assert [one[0] for one in labels(PastStep(PLAIN, 7, 9), None)] == ["as it was", "a text of your own ..."]
+    assert [one[0] for one in labels(PastStep(PLAIN, 7, 9), None)] == ["change nothing", "a text of your own ..."]
     cut = replace(BONUS, emitted=(11, 12), cut=(13, 14), own=None, cut_reason="length")
-    assert labels(PastStep(cut, 7, 9), told) == [("as it was", 7, None, False)]
+    assert labels(PastStep(cut, 7, 9), told) == [("change nothing", 7, None, False)]
     canvas = replace(PLAIN, canvas=256)
-    assert labels(PastStep(canvas, 7, 9), None) == [("as it was", 7, None, False)]
+    assert labels(PastStep(canvas, 7, 9), None) == [("change nothing", 7, None, False)]
 
 
 @pytest.mark.parametrize("width", [38, 76, 116, 196])
@@ -85,7 +85,7 @@ async def test_a_fork_with_the_rejected_draft_and_back_to_the_parent(size: tuple
         await rig.steps(60)
         await rig.press("i", "r", "f")
         assert isinstance(rig.app.screen, ForkScreen)
-        assert "as it was" in rig.text
+        assert "change nothing" in rig.text
         assert "the rejected draft" in rig.text
         await rig.press("down", "enter")
         assert isinstance(rig.app.screen, LiveScreen)
@@ -155,6 +155,15 @@ async def test_a_click_on_the_ledger_looks_at_that_step() -> None:
         assert isinstance(rig.app.screen, ForkScreen)
 
 
+async def test_every_key_of_the_inspector_fits_80_columns() -> None:
+    async with running((80, 24)) as rig:
+        await rig.steps(20)
+        await rig.press("i")
+        head, *_, foot = [line.strip() for line in rig.text.splitlines() if line.strip()]
+        assert head == "step inspector   one step, and what the target thought of each token"
+        assert foot.endswith("f fork  Esc back")
+
+
 async def test_a_replay_says_why_it_cannot_fork(tmp_path: Path) -> None:
     trace = Trace.open(file_of(tmp_path / "forks.jsonl", forks()))
     timeline = indexed(trace)
@@ -167,4 +176,6 @@ async def test_a_replay_says_why_it_cannot_fork(tmp_path: Path) -> None:
         await pilot.press("f")
         await pilot.pause()
         assert isinstance(app.screen, InspectScreen)
-        assert NO_FORK in "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+        text = "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+        assert NO_FORK in text
+        assert "f fork" not in text

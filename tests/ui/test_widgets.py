@@ -578,14 +578,14 @@ def test_a_forked_round_says_where_it_branches_off() -> None:
     run.tell(ev.RequestStarted("ar", "1.0", 0, 30))
     assert "prompt 1/1   fork   greedy" in status(run.view, 120)
     (span,) = message(run.view, None)
-    assert span[0] == 'forked at step 12 of MTP: "␣seven" instead of "␣eight"; u races its parent again'
+    assert span[0] == 'forked at step 12 of MTP: "␣seven" instead of "␣eight"; u back to the parent'
     run.tell(
         ev.RoundStarted(
             2, (ev.Prompt("p"),), ev.Sampling(), parent=dataclasses.replace(branch, lane="?", put=(), put_text="")
         )
     )
     (span,) = message(run.view, None)
-    assert span[0] == "forked at step 12 of ?, as it was; u races its parent again"
+    assert span[0] == "forked at step 12 of ?, nothing changed; u back to the parent"
     run.tell(ev.RoundFinished(2))
     assert "n next prompt, r restart, u parent" in "".join(text for text, _ in message(run.view, None))
     run.tell(ev.RoundStarted(3, (ev.Prompt("p"),), ev.Sampling()))

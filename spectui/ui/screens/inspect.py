@@ -19,20 +19,16 @@ from spectui.ui.screens.scrolling import Reader, ReaderScreen
 from spectui.ui.theme.palette import lane_style
 from spectui.ui.widgets.inspect_rows import inspect_rows
 
-KEYS = hints(
-    ("Left Right", "step"),
-    ("r", "rejection"),
-    ("m", "longest"),
-    ("Tab", "lane"),
-    (".", "more"),
-    ("f", "fork"),
-    ("Esc", "back"),
-    gap="  ",
-)
 NO_FORK = "a fork needs engines, and a replay has none: fork in a live race"
 
 Fork: TypeAlias = Callable[[PastStep, list[Token], Inspected | None], None]
 """Called to fork the answer at a step, with the tokens before it and what the target says about it."""
+
+
+def _keys(can_fork: bool) -> Row:
+    """What the keys do. With every key it is all that 80 columns hold, so there is no gap at the end."""
+    keys = [("Left Right", "step"), ("r", "rejection"), ("m", "longest"), ("Tab", "lane"), (".", "more")]
+    return (*hints(*keys, *([("f", "fork")] if can_fork else []), gap="  "), *hints(("Esc", "back"), gap=""))
 
 
 class InspectReader(Reader):
@@ -123,12 +119,12 @@ class InspectScreen(ReaderScreen):
         fork: Fork | None = None,
     ) -> None:
         self._rows = InspectReader(view, lane)
-        super().__init__("step inspector", "a verification step, and what the target thought of each token", self._rows)
+        super().__init__("step inspector", "one step, and what the target thought of each token", self._rows)
         self._send = send
         self._leaving = leave
         self._fork = fork
         self._asked: PastStep | None = None
-        self._leave.show(KEYS)
+        self._leave.show(_keys(fork is not None))
 
     def on_mount(self) -> None:
         self._ask()

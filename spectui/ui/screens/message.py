@@ -45,7 +45,7 @@ def message(view: RunView, notice_age_s: float | None, slot: int = 0, slow: bool
 
 def _forked(branch: Branch, lanes: tuple[LaneView, ...]) -> Row:
     lane = next((lane.info.title for lane in lanes if lane.info.name == branch.lane), branch.lane)
-    return ((f"{forked_sentence(branch, lane, quoted)}; u races its parent again", "muted"),)
+    return ((f"{forked_sentence(branch, lane, quoted)}; u back to the parent", "muted"),)
 
 
 def _slow(view: RunView) -> Row:

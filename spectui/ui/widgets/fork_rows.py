@@ -1,4 +1,4 @@
-"""The ways to go on from a step in a fork, as rows: as it was, with one of the target's likeliest tokens, or typed."""
+"""The ways to go on from a step in a fork, as rows: unchanged, with one of the target's likeliest tokens, or typed."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Choice:
 def choices(past: PastStep, answer: Inspected | None) -> tuple[Choice, ...]:
     """The ways to go on from a step; ``answer`` is what the target says about it, None while it is being asked."""
     step = past.step
-    as_it_was = Choice(past.before, "as it was", note="the same tokens, from the beginning of this step")
+    unchanged = Choice(past.before, "change nothing", note="keep the answer up to this step and go on")
     if step.canvas or step.accepted >= len(step.emitted):
-        return (as_it_was,)
+        return (unchanged,)
     keep, own = past.before + step.accepted, step.emitted[step.accepted]
     verdict = _verdict(past, answer)
     shares = {one.token: (one.text, one.probability) for one in verdict.likeliest} if verdict else {}
@@ -60,7 +60,7 @@ def choices(past: PastStep, answer: Inspected | None) -> tuple[Choice, ...]:
         for token, (text, share) in shares.items()
         if token != own
     )
-    return (as_it_was, *tokens, Choice(keep, "a text of your own ...", typed=True))
+    return (unchanged, *tokens, Choice(keep, "a text of your own ...", typed=True))
 
 
 def _verdict(past: PastStep, answer: Inspected | None) -> TokenVerdict | None:
