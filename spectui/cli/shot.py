@@ -30,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--at", default=None, metavar="PLACE", help="a step such as 412, or lane time such as 12.5s (the end)"
     )
     parser.add_argument(
-        "--heat", action="store_true", help="the text by how many looks at the model it took, as with h"
+        "--heat", action="store_true", help="shade the text by how many tokens each step emitted, as h does"
     )
 
 

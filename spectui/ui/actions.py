@@ -174,7 +174,8 @@ ACTIONS: tuple[Action, ...] = (
            do=Controls.show_other_rejected, possible=lambda at: at.lane is not None and not at.choices.heat),
     Action(id="view.heat", keys="h", label="heat", footer=8, presenting=True,
            label_now=lambda at: "end heat" if at.choices.heat else "heat",
-           description="Colour the text by how it came: how many tokens each look at the model gave; again to end.",
+           description="Shade the text by how many tokens each step emitted: the stronger, the fewer. "
+                       "Press again to end.",
            tooltip="Sampled at random, it is the mean over all answers to the prompt so far.",
            do=Controls.show_heat, possible=_has_lane),
     Action(id="view.present", keys="p", label="present", footer=10,

@@ -116,7 +116,7 @@ async def shows_heat(rig: Rig, key: str) -> None:
     for shown in (True, False):
         await rig.press(key)
         assert stream.heat == shown
-        assert ("per look" in rig.text) == shown
+        assert ("per step  1" in rig.text) == shown
 
 
 async def stops(rig: Rig, key: str) -> None:

@@ -84,12 +84,15 @@ def test_a_long_answer_is_laid_out_from_its_last_tokens_and_followed() -> None:
 @pytest.mark.parametrize(
     ("answers_", "width", "row"),
     [
-        (1, 60, "tokens per look at the model  1  2  3  4  5+ "),
-        (4, 70, "tokens per look at the model  1  2  3  4  5+         mean of 4 answers"),
-        (4, 52, "tokens per look  1  2  3  4  5+    mean of 4 answers"),
-        (4, 36, "per look  1  2  3  4  5+   4 answers"),
-        (1, 37, "tokens per look  1  2  3  4  5+ "),
-        (1, 28, "per look  1  2  3  4  5+ "),
+        (1, 60, "tokens per step  1 (hard) 2  3  4  5+ (easy)"),
+        (4, 70, "tokens per step  1 (hard) 2  3  4  5+ (easy)         mean of 4 answers"),
+        (4, 55, "tokens per step  1 (hard) 2  3  4  5+ (easy)  4 answers"),
+        (4, 48, "per step  1 (hard) 2  3  4  5+ (easy)  4 answers"),
+        (4, 46, "per step  1  2  3  4  5+     mean of 4 answers"),
+        (4, 36, "per step  1  2  3  4  5+   4 answers"),
+        (1, 38, "per step  1 (hard) 2  3  4  5+ (easy)"),
+        (1, 33, "tokens per step  1  2  3  4  5+ "),
+        (1, 28, "per step  1  2  3  4  5+ "),
         (4, 9, " 1  2  3  4  5+ "),
     ],
 )
@@ -137,13 +140,13 @@ async def test_it_colours_the_text_and_gives_it_back(size: tuple[int, int], pres
         before = rig.text
         await rig.press("h")
         check_screen(rig)
-        assert rig.text.count("per look") >= len(panes(rig))
+        assert rig.text.count("per step  1") >= len(panes(rig))
         for pane in panes(rig):
             assert styles(pane.stream.rows(*pane.stream.cells)) <= set(HEAT_STYLES)
         await rig.steps(10)
         check_screen(rig)
         await rig.press("h")
-        assert "per look" not in rig.text
+        assert "per step  1" not in rig.text
         assert not any(stream.heat for stream in rig.app.screen.query(TokenStream))
         check_screen(rig)
         assert len(rig.text) == len(before)
@@ -178,11 +181,11 @@ async def test_it_is_scrolled_and_jumped_in_like_any_text() -> None:
 async def test_slow_motion_acts_out_roles() -> None:
     async with running() as rig:
         await rig.press("p", "h")
-        assert "per look" in rig.text
+        assert "per step  1" in rig.text
         await rig.press("m")
-        assert "per look" not in rig.text
+        assert "per step  1" not in rig.text
         await rig.press("m")
-        assert "per look" in rig.text
+        assert "per step  1" in rig.text
 
 
 async def test_rounds_of_the_same_prompt_are_averaged() -> None:

@@ -78,8 +78,8 @@ FIGURES: tuple[tuple[str, str], ...] = (
     ),
     ("lag", "How late the screen's event loop runs, 99th percentile. Frames are drawn only between engine steps."),
     (
-        "per look",
-        "Tokens that one look at the model, a step, emitted: the stronger the colour, the harder the text. At a "
+        "per step",
+        "With h, the tokens that each step emitted: the stronger the shade, the fewer, and the harder the text. At a "
         "temperature above 0 it is the mean over the answers to the same prompt that agree up to there.",
     ),
     (

@@ -39,7 +39,7 @@ REJECTED_COUNT = "role.rejected.count"
 """The style name for the count of hidden rejected drafts, which is not part of the model's text."""
 
 HEAT_STYLES: tuple[str, ...] = tuple(f"heat.{level}" for level in range(1, LEVELS + 1))
-"""The style name of each level of heat, from one token per look at the model to the most."""
+"""The style name of each level of heat, from one token per step to the most."""
 
 WRITTEN = frozenset({Role.REJECTED, Role.BONUS, Role.PENDING, Role.CUT})
 """Roles whose sign is written in characters."""
@@ -67,7 +67,7 @@ _HEAT_SIGNS: tuple[Mapping[str, bool], ...] = (
     {},
     {"dim": True},
 )
-"""The signs of the levels where the grounds cannot be told apart: the more looks, the more ink."""
+"""The signs of the levels where the grounds cannot be told apart: the fewer tokens per step, the more ink."""
 
 
 class ThemeError(ValueError):

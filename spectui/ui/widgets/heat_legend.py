@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 from spectui.core.heat import LEVELS
@@ -10,7 +11,7 @@ from spectui.ui.paint.canvas import Canvas
 from spectui.ui.paint.rows import Row, row_width, spread
 from spectui.ui.theme.palette import HEAT_STYLES
 
-_NAMES = ("tokens per look at the model", "tokens per look", "per look")
+_NAMES = ("tokens per step", "per step")
 """What the scale counts, the longest that fits."""
 
 
@@ -36,13 +37,13 @@ class HeatLegend(Canvas):
 
 def legend_row(answers: int, width: int) -> Row:
     """The scale in ``width`` cells."""
-    more = f"mean of {answers} answers" if answers > 1 else ""
     scale: Row = tuple(
         (f" {tokens}{'+' if tokens == LEVELS else ''} ", style) for tokens, style in enumerate(HEAT_STYLES, 1)
     )
-    for told in (more, f"{answers} answers" if more else ""):
-        for name in _NAMES:
-            row: Row = ((f"{name} ", "muted"), *scale)
-            if row_width(row) + len(told) + 2 * bool(told) <= width:
-                return spread(row, ((told, "muted"),), width) if told else row
+    named: Row = (scale[0], ("(hard)", "muted"), *scale[1:], ("(easy)", "muted"))
+    told = (f"mean of {answers} answers", f"{answers} answers") if answers > 1 else ("",)
+    for ends, more, name in product((named, scale), told, _NAMES):
+        row: Row = ((f"{name} ", "muted"), *ends)
+        if row_width(row) + len(more) + 2 * bool(more) <= width:
+            return spread(row, ((more, "muted"),), width) if more else row
     return scale

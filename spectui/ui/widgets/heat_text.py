@@ -1,4 +1,4 @@
-"""The output of one request, every token in the style of its heat: how many looks at the model it took."""
+"""The output of one request, every token in the style of its heat: how many tokens its step emitted."""
 
 from __future__ import annotations
 

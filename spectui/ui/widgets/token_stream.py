@@ -71,7 +71,7 @@ class TokenStream(ShiftingCanvas):
 
     @property
     def heat(self) -> bool:
-        """Whether the output alone is shown, each token by how many looks at the model it took."""
+        """Whether the output alone is shown, each token by how many tokens its step emitted."""
         return self._heat
 
     @heat.setter
