@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spectui.protocol.events import ScreenEvent, Step, TraceEvent
+from spectui.trace.progress import read_into
 from spectui.trace.reader import Trace, TraceError
 
 if TYPE_CHECKING:
@@ -148,13 +149,17 @@ class Analyst:
         if self._trace is None:
             raise TraceError("nothing was kept of this run that could be analysed")
         trace, columns, steps = Trace.open(self._trace), Columns(), 0
-        with closing(trace.read()) as reading:
-            for number, (_, event) in enumerate(reading):
-                columns.add(event)
-                steps += isinstance(event, Step)
-                if not number % _BURST:
-                    self.share = reading.offset / trace.size
-                    self._breathe()
+
+        def take(event: TraceEvent) -> None:
+            nonlocal steps
+            columns.add(event)
+            steps += type(event) is Step
+
+        def at(offset: int) -> None:
+            self.share = offset / trace.size
+            self._breathe()
+
+        read_into(trace, take, at, _BURST)
         self.share = 1.0
         return columns, steps
 

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TextIO
 
 from spectui import __version__
+from spectui.bench.analysis.reading import read_traces
 from spectui.core.analysis.analyse import analyse
+from spectui.core.analysis.columns import Columns
 from spectui.protocol import events as ev
-from spectui.trace.analysing import read_columns
 from spectui.trace.codec import Header, encode, encode_header
-from spectui.trace.reader import Trace
 from tests.support.planted_traces import MIXTURES, TEXTS, random_text
 
 EVENTS = 2_000_000
@@ -99,7 +99,8 @@ def write(file: TextIO, wanted: int) -> None:
 def measure(path: Path) -> dict[str, float]:
     """Read and analyse a trace in this process."""
     began = time.perf_counter(), time.process_time()
-    columns = read_columns(Trace.open(path))
+    columns = Columns()
+    read_traces([path], columns.add)
     read = time.process_time()
     analysis = analyse(columns)
     ended = time.perf_counter(), time.process_time()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +12,7 @@ from typing import Protocol
 from spectui.bench.analysis.pooling import Pooling
 from spectui.errors import RunError
 from spectui.protocol.events import RunStarted, Step, TraceEvent
+from spectui.trace.progress import read_into
 from spectui.trace.reader import Trace, TraceError
 
 LOOK_EVENTS = 1024
@@ -56,22 +57,28 @@ def read_traces(paths: Sequence[Path], add: Callable[[TraceEvent], object], watc
     drafting: set[str] = set()
     lanes: set[str] = set()
     complaints: list[str] = []
+    name = ""
+
+    def at(offset: int) -> None:
+        if watching is not None:
+            watching.at(name, before + offset, total)
+
+    def take(event: TraceEvent) -> None:
+        if type(event) is not Step:
+            if type(event) is RunStarted:
+                lanes.update(lane.name for lane in event.lanes)
+                drafting.update(lane.name for lane in event.lanes if lane.k_max)
+            if pooling is not None:
+                event = pooling.pooled(event)
+        add(event)
+
     with _without_collections():
         for trace in traces:
+            name = trace.path.name
             if pooling is not None:
-                pooling.open(trace.path.name)
+                pooling.open(name)
             try:
-                with closing(trace.read()) as reading:
-                    for number, (_, event) in enumerate(reading):
-                        if watching is not None and not number % LOOK_EVENTS:
-                            watching.at(trace.path.name, before + reading.place.offset, total)
-                        if type(event) is not Step:
-                            if type(event) is RunStarted:
-                                lanes |= {lane.name for lane in event.lanes}
-                                drafting |= {lane.name for lane in event.lanes if lane.k_max}
-                            if pooling is not None:
-                                event = pooling.pooled(event)
-                        add(event)
+                read_into(trace, take, at, LOOK_EVENTS)
             except TraceError as error:
                 raise RunError(str(error)) from error
             before += trace.size
