@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spectui.core.analysis import words
-from spectui.core.analysis.results import Dimension
+from spectui.core.analysis.results import Context, Dimension
 from tests.support import analyses
 
 
@@ -14,7 +14,7 @@ def test_a_bucket_has_a_text_for_every_column_and_a_mark_where_it_stands_out() -
     assert [len(row.figures) for row in rows.values()] == [len(words.BUCKET_COLUMNS)] * 4
     assert rows["numbers"].figures == ("200", "20 %", "14 to 26 %", "62 %", "320", "480")
     marks = {name: row.mark for name, row in rows.items()}
-    assert marks == {"word starts": "+", "numbers": "-", "punctuation": "+", "special tokens": "*"}
+    assert marks == {"word starts": "", "numbers": "-", "punctuation": "+", "special tokens": "*"}
 
 
 def test_what_is_unknown_is_a_dash_and_has_no_mark() -> None:
@@ -27,10 +27,11 @@ def test_what_is_unknown_is_a_dash_and_has_no_mark() -> None:
     assert words.share_text(empty.acceptance) == "—"
 
 
-def test_a_bucket_does_not_stand_out_from_a_few_others() -> None:
-    many = analyses.bucket("many", 400, 1000, 1.0)
-    for others, mark in ((29, ""), (30, "-")):
-        kind = Dimension("kind", "Kind", (many, analyses.bucket("few", others, others)))
+def test_a_bucket_of_a_few_tokens_does_not_stand_out() -> None:
+    few = analyses.bucket("few", 5, 29, 1.0)
+    many = analyses.bucket("many", 5, 30, 1.0)
+    for one, mark in ((few, "*"), (many, "-")):
+        kind = Dimension("kind", "Kind", (one, analyses.bucket("others", 100, 100)))
         assert words.bucket_rows(kind)[0].mark == mark
 
 
@@ -44,14 +45,18 @@ def test_only_the_marks_that_are_used_are_explained() -> None:
 def test_a_choice_that_cannot_be_estimated_says_why() -> None:
     rows = {row.choice.key: row for row in words.choice_rows(analyses.headroom())}
     assert rows["now"].figures == ("52.4", "1.38x")
+    assert rows["fixed"].figures == ("est. 54.0", "1.42x")
     assert rows["bandit"].figures == ("—", "—")
-    assert rows["bandit"].detail.startswith("too few steps")
+    assert rows["bandit"].detail == ""
+    assert words.why_missing(analyses.headroom()) == ["too few steps: record a longer run."]
+    said = replace(analyses.headroom(), sentence="too few steps: record a longer run.")
+    assert words.why_missing(said) == []
 
 
 def test_a_token_without_text_has_its_number() -> None:
     told, short = analyses.lane().confusions
-    assert words.confusion_name(told) == '" the" -> " a"'
-    assert words.confusion_name(short) == 'token 30 -> "\n"'
+    assert words.confusion_name(told) == '"␣the" -> "␣a"'
+    assert words.confusion_name(short) == 'token 30 -> "↵"'
     assert words.confusion_figures(told) == ("31", "62")
 
 
@@ -77,6 +82,23 @@ def test_the_extremes_are_those_farthest_from_what_is_expected() -> None:
 
 def test_a_lane_says_what_it_is_based_on() -> None:
     assert words.lane_counts(analyses.lane()) == (
-        "24 answers, 1,000 steps with a draft; 1,100 of 3,000 drafted tokens accepted (37 %, length 2.10); 1,900 lost, "
-        "2,000 against K"
+        "24 answers, 1,000 steps with a draft; 1,100 of 3,000 drafted tokens accepted (37 %, acceptance length 2.10); "
+        "1,900 lost, 2,000 against K"
     )
+    assert words.lane_counts(replace(analyses.lane(), lost_k=1900)).endswith("; 1,900 lost")
+
+
+def test_losses_against_k_are_shown_only_where_they_differ() -> None:
+    [position, *_] = analyses.dimensions()
+    same = replace(position, buckets=tuple(replace(one, lost_k=one.lost) for one in position.buckets))
+    assert [len(words.bucket_columns([one])) for one in (position, same)] == [6, 5]
+
+
+def test_what_most_tokens_have_in_common_is_held_against_nothing() -> None:
+    starts = words.bucket_rows(analyses.dimensions()[1])[0]
+    assert (starts.figures[3], starts.bucket.expected, starts.mark) == ("—", None, "")
+
+
+def test_places_count_from_one() -> None:
+    assert words.place_name(Context("", 3, 1, 4)) == "round 4, request 2, step 5"
+    assert words.place_name(Context("", -1, 0, 0)) == "step 1"

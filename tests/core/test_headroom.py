@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from spectui.core.headroom.costs import costs_of
 from spectui.core.headroom.headroom import TITLES, headroom
 from spectui.core.headroom.replaying import MOST_STEPS, replay
 
-FIELDS = ("index", "k", "drafted", "accepted", "emitted", "disturbed", "wall_ns", "draft_ns", "verify_ns")
+FIELDS = ("index", "k", "drafted", "accepted", "emitted", "batch", "disturbed", "wall_ns", "draft_ns", "verify_ns")
 MS = 1_000_000
 
 
@@ -69,6 +70,7 @@ def test_fixed_category_and_oracle_are_those_of_brute_force(trace: tuple[list[in
 def rows_of(ks: list[int], accepted: list[int], times: dict[int, float], index: int = 1) -> Any:
     rows = np.zeros(len(ks), dtype=[(name, "<i8") for name in FIELDS])
     rows["index"], rows["k"], rows["drafted"], rows["accepted"] = index, ks, ks, accepted
+    rows["batch"] = 1
     rows["emitted"] = np.array(accepted) + 1
     rows["wall_ns"] = [round(times[k] * MS) for k in ks]
     rows["draft_ns"] = rows["verify_ns"] = -1
@@ -102,21 +104,41 @@ def test_all_choices_of_a_lane_with_two_k() -> None:
     assert choices["perfect"].times_ar == pytest.approx(5 / 0.032 * 0.02)
     assert (choices["now"].detail, choices["fixed"].detail, choices["category"].detail) == ("K=4", "K=2", "coding K=2")
     assert found.work_on == "drafter"
-    assert found.sentence.startswith("Work on the drafter: halving its refusals would give 1.")
-    assert ", the best K (2) 1.0" in found.sentence
+    assert found.sentence.startswith("Work on the drafter: half as many refusals would make the lane ")
+    assert re.search(r" % faster than it was, .*, K=2 \d %", found.sentence)
+    assert found.sentence.endswith(" (est.).")
     assert "t(4) = 32.0 ms" in found.formula
     assert "tokens(4) = 1 + 0.6" in found.formula
 
 
 def test_each_of_the_three_can_be_what_to_work_on() -> None:
     sure = of(rows_of([2, 4, 4] * 200, [2, 4, 4] * 200, {2: 40.0, 4: 60.0}))[1]
-    assert (sure.work_on, "halving the cost of drafting would give 1.50x" in sure.sentence) == ("cost", True)
+    assert (
+        sure.work_on,
+        "half of what a step takes longer than AR's would make the lane 50 % faster" in sure.sentence,
+    ) == ("cost", True)
     hopeless = of(rows_of([2, 4] * 200, [0] * 400, {2: 30.0, 4: 40.0}))[1]
     assert hopeless.work_on in ("k", "drafter")
     best = of(rows_of([1, 4, 4] * 200, [1, 1, 1] * 200, {1: 21.0, 4: 60.0}))[1]
-    assert (best.work_on, "the best K (1) would give" in best.sentence) == ("k", True)
+    assert (best.work_on, "Work on K: K=1 would make the lane" in best.sentence) == ("k", True)
     nothing = of(rows_of([2, 4, 4] * 200, [2, 4, 4] * 200, {2: 20.0, 4: 20.0}))[1]
-    assert (nothing.work_on, nothing.sentence[:34]) == (None, "Nothing stands out to work on: hal")
+    assert (nothing.work_on, nothing.sentence[:39]) == (None, "Nothing stands out to work on: half as ")
+    assert nothing.sentence.endswith("; K=4 is the best of those estimated.")
+
+
+def test_the_largest_k_is_said_to_be_no_more_than_that() -> None:
+    choices, _ = of(rows_of([2, 4, 4] * 200, [2, 4, 4] * 200, {2: 26.0, 4: 32.0}))
+    assert choices["fixed"].detail == choices["perfect"].detail == "K=4, the largest recorded"
+    rare, _ = of(rows_of([2] * 400 + [4] * 20, [2] * 420, {2: 26.0, 4: 32.0}))
+    assert rare["perfect"].detail == "K=2, the largest with enough steps"
+
+
+def test_steps_with_different_numbers_in_flight_are_said_to_be_together() -> None:
+    rows = rows_of([2, 4, 4] * 200, [2, 4, 4] * 200, {2: 26.0, 4: 32.0})
+    rows["batch"][:30] = 4
+    assert "(est.)" in of(rows)[1].sentence, "the end of a round is no mixture"
+    rows["batch"][:300] = 4
+    assert "(est., all numbers in flight together)" in of(rows)[1].sentence
 
 
 def test_categories_have_their_own_k() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectui.core.analysis.results import Analysis, Headroom, Share
+from spectui.core.analysis.words import RECORD_LONGER
 from spectui.ui.paint.rows import plain, row_width
 from spectui.ui.widgets.agreement_rows import LaneFace
 from spectui.ui.widgets.analysis_rows import AnalysisRows, analysis_rows
@@ -20,12 +21,13 @@ from tests.support.analyses import analysis, hostile, share
 FACES = {"mtp": LaneFace("2 MTP", "lane.1"), "dflash": LaneFace("3 DFlash", "lane.2")}
 MORE = "let the race run on, then press r"
 KIND, COPYABLE = 1, 5
+FEW = f"Only 12 drafted tokens were judged, 30 are needed: {RECORD_LONGER}."
 
 
 def few() -> Analysis:
     """So few judged tokens that nothing is ranked, and a headroom that nobody can estimate."""
     made = analysis()
-    lanes = tuple(replace(lane, judged=12, confusions=(), sentences=(), weaknesses=()) for lane in made.lanes)
+    lanes = tuple(replace(lane, judged=12, confusions=(), sentences=(FEW,), weaknesses=()) for lane in made.lanes)
     unknown = tuple(
         replace(choice, tok_s=None, times_ar=None, missing="too few steps") for choice in headroom(made).choices
     )
@@ -90,9 +92,8 @@ def test_headroom_has_a_bar_for_each_way_and_says_what_is_missing() -> None:
     bars = {name: next(line for line in said if line.startswith(name)) for name in ("as recorded", "perfect drafter")}
     assert bars["as recorded"].count("━") < bars["perfect drafter"].count("━")
     assert bars["perfect drafter"].split()[-3:] == ["120", "3.15x", "K=3"]
-    assert next(line for line in said if line.startswith("adaptive K")).endswith(
-        "— too few steps: record a longer run."
-    )
+    assert next(line for line in said if line.startswith("adaptive K")).split()[2:] == ["—", "—"]
+    assert f"—: too few steps: {MORE}." in said
     assert any(line.startswith("tok/s = ") for line in said)
     assert "too few steps" in texts(few())
 
@@ -115,7 +116,7 @@ def test_a_wide_screen_has_two_columns() -> None:
 
 def test_empty_states_say_what_to_do() -> None:
     assert texts(nothing())[-1] == f"No drafts yet: {MORE}."
-    assert f"12 judged tokens, too few to rank (least 30): {MORE}." in texts(few())
+    assert f"Only 12 drafted tokens were judged, 30 are needed: {MORE}." in texts(few())
     assert any("12 places that both judged" in line and "too few to rank" in line for line in texts(few()))
     assert any(line.startswith("No refusal yet") for line in texts(few()))
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from rich.cells import cell_len
 
 from spectui.bench.analysis.columns import Line, Row, Style, fitted, paragraph, table, widths
 from spectui.core.analysis import words
 from spectui.core.analysis.results import Agreement, Analysis, Confusion, Dimension, Headroom, LaneAnalysis
+from spectui.figures import DASH
 from spectui.runtime.output import visible
 
 NARROWEST, WIDEST = 76, 110
@@ -51,10 +51,12 @@ def _lane(lane: LaneAnalysis, headroom: Headroom | None, width: int) -> Iterator
     if headroom is not None:
         yield Line()
         yield from _headroom(headroom, width)
-    every = [_HEAD, *(Row("", row.figures) for one in lane.dimensions for row in words.bucket_rows(one))]
+    columns = words.bucket_columns(lane.dimensions)
+    rows = [row for one in lane.dimensions for row in words.bucket_rows(one)]
+    spread = widths([_head(columns), *(Row("", row.figures[: len(columns)]) for row in rows)])
     for dimension in lane.dimensions:
         yield Line()
-        yield from _dimension(dimension, width, widths(every))
+        yield from _dimension(dimension, width, columns, spread)
     if lane.confusions:
         yield Line()
         yield from _confusions(lane.confusions, width)
@@ -64,27 +66,34 @@ def _headroom(headroom: Headroom, width: int) -> Iterator[Line]:
     head = Row("Headroom", tuple(column.name for column in words.CHOICE_COLUMNS), tail="K", style="heading")
     rows = [Row(row.name, row.figures, lead="  ", tail=row.detail) for row in words.choice_rows(headroom)]
     yield from table([head, *rows], width)
+    for why in words.why_missing(headroom):
+        yield from paragraph(f"{DASH}: {why}", width, first="  ", rest="    ")
     if headroom.sentence:
         yield from paragraph(headroom.sentence, width)
     if headroom.formula:
         yield from paragraph(headroom.formula, width, style="faint", rest="  ")
 
 
-_HEAD = Row("", tuple(column.name for column in words.BUCKET_COLUMNS), style="heading")
+def _head(columns: Sequence[words.Column], name: str = "") -> Row:
+    return Row(name, tuple(column.name for column in columns), style="heading")
+
+
 _STYLES: dict[str, Style] = {words.FEW: "faint", words.WEAK: "weak", words.STRONG: "strong"}
 
 
-def _dimension(dimension: Dimension, width: int, least: Sequence[int]) -> Iterator[Line]:
+def _dimension(
+    dimension: Dimension, width: int, columns: Sequence[words.Column], least: Sequence[int]
+) -> Iterator[Line]:
     heading = words.dimension_heading(dimension)
     if not dimension.buckets:
         missing = dimension.missing or "no token was judged."
         yield from paragraph(f"{heading}: {missing[:1].lower()}{missing[1:]}", width)
         return
     rows = [
-        Row(row.name, row.figures, lead=f"{row.mark or ' '} ", style=_STYLES.get(row.mark, ""))
+        Row(row.name, row.figures[: len(columns)], lead=f"{row.mark or ' '} ", style=_STYLES.get(row.mark, ""))
         for row in words.bucket_rows(dimension)
     ]
-    yield from table([replace(_HEAD, name=heading), *rows], width, least)
+    yield from table([_head(columns, heading), *rows], width, least)
 
 
 def _legend(lanes: Sequence[LaneAnalysis], width: int) -> Iterator[Line]:
@@ -93,7 +102,7 @@ def _legend(lanes: Sequence[LaneAnalysis], width: int) -> Iterator[Line]:
     if not rows:
         return
     yield Line("Columns and marks", "heading")
-    for column in words.BUCKET_COLUMNS:
+    for column in words.bucket_columns(one for lane in lanes for one in lane.dimensions):
         yield from paragraph(f"{column.name}: {column.meaning}", width, first="  ", rest="    ")
     used = {row.mark for row in rows}
     for mark, meaning in words.MARKS.items():
@@ -113,7 +122,7 @@ def _confusions(confusions: Sequence[Confusion], width: int) -> Iterator[Line]:
     for one in shown:
         yield from table([Row(words.confusion_name(one), words.confusion_figures(one), lead="  ")], width, _HEADS)
         for context in one.contexts:
-            place = f"round {context.round}, slot {context.slot}, step {context.step}"
+            place = words.place_name(context)
             room = width - 6 - cell_len(place)
             yield Line(f"    {fitted(visible(context.text), room, keep_end=True)}  {place}", "faint")
 

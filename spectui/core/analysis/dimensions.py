@@ -21,7 +21,7 @@ DISTANCES = (2, 3, 5, 9, 17, 33, 65)
 CERTAINTIES = (0.3, 0.6, 0.9, 0.99)
 """Probabilities at which a bucket begins, but for the first."""
 
-NO_PROMPT_IDS = "This trace does not have the ids of its prompts: record it with this version of SpecTUI."
+NO_PROMPT_IDS = "Unknown, since an older version recorded this trace without the ids of its prompts."
 NO_START = "This trace begins in the middle of its answers: record from the start of a round."
 NOT_INSPECTED = "The target's probabilities were not recorded: look into steps with i while recording."
 NO_DRAFTS = "No drafted token was judged."
@@ -91,7 +91,7 @@ def _category(lane: LaneColumns, places: Places) -> Coded:
         "category",
         codes,
         tuple(number),
-        tuple(f"in the category {name}" for name in number),
+        tuple(f"on {name} prompts" for name in number),
         missing=NO_START,
     )
 

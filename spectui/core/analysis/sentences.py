@@ -8,6 +8,7 @@ import numpy as np
 
 from spectui.core.analysis.measured import Measured
 from spectui.core.analysis.results import LEAST, Confusion, Share, Weakness
+from spectui.core.analysis.words import RECORD_LONGER, token_name
 from spectui.figures import percent_text
 
 MOST = 3
@@ -23,27 +24,41 @@ def sentences(
     if not measured.drafted:
         return (f"{title} drafted nothing, so there is nothing to judge.",)
     if overall.count < LEAST:
-        few = f"only {overall.count} drafted token{'' if overall.count == 1 else 's'} of {title} were judged"
-        return (f"{few[0].upper()}{few[1:]}: too few to say where it is weak.",)
-    said = [_weak(title, one) for one in weaknesses[:2]] if weaknesses else [_none(title, overall)]
-    said += [one for one in (_certain(measured), _confused(title, confusions), _copied(measured)) if one]
+        few = "1 drafted token was" if overall.count == 1 else f"{overall.count} drafted tokens were"
+        return (f"Only {few} judged, {LEAST} are needed: {RECORD_LONGER}.",)
+    # What most tokens have in common says little, however certain it is.
+    least_first = sorted(weaknesses, key=lambda one: 2 * one.acceptance.count > overall.count)
+    within = _within(measured)
+    said = [f"{within}{_weak(title, one, overall.count)}" for one in least_first[:2]] or [_none(title, overall)]
+    said += [one for one in (_certain(measured), _confused(confusions), _copied(measured)) if one]
     return tuple(said[:MOST])
 
 
-def _weak(title: str, one: Weakness) -> str:
+def _within(measured: Measured) -> str:
+    """What one prompt's answers say holds for them; no interval can tell of others."""
+    requests = np.unique(measured.places.request)
+    if len(np.unique(measured.cluster[requests])) > 1:
+        return ""
+    return "In this one answer, " if len(requests) == 1 else "In these answers to one prompt, "
+
+
+def _weak(title: str, one: Weakness, judged: int) -> str:
     here = one.acceptance
+    cost = f"the difference costs {_tokens(one.excess)} of 100 drafted tokens"
+    if 2 * here.count > judged:
+        # Their cost would be that of nearly everything.
+        cost = f"but they are {percent_text(here.count / judged)} of all, so it may be the others that are easy"
     return (
         f"{title} is weak {one.where}: {percent_text(here.value)} of its drafted tokens there are accepted "
-        f"({_range(here)}, of {here.count:,}), {percent_text(one.expected)} at other tokens in the same places; "
-        f"the difference costs {_tokens(one.excess)} of 100 drafted tokens."
+        f"({_range(here)}, of {here.count:,}), {percent_text(one.expected)} at other tokens at the same positions of "
+        f"their drafts; {cost}."
     )
 
 
 def _none(title: str, overall: Share) -> str:
     return (
-        f"No weakness of {title} stands out: {percent_text(overall.value)} of its judged tokens are accepted "
-        f"({_range(overall)}, of {overall.count:,}), "
-        "and no kind of token or place differs from the others beyond chance."
+        f"No weakness of {title} is certain from {overall.count:,} judged tokens: {percent_text(overall.value)} of "
+        f"them are accepted ({_range(overall)}). A longer run may show one; what the tables mark is only a hint."
     )
 
 
@@ -63,13 +78,13 @@ def _certain(measured: Measured) -> str:
     )
 
 
-def _confused(title: str, confusions: Sequence[Confusion]) -> str:
+def _confused(confusions: Sequence[Confusion]) -> str:
     if not confusions or confusions[0].count < MOST:
         return ""
     worst = confusions[0]
     return (
-        f"Its most expensive confusion is {_quoted(worst.drafted_text)} for {_quoted(worst.wanted_text)}: "
-        f"{worst.count:,} times, {worst.lost:,} tokens lost."
+        f"Its most expensive mistake: it drafts {token_name(worst.drafted_text, worst.drafted)} where the target wants "
+        f"{token_name(worst.wanted_text, worst.wanted)}, {worst.count:,} times, {worst.lost:,} tokens lost."
     )
 
 
@@ -92,8 +107,3 @@ def _range(of: Share) -> str:
 
 def _tokens(excess: float) -> str:
     return f"{excess:.1f}" if excess < 10 else f"{excess:.0f}"
-
-
-def _quoted(text: str) -> str:
-    """A token's text so that spaces and line ends show."""
-    return repr(text) if text else "a piece of a character"

@@ -7,7 +7,7 @@ Imports no NumPy.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spectui.core.analysis.results import (
     LEAST,
@@ -15,6 +15,7 @@ from spectui.core.analysis.results import (
     Bucket,
     Choice,
     Confusion,
+    Context,
     Dimension,
     Headroom,
     LaneAnalysis,
@@ -26,6 +27,9 @@ WEAK, STRONG, FEW = "-", "+", "*"
 """Marks of a bucket; see `BucketRow.mark`."""
 
 TOO_FEW = "too few to rank"
+
+RECORD_LONGER = "record a longer run"
+"""What to do where there is too little; a live screen says what to do there instead."""
 
 MARKS = {
     WEAK: "accepted less often than expected, beyond the interval",
@@ -59,7 +63,7 @@ BUCKET_COLUMNS = (
 """The figures of a `BucketRow`, in order."""
 
 CHOICE_COLUMNS = (
-    Column("est. tok/s", "tokens per second of one request, by the cost model"),
+    Column("tok/s", "tokens per second of one request; what is marked est., by the cost model"),
     Column("x AR", "the same, divided by the measured AR lane's"),
 )
 """The figures of a `ChoiceRow`, in order; the K that it takes comes behind them."""
@@ -84,7 +88,7 @@ class BucketRow:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceRow:
-    """A way to choose K in words: its name, a text for each of `CHOICE_COLUMNS`, and its K or why it is unknown."""
+    """A way to choose K in words: its name, a text for each of `CHOICE_COLUMNS`, and its K."""
 
     choice: Choice
     name: str
@@ -106,13 +110,18 @@ def share_text(share: Share) -> str:
 
 
 def bucket_rows(dimension: Dimension) -> list[BucketRow]:
-    """A row for each bucket of a dimension."""
+    """A row for each bucket of a dimension.
+
+    What has more than half of the tokens is held against nothing: it is the few others that differ from it.
+    """
     total = sum(bucket.acceptance.count for bucket in dimension.buckets)
     return [_bucket_row(bucket, total - bucket.acceptance.count) for bucket in dimension.buckets]
 
 
 def _bucket_row(bucket: Bucket, others: int) -> BucketRow:
     """A bucket in words; ``others`` are the tokens that its expected acceptance comes from."""
+    if bucket.acceptance.count > others:
+        bucket = replace(bucket, expected=None)
     share = bucket.acceptance
     figures = (
         f"{share.count:,}",
@@ -134,6 +143,12 @@ def _mark(bucket: Bucket, others: int) -> str:
     return WEAK if high < bucket.expected else STRONG if low > bucket.expected else ""
 
 
+def bucket_columns(dimensions: Iterable[Dimension]) -> tuple[Column, ...]:
+    """The columns that say something: the last one, against K, only where it differs from the one before it."""
+    differ = any(bucket.lost != bucket.lost_k for one in dimensions for bucket in one.buckets)
+    return BUCKET_COLUMNS if differ else BUCKET_COLUMNS[:-1]
+
+
 def dimension_heading(dimension: Dimension) -> str:
     """``Kind of token``."""
     return f"{dimension.title[:1].upper()}{dimension.title[1:]}"
@@ -142,18 +157,36 @@ def dimension_heading(dimension: Dimension) -> str:
 def choice_rows(headroom: Headroom) -> list[ChoiceRow]:
     """A row for each way to choose K."""
     return [
-        ChoiceRow(one, one.title, (three_digits(one.tok_s), ratio_text(one.times_ar)), one.detail or one.missing)
+        ChoiceRow(one, one.title, (_tok_s(one), ratio_text(one.times_ar)), one.detail if one.tok_s is not None else "")
         for one in headroom.choices
     ]
 
 
+def _tok_s(choice: Choice) -> str:
+    """``52.4``, or ``est. 54.0`` for what was not measured."""
+    estimated = choice.key != "now" and choice.tok_s is not None
+    return f"{'est. ' if estimated else ''}{three_digits(choice.tok_s)}"
+
+
+def why_missing(headroom: Headroom) -> list[str]:
+    """Why some ways cannot be estimated, each reason once, and not if the sentence says it."""
+    return [
+        said for said in dict.fromkeys(one.missing for one in headroom.choices) if said and said != headroom.sentence
+    ]
+
+
+def signs(text: str) -> str:
+    """A token's text with its spaces and line ends as signs."""
+    return text.replace("\n", "↵").replace(" ", "␣")
+
+
 def token_name(text: str, number: int) -> str:
-    """A token for a table: ``" the"``, or ``token 345`` if it has no text of its own."""
-    return f'"{text}"' if text else f"token {number}"
+    """A token for a table: ``"␣the"``, or ``token 345`` if it has no text of its own."""
+    return f'"{signs(text)}"' if text else f"token {number}"
 
 
 def confusion_name(confusion: Confusion) -> str:
-    """``" cat" -> " dog"``: what was drafted, and what the target wanted."""
+    """``"␣cat" -> "␣dog"``: what was drafted, and what the target wanted."""
     drafted = token_name(confusion.drafted_text, confusion.drafted)
     return f"{drafted} -> {token_name(confusion.wanted_text, confusion.wanted)}"
 
@@ -161,6 +194,13 @@ def confusion_name(confusion: Confusion) -> str:
 def confusion_figures(confusion: Confusion) -> tuple[str, str]:
     """How often, and how many tokens it lost in all."""
     return f"{confusion.count:,}", f"{confusion.lost:,}"
+
+
+def place_name(context: Context) -> str:
+    """``round 4, request 2, step 5``, counted from 1 as everywhere on the screen."""
+    round_name = f"round {context.round + 1}, " if context.round >= 0 else ""
+    request = f"request {context.slot + 1}, " if context.slot else ""
+    return f"{round_name}{request}step {context.step + 1}"
 
 
 def agreement_rows(agreement: Agreement) -> list[tuple[str, str, str]]:
@@ -196,8 +236,8 @@ def lane_counts(lane: LaneAnalysis) -> str:
     answers = f"{lane.requests:,} {'answer' if lane.requests == 1 else 'answers'}"
     return (
         f"{answers}, {lane.steps:,} {'step' if lane.steps == 1 else 'steps'} with a draft; {lane.accepted:,} of "
-        f"{lane.drafted:,} drafted tokens accepted ({rate}, length {length}); {lane.lost:,} lost, {lane.lost_k:,} "
-        f"against K"
+        f"{lane.drafted:,} drafted tokens accepted ({rate}, acceptance length {length}); {lane.lost:,} lost"
+        + (f", {lane.lost_k:,} against K" if lane.lost_k != lane.lost else "")
     )
 
 
@@ -210,18 +250,10 @@ def extremes(
     lane: LaneAnalysis, most: int = 3
 ) -> tuple[list[tuple[Dimension, BucketRow]], list[tuple[Dimension, BucketRow]]]:
     """The buckets that stand out the most: ``most`` that are accepted less often than expected, and ``most`` that are
-    accepted more often, each ranked and beyond its interval; the farthest from what is expected first.
-
-    A bucket with more than half of the tokens is left out, since the few others stand out instead, and so are
-    dimensions that differ `BY_NATURE`.
+    accepted more often, each ranked and beyond its interval; the farthest from what is expected first. Dimensions that
+    differ `BY_NATURE` are left out.
     """
-    found = [
-        (one, row)
-        for one in lane.dimensions
-        if one.key not in BY_NATURE
-        for row in bucket_rows(one)
-        if 2 * row.bucket.acceptance.count <= sum(other.acceptance.count for other in one.buckets)
-    ]
+    found = [(one, row) for one in lane.dimensions if one.key not in BY_NATURE for row in bucket_rows(one)]
     found.sort(key=lambda pair: -_distance(pair[1].bucket))
     worse = [pair for pair in found if pair[1].mark == WEAK]
     better = [pair for pair in found if pair[1].mark == STRONG]

@@ -11,8 +11,9 @@ from spectui.core.cost import CostModel, Observed, StepTime
 from spectui.core.headroom.choosing import Floats
 
 Rows = Any
-"""The steps of a lane: an array with the fields ``index``, ``k``, ``drafted``, ``accepted``, ``disturbed``,
-``wall_ns``, ``draft_ns`` and ``verify_ns`` of `Step`, numbers of tokens in place of tokens, -1 for an unknown time."""
+"""The steps of a lane: an array with the fields ``index``, ``k``, ``drafted``, ``accepted``, ``batch``,
+``disturbed``, ``wall_ns``, ``draft_ns`` and ``verify_ns`` of `Step`, numbers of tokens in place of tokens, -1 for an
+unknown time."""
 
 
 @dataclass(frozen=True, slots=True)

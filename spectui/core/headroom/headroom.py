@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectui.core.analysis.results import LEAST, Choice, Headroom
+from spectui.core.analysis.words import RECORD_LONGER
 from spectui.core.headroom.choosing import best_choices, grouped
 from spectui.core.headroom.costs import Costs, Rows, costs_of, request_tok_s
 from spectui.core.headroom.replaying import replay
@@ -25,8 +26,8 @@ TITLES = {
     "now": "as it ran",
     "fixed": "the best fixed K",
     "category": "the best K of each category",
-    "oracle": "K by an oracle",
-    "bandit": "an automatic K",
+    "oracle": "K chosen with hindsight",
+    "bandit": "k=auto",
     "perfect": "a perfect drafter",
 }
 """The choices in their order, with their names for the user."""
@@ -44,6 +45,7 @@ class _Lane:
 
     Attributes:
         k: The K whose drafts are looked at.
+        k_top: The largest K that was recorded.
         k_now: The K of most steps.
         accepted: By step at that K, how many drafted tokens were accepted.
         category: By the same steps, the place of its category in ``names``.
@@ -52,6 +54,7 @@ class _Lane:
     """
 
     k: int
+    k_top: int
     k_now: int
     accepted: NDArray[np.int64]
     category: NDArray[np.int64]
@@ -95,7 +98,9 @@ def headroom(
     choices = [_choice("now", now, "K=auto" if automatic else f"K={found.k_now}", plain)]
     choices += [_missing(key, why) if why else _choice(key, *made(found), plain) for key, made in _MADE.items()]
     choices.append(_choice("perfect", *_perfect(found), plain))
-    best, sentence = work_on(found.accepted, found.k_now, found.costs, fixed=None if why else _fixed(found))
+    best, sentence = work_on(
+        found.accepted, found.k_now, found.costs, fixed=None if why else _best_fixed(found), mixed=_mixed(rows)
+    )
     return Headroom(lane, tuple(choices), best, sentence, _formula(found))
 
 
@@ -112,7 +117,7 @@ def _lane(rows: Rows, category: NDArray[np.int64], names: tuple[str, ...], ar: R
     ks, counts = np.unique(rows["k"][rows["k"] > 0], return_counts=True)
     enough = counts >= max(LEAST, LEAST_SHARE * counts.sum()) if len(ks) else np.array([], dtype=bool)
     if not enough.any():
-        return None, f"Fewer than {LEAST} steps could draft: record a longer run."
+        return None, f"Fewer than {LEAST} steps could draft: {RECORD_LONGER}."
     if not (rows["drafted"] > 0).any():
         return None, "Nothing was drafted, so there is nothing to estimate from."
     k = int(ks[enough].max())
@@ -123,7 +128,7 @@ def _lane(rows: Rows, category: NDArray[np.int64], names: tuple[str, ...], ar: R
     now = min(now, k)
     if not np.isfinite(costs.times[now]):
         return None, "The step times are too uneven to estimate from: record on a machine with nothing else running."
-    return _Lane(k, now, accepted, category[at], names, replace(costs, times=costs.times[: k + 1])), ""
+    return _Lane(k, int(ks.max()), now, accepted, category[at], names, replace(costs, times=costs.times[: k + 1])), ""
 
 
 def _why_not(lane: _Lane, automatic: bool) -> str:
@@ -136,11 +141,30 @@ def _why_not(lane: _Lane, automatic: bool) -> str:
     return ""
 
 
-def _fixed(lane: _Lane) -> tuple[float, str]:
+def _mixed(rows: Rows) -> bool:
+    """Whether the steps had different numbers of requests in flight, each often enough to matter."""
+    _, counts = np.unique(rows["batch"], return_counts=True)
+    return int((counts >= LEAST_SHARE * len(rows)).sum()) > 1
+
+
+def _best_fixed(lane: _Lane) -> tuple[float, int]:
     """The best K for all steps together."""
     tokens, steps = grouped(lane.accepted, np.zeros_like(lane.accepted), 1, lane.k)
     rate, chosen = best_choices(tokens, steps, lane.costs.times)
-    return rate, f"K={chosen[0]}"
+    return rate, int(chosen[0])
+
+
+def _fixed(lane: _Lane) -> tuple[float, str]:
+    """The same, with the K in words."""
+    rate, k = _best_fixed(lane)
+    return rate, _named(lane, k)
+
+
+def _named(lane: _Lane, k: int) -> str:
+    """A K; the largest one is told to be that, since a larger one might be better still."""
+    if k < lane.k:
+        return f"K={k}"
+    return f"K={k}, the largest {'recorded' if lane.k == lane.k_top else 'with enough steps'}"
 
 
 def _category(lane: _Lane) -> tuple[float, str]:
@@ -165,14 +189,14 @@ def _bandit(lane: _Lane) -> tuple[float, str]:
     """The policy of ``k=auto`` on the same steps."""
     found = replay(lane.accepted, lane.costs.times, lane.k_now)
     part = f", on {found.steps:,} of {len(lane.accepted):,} steps" if found.steps < len(lane.accepted) else ""
-    return found.tok_s, f"{found.mean_k:.1f} on average{part}"
+    return found.tok_s, f"K {found.mean_k:.1f} on average{part}"
 
 
 def _perfect(lane: _Lane) -> tuple[float, str]:
     """Every drafted token accepted at the same cost."""
     rates = (np.arange(lane.k + 1) + 1) / lane.costs.times
     k = int(np.argmax(rates))
-    return float(rates[k]), f"K={k}"
+    return float(rates[k]), _named(lane, k)
 
 
 def _formula(lane: _Lane) -> str:

@@ -1,4 +1,4 @@
-"""What to work on: the drafter, K or the cost of drafting, by what each would give from where the lane is."""
+"""What to work on: the drafter, K or the cost of a step, by what each would give from where the lane is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LEAST_GAIN = 1.02
 
 
 def work_on(
-    accepted: NDArray[np.int64], k: int, costs: Costs, *, fixed: tuple[float, str] | None
+    accepted: NDArray[np.int64], k: int, costs: Costs, *, fixed: tuple[float, int] | None, mixed: bool = False
 ) -> tuple[str | None, str]:
     """What gains most at ``k``, and a sentence with the figures.
 
@@ -23,26 +23,33 @@ def work_on(
         accepted: By step, how many drafted tokens were accepted, at most as many as the largest K.
         k: The K of most steps.
         costs: The time of a step at each K.
-        fixed: Tokens per second at the best fixed K, and that K as ``K=5``; None if it is not known.
+        fixed: Tokens per second at the best fixed K, and that K; None if it is not known.
+        mixed: Whether steps with different numbers of requests in flight are taken together.
     """
     time = float(costs.times[k])
     rate = _tokens(accepted, k, 1.0) / time
     gains: dict[str, float] = {"drafter": _tokens(accepted, k, 0.5) / time / rate}
-    told = {"drafter": "halving its refusals"}
+    told = {"drafter": "half as many refusals"}
     plain = costs.plain if costs.plain is not None else float(costs.times[0])
     if np.isfinite(plain) and time > plain:
         gains["cost"] = time / ((time + plain) / 2)
-        told["cost"] = "halving the cost of drafting"
-    if fixed is not None:
+        whose = "at K=0" if costs.plain is None else "AR's"
+        told["cost"] = f"half of what a step takes longer than {whose}"
+    settled = ""
+    if fixed is not None and fixed[1] == k:
+        settled = f"; K={k} is the best of those estimated"
+    elif fixed is not None:
         gains["k"] = fixed[0] / rate
-        told["k"] = f"the best K ({fixed[1].removeprefix('K=')})"
+        told["k"] = f"K={fixed[1]}"
     order = sorted(gains, key=lambda key: -gains[key])
-    figures = [f"{told[key]}{' would give' if not place else ''} {gains[key]:.2f}x" for place, key in enumerate(order)]
+    first, *rest = ((told[key], f"{100 * (gains[key] - 1):.0f} %") for key in order)
+    figures = ", ".join([f"{first[0]} would make the lane {first[1]} faster than it was", *map(" ".join, rest)])
+    said = f"{figures} (est.{', all numbers in flight together' if mixed else ''}){settled}."
     best = order[0]
     if gains[best] < LEAST_GAIN:
-        return None, f"Nothing stands out to work on: {', '.join(figures)} (est.)."
-    what = {"drafter": "the drafter", "cost": "the cost of drafting", "k": "K"}[best]
-    return best, f"Work on {what}: {', '.join(figures)} (est.)."
+        return None, f"Nothing stands out to work on: {said}"
+    what = {"drafter": "the drafter", "cost": "the cost of a step", "k": "K"}[best]
+    return best, f"Work on {what}: {said}"
 
 
 def _tokens(accepted: NDArray[np.int64], k: int, refused: float) -> float:

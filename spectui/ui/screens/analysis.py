@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from spectui.core.analysis.results import LaneAnalysis
+from spectui.core.analysis.words import RECORD_LONGER
 from spectui.core.views import LaneView, RunView
 from spectui.ui.analyst import Analyst
 from spectui.ui.paint.cells import safe
@@ -27,6 +28,7 @@ PATIENCE_S = 2.0
 """How long an analysis waits for the race to stand still: a step may take longer, or the source may have died."""
 
 NO_DRAFTER = "No lane here drafts: start one that does, such as --lane mtp:k=3 or --lane ngram:k=5."
+NO_DRAFTER_RECORDED = "No lane of this trace drafts."
 
 
 class AnalysisReader(Reader):
@@ -72,7 +74,7 @@ class AnalysisReader(Reader):
     def content(self, width: int) -> list[Row]:
         self._section = range(0)
         if self.lane not in self.drafting:
-            return wrapped([(NO_DRAFTER, "text")], width)
+            return wrapped([(NO_DRAFTER_RECORDED if self._analyst.whole else NO_DRAFTER, "text")], width)
         rows = [*self._lanes(width), *wrapped([(self._analyst.fault, "warn")] if self._analyst.fault else [], width)]
         if (found := self._analyst.found) is None:
             return [*rows, EMPTY, *wrapped([(self.doing, "muted")], width)]
@@ -87,7 +89,7 @@ class AnalysisReader(Reader):
     def _more(self) -> str:
         """How to get more drafts."""
         if self._analyst.whole:
-            return "record a longer run"
+            return RECORD_LONGER
         if not self.view.lanes[self.lane].k:
             return "K is 0, raise it in the race with +"
         return "let the race run on, then press r"
@@ -245,6 +247,8 @@ class AnalysisScreen(ReaderScreen):
         return f"{said}   {doing}" if doing else said
 
     def _keys(self) -> Row:
+        if not self._rows.drafting:
+            return hints(("Esc", "back"))
         return hints(
             ("Left Right", "property"),
             *([("Tab", "lane")] if len(self._rows.drafting) > 1 else []),

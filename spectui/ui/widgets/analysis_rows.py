@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from spectui.core.analysis.results import LEAST, Agreement, Analysis, Headroom, LaneAnalysis
-from spectui.core.analysis.words import TOO_FEW, dimension_heading, lane_counts
+from spectui.core.analysis.words import RECORD_LONGER, dimension_heading, lane_counts
 from spectui.ui.paint.cells import safe
 from spectui.ui.paint.rows import EMPTY, Row, fit, heading
 from spectui.ui.paint.wrapping import wrap
@@ -49,7 +49,7 @@ def analysis_rows(
         return AnalysisRows(top, range(0))
     column = (width - _GAP) // 2 if width >= _TWO_COLUMNS else width
     headroom = next((one for one in analysis.headroom if one.lane == lane.lane), None)
-    first = _headroom(headroom, face, column)
+    first = _headroom(headroom, face, more, column)
     second = _dimension(lane, dimension, face, column)
     third = [*heading("Most expensive confusions", column), *confusion_rows(lane.confusions, lane.lost, column)]
     fourth = _agreements(analysis, lane, faces, column)
@@ -74,10 +74,8 @@ def _sentences(lane: LaneAnalysis, more: str, width: int) -> list[Row]:
         return [EMPTY, *(((line, "text"),) for line in wrap(f"{why}: {more}.", cells))]
     rows: list[Row] = [EMPTY]
     for place, said in enumerate(lane.sentences):
-        rows += [((line, "text" if place else "strong"),) for line in wrap(safe(said), cells)]
-    if lane.judged < LEAST:
-        tokens = f"{lane.judged} judged token{'' if lane.judged == 1 else 's'}"
-        rows += [((line, "warn"),) for line in wrap(f"{tokens}, {TOO_FEW} (least {LEAST}): {more}.", cells)]
+        style = "text" if place else "strong" if lane.judged >= LEAST else "warn"
+        rows += [((line, style),) for line in wrap(safe(said.replace(RECORD_LONGER, more)), cells)]
     return rows
 
 
@@ -86,10 +84,10 @@ def _notes(analysis: Analysis, width: int) -> list[Row]:
     return [((line, "muted"),) for note in analysis.notes for line in wrap(safe(note), cells)]
 
 
-def _headroom(headroom: Headroom | None, face: LaneFace, width: int) -> list[Row]:
+def _headroom(headroom: Headroom | None, face: LaneFace, more: str, width: int) -> list[Row]:
     if headroom is None:
         return []
-    return [*heading("Headroom", width, "est., for one request"), *headroom_rows(headroom, face.style, width)]
+    return [*heading("Headroom", width, "for one request"), *headroom_rows(headroom, face.style, more, width)]
 
 
 def _dimension(lane: LaneAnalysis, place: int, face: LaneFace, width: int) -> list[Row]:

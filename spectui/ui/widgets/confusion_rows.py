@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from spectui.core.analysis.results import Confusion, Context
-from spectui.core.analysis.words import confusion_figures
+from spectui.core.analysis.words import confusion_figures, place_name
 from spectui.core.tokens import Role
 from spectui.figures import percent_text
 from spectui.ui.paint.cells import clip, clusters, safe
@@ -33,8 +33,10 @@ def confusion_rows(confusions: Sequence[Confusion], lost: int, width: int) -> li
     """
     if not confusions:
         return wrapped([(_NONE, "muted")], width)
-    room = max(3, min(_TOKEN, (width - 24) // 2))
-    rows: list[Row] = [((f"{'drafted':<{room}}   {'wanted':<{room}}{'times':>8}{'lost':>8}{'of lost':>9}", "muted"),)]
+    room = max(3, min(_TOKEN, (width - 26) // 2))
+    rows: list[Row] = [
+        ((f"{'drafted':<{room}}   {'wanted':<{room}}{'refusals':>10}{'lost':>8}{'of lost':>9}", "muted"),)
+    ]
     for one in confusions[:MOST]:
         count, cost = confusion_figures(one)
         rows.append(
@@ -42,7 +44,7 @@ def confusion_rows(confusions: Sequence[Confusion], lost: int, width: int) -> li
                 *_token(one.drafted_text, one.drafted, Role.REJECTED, room),
                 (" → ", "muted"),
                 *_token(one.wanted_text, one.wanted, Role.RECOVERED, room),
-                (f"{count:>8}", "text"),
+                (f"{count:>10}", "text"),
                 (f"{cost:>8}", "strong"),
                 (f"{percent_text(one.lost / lost if lost else None):>9}", "muted"),
             )
@@ -57,8 +59,7 @@ def _token(text: str, number: int, role: Role, room: int) -> Row:
 
 
 def _context(context: Context, width: int) -> Row:
-    request = f", request {context.slot + 1}" if context.slot else ""
-    where = f"round {context.round + 1}{request}, step {context.step + 1}"
+    where = place_name(context)
     text = _tail(_before(context.text), max(0, width - len(where) - 5))
     return (("  ", "text"), (text, "text"), (f"   {where}", "muted"))
 

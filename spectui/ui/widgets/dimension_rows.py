@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from spectui.core.analysis.results import Dimension
-from spectui.core.analysis.words import BUCKET_COLUMNS, BY_CHANCE, FEW, STRONG, WEAK, BucketRow, bucket_rows, marks_used
+from spectui.core.analysis.words import (
+    BUCKET_COLUMNS,
+    BY_CHANCE,
+    FEW,
+    STRONG,
+    WEAK,
+    BucketRow,
+    bucket_columns,
+    bucket_rows,
+    marks_used,
+)
 from spectui.ui.paint.cells import clip, safe
 from spectui.ui.paint.rows import EMPTY, Row, fit, row_width
 from spectui.ui.paint.wrapping import wrap
@@ -52,13 +62,14 @@ def dimension_rows(dimension: Dimension, style: str, width: int) -> list[Row]:
         said = dimension.missing or "No drafted token was judged yet."
         return [((line, "muted"),) for line in wrap(safe(said), width)]
     buckets = bucket_rows(dimension)
-    texts = [[column.name, *(row.figures[place] for row in buckets)] for place, column in enumerate(BUCKET_COLUMNS)]
-    columns = {column.name: (place, max(map(len, texts[place])) + _GAP) for place, column in enumerate(BUCKET_COLUMNS)}
+    told = bucket_columns([dimension])
+    texts = [[column.name, *(row.figures[place] for row in buckets)] for place, column in enumerate(told)]
+    columns = {column.name: (place, max(map(len, texts[place])) + _GAP) for place, column in enumerate(told)}
     name = min(_MOST_NAME, max(cell_len(safe(row.name)) for row in buckets))
     for given_up in _GIVEN_UP:
         if _room(columns, name, width) >= _LEAST_BAR:
             break
-        del columns[given_up]
+        columns.pop(given_up, None)
     name = max(min(name, _LEAST_NAME), min(name, name + _room(columns, name, width) - _LEAST_BAR))
     bar = max(1, min(_MOST_BAR, _room(columns, name, width)))
     head = f"{'':<{name + 2 + bar}}" + "".join(f"{column:>{cells}}" for column, (_, cells) in columns.items())

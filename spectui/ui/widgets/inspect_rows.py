@@ -160,6 +160,4 @@ def quoted(text: str) -> str:
 
 def shown(text: str) -> str:
     """A single token, with visible spaces and line ends."""
-    visible = safe(text).replace("\n", NEWLINE_SIGN)
-    stripped = visible.lstrip(" ")
-    return SPACE_SIGN * (len(visible) - len(stripped)) + stripped
+    return safe(text).replace("\n", NEWLINE_SIGN).replace(" ", SPACE_SIGN)

@@ -25,15 +25,16 @@ def test_a_lane_begins_with_its_sentences_and_then_has_its_headroom() -> None:
         "The drafter is weak at numbers: 20 % accepted where 62 % is expected.",
         "They cost 8.4 tokens per 100 drafted, 21 % of all lost tokens.",
     ]
-    at = lines.index("Headroom               est. tok/s   x AR  K")
+    at = lines.index("Headroom                   tok/s   x AR  K")
     assert lines[at + 1 : at + 6] == [
-        "  as recorded                52.4  1.38x  K=3",
-        "  best fixed K               54.0  1.42x  K=2",
-        "  best K per category        55.5  1.46x  coding K=3, writing K=1",
-        "  oracle                     61.0  1.60x  K as accepted",
-        "  adaptive K                    —      —  too few steps: record a longer run.",
+        "  as recorded               52.4  1.38x  K=3",
+        "  best fixed K         est. 54.0  1.42x  K=2",
+        "  best K per category  est. 55.5  1.46x  coding K=3, writing K=1",
+        "  oracle               est. 61.0  1.60x  K as accepted",
+        "  adaptive K                   —      —",
     ]
-    assert lines[at + 7] == "Work on the drafter: a perfect one would give 3.15x AR (est.), a better K only"
+    assert lines[at + 7] == "  —: too few steps: record a longer run."
+    assert lines[at + 8] == "Work on the drafter: a perfect one would give 3.15x AR (est.), a better K only"
     assert lines.index("DFlash") > at
 
 
@@ -41,7 +42,7 @@ def test_every_dimension_has_its_table_or_says_why_not() -> None:
     lines = shown(analyses.analysis())
     at = lines.index("Kind of token              judged  accepted         95 %  expected   lost   vs K")
     assert lines[at + 1 : at + 5] == [
-        "+ word starts               1,000      64 %   61 to 67 %      60 %    720  1,080",
+        "  word starts               1,000      64 %   61 to 67 %         —    720  1,080",
         "- numbers                     200      20 %   14 to 26 %      62 %    320    480",
         "+ punctuation                 200      95 %   92 to 98 %      60 %     20     30",
         "* special tokens                9      33 %  2.5 to 64 %      60 %     12     18",
@@ -54,9 +55,9 @@ def test_every_dimension_has_its_table_or_says_why_not() -> None:
 def test_confusions_say_where_they_are() -> None:
     lines = shown(analyses.analysis())
     at = next(at for at, line in enumerate(lines) if line.startswith("Drafted -> wanted"))
-    assert lines[at + 1].split() == ['"', 'the"', "->", '"', 'a"', "31", "62"]
-    assert lines[at + 2] == "    sat on  round 0, slot 0, step 12"
-    assert lines[at + 4].startswith('  token 30 -> "\\n"')
+    assert lines[at + 1].split() == ['"␣the"', "->", '"␣a"', "31", "62"]
+    assert lines[at + 2] == "    sat on  round 1, step 13"
+    assert lines[at + 4].startswith('  token 30 -> "↵"')
 
 
 def test_two_lanes_stand_beside_each_other_and_notes_come_last() -> None:

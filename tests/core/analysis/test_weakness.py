@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from spectui.core.analysis.analyse import analyse
 from spectui.core.analysis.columns import Columns
 from spectui.core.analysis.results import LaneAnalysis
+from spectui.protocol import events as ev
 from tests.support.planted_traces import Plant, planted
 
 NAMED: dict[Plant, str] = {
@@ -17,7 +19,7 @@ NAMED: dict[Plant, str] = {
     "context": "MTP is weak beyond 1,024 tokens of context: ",
     "refusal": "MTP is weak up to 4 tokens after a refusal: ",
 }
-NONE = "No weakness of MTP stands out: "
+NONE = "No weakness of MTP is certain from "
 BAR = 0.95
 
 
@@ -88,11 +90,27 @@ def test_the_same_answers_again_make_nothing_surer() -> None:
     assert again.weaknesses[0].acceptance.low == pytest.approx(once.weaknesses[0].acceptance.low, abs=0.003)
 
 
+def test_answers_to_one_prompt_say_nothing_about_others() -> None:
+    same = ev.Prompt("the same", "math", 0)
+    events = [
+        replace(event, prompts=(same,)) if isinstance(event, ev.RoundStarted) else event
+        for event in planted("numbers", 1)
+    ]
+    [lane] = analyse(Columns().add_all(events)).lanes
+    assert lane.sentences[0].startswith("In these answers to one prompt, MTP is weak at numbers: ")
+
+
+def test_what_most_tokens_have_in_common_is_said_to_be_that() -> None:
+    """Most tokens of a drafter that is weak after a refusal come soon after one."""
+    lane = analysed("refusal", 1)
+    assert 2 * lane.weaknesses[0].acceptance.count > lane.judged
+    assert "of all, so it may be the others that are easy." in lane.sentences[0]
+    assert "costs" not in lane.sentences[0]
+
+
 def test_too_few_tokens_are_not_judged() -> None:
     columns = Columns().add_all(planted("numbers", 1)[:12])
     [lane] = analyse(columns).lanes
     assert lane.judged < 30
     assert lane.weaknesses == ()
-    assert lane.sentences == (
-        f"Only {lane.judged} drafted tokens of MTP were judged: too few to say where it is weak.",
-    )
+    assert lane.sentences == (f"Only {lane.judged} drafted tokens were judged, 30 are needed: record a longer run.",)
