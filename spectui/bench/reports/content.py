@@ -10,6 +10,7 @@ from spectui.bench.reports.document import Block, Foreign, Heading, Mono, Paragr
 from spectui.bench.reports.notes import notes
 from spectui.bench.reports.selection import Selection
 from spectui.bench.reports.why import Why, why_failed
+from spectui.bench.reports.why import words_of as why_words
 from spectui.core.bench.results import Results
 
 
@@ -31,7 +32,7 @@ def report(
         ]
     blocks += _foreign("Published figures", compared)
     for title, own in (
-        ("Words", glossary.words(chosen)),
+        ("Words", glossary.words(chosen, why_words(why))),
         ("How it was measured", conditions.method(chosen)),
         ("Environment", conditions.environment(chosen)),
         ("Lanes", conditions.lanes(chosen)),

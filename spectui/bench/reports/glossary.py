@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from spectui.bench.reports.document import Block, Items, Strong, Text
 from spectui.bench.reports.selection import Selection
 
@@ -18,8 +20,8 @@ _METHODS = {
 """vLLM's names of methods, what a report calls them, and what they are."""
 
 
-def words(chosen: Selection) -> list[Block]:
-    """What the words mean that the report takes for granted."""
+def words(chosen: Selection, more: Sequence[tuple[str, str]] = ()) -> list[Block]:
+    """What the words mean that the report takes for granted; ``more`` are those of its sections."""
     methods = dict.fromkeys(variant.method for variant in chosen.results.matrix.variants)
     meanings: list[tuple[str, str]] = [
         ("Target", "the model that decides every token."),
@@ -33,6 +35,7 @@ def words(chosen: Selection) -> list[Block]:
         ("Accepted", "drafted tokens that the target kept. The first one it refuses and all after it are dropped."),
         ("In flight", "requests that are answered at the same time."),
         *(_METHODS[method] for method in methods if method in _METHODS),
+        *more,
     ]
     items: list[Text] = [(Strong(word), f": {meaning}") for word, meaning in meanings]
     return [Items(tuple(items))]

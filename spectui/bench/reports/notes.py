@@ -24,7 +24,7 @@ def notes(chosen: Selection) -> list[Block]:
     if not items:
         return [
             Paragraph(
-                "No caveats: every cell is finished, no repetition was disturbed, so none (0) was measured again, all "
+                "No caveats: every cell is finished, no repetition was disturbed, none was measured again, all "
                 "engines compute alike as far as is known, and all counts agree with vLLM's own."
             )
         ]

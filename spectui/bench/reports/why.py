@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spectui.bench.reports.document import Block, Heading, Inline, Items, Mono, Paragraph, Strong, Table
+from spectui.bench.reports.document import Block, Heading, Inline, Items, Mono, Paragraph, Table
 from spectui.core.analysis import words
 from spectui.core.analysis.results import Analysis, Dimension, Headroom, LaneAnalysis
 from spectui.core.bench.results import Results
@@ -46,41 +46,50 @@ def why_failed(results: Results, why: Why) -> list[Block]:
         ]
     if why.analysis is None:
         return [Paragraph(f"The traces could not be analysed: {why.fault}")]
-    blocks: list[Block] = [
+    headroom = {one.lane: one for one in why.analysis.headroom}
+    order = list(dict.fromkeys(variant.lane for variant in results.matrix.variants))
+    lanes = sorted(why.analysis.lanes, key=lambda lane: order.index(lane.lane) if lane.lane in order else len(order))
+    blocks = [block for lane in lanes for block in _lane(lane, headroom.get(lane.lane))]
+    if why.analysis.notes:
+        blocks.append(Items(why.analysis.notes))
+    traces = "one trace" if why.traces == 1 else f"{why.traces} traces"
+    blocks.append(
         Paragraph(
             (
-                f"From {'one trace' if why.traces == 1 else f'{why.traces} traces'} of first repetitions, every K and "
-                "number in flight together. A drafted token is ",
-                Strong("judged"),
-                " if the target accepted it, or refused it as the first of its draft. ",
-                Strong("Expected"),
-                " is the acceptance of the lane's other tokens at the same positions of their drafts. ",
-                Strong("Lost"),
-                " counts the drafted tokens that refusals threw away. The tables list what lies beyond its own 95 % "
-                "interval. Of twenty rows in which nothing differs about one does so by chance; the sentences allow "
-                "for that, the tables do not. ",
+                f"From {traces} of first repetitions, every K and number in flight together; ",
                 Mono("spectui analyze traces/*.jsonl"),
                 " says more.",
             )
         )
-    ]
-    headroom = {one.lane: one for one in why.analysis.headroom}
-    for lane in why.analysis.lanes:
-        blocks += _lane(lane, headroom.get(lane.lane))
-    if why.analysis.notes:
-        blocks.append(Items(why.analysis.notes))
+    )
     return blocks
+
+
+def words_of(why: Why | None) -> list[tuple[str, str]]:
+    """What the section's words mean; none if it has no figures."""
+    if why is None or why.analysis is None:
+        return []
+    return [
+        ("Judged", "a drafted token that the target accepted, or refused as the first of its draft."),
+        (
+            "Expected acceptance",
+            "that of the lane's other tokens at the same positions of their drafts. What lies below or above it does "
+            "so beyond its own 95 % interval. Of twenty rows in which nothing differs about one does so by chance; "
+            "the sentences allow for that, the tables do not.",
+        ),
+        ("Lost", "drafted tokens that refusals threw away."),
+    ]
 
 
 def _lane(lane: LaneAnalysis, headroom: Headroom | None) -> list[Block]:
     said = [*lane.sentences, *([headroom.sentence] if headroom is not None and headroom.sentence else [])]
-    blocks: list[Block] = [Heading(3, words.lane_name(lane)), Paragraph(" ".join(said))]
+    blocks: list[Block] = [Heading(3, words.lane_name(lane)), Items(tuple(said))]
     worst, best = words.extremes(lane, _MOST)
     if not worst and not best:
         blocks.append(Paragraph("No property of the tokens stands out beyond its 95 % interval."))
         return blocks
-    rows = [_row("worse", *pair) for pair in worst] + [_row("better", *pair) for pair in best]
-    head = ("than expected", "property", "tokens", "judged", "accepted (95 %)", "expected", "lost")
+    rows = [_row("below expected", *pair) for pair in worst] + [_row("above expected", *pair) for pair in best]
+    head = ("acceptance", "property", "which tokens", "judged", "accepted (95 %)", "expected", "lost")
     return [*blocks, Table(head, tuple(rows), 3)]
 
 

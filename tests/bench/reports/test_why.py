@@ -23,15 +23,24 @@ def section(why: Why | None, case: str = "small") -> str:
 
 
 def test_each_lane_has_its_sentences_and_the_tokens_that_stand_out() -> None:
-    said = section(Why(66, analyses.analysis()))
-    assert said.startswith("From 66 traces of first repetitions")
-    assert "### MTP\n\nThe drafter is weak at numbers: 20 % accepted where 62 % is expected. They cost" in said
-    assert "of all lost tokens. Work on the drafter: a perfect one" in said
-    rows = re.findall(r"^\| (worse|better) \| (.*?) \| (.*?) \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$", said, re.M)
-    assert rows[0] == ("worse", "Kind of token", "numbers", "200", "20 % (14 to 26 %)", "62 %", "320")
-    assert [row[0] for row in rows[:5]] == ["worse", "worse", "worse", "better", "better"]
-    assert "### DFlash\n\nNo weakness stands out." in said
-    assert said.endswith("- 12 steps were lost.")
+    why = Why(66, analyses.analysis())
+    said = section(why)
+    assert said.startswith("### MTP\n\n- The drafter is weak at numbers: 20 % accepted where 62 % is expected.\n- They")
+    assert "of all lost tokens.\n- Work on the drafter: a perfect one" in said
+    assert "\n- **Expected acceptance**: that of the lane's other tokens" in markdown(report(CASES["small"](), why=why))
+    rows = re.findall(
+        r"^\| (below|above) expected \| (.*?) \| (.*?) \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$", said, re.M
+    )
+    assert rows[0] == ("below", "Kind of token", "numbers", "200", "20 % (14 to 26 %)", "62 %", "320")
+    assert [row[0] for row in rows[:5]] == ["below", "below", "below", "above", "above"]
+    assert "### DFlash\n\n- No weakness stands out." in said
+    assert "\n- 12 steps were lost.\n\nFrom 66 traces of first repetitions" in said
+
+
+def test_lanes_come_in_the_order_of_the_run() -> None:
+    made = analyses.analysis()
+    turned = replace(made, lanes=made.lanes[::-1])
+    assert section(Why(66, turned)) == section(Why(66, made))
 
 
 def test_without_traces_it_says_how_to_get_them() -> None:
