@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spectui.protocol import commands as cmd
-from spectui.protocol.events import LaneInfo, Paused, Sampling, Step
+from spectui.protocol.events import LaneInfo, Paused, RunStarted, Sampling, Step
 from spectui.sources.replay import Replay
 from spectui.sources.synthetic.race import SyntheticLane
 from spectui.sources.synthetic.source import Pace
@@ -23,7 +25,7 @@ from spectui.ui.screens.analysis import AGAIN_S, AnalysisScreen
 from spectui.ui.screens.live import LiveScreen
 from tests.support.analyses import analysis
 from tests.support.rig import FAILSAFE_S, SIZES, Rig, running
-from tests.trace.making import made_run
+from tests.trace.making import file_of, made_run
 
 TRACES = Path(__file__).parents[2] / "demos" / "traces"
 LONG = Sampling(max_tokens=400)
@@ -181,14 +183,31 @@ async def test_it_says_what_to_do_where_there_is_nothing_to_show() -> None:
         await rig.steps(20)
         await rig.press("d")
         await found(rig, rig.app.analyst.steps)
-        assert "too few to rank" in rig.text
+        said = " ".join(rig.text.split())
+        assert re.search(
+            r"Only \d+ drafted tokens were judged, 30 are needed: let the race run on, then press r\.", said
+        )
+        assert "Fewer than 30 steps could draft: let the race run on, then press r." in said
+        assert "record a longer run" not in said
     async with running((80, 24), lanes=AR_ALONE) as rig:
         await rig.steps(3)
         await rig.press("d")
         assert "No lane here drafts: start one that does" in rig.text
         assert not rig.app.analyst.working
+        assert "property" not in rig.text, "there is none"
         await rig.press("right", "tab", "r", "d")
         assert isinstance(rig.app.screen, LiveScreen)
+
+
+async def test_a_trace_without_drafts_cannot_be_given_any(tmp_path: Path) -> None:
+    events = [event for _, event in Trace.open(TRACES / "coding.jsonl") if getattr(event, "lane", "ar") == "ar"]
+    alone = (replace(one, lanes=one.lanes[:1]) if isinstance(one, RunStarted) else one for one in events)
+    path = file_of(tmp_path / "ar.jsonl", alone)
+    async with replaying(path) as rig:
+        await rig.pilot.press("d")
+        await rig.settle()
+        assert "No lane of this trace drafts." in rig.text
+        assert "start one" not in rig.text
 
 
 async def test_a_replay_shows_the_whole_trace_wherever_it_is() -> None:
