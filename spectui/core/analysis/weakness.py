@@ -78,13 +78,16 @@ def weaknesses(measured: Measured) -> tuple[Weakness, ...]:
 
 def _candidates(measured: Measured, tables: Sequence[Table], named: Collection[int]) -> Iterator[_Candidate]:
     """What could be called a weakness: enough tokens of it, and enough others. Buckets that have no tokens begin and
-    end nothing."""
+    end nothing. A bucket with more than half of all tokens is none, since the few others differ from it instead; where
+    buckets have an order a weakness may well cover most of them, as after a refusal if there are many."""
     for number, (coded, cells) in enumerate(zip(measured.coded, tables, strict=True)):
         if number in named or not len(cells.code):
             continue
         counts = np.bincount(cells.code, cells.count, len(coded.names))
+        every = measured.tables[number]
+        most = np.bincount(every.code, every.count, len(coded.names)) > every.count.sum() / 2
         last = len(counts)
-        single = [(where, range(code, code + 1), False) for code, where in enumerate(coded.places)]
+        single = [(where, range(code, code + 1), False) for code, where in enumerate(coded.places) if not most[code]]
         up_to = [(where, range(code + 1), True) for code, where in enumerate(coded.up_to) if counts[code]]
         beyond = [(where, range(code, last), True) for code, where in enumerate(coded.beyond) if counts[code]]
         for where, codes, ordered in single + up_to + beyond:
