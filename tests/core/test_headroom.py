@@ -105,7 +105,7 @@ def test_all_choices_of_a_lane_with_two_k() -> None:
     assert (choices["now"].detail, choices["fixed"].detail, choices["category"].detail) == ("K=4", "K=2", "coding K=2")
     assert found.work_on == "drafter"
     assert found.sentence.startswith("Work on the drafter: half as many refusals would make the lane ")
-    assert re.search(r" % faster than it was, .*, K=2 \d %", found.sentence)
+    assert re.search(r" % faster than it was, .*, K=2 by \d %", found.sentence)
     assert found.sentence.endswith(" (est.).")
     assert "t(4) = 32.0 ms" in found.formula
     assert "tokens(4) = 1 + 0.6" in found.formula
@@ -128,9 +128,9 @@ def test_each_of_the_three_can_be_what_to_work_on() -> None:
 
 def test_the_largest_k_is_said_to_be_no_more_than_that() -> None:
     choices, _ = of(rows_of([2, 4, 4] * 200, [2, 4, 4] * 200, {2: 26.0, 4: 32.0}))
-    assert choices["fixed"].detail == choices["perfect"].detail == "K=4, the largest recorded"
+    assert choices["fixed"].detail == choices["perfect"].detail == "K=4, largest recorded"
     rare, _ = of(rows_of([2] * 400 + [4] * 20, [2] * 420, {2: 26.0, 4: 32.0}))
-    assert rare["perfect"].detail == "K=2, the largest with enough steps"
+    assert rare["perfect"].detail == "K=2, largest with enough steps"
 
 
 def test_steps_with_different_numbers_in_flight_are_said_to_be_together() -> None:

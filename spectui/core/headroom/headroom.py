@@ -25,7 +25,7 @@ from spectui.core.headroom.working_on import work_on
 TITLES = {
     "now": "as it ran",
     "fixed": "the best fixed K",
-    "category": "the best K of each category",
+    "category": "the best K per category",
     "oracle": "K chosen with hindsight",
     "bandit": "k=auto",
     "perfect": "a perfect drafter",
@@ -164,7 +164,7 @@ def _named(lane: _Lane, k: int) -> str:
     """A K; the largest one is told to be that, since a larger one might be better still."""
     if k < lane.k:
         return f"K={k}"
-    return f"K={k}, the largest {'recorded' if lane.k == lane.k_top else 'with enough steps'}"
+    return f"K={k}, largest {'recorded' if lane.k == lane.k_top else 'with enough steps'}"
 
 
 def _category(lane: _Lane) -> tuple[float, str]:

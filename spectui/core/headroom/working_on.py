@@ -43,7 +43,7 @@ def work_on(
         told["k"] = f"K={fixed[1]}"
     order = sorted(gains, key=lambda key: -gains[key])
     first, *rest = ((told[key], f"{100 * (gains[key] - 1):.0f} %") for key in order)
-    figures = ", ".join([f"{first[0]} would make the lane {first[1]} faster than it was", *map(" ".join, rest)])
+    figures = ", ".join([f"{first[0]} would make the lane {first[1]} faster than it was", *map(" by ".join, rest)])
     said = f"{figures} (est.{', all numbers in flight together' if mixed else ''}){settled}."
     best = order[0]
     if gains[best] < LEAST_GAIN:

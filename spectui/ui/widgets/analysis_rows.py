@@ -51,7 +51,7 @@ def analysis_rows(
     headroom = next((one for one in analysis.headroom if one.lane == lane.lane), None)
     first = _headroom(headroom, face, more, column)
     second = _dimension(lane, dimension, face, column)
-    third = [*heading("Most expensive confusions", column), *confusion_rows(lane.confusions, lane.lost, column)]
+    third = [*heading("Most expensive mistakes", column), *confusion_rows(lane.confusions, lane.lost, column)]
     fourth = _agreements(analysis, lane, faces, column)
     if column < width:
         rows = [*top, *_beside([*first, *third], [*second, *fourth], column)]

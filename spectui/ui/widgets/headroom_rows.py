@@ -11,7 +11,7 @@ from spectui.ui.paint.cells import clip, safe
 from spectui.ui.paint.rows import EMPTY, Row, cells_filled, fit, row_width
 from spectui.ui.paint.wrapping import wrap
 
-_MOST_NAME, _LEAST_BAR, _MOST_BAR = 28, 8, 60
+_MOST_NAME, _LEAST_BAR, _MOST_BAR, _LEAST_DETAIL = 28, 8, 60, 30
 _GAP = 2
 
 
@@ -38,7 +38,9 @@ def headroom_rows(headroom: Headroom, style: str, more: str, width: int) -> list
     cells = [max(len(column.name), *(len(row.figures[place]) for row in choices)) + _GAP
              for place, column in enumerate(CHOICE_COLUMNS)]  # fmt: skip
     room = max(0, width - name - 1 - sum(cells))
-    detail = min(max(cell_len(safe(row.detail)) for row in choices) + _GAP, max(room // 2, room - 2 * _LEAST_BAR))
+    detail = min(
+        max(cell_len(safe(row.detail)) for row in choices) + _GAP, max(room // 2, min(_LEAST_DETAIL, room - _LEAST_BAR))
+    )
     bar = max(1, min(_MOST_BAR, room - detail))
     head = f"{'':<{name + 1 + bar}}" + "".join(
         f"{column.name:>{room}}" for column, room in zip(CHOICE_COLUMNS, cells, strict=True)
