@@ -18,6 +18,7 @@ from spectui.core.analysis.lane_columns import ROW, Ids, LaneColumns, Looked, Re
 from spectui.protocol.events import (
     Gap,
     Inspected,
+    KChanged,
     LaneInfo,
     Prompt,
     RequestStarted,
@@ -36,6 +37,9 @@ class _Growing:
 
     def __init__(self) -> None:
         self._bytes = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._bytes)
 
     def append(self, more: bytes | array[int]) -> None:
         try:
@@ -60,6 +64,13 @@ class _Lane:
         """By request, the step that is next and the tokens before it, which is -1 if unknown."""
         self.rows, self.drafted_ids, self.verified_ids = _Growing(), _Growing(), _Growing()
         self.looked: list[Looked] = []
+        self.runs = 0
+        self.turns: list[int] = []
+
+    def choose(self, automatic: bool) -> None:
+        """From the next step on, K is automatic or not."""
+        if automatic != bool(len(self.turns) % 2):
+            self.turns.append(len(self.rows) // ROW.itemsize)
 
 
 class Columns:
@@ -97,7 +108,11 @@ class Columns:
             self._inspected(event)
         elif isinstance(event, RunStarted):
             for info in event.lanes:
-                self._lane(info.name).info = info
+                lane = self._lane(info.name)
+                lane.info, lane.runs = info, lane.runs + 1
+                lane.choose(info.k_source == "auto")
+        elif isinstance(event, KChanged):
+            self._lane(event.lane).choose(event.source == "auto")
         elif isinstance(event, Gap):
             self.lost += event.lost
 
@@ -206,7 +221,17 @@ class Columns:
 def _columns(name: str, lane: _Lane) -> LaneColumns:
     rows = lane.rows.shown(ROW)
     drafted_ids, verified_ids = lane.drafted_ids.shown(np.int32), lane.verified_ids.shown(np.int32)
-    return LaneColumns(name, lane.info, tuple(lane.requests), rows, drafted_ids, verified_ids, tuple(lane.looked))
+    return LaneColumns(
+        name,
+        lane.info,
+        tuple(lane.requests),
+        rows,
+        drafted_ids,
+        verified_ids,
+        tuple(lane.looked),
+        tuple(lane.turns),
+        lane.runs,
+    )
 
 
 def _ids(ids: tuple[int, ...]) -> Ids:

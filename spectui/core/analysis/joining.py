@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
 from spectui.core.analysis.lane_columns import LaneColumns
 from spectui.core.analysis.results import Headroom
 from spectui.core.headroom.headroom import headroom
+from spectui.core.headroom.selecting import Selected, select
 
 _UNNAMED = "other prompts"
 
 
 def headrooms(lanes: Iterable[LaneColumns]) -> tuple[Headroom, ...]:
-    """The headroom of each lane that drafts, next to the first that does not."""
+    """The headroom of each lane that drafts, next to AR."""
     every = tuple(lanes)
-    ar = next((lane.rows for lane in every if not lane.drafts and len(lane.rows)), None)
+    plain = (lane.rows for lane in every if lane.info is not None and lane.info.method == "ar")
+    ar = next((rows for rows in plain if len(rows)), None)
     found = []
     for lane in every:
         if not lane.drafts:
@@ -24,6 +27,17 @@ def headrooms(lanes: Iterable[LaneColumns]) -> tuple[Headroom, ...]:
         number: dict[str, int] = {}
         of = [number.setdefault(one.category or _UNNAMED, len(number)) for one in lane.requests]
         category = np.array(of, dtype=np.int64)[lane.rows["request"]] if of else np.zeros(0, dtype=np.int64)
-        automatic = lane.info is not None and lane.info.k_source == "auto"
-        found.append(headroom(lane.name, lane.rows, category, tuple(number), ar, automatic=automatic))
+        part = select(lane.rows, lane.automatic, ar, runs=lane.runs)
+        rows, category = lane.rows[part.places], category[part.places]
+        one = headroom(lane.name, rows, category, tuple(number), part.ar, automatic=part.automatic, k=part.k)
+        found.append(_told(one, part))
     return tuple(found)
+
+
+def _told(found: Headroom, part: Selected) -> Headroom:
+    """The same, saying which steps it is of."""
+    if not part.note:
+        return found
+    now, *others = found.choices
+    now = replace(now, detail=", ".join(filter(None, (now.detail, part.detail))))
+    return replace(found, choices=(now, *others), sentence=f"{found.sentence} {part.note}")

@@ -94,6 +94,8 @@ class LaneColumns:
         drafted_ids: Ids that were drafted, step after step.
         verified_ids: Ids that were emitted or cut, step after step: those that the target wanted.
         looked: Probabilities that were recomputed.
+        turns: The steps from which K was automatic, no longer so, automatic again, and so on.
+        runs: Runs that the steps are from.
     """
 
     name: str
@@ -103,6 +105,8 @@ class LaneColumns:
     drafted_ids: Ids
     verified_ids: Ids
     looked: tuple[Looked, ...]
+    turns: tuple[int, ...] = ()
+    runs: int = 1
 
     @property
     def title(self) -> str:
@@ -123,6 +127,13 @@ class LaneColumns:
     def verified(self) -> NDArray[np.int64]:
         """Tokens emitted or cut by each step."""
         return self.rows["emitted"].astype(np.int64) + self.rows["cut"].astype(np.int64)
+
+    @property
+    def automatic(self) -> NDArray[np.bool_]:
+        """By step, whether the lane chose its K by itself."""
+        past = np.searchsorted(np.array(self.turns, dtype=np.int64), np.arange(len(self.rows)), side="right")
+        found: NDArray[np.bool_] = past % 2 == 1
+        return found
 
     @cached_property
     def drafted_start(self) -> NDArray[np.int64]:

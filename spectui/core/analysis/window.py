@@ -7,7 +7,7 @@ may be kept, once there are as many steps. Windows begin with a round, so that n
 from __future__ import annotations
 
 from spectui.core.analysis.columns import Columns
-from spectui.protocol.events import RoundStarted, RunStarted, Step, TraceEvent
+from spectui.protocol.events import KChanged, RoundStarted, RunStarted, Step, TraceEvent
 
 MOST_STEPS = 1_000_000
 """Steps of a full window: some 100 MB, and half as much again for the next one."""
@@ -30,6 +30,7 @@ class Window:
         self._next: Columns | None = None
         self._next_begins = 0
         self._run: RunStarted | None = None
+        self._ks: dict[str, KChanged] = {}
 
     def add(self, event: TraceEvent) -> None:
         """Fold one event."""
@@ -39,6 +40,9 @@ class Window:
             self._turn()
         elif isinstance(event, RunStarted):
             self._run = event
+            self._ks.clear()
+        elif isinstance(event, KChanged):
+            self._ks[event.lane] = event
         self.columns.add(event)
         if self._next is not None:
             self._next.add(event)
@@ -53,3 +57,4 @@ class Window:
             self._next, self._next_begins = Columns(), self.steps
             if self._run is not None:
                 self._next.add(self._run)
+            self._next.add_all(self._ks.values())

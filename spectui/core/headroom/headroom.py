@@ -33,7 +33,7 @@ TITLES = {
 """The choices in their order, with their names for the user."""
 
 LEAST_SHARE = 0.1
-"""Share of the steps that the K must have whose drafts are looked at."""
+"""Steps that the K whose drafts are looked at must have, as a share of those at the K that has most."""
 
 MOST_NAMED = 8
 """Categories that are named with their K."""
@@ -46,7 +46,7 @@ class _Lane:
     Attributes:
         k: The K whose drafts are looked at.
         k_top: The largest K that was recorded.
-        k_now: The K of most steps.
+        k_now: The K that others are compared with.
         accepted: By step at that K, how many drafted tokens were accepted.
         category: By the same steps, the place of its category in ``names``.
         names: The categories.
@@ -70,6 +70,7 @@ def headroom(
     ar: Rows | None = None,
     *,
     automatic: bool = False,
+    k: int | None = None,
 ) -> Headroom:
     """Estimate what better choices would give.
 
@@ -80,12 +81,13 @@ def headroom(
         names: The categories.
         ar: The steps of the AR lane; None without one.
         automatic: Whether the lane chose its K after every step.
+        k: The K that others are compared with; None for that of most steps, which then stand for all.
     """
     kept = rows["index"] > 0
     rows, category = rows[kept], np.asarray(category)[kept].astype(np.int64)
-    now = request_tok_s(rows)
+    now = request_tok_s(rows if k is None or automatic else rows[rows["k"] == k])
     plain = None if ar is None else request_tok_s(ar)
-    found, why = _lane(rows, category, tuple(names), ar)
+    found, why = _lane(rows, category, tuple(names), ar, k)
     if found is None:
         return Headroom(
             lane,
@@ -112,10 +114,12 @@ def _missing(key: str, why: str) -> Choice:
     return Choice(key, TITLES[key], None, None, missing=why)
 
 
-def _lane(rows: Rows, category: NDArray[np.int64], names: tuple[str, ...], ar: Rows | None) -> tuple[_Lane | None, str]:
+def _lane(
+    rows: Rows, category: NDArray[np.int64], names: tuple[str, ...], ar: Rows | None, compared: int | None
+) -> tuple[_Lane | None, str]:
     """What the estimates are made of; None, and a sentence that says why, if they cannot be made."""
     ks, counts = np.unique(rows["k"][rows["k"] > 0], return_counts=True)
-    enough = counts >= max(LEAST, LEAST_SHARE * counts.sum()) if len(ks) else np.array([], dtype=bool)
+    enough = counts >= max(LEAST, LEAST_SHARE * counts.max()) if len(ks) else np.array([], dtype=bool)
     if not enough.any():
         return None, f"Fewer than {LEAST} steps could draft: {RECORD_LONGER}."
     if not (rows["drafted"] > 0).any():
@@ -123,7 +127,7 @@ def _lane(rows: Rows, category: NDArray[np.int64], names: tuple[str, ...], ar: R
     k = int(ks[enough].max())
     at = rows["k"] >= k
     accepted = np.minimum(rows["accepted"][at].astype(np.int64), k)
-    now = int(ks[np.argmax(counts)])
+    now = int(ks[np.argmax(counts)]) if compared is None else compared
     costs = costs_of(rows, max(k, now), ar)
     now = min(now, k)
     if not np.isfinite(costs.times[now]):
