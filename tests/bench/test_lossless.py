@@ -16,6 +16,8 @@ import pytest
 
 from spectui.bench.lossless import check_greedy
 from spectui.bench.lossless_sampling import check_distribution, scattered, why_undirected
+from spectui.bench.matrix import checks
+from spectui.core.bench.matrix import Matrix, Variant, blocks_of
 from spectui.core.lossless.distribution import DistributionCheck, LaneDistribution
 from spectui.core.lossless.greedy import Answer, GreedyLane, Losslessness
 from spectui.core.lossless.words import greedy_lines
@@ -329,3 +331,25 @@ def test_seeds_of_neighbours_are_different_and_apart() -> None:
     assert len(set(seeds)) == len(seeds)
     unlike = [(one ^ other).bit_count() for one, other in pairwise(seeds)]
     assert 15.8 < sum(unlike) / len(unlike) < 16.2, "half of 32 bits"
+
+
+def test_a_lane_with_an_automatic_k_is_checked_at_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[int | None] = []
+
+    def checked(session: Any, lanes: Sequence[MadeUpLane], *rest: Any, **more: Any) -> Losslessness:
+        chosen.extend(lane.choice for lane in lanes)
+        return Losslessness((), 0, 0)
+
+    monkeypatch.setattr(checks, "check_greedy", checked)
+    lane = MadeUpLane("mtp:k=4")
+    lane.choice = None
+    assert (lane.choice, lane.k) == (None, 4)
+    variant = Variant("mtp", "mtp", "MTP", 4, auto=True)
+    journal: Any = SimpleNamespace(
+        matrix=Matrix((variant,), blocks_of((1,), ("coding",), (None,)), "fixed", Sampling(max_tokens=8)),
+        checks={},
+        add_check=lambda *entry: None,
+    )
+    options, config = SimpleNamespace(max_tokens=8), SimpleNamespace(chat=RAW, prompts=None)
+    checks.check_outputs(options, SESSION, [lane], {}, config, journal)  # type: ignore[arg-type, list-item]
+    assert chosen == [4]

@@ -65,8 +65,8 @@ def check_outputs(
     matrix = journal.matrix
     for lane in lanes:
         k = max((variant.k for variant in matrix.variants if variant.lane == lane.info.name), default=0)
-        if lane.info.k_max and lane.k != k:
-            lane.k = k
+        if lane.info.k_max and lane.choice != k:
+            lane.choice = k
     asked = [one.prompt for one in checked_prompts(sets)]
     concurrency = max(block.concurrency for block in matrix.blocks)
     if not _finished(journal, GREEDY):
