@@ -142,7 +142,7 @@ def _measured(one: Beside | None) -> str:
     """Throughput, with the K of a lane that drafts."""
     if one is None or one.measured is None:
         return DASH
-    return three_digits(one.measured) + (f" (K={one.cell.variant.k})" if one.cell.variant.k else "")
+    return three_digits(one.measured) + (f" (K={one.cell.variant.k_text})" if one.cell.variant.k else "")
 
 
 def _speedup(one: Beside | None) -> str:

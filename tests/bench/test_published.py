@@ -43,6 +43,15 @@ def test_a_table_has_the_measured_row_under_the_published_one() -> None:
     assert max(map(len, lines)) <= 120
 
 
+def test_an_automatic_k_is_named_as_one() -> None:
+    auto = Variant("mtp", "mtp", "MTP", 8, auto=True)
+    results = made_up_results(made_up_matrix(variants=(AR, auto)), target="google/gemma-4-31B-it")
+    markdown = compare_published(results, published_sources("published"))[0]
+    assert " (K=auto) |" in markdown
+    assert "(K=8)" not in markdown
+    assert "K (MTP): auto here; published: 8." in markdown
+
+
 def test_the_section_is_read_by_the_report() -> None:
     results = made_up_results(made_up_matrix(variants=(AR, *DRAFTING)), target="google/gemma-4-31B-it")
     blocks = read_markdown(compare_published(results, published_sources("published"))[0])

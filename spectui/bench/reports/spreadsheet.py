@@ -40,4 +40,4 @@ def results_csv(results: Results) -> str:
 def _names(cell: Cell) -> list[Any]:
     one = cell.variant
     category = None if cell.category is None else clean(cell.category)
-    return [clean(one.name), clean(one.lane), one.method, one.k, cell.concurrency, category, cell.context]
+    return [clean(one.name), clean(one.lane), one.method, one.k_text, cell.concurrency, category, cell.context]

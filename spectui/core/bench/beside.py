@@ -158,8 +158,10 @@ def _apart(here: _Place, there: _Place) -> float:
 
 
 def _chosen(cells: Sequence[Cell], k: int | None) -> Cell:
-    """The cell at the K of the source or the nearest; of several, or where the source states none, the fastest."""
-    return min(
-        cells,
-        key=lambda cell: (0 if k is None else abs(cell.variant.k - k), -(cell.figures.output_throughput or 0.0)),
-    )
+    """The cell at the K of the source or the nearest; of several, or where the source states none, the fastest. An
+    automatic K is near to none."""
+
+    def apart(cell: Cell) -> float:
+        return 0 if k is None else math.inf if cell.variant.auto else abs(cell.variant.k - k)
+
+    return min(cells, key=lambda cell: (apart(cell), -(cell.figures.output_throughput or 0.0)))

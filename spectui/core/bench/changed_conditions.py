@@ -47,8 +47,8 @@ def _conditions(results: Results) -> Iterator[tuple[str, str]]:
     yield from _answers(results).items()
     yield "repetitions", str(results.matrix.repetitions)
     for note in header.lanes:
-        ks = [str(variant.k) for variant in results.matrix.variants if variant.lane == note.lane and variant.k]
-        yield f"K of {note.lane}", ", ".join(ks)
+        own = [one for one in results.matrix.variants if one.lane == note.lane and one.k]
+        yield f"K of {note.lane}", ", ".join(f"auto:{one.k}" if one.auto else str(one.k) for one in own)
         yield f"drafter of {note.lane}", note.drafter
         yield f"options of {note.lane}", _without_k(note.spec)
         for what, how in asdict(note.engine).items() if note.engine is not None else ():

@@ -58,7 +58,7 @@ def _conditions(results: Results, cell: Cell, source: Source, row: Row) -> Itera
         yield what, here, there, here == there
     if cell.variant.k:
         k = _text(stated.k.get(method))
-        yield "K", str(cell.variant.k), k, str(cell.variant.k) == k
+        yield "K", cell.variant.k_text, k, cell.variant.k_text == k
 
 
 def _engine(results: Results, engine: LaneEngine, source: Source) -> Iterator[tuple[str, str, str, bool]]:

@@ -15,10 +15,11 @@ from spectui.bench.reports.document import Chart, Heading, Table, plain
 from spectui.bench.reports.markdown import markdown
 from spectui.bench.reports.spreadsheet import NAMES, results_csv, scalar_figures
 from spectui.core.bench.codec import read_results
+from spectui.core.bench.matrix import Variant
 from spectui.core.bench.results import LaneNote, Results
 from spectui.protocol.events import LaneEngine
 from tests.bench.reports.making import CASES, unfinished
-from tests.support.benchmarks import made_up_results
+from tests.support.benchmarks import VARIANTS, made_up_matrix, made_up_results
 
 FILES = {"results.json", "results.csv", "report.md", "report.html", "charts"}
 
@@ -66,6 +67,13 @@ def test_the_spreadsheet_has_a_row_for_each_cell_and_then_for_each_variant() -> 
         shares = cell.figures.spec_decode_per_position_acceptance_rates
         assert [row[f"position_{one}"] for one in (1, 2, 3)] == [*map(str, shares), *[""] * (3 - len(shares))]
     assert {"engine_steps", "speedup_ci_low", "estimated_mbu"} <= set(scalar_figures())
+
+
+def test_the_spreadsheet_calls_an_automatic_k_by_its_name() -> None:
+    variants = (*VARIANTS[:2], Variant("mtp", "mtp", "MTP", 2, auto=True))
+    rows = list(csv.DictReader(results_csv(made_up_results(made_up_matrix(variants=variants))).splitlines()))
+    ks = {(row["variant"], row["k"]) for row in rows}
+    assert ks == {("ar", "0"), ("mtp K=2", "2"), ("mtp K=auto", "auto")}
 
 
 def table_below(blocks: tuple[object, ...], heading: str) -> Table:

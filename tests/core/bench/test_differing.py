@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from spectui.core.bench.changed_conditions import changed_conditions
 from spectui.core.bench.differing import Diff, diff
 from spectui.core.bench.matrix import Block, Matrix
 from spectui.core.bench.results import Results, results_of
@@ -193,3 +194,12 @@ def test_single_repetitions_have_no_noise_and_no_change() -> None:
     assert not result.changed
     assert result.changes[0].change == pytest.approx(0.5, rel=0.1)
     assert result.changes[0].low is None
+
+
+def test_an_automatic_k_is_not_the_largest_one() -> None:
+    fixed, auto = (
+        made_up_matrix(variants=(*benchmarks.VARIANTS[:1], replace(benchmarks.VARIANTS[1], auto=one)))
+        for one in (False, True)
+    )
+    changed = {one.what: (one.a, one.b) for one in changed_conditions(*map(made_up_results, (fixed, auto)))}
+    assert changed["K of mtp"] == ("2", "auto:2")

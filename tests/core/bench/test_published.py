@@ -115,6 +115,16 @@ def test_a_figure_gets_the_concurrency_and_k_that_are_nearest() -> None:
     assert differing(second)["requests in flight"] == ("8", "16")
 
 
+def test_an_automatic_k_is_no_published_k() -> None:
+    auto = Variant("mtp", "mtp", "MTP", 8, auto=True)
+    results = made_up_results(made_up_matrix(concurrencies=(1,), variants=(VARIANTS[0], MTP[0], auto)), target=TARGET)
+    (fixed,) = laid(results, shipped()[:1], "mtp")
+    assert (fixed.cell.variant, differing(fixed)["K"]) == (MTP[0], ("4", "8"))
+    results = made_up_results(made_up_matrix(concurrencies=(1,), variants=(VARIANTS[0], auto)), target=TARGET)
+    (alone,) = laid(results, shipped()[:1], "mtp")
+    assert (alone.cell.variant, differing(alone)["K"]) == (auto, ("auto", "8"))
+
+
 def test_a_concurrency_that_another_row_is_nearer_to_is_not_used_twice() -> None:
     results = made_up_results(made_up_matrix(concurrencies=(1,)), target=TARGET)
     assert [one.row.concurrency for one in laid(results, shipped()[:1], "ar")] == [1]
