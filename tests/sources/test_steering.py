@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from spectui.core.auto_k import AutoK
 from spectui.core.bench.matrix import Variant
 from spectui.core.reducer import reduce
 from spectui.core.state import RunState
@@ -74,6 +75,19 @@ def test_the_lane_finds_its_k_and_keeps_one_that_it_is_given() -> None:
     # What it has learnt is still there.
     lane.choice = None
     assert [step.k for step in steps(lane, 400)[-50:]].count(3) > 30
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_the_time_of_a_step_that_read_a_prompt_says_nothing_about_k(
+    reading: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times: list[float | None] = []
+    monkeypatch.setattr(AutoK, "decide", lambda policy, wall_ns, *rest: times.append(wall_ns) or policy.k)
+    lane = drafting_lane("mtp:k=auto:7")
+    events = steps(lane, 40)[1:2]
+    times.clear()
+    lane.steer(events, 50_000_000, False, reading=reading)
+    assert times == [None if reading else 50_000_000]
 
 
 def test_a_lane_whose_k_must_stay_does_not_choose() -> None:

@@ -196,7 +196,7 @@ class Lane(Steered):
         self.engine_steps += 1
         self._disturbed = self.disturbs(end - start)
         events = self._events({output.request_id: output for output in outputs}, end - start)
-        self.steer(events, end - start, self._disturbed)
+        self.steer(events, end - start, self._disturbed, reading=self._tap.reading)
         self.own_ns += awake_ns() - entered - (end - start)
         return events
 

@@ -67,8 +67,9 @@ class Steered:
         if self._automatic:
             self.choice = None
 
-    def steer(self, events: Iterable[Event], wall_ns: int, disturbed: bool) -> None:
-        """Choose the K of the next step, if it is automatic, from the events and the time of the last one."""
+    def steer(self, events: Iterable[Event], wall_ns: int, disturbed: bool, *, reading: bool = False) -> None:
+        """Choose the K of the next step, if it is automatic, from the events and the time of the last one; ``reading``
+        is whether it read a part of a prompt that no event tells of."""
         if not self._automatic or self._policy is None:
             return
         steps = [event for event in events if isinstance(event, Step)]
@@ -77,5 +78,5 @@ class Steered:
             if step.index:
                 self._policy.observe(step.k, step.accepted)
         if steps:
-            timed = all(step.index for step in steps)
+            timed = not reading and all(step.index for step in steps)
             self._tap.k = self._policy.decide(wall_ns if timed else None, len(steps), disturbed)

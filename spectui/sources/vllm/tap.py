@@ -39,6 +39,9 @@ class Verified(NamedTuple):
 class TapScheduler(Scheduler):
     """vLLM's scheduler, which also remembers the last step and has a K that can change between steps."""
 
+    reading = False
+    """Whether the last engine step read a part of a prompt that brought no token yet."""
+
     untapped: type = Scheduler
     """The class that vLLM itself would use."""
 
@@ -91,11 +94,13 @@ class TapScheduler(Scheduler):
         sampled = model_runner_output.sampled_token_ids
         index_of = model_runner_output.req_id_to_index
         drafts = scheduler_output.scheduled_spec_decode_tokens
+        self.reading = False
         for request_id in scheduler_output.num_scheduled_tokens:
             request = self.requests.get(request_id)
             if request is not None and not request.is_finished():
                 # The base class truncates these lists when a request ends, so read them first.
                 ids = tuple(sampled[index_of[request_id]]) if sampled else ()
+                self.reading = self.reading or not ids
                 self._remember(request_id, drafts.get(request_id, ()), ids)
         self._k_of_drafts = scheduler_output.num_spec_tokens_to_schedule
         return super().update_from_output(scheduler_output, model_runner_output)
