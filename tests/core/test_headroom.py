@@ -133,14 +133,6 @@ def test_the_largest_k_is_said_to_be_no_more_than_that() -> None:
     assert rare["perfect"].detail == "K=2, largest with enough steps"
 
 
-def test_steps_with_different_numbers_in_flight_are_said_to_be_together() -> None:
-    rows = rows_of([2, 4, 4] * 200, [2, 4, 4] * 200, {2: 26.0, 4: 32.0})
-    rows["batch"][:30] = 4
-    assert "(est.)" in of(rows)[1].sentence, "the end of a round is no mixture"
-    rows["batch"][:300] = 4
-    assert "(est., all numbers in flight together)" in of(rows)[1].sentence
-
-
 def test_categories_have_their_own_k() -> None:
     rows = rows_of([3, 4] * 100, [3, 4] * 50 + [0] * 100, {3: 29.0, 4: 32.0})
     found = headroom("mtp", rows, np.array([0] * 100 + [1] * 100), ("coding", "writing"), AR)

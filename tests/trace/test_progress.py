@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from spectui.core.analysis.analyse import analyse
 from spectui.core.analysis.columns import Columns
 from spectui.protocol import events as ev

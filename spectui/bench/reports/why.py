@@ -56,7 +56,7 @@ def why_failed(results: Results, why: Why) -> list[Block]:
     blocks.append(
         Paragraph(
             (
-                f"From {traces} of first repetitions, every K and number in flight together; ",
+                f"From {traces} of first repetitions; weaknesses are those of every K and number in flight together; ",
                 Mono("spectui analyze traces/*.jsonl"),
                 " says more.",
             )

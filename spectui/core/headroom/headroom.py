@@ -100,9 +100,7 @@ def headroom(
     choices = [_choice("now", now, "K=auto" if automatic else f"K={found.k_now}", plain)]
     choices += [_missing(key, why) if why else _choice(key, *made(found), plain) for key, made in _MADE.items()]
     choices.append(_choice("perfect", *_perfect(found), plain))
-    best, sentence = work_on(
-        found.accepted, found.k_now, found.costs, fixed=None if why else _best_fixed(found), mixed=_mixed(rows)
-    )
+    best, sentence = work_on(found.accepted, found.k_now, found.costs, fixed=None if why else _best_fixed(found))
     return Headroom(lane, tuple(choices), best, sentence, _formula(found))
 
 
@@ -143,12 +141,6 @@ def _why_not(lane: _Lane, automatic: bool) -> str:
         ks = ", ".join(map(str, lane.costs.measured))
         return f"The times of K = {ks} do not carry to every other K: record an AR lane beside it, or a second K (+ -)."
     return ""
-
-
-def _mixed(rows: Rows) -> bool:
-    """Whether the steps had different numbers of requests in flight, each often enough to matter."""
-    _, counts = np.unique(rows["batch"], return_counts=True)
-    return int((counts >= LEAST_SHARE * len(rows)).sum()) > 1
 
 
 def _best_fixed(lane: _Lane) -> tuple[float, int]:

@@ -12,7 +12,7 @@ LEAST_GAIN = 1.02
 
 
 def work_on(
-    accepted: NDArray[np.int64], k: int, costs: Costs, *, fixed: tuple[float, int] | None, mixed: bool = False
+    accepted: NDArray[np.int64], k: int, costs: Costs, *, fixed: tuple[float, int] | None
 ) -> tuple[str | None, str]:
     """What gains most at ``k``, and a sentence with the figures.
 
@@ -21,10 +21,9 @@ def work_on(
 
     Args:
         accepted: By step, how many drafted tokens were accepted, at most as many as the largest K.
-        k: The K of most steps.
+        k: The K that others are compared with.
         costs: The time of a step at each K.
         fixed: Tokens per second at the best fixed K, and that K; None if it is not known.
-        mixed: Whether steps with different numbers of requests in flight are taken together.
     """
     time = float(costs.times[k])
     rate = _tokens(accepted, k, 1.0) / time
@@ -44,7 +43,7 @@ def work_on(
     order = sorted(gains, key=lambda key: -gains[key])
     first, *rest = ((told[key], f"{100 * (gains[key] - 1):.0f} %") for key in order)
     figures = ", ".join([f"{first[0]} would make the lane {first[1]} faster than it was", *map(" by ".join, rest)])
-    said = f"{figures} (est.{', all numbers in flight together' if mixed else ''}){settled}."
+    said = f"{figures} (est.){settled}."
     best = order[0]
     if gains[best] < LEAST_GAIN:
         return None, f"Nothing stands out to work on: {said}"
