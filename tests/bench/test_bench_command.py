@@ -258,8 +258,8 @@ def test_recorded_cells_can_be_replayed(folder: Path) -> None:
         assert sum(len(step.emitted) for step in steps) == 96
         assert steps[0].clock_ns == steps[0].wall_ns
     report = (folder / "report.md").read_text(encoding="utf-8")
-    assert "## Why drafts failed\n\nFrom 4 traces of first repetitions" in report
-    assert "### MTP\n\n" in report
+    assert "## Why drafts failed\n\n### MTP\n\n" in report
+    assert "From 4 traces of first repetitions" in report
 
 
 def test_natural_answers_take_every_prompt(folder: Path) -> None:
