@@ -45,6 +45,7 @@ class _Seen:
     wanted: int
     context: int
     since_refusal: int
+    at: int
 
 
 _PLANTS: dict[Plant, Callable[[_Seen], bool]] = {
@@ -55,8 +56,15 @@ _PLANTS: dict[Plant, Callable[[_Seen], bool]] = {
 }
 
 
-def planted(plant: Plant | None, seed: int) -> list[ev.TraceEvent]:
-    """A trace of one drafting lane whose drafter has this weakness."""
+def planted(plant: Plant | None, seed: int, stretch: float = 0.0, swing: float = 0.0) -> list[ev.TraceEvent]:
+    """A trace of one drafting lane whose drafter has this weakness.
+
+    Args:
+        plant: The weakness; None for none.
+        seed: Decides the rest.
+        stretch: Tokens of an easy or a hard stretch of text on average; 0 for none.
+        swing: How much the log odds of acceptance in easy stretches exceed those in hard ones.
+    """
     rng = random.Random(f"{plant} {seed}")
     k = rng.randint(3, 7)
     base = rng.uniform(0.6, 1.6)
@@ -76,9 +84,16 @@ def planted(plant: Plant | None, seed: int) -> list[ev.TraceEvent]:
         made.append(ev.RequestStarted("mtp", f"{number}.0", 0, len(prompt), prompt_ids=tuple(prompt)))
         harder = rng.gauss(0, unlike)
         wrong = _PLANTS[plant] if plant else lambda seen: False
+        text = _stretches(rng, len(answer), stretch, swing)
 
-        def accepted(place: int, seen: _Seen, harder: float = harder, wrong: Callable[[_Seen], bool] = wrong) -> bool:
-            odds = base - fall * place + harder - harm * wrong(seen)
+        def accepted(
+            place: int,
+            seen: _Seen,
+            harder: float = harder,
+            text: list[float] = text,
+            wrong: Callable[[_Seen], bool] = wrong,
+        ) -> bool:
+            odds = base - fall * place + harder + text[seen.at] - harm * wrong(seen)
             return rng.random() < 1 / (1 + math.exp(-odds))
 
         for step in _steps(rng, f"{number}.0", len(prompt), answer, k, accepted):
@@ -86,6 +101,19 @@ def planted(plant: Plant | None, seed: int) -> list[ev.TraceEvent]:
         made.append(ev.RequestFinished("mtp", f"{number}.0", 0, "length", len(answer)))
         made.append(ev.RoundFinished(number))
     return made
+
+
+def _stretches(rng: random.Random, length: int, mean: float, swing: float) -> list[float]:
+    """By token of a text, what its stretch adds to the log odds."""
+    if not mean:
+        return [0.0] * length
+    added = []
+    now = rng.choice((-swing / 2, swing / 2))
+    for _ in range(length):
+        if rng.random() < 1 / mean:
+            now = -now
+        added.append(now)
+    return added
 
 
 def random_text(rng: random.Random, category: str, length: int, before: list[int] | None = None) -> list[int]:
@@ -118,9 +146,8 @@ def _steps(
         right = 0
         # The first step follows from the prompt and has no draft.
         for place in range(min(k, len(left)) if index else 0):
-            seen = _Seen(
-                left[place], prompt_tokens + before + place, 0 if refused_at is None else before + place - refused_at
-            )
+            at = before + place
+            seen = _Seen(left[place], prompt_tokens + at, 0 if refused_at is None else at - refused_at, at)
             if right == place and accepted(place, seen):
                 drafted.append(left[place])
                 right += 1

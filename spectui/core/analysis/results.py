@@ -80,7 +80,7 @@ class Weakness:
         where: What they have in common, to be read after "the drafter is weak": "at numbers", "beyond 1,024 tokens of
             context".
         acceptance: Acceptance of these tokens.
-        expected: As in `Bucket`.
+        expected: As in `Bucket`; after a refusal, without what stretches of hard text explain.
         excess: Tokens lost to them beyond those that the expected acceptance would have lost, per 100 drafted tokens.
         lost_share: Their share of all lost tokens.
         strength: How clearly these tokens differ from the others at the same positions: the Mantel-Haenszel statistic,

@@ -5,7 +5,8 @@ tokens at the same positions with the Mantel-Haenszel test (Mantel and Haenszel 
 analysis of data from retrospective studies of disease"), whose statistic is divided by the design effect. The tokens
 that the cause itself picks out differ most clearly, so the largest statistic names the cause rather than what only
 goes along with it: numbers, not the category that has many of them. How large it must be allows for how many were
-tried (Bonferroni) and for how few answers the design effect was estimated from.
+tried (Bonferroni) and for how few answers the design effect was estimated from. Tokens after a refusal must also be
+harder than `spectui.core.analysis.stretches` explains.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from spectui.core.analysis.buckets import expected
 from spectui.core.analysis.measured import Measured
 from spectui.core.analysis.results import LEAST, Weakness
+from spectui.core.analysis.stretches import Beyond, beyond_stretches, widening
 from spectui.core.analysis.tables import Cells, Table, correlation
 from spectui.core.chi_square import normal_quantile
 from spectui.core.paired import LEAST_FREEDOM, student_t
@@ -41,6 +43,9 @@ MOST = 5
 USUAL_CORRELATION, USUAL_WEIGHT = 0.03, 4
 """The correlation of tokens of an answer that is assumed before any is seen, and the answers that it counts for: a few
 answers that happen to be alike do not show that all are."""
+
+_ENOUGH = 400_000
+"""Tokens whose stretches are looked at: with more, every few answers tell as much."""
 
 _FEWEST = 1.5
 """Design effect above which the answers themselves are compared; fewer than five cannot be."""
@@ -67,8 +72,12 @@ def weaknesses(measured: Measured) -> tuple[Weakness, ...]:
     named: set[int] = set()
     tables = measured.tables if left.all() else measured.tables_of(left)
     while len(found) < MOST and (best := _strongest(measured, tables, named)):
-        candidate, strength = best
-        found.append(_weakness(measured, candidate, strength))
+        candidate, strength, certain = best
+        beyond, strength = _in_stretches(measured, candidate, left, strength)
+        if strength <= certain**2 or (beyond is not None and beyond.difference < LEAST_AFTER):
+            named.add(candidate.number)
+            continue
+        found.append(_weakness(measured, candidate, strength, beyond))
         left &= ~candidate.of(measured.coded[candidate.number].codes)
         if candidate.ordered:
             named.add(candidate.number)
@@ -96,8 +105,29 @@ def _candidates(measured: Measured, tables: Sequence[Table], named: Collection[i
                 yield _Candidate(number, where, codes, ordered)
 
 
-def _strongest(measured: Measured, tables: Sequence[Table], named: Collection[int]) -> tuple[_Candidate, float] | None:
-    """The candidate that is told from the others most clearly, if any is certain, with its strength."""
+def _in_stretches(
+    measured: Measured, candidate: _Candidate, left: NDArray[np.bool_], strength: float
+) -> tuple[Beyond | None, float]:
+    """What the candidate adds to stretches of hard text, for those that only such stretches bring about; and its
+    strength as far as stretches leave it."""
+    places, codes = measured.places, measured.coded[candidate.number].codes
+    known = left & (places.at >= 0) & (codes >= 0)
+    known &= places.request % (1 + int(known.sum()) // _ENOUGH) == 0
+    if not known.any():
+        return None, strength
+    request = places.request[known]
+    of = request, places.at[known], places.position[known], places.right[known], candidate.of(codes)[known]
+    if measured.coded[candidate.number].within:
+        beyond = beyond_stretches(*of)
+        return beyond, min(strength, beyond.statistic)
+    return None, strength / widening(measured.cluster[request], *of, ordered=candidate.ordered)
+
+
+def _strongest(
+    measured: Measured, tables: Sequence[Table], named: Collection[int]
+) -> tuple[_Candidate, float, float] | None:
+    """The candidate that is told from the others most clearly, if any is certain, with its strength and the normal
+    quantile that makes it certain."""
     tried = list(_candidates(measured, tables, named))
     if not tried:
         return None
@@ -115,7 +145,7 @@ def _strongest(measured: Measured, tables: Sequence[Table], named: Collection[in
             continue
         strength = _strength(cells, inside, certain)
         if strength > certain**2 and (best is None or strength > best[1]):
-            best = candidate, strength
+            best = candidate, strength, certain
     return best
 
 
@@ -166,15 +196,21 @@ def _strength(cells: Table, inside: Cells, certain: float) -> float:
     return statistic
 
 
-def _weakness(measured: Measured, candidate: _Candidate, strength: float) -> Weakness:
+def _weakness(measured: Measured, candidate: _Candidate, strength: float, after: Beyond | None) -> Weakness:
     cells = measured.tables[candidate.number]
     inside = candidate.of(cells.code)
     own = cells.only(inside)
+    acceptance = measured.share(own)
     usual, beyond = expected(cells, inside)
+    if after is not None and usual is not None and acceptance.value is not None:
+        # The rest of the difference is the stretches'.
+        difference = usual - acceptance.value
+        kept = min(1.0, after.difference / difference) if difference > 0 else 1.0
+        usual, beyond = acceptance.value + kept * difference, kept * beyond
     return Weakness(
         dimension=measured.coded[candidate.number].key,
         where=candidate.where,
-        acceptance=measured.share(own),
+        acceptance=acceptance,
         expected=usual if usual is not None else 0.0,
         excess=100 * beyond / measured.drafted,
         lost_share=float(own.lost.sum()) / measured.lost,

@@ -22,6 +22,10 @@ NAMED: dict[Plant, str] = {
 NONE = "No weakness of MTP is certain from "
 BAR = 0.95
 
+STRETCHES = ((30, 2.0), (10, 3.0), (30, 3.0), (5, 3.0), (100, 2.0))
+"""How many tokens easy and hard stretches of text have on average, and how far they part: a drafter that refusals do
+nothing to fails more often after them in all of these."""
+
 
 def analysed(plant: Plant | None, seed: int) -> LaneAnalysis:
     [lane] = analyse(Columns().add_all(planted(plant, seed))).lanes
@@ -29,7 +33,8 @@ def analysed(plant: Plant | None, seed: int) -> LaneAnalysis:
 
 
 def _named(first: int, of_each: int, without: int) -> tuple[int, int, Counter[str]]:
-    """How many planted weaknesses are named, how many traces without one are let be, and what is wrong in the rest."""
+    """How many planted weaknesses are named, how many traces without one are let be, of which half have stretches of
+    hard text, and what is wrong in the rest."""
     wrong: Counter[str] = Counter()
     right = 0
     for plant, said in NAMED.items():
@@ -40,21 +45,22 @@ def _named(first: int, of_each: int, without: int) -> tuple[int, int, Counter[st
                 wrong[f"{plant}: {sentence}"] += 1
     quiet = 0
     for seed in range(first, first + without):
-        sentence = analysed(None, seed).sentences[0]
-        quiet += sentence.startswith(NONE)
-        if not sentence.startswith(NONE):
-            wrong[f"none: {sentence}"] += 1
+        for stretch, swing in ((0, 0.0), STRETCHES[seed % len(STRETCHES)]):
+            [lane] = analyse(Columns().add_all(planted(None, seed, stretch, swing))).lanes
+            quiet += lane.sentences[0].startswith(NONE)
+            if not lane.sentences[0].startswith(NONE):
+                wrong[f"none, stretches of {stretch}: {lane.sentences[0]}"] += 1
     return right, quiet, wrong
 
 
 def test_a_planted_weakness_is_named_first_and_none_is_made_up() -> None:
-    right, quiet, wrong = _named(1000, 2, 8)
-    assert (right, quiet) == (8, 8), wrong
+    right, quiet, wrong = _named(1000, 2, 5)
+    assert (right, quiet) == (8, 10), wrong
 
 
 @pytest.mark.slow
 def test_hundreds_of_planted_weaknesses() -> None:
-    right, quiet, wrong = _named(0, 50, 200)
+    right, quiet, wrong = _named(0, 50, 100)
     print(f"{right} of 200 named, {quiet} of 200 without one let be: {wrong}")
     assert min(right, quiet) >= BAR * 200, wrong
 
