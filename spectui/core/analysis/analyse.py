@@ -43,7 +43,9 @@ def _lane(measured: Measured, columns: Columns) -> LaneAnalysis:
 
 
 def _lost_k(lane: LaneColumns) -> int:
-    return int(lane.rows["k"].sum(dtype="i8") - lane.rows["accepted"].sum(dtype="i8"))
+    # The first step of an answer follows from the prompt and cannot have a draft.
+    rows = lane.rows[lane.rows["index"] > 0]
+    return int(rows["k"].sum(dtype="i8") - rows["accepted"].sum(dtype="i8"))
 
 
 def _notes(columns: Columns) -> tuple[str, ...]:

@@ -176,7 +176,8 @@ class LaneAnalysis:
         accepted: Drafted tokens that the target kept.
         judged: Tokens that were judged.
         lost: Drafted minus accepted.
-        lost_k: K minus accepted, summed over all steps that were allowed a draft, with or without one.
+        lost_k: K minus accepted, summed over all steps but each answer's first, which follows from the prompt and
+            cannot have a draft.
         dimensions: Every dimension.
         weaknesses: The strongest first, no two saying nearly the same; empty if none is certain.
         confusions: The most expensive first.

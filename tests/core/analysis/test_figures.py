@@ -41,7 +41,7 @@ def test_totals(seed: int) -> None:
         assert lane.accepted == sum(step.accepted for step in steps)
         assert lane.judged == sum(step.accepted + (step.accepted < len(step.drafted)) for step in steps)
         assert lane.lost == sum(len(step.drafted) - step.accepted for step in steps)
-        assert lane.lost_k == sum(step.k - step.accepted for step in steps if step.k)
+        assert lane.lost_k == sum(step.k - step.accepted for step in steps if step.index)
 
 
 @some
