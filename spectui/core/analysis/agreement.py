@@ -18,10 +18,11 @@ _Prompt = tuple[int, int]
 
 @dataclass(frozen=True)
 class _Answer:
-    """An answer from its beginning, as far as no step is missing: its tokens, and by place 1 for a right draft, 0 for a
-    refused one and -1 where nothing was judged."""
+    """An answer from its beginning, as far as no step is missing: the ids of its prompt and the number of that among
+    the lane's, its tokens, and by place 1 for a right draft, 0 for a refused one and -1 where nothing was judged."""
 
     prompt: NDArray[np.int32]
+    cluster: int
     tokens: NDArray[np.int32]
     verdict: NDArray[np.int8]
 
@@ -31,6 +32,7 @@ class Answers:
 
     def __init__(self, measured: Measured) -> None:
         self.lane = measured.lane.name
+        self.repeats = measured.repeats
         steps, places = measured.steps, measured.places
         self._tokens = steps.tokens
         number = np.arange(len(steps.order))
@@ -48,7 +50,10 @@ class Answers:
                 continue
             begin, stop = int(steps.token_start[first]), int(steps.token_start[end - 1] + steps.count[end - 1])
             self.found[request.round, request.slot] = _Answer(
-                request.prompt_ids, self._tokens[begin:stop], self._verdict[begin:stop]
+                request.prompt_ids,
+                int(measured.cluster[steps.request[first]]),
+                self._tokens[begin:stop],
+                self._verdict[begin:stop],
             )
 
 
@@ -59,7 +64,7 @@ def agreements(lanes: Sequence[Measured]) -> tuple[Agreement, ...]:
 
 
 def _agreement(first: Answers, second: Answers) -> Agreement | None:
-    counts = []
+    counts, prompts = [], []
     for prompt in first.found.keys() & second.found.keys():
         one, other = first.found[prompt], second.found[prompt]
         if not np.array_equal(one.prompt, other.prompt):
@@ -70,17 +75,21 @@ def _agreement(first: Answers, second: Answers) -> Agreement | None:
         mine, its = one.verdict[:same], other.verdict[:same]
         both = (mine >= 0) & (its >= 0)
         counts.append(np.bincount(mine[both] * 2 + its[both], minlength=4))
+        prompts.append(one.cluster)
     table = np.array(counts, dtype=np.float64).reshape(-1, 4)
     neither, only_second, only_first, right = (int(count) for count in table.sum(axis=0))
     places = neither + only_second + only_first + right
     if not places:
         return None
-    judged = table.sum(axis=1)
-    cluster = np.arange(len(table))
+    # What comes again token by token makes no figure surer, unless it does so in one of the lanes only.
+    repeats = min(first.repeats, second.repeats)
+    judged = table.sum(axis=1) / repeats
+    cluster = np.array(prompts, dtype=np.int64)
 
     def of(count: NDArray[np.float64]) -> tuple[float, float, float]:
         usual = np.full(len(table), count.sum() / places)
-        return places, float(count.sum()), design_effect(cluster, judged, correlation(cluster, judged, count, usual, 1))
+        alike = correlation(cluster, judged, count / repeats, usual, 1)
+        return places, float(count.sum()), repeats * design_effect(cluster, judged, alike)
 
     return Agreement(
         first.lane,

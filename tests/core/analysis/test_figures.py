@@ -14,6 +14,7 @@ from spectui.core.analysis.analyse import analyse
 from spectui.core.analysis.columns import Columns
 from spectui.core.analysis.results import LaneAnalysis
 from spectui.protocol import events as ev
+from tests.support.drafted_traces import MTP, Making
 from tests.support.plain_analysis import PlainPlace, plain_buckets, plain_places
 from tests.support.small_traces import TEXTS, small_trace
 
@@ -129,6 +130,18 @@ def test_agreement(seed: int) -> None:
     )
     assert found.union.value == pytest.approx(1 - found.neither / counts.total())
     assert found.union.count == found.first_share.count == counts.total()
+
+
+def test_the_same_answers_again_make_an_agreement_no_surer() -> None:
+    lanes = (MTP, replace(MTP, name="other"))
+    chances = {"mtp": lambda *_: 0.6, "other": lambda *_: 0.7}
+    events = list(Making(chance=chances, lanes=lanes, prompts=[(f"prompt {n}", "code") for n in range(8)]).events())
+    again = [replace(one, round=one.round + 8) if isinstance(one, ev.RoundStarted) else one for one in events]
+    [once] = analyse(Columns().add_all(events)).agreements
+    [twice] = analyse(Columns().add_all(events + again)).agreements
+    assert twice.union.count == 2 * once.union.count
+    for one, other in ((once.union, twice.union), (once.first_share, twice.first_share)):
+        assert (other.value, other.low, other.high) == pytest.approx((one.value, one.low, one.high), abs=1e-9)
 
 
 def test_a_greedy_trace_of_one_lane_has_no_agreement() -> None:
