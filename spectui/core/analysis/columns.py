@@ -29,6 +29,7 @@ from spectui.protocol.events import (
 )
 
 _pack = struct.Struct("<iiiBBBHHHHbBqqqq").pack
+_NO_LENGTH = 1 << 31
 _OWN = {None: -1, "recovered": 0, "bonus": 1}
 
 
@@ -92,8 +93,8 @@ class Columns:
         self._lanes: dict[str, _Lane] = {}
         self._round: RoundStarted | None = None
         self._prompts: dict[Prompt, int] = {}
-        self._ids: dict[int, tuple[tuple[int, ...], Ids]] = {}
-        """By slot, the ids of the last prompt: all lanes have the same ones."""
+        self._ids: dict[bytes, Ids] = {}
+        """The ids of prompts by their bytes, so that all lanes and rounds with the same prompt share them."""
 
     def add(self, event: TraceEvent) -> None:
         """Fold one event; kinds that say nothing about drafts are passed over."""
@@ -103,14 +104,10 @@ class Columns:
             self._started(event)
         elif isinstance(event, RoundStarted):
             self._round = event
-            self._ids = {}
         elif isinstance(event, Inspected):
             self._inspected(event)
         elif isinstance(event, RunStarted):
-            for info in event.lanes:
-                lane = self._lane(info.name)
-                lane.info, lane.runs = info, lane.runs + 1
-                lane.choose(info.k_source == "auto")
+            self._begun(event)
         elif isinstance(event, KChanged):
             self._lane(event.lane).choose(event.source == "auto")
         elif isinstance(event, Gap):
@@ -126,6 +123,17 @@ class Columns:
         """What was folded so far, in the order of the trace's header; AR too. Another thread may go on folding."""
         return tuple(_columns(name, lane) for name, lane in list(self._lanes.items()))
 
+    def _begun(self, run: RunStarted) -> None:
+        """Another trace may begin, whose rounds and requests have the names of those before."""
+        self._round = None
+        for lane in self._lanes.values():
+            lane.numbers.clear()
+            lane.slots.clear()
+        for info in run.lanes:
+            lane = self._lane(info.name)
+            lane.info, lane.runs = info, lane.runs + 1
+            lane.choose(info.k_source == "auto")
+
     def _lane(self, name: str) -> _Lane:
         found = self._lanes.get(name)
         if found is None:
@@ -137,7 +145,7 @@ class Columns:
         number = lane.numbers.get(step.request)
         if number is None:
             # The recording began in the middle of this answer.
-            number = self._open(lane, step.request, step.slot, None, _ids(()), True)
+            number = self._open(lane, step.request, step.slot, None, self._ids_of(()), True)
         drafted, emitted, cut, before = step.drafted, step.emitted, step.cut, step.before
         if before is None:
             following, reached = lane.progress[number]
@@ -183,10 +191,18 @@ class Columns:
             self.ends.add(emitted[-1])
 
     def _started(self, event: RequestStarted) -> None:
-        known = self._ids.get(event.slot)
-        if known is None or known[0] != event.prompt_ids:
-            known = self._ids[event.slot] = event.prompt_ids, _ids(event.prompt_ids)
-        self._open(self._lane(event.lane), event.request, event.slot, event.prompt_tokens, known[1], event.as_ar)
+        # No prompt has another length, but a trace may say so.
+        length = event.prompt_tokens if 0 <= event.prompt_tokens < _NO_LENGTH else None
+        ids = self._ids_of(event.prompt_ids)
+        self._open(self._lane(event.lane), event.request, event.slot, length, ids, event.as_ar)
+
+    def _ids_of(self, prompt: tuple[int, ...]) -> Ids:
+        """The ids of a prompt as an array; empty if one is no id."""
+        try:
+            key = array("i", prompt).tobytes()
+        except OverflowError:
+            key = b""
+        return self._ids.setdefault(key, np.frombuffer(key, dtype=np.int32))
 
     def _open(self, lane: _Lane, name: str, slot: int, prompt_tokens: int | None, prompt_ids: Ids, as_ar: bool) -> int:
         begun = self._round
@@ -232,11 +248,3 @@ def _columns(name: str, lane: _Lane) -> LaneColumns:
         tuple(lane.turns),
         lane.runs,
     )
-
-
-def _ids(ids: tuple[int, ...]) -> Ids:
-    """These ids as an array; empty if one is no id."""
-    try:
-        return np.array(array("i", ids), dtype=np.int32)
-    except OverflowError:
-        return np.array((), dtype=np.int32)

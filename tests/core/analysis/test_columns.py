@@ -209,3 +209,35 @@ def test_ids_that_no_tokenizer_gives_are_no_prompt() -> None:
     [lane] = Columns().add_all([begun, step]).lanes()
     assert lane.requests[0].prompt_tokens == 2
     assert len(lane.requests[0].prompt_ids) == 0
+
+
+@pytest.mark.parametrize("length", [2**40, 2**31, -1])
+def test_a_length_that_no_prompt_has_is_unknown(length: int) -> None:
+    events = [replace(one, prompt_tokens=length) if isinstance(one, ev.RequestStarted) else one for one in trace()]
+    columns = Columns().add_all(events)
+    assert {request.prompt_tokens for request in lane_of(columns, "mtp").requests} == {None}
+    assert dimension(columns, "context").buckets == ()
+
+
+def test_another_trace_begins_anew() -> None:
+    """Its first answer has the name of one before, and began before it was recorded."""
+    events = [*trace()]
+    step = steps_of(events)[3]
+    look = ev.Inspected("mtp", 0, step.index, (ev.TokenVerdict(1, "", 0.5, 1, ()),))
+    lane = lane_of(Columns().add_all([*events[:20], events[0], look, step]), "mtp")
+    assert not lane.looked
+    assert [(one.name, one.round, one.prompt_tokens) for one in lane.requests] == [
+        (step.request, 0, lane.requests[0].prompt_tokens),
+        (step.request, None, None),
+    ]
+    assert lane.rows["request"].tolist()[-2:] == [0, 1]
+
+
+def test_rounds_of_the_same_prompt_share_its_ids() -> None:
+    """A run may ask the same for days."""
+    events = [one for one in small_trace(5) if isinstance(one, ev.RequestStarted | ev.RoundStarted)]
+    requests = lane_of(Columns().add_all(events + events), "mtp").requests
+    again = len(requests) // 2
+    assert again
+    for one, other in zip(requests[:again], requests[again:], strict=True):
+        assert one.prompt_ids is other.prompt_ids
