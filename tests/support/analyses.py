@@ -83,7 +83,7 @@ def lane(name: str = "mtp", title: str = "MTP") -> LaneAnalysis:
         weaknesses=(Weakness("kind", "at numbers", share(40, 200), 0.62, 8.4, 0.21, 96.0),),
         confusions=(
             Confusion(284, 418, " the", " a", 31, 62, (Context("sat on", 0, 0, 12), Context("looked at", 3, 1, 4))),
-            Confusion(30, 33, "", "\n", 12, 20, (Context("return x", 2, 0, 9),)),
+            Confusion(30, 33, "", "\n", 12, 20, (Context("return x", 2, 0, 9),), ranked=False),
         ),
         sentences=(
             "The drafter is weak at numbers: 20 % accepted where 62 % is expected.",

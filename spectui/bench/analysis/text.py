@@ -120,11 +120,17 @@ def _confusions(confusions: Sequence[Confusion], width: int) -> Iterator[Line]:
         title += f" (the {len(shown)} most expensive)"
     yield from table([Row(title, ("refusals", "lost"), style="heading")], width)
     for one in shown:
-        yield from table([Row(words.confusion_name(one), words.confusion_figures(one), lead="  ")], width, _HEADS)
+        mark = words.confusion_mark(one)
+        row = Row(
+            words.confusion_name(one), words.confusion_figures(one), f"{mark or ' '} ", style=_STYLES.get(mark, "")
+        )
+        yield from table([row], width, _HEADS)
         for context in one.contexts:
             place = words.place_name(context)
             room = width - 6 - cell_len(place)
             yield Line(f"    {fitted(visible(context.text), room, keep_end=True)}  {place}", "faint")
+    if not all(one.ranked for one in shown):
+        yield from paragraph(f"{words.FEW}: {words.FEW_REFUSALS}", width, style="faint", first="  ", rest="    ")
 
 
 _HEADS = tuple(map(len, ("refusals", "lost")))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from spectui.core.analysis.measured import Measured
-from spectui.core.analysis.results import Confusion, Context
+from spectui.core.analysis.results import LEAST, Confusion, Context
 
 MOST = 20
 CONTEXTS = 3
@@ -22,6 +22,7 @@ def confusions(measured: Measured, texts: Mapping[int, str]) -> tuple[Confusion,
     pair = places.drafted[refused].astype(np.int64) << 32 | places.wanted[refused]
     pairs, first, number, count = np.unique(pair, return_index=True, return_inverse=True, return_counts=True)
     lost = np.bincount(number, places.lost[refused], len(pairs)).astype(np.int64)
+    distinct = np.bincount(number, measured.distinct[refused], len(pairs))
     # Of pairs that cost the same, the one that happened more often, then the earlier one.
     worst = np.lexsort((first, -count, -lost))[:MOST]
     found = []
@@ -37,6 +38,7 @@ def confusions(measured: Measured, texts: Mapping[int, str]) -> tuple[Confusion,
                 int(count[one]),
                 int(lost[one]),
                 contexts,
+                bool(distinct[one] >= LEAST),
             )
         )
     return tuple(found)

@@ -125,6 +125,7 @@ class Confusion:
         count: How often the one was refused for the other.
         lost: What these refusals lost in all, against the rest of the draft.
         contexts: A few of the places, as examples.
+        ranked: Whether it happened at enough places to be ranked, answers that came again token by token left out.
     """
 
     drafted: int
@@ -134,6 +135,7 @@ class Confusion:
     count: int
     lost: int
     contexts: tuple[Context, ...]
+    ranked: bool = True
 
 
 @dataclass(frozen=True, slots=True)

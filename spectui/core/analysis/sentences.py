@@ -79,9 +79,9 @@ def _certain(measured: Measured) -> str:
 
 
 def _confused(confusions: Sequence[Confusion]) -> str:
-    if not confusions or confusions[0].count < MOST:
+    worst = next((one for one in confusions if one.ranked), None)
+    if worst is None:
         return ""
-    worst = confusions[0]
     return (
         f"Its most expensive mistake: it drafts {token_name(worst.drafted_text, worst.drafted)} where the target wants "
         f"{token_name(worst.wanted_text, worst.wanted)}, {worst.count:,} times, {worst.lost:,} tokens lost."

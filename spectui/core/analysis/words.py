@@ -191,6 +191,15 @@ def confusion_name(confusion: Confusion) -> str:
     return f"{drafted} -> {token_name(confusion.wanted_text, confusion.wanted)}"
 
 
+def confusion_mark(confusion: Confusion) -> str:
+    """`FEW` if it happened too seldom to be ranked."""
+    return "" if confusion.ranked else FEW
+
+
+FEW_REFUSALS = f"{TOO_FEW}: fewer than {LEAST} refusals"
+"""What that mark means."""
+
+
 def confusion_figures(confusion: Confusion) -> tuple[str, str]:
     """How often, and how many tokens it lost in all."""
     return f"{confusion.count:,}", f"{confusion.lost:,}"

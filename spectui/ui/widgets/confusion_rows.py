@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from spectui.core.analysis.results import Confusion, Context
-from spectui.core.analysis.words import confusion_figures, place_name
+from spectui.core.analysis.words import FEW, FEW_REFUSALS, confusion_figures, confusion_mark, place_name
 from spectui.core.tokens import Role
 from spectui.figures import percent_text
 from spectui.ui.paint.cells import clip, clusters, safe
@@ -44,12 +44,14 @@ def confusion_rows(confusions: Sequence[Confusion], lost: int, width: int) -> li
                 *_token(one.drafted_text, one.drafted, Role.REJECTED, room),
                 (" → ", "muted"),
                 *_token(one.wanted_text, one.wanted, Role.RECOVERED, room),
-                (f"{count:>10}", "text"),
+                (f"{confusion_mark(one) + count:>10}", "text"),
                 (f"{cost:>8}", "strong"),
                 (f"{percent_text(one.lost / lost if lost else None):>9}", "muted"),
             )
         )
         rows += [_context(context, width) for context in one.contexts]
+    if not all(one.ranked for one in confusions[:MOST]):
+        rows += wrapped([(f"{FEW} {FEW_REFUSALS}", "muted")], width)
     return [fit(row, width) if row_width(row) > width else row for row in rows]
 
 

@@ -57,7 +57,8 @@ def test_confusions_say_where_they_are() -> None:
     at = next(at for at, line in enumerate(lines) if line.startswith("Drafted -> wanted"))
     assert lines[at + 1].split() == ['"␣the"', "->", '"␣a"', "31", "62"]
     assert lines[at + 2] == "    sat on  round 1, step 13"
-    assert lines[at + 4].startswith('  token 30 -> "↵"')
+    assert lines[at + 4].startswith('* token 30 -> "↵"')
+    assert "  *: too few to rank: fewer than 30 refusals" in lines
 
 
 def test_two_lanes_stand_beside_each_other_and_notes_come_last() -> None:

@@ -92,6 +92,7 @@ def test_confusions(seed: int) -> None:
             assert one.count == sum((place.drafted, place.wanted) == pair and not place.right for place in places)
             assert (one.drafted_text, one.wanted_text) == (TEXTS[one.drafted], TEXTS[one.wanted])
             assert len(one.contexts) == min(3, one.count)
+            assert not one.ranked or one.count >= 30
             assert {(c.round, c.slot, c.step) for c in one.contexts} <= where[pair]
 
 
@@ -130,6 +131,31 @@ def test_agreement(seed: int) -> None:
     )
     assert found.union.value == pytest.approx(1 - found.neither / counts.total())
     assert found.union.count == found.first_share.count == counts.total()
+
+
+def _confused(places: int) -> list[ev.TraceEvent]:
+    """A lane that drafts a word for another in so many places, and in each round of two."""
+    begun = ev.RequestStarted("mtp", "0.0", 0, 3, prompt_ids=(1, 2, 3))
+    round_events: list[ev.TraceEvent] = [ev.RoundStarted(0, (ev.Prompt("p", "code"),), ev.Sampling()), begun]
+    for index in range(places + 1):
+        drafted = (100, 101) if index else ()
+        before = index
+        round_events.append(
+            ev.Step(
+                "mtp", "0.0", 0, index, 2, drafted, 0, (102,), (), "recovered" if index else "bonus", None, (" the",),
+                (" a", " b") if index else (), 1, 10**6, 10**6 * (index + 1), before=before,
+            )
+        )  # fmt: skip
+    return [ev.RunStarted("target", (MTP,), ev.Sampling()), *round_events, *round_events]
+
+
+@pytest.mark.parametrize(("places", "named"), [(29, False), (30, True)])
+def test_a_confusion_is_named_from_thirty_places(places: int, named: bool) -> None:
+    """Answers that come again show no further place."""
+    [lane] = analyse(Columns().add_all(_confused(places))).lanes
+    [one] = lane.confusions
+    assert (one.count, one.ranked) == (2 * places, named)
+    assert any("mistake" in sentence for sentence in lane.sentences) == named
 
 
 def test_the_same_answers_again_make_an_agreement_no_surer() -> None:
