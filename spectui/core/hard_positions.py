@@ -42,6 +42,7 @@ class HardPosition:
             was not looked at.
         wanted_probability: The same for the wanted token.
         lost: Drafted tokens that the refusal cost, the refused one included.
+        trace: The trace that it is in; None if only one was read.
     """
 
     target: str
@@ -61,6 +62,7 @@ class HardPosition:
     drafted_probability: tuple[float | None, ...]
     wanted_probability: float | None
     lost: int
+    trace: str | None = None
 
 
 @dataclass(slots=True)
@@ -108,8 +110,14 @@ class HardPositions:
         self._lanes = lanes
         self._context = context
         self._target = ""
+        self._trace: str | None = None
         self._round: _Round | None = None
         self.found = self.unknown = self.without_ids = 0
+
+    def open(self, trace: str) -> None:
+        """The events of this trace come next."""
+        self.close()
+        self._trace = trace
 
     def add(self, event: TraceEvent) -> None:
         """Take the next event."""
@@ -187,6 +195,7 @@ class HardPositions:
             drafted_probability=tuple(_drafted(verdicts, place, token) for place, token in enumerate(step.drafted)),
             wanted_probability=_wanted(verdicts, step.accepted, wanted),
             lost=len(step.drafted) - step.accepted,
+            trace=self._trace,
         )
 
 

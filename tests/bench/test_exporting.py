@@ -44,11 +44,19 @@ def test_a_line_holds_every_key(trace: Path, tmp_path: Path, capsys: pytest.Capt
 
 
 def test_several_traces_are_written_to_one_file(trace: Path, tmp_path: Path) -> None:
-    other = written(tmp_path / "other.jsonl", replace(Making(), seed=1))
+    other = written(
+        tmp_path / "other.jsonl", replace(Making(), seed=1, prompts=[(f"another {i}", "code") for i in range(12)])
+    )
     counts = []
     for traces in ([trace], [other], [trace, other]):
         assert export(asked(*traces, "--export", tmp_path / "hard.jsonl")) == 0
         counts.append(len((tmp_path / "hard.jsonl").read_text().splitlines()))
+        rounds = {
+            (data["trace"], data["round"])
+            for data in map(json.loads, (tmp_path / "hard.jsonl").read_text().splitlines())
+        }
+        names = [None] if len(traces) == 1 else [str(one) for one in traces]
+        assert rounds == {(name, number) for name in names for number in range(12)}
     assert counts[2] == counts[0] + counts[1]
 
 

@@ -64,7 +64,7 @@ def export(options: argparse.Namespace) -> int:
             hard = HardPositions(
                 lambda one: file.write(as_line(one)), options.lane, options.export_context or CONTEXT_TOKENS
             )
-            seen = read_traces(traces, hard.add, line)
+            seen = read_traces(traces, hard.add, line, hard.open)
             hard.close()
         for name in options.lane:
             if name not in seen.drafting:

@@ -44,8 +44,19 @@ class Seen:
     complaints: tuple[str, ...]
 
 
-def read_traces(paths: Sequence[Path], add: Callable[[TraceEvent], object], watching: Watching | None = None) -> Seen:
+def read_traces(
+    paths: Sequence[Path],
+    add: Callable[[TraceEvent], object],
+    watching: Watching | None = None,
+    each: Callable[[str], object] | None = None,
+) -> Seen:
     """Hand every event of every trace to ``add``, in order. A single trace keeps the numbers of its rounds.
+
+    Args:
+        paths: The traces.
+        add: Takes each event.
+        watching: Is told how far reading has come.
+        each: Is told the path of each trace before its events, if there are several; rounds keep their numbers then.
 
     Raises:
         RunError: A file is not a trace, or cannot be read to its end, or traces are of different models. Nothing is
@@ -69,7 +80,8 @@ def read_traces(paths: Sequence[Path], add: Callable[[TraceEvent], object], watc
                 lanes.update(lane.name for lane in event.lanes)
                 drafting.update(lane.name for lane in event.lanes if lane.k_max)
             if pooling is not None:
-                event = pooling.pooled(event)
+                pooled = pooling.pooled(event)
+                event = pooled if each is None else event
         add(event)
 
     with _without_collections():
@@ -77,6 +89,8 @@ def read_traces(paths: Sequence[Path], add: Callable[[TraceEvent], object], watc
             name = trace.path.name
             if pooling is not None:
                 pooling.open(name)
+                if each is not None:
+                    each(str(trace.path))
             try:
                 read_into(trace, take, at, LOOK_EVENTS)
             except TraceError as error:
