@@ -17,9 +17,11 @@ from spectui.core.analysis.weakness import weaknesses
 def analyse(columns: Columns) -> Analysis:
     """All about the drafting lanes."""
     lanes = columns.lanes()
+    # Before the lanes are laid out, which takes as much memory again.
+    headroom = headrooms(lanes)
     measured = [Measured.of(lane, columns.texts, columns.ends) for lane in lanes if lane.drafts]
     found = tuple(_lane(one, columns) for one in measured)
-    return Analysis(found, agreements(measured), headrooms(lanes), _notes(columns))
+    return Analysis(found, agreements(measured), headroom, _notes(columns))
 
 
 def _lane(measured: Measured, columns: Columns) -> LaneAnalysis:
