@@ -20,8 +20,6 @@ NAMED: dict[Plant, str] = {
     "refusal": "MTP is weak up to 4 tokens after a refusal: ",
 }
 NONE = "No weakness of MTP is certain from "
-BAR = 0.95
-
 STRETCHES = ((30, 2.0), (10, 3.0), (30, 3.0), (5, 3.0), (100, 2.0))
 """How many tokens easy and hard stretches of text have on average, and how far they part: a drafter that refusals do
 nothing to fails more often after them in all of these."""
@@ -32,7 +30,7 @@ def analysed(plant: Plant | None, seed: int) -> LaneAnalysis:
     return lane
 
 
-def _named(first: int, of_each: int, without: int) -> tuple[int, int, Counter[str]]:
+def named(first: int, of_each: int, without: int) -> tuple[int, int, Counter[str]]:
     """How many planted weaknesses are named, how many traces without one are let be, of which half have stretches of
     hard text, and what is wrong in the rest."""
     wrong: Counter[str] = Counter()
@@ -54,15 +52,8 @@ def _named(first: int, of_each: int, without: int) -> tuple[int, int, Counter[st
 
 
 def test_a_planted_weakness_is_named_first_and_none_is_made_up() -> None:
-    right, quiet, wrong = _named(1000, 2, 5)
+    right, quiet, wrong = named(1000, 2, 5)
     assert (right, quiet) == (8, 10), wrong
-
-
-@pytest.mark.slow
-def test_hundreds_of_planted_weaknesses() -> None:
-    right, quiet, wrong = _named(0, 50, 100)
-    print(f"{right} of 200 named, {quiet} of 200 without one let be: {wrong}")
-    assert min(right, quiet) >= BAR * 200, wrong
 
 
 def test_the_sentence_has_the_figures_of_the_weakness() -> None:
