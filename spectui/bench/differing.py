@@ -71,16 +71,18 @@ def diff_markdown(a: Path, b: Path) -> str:
 
 
 def _blocks(found: Diff, a: str, b: str) -> Iterator[Block]:
-    yield Heading(2, f"From A to B: {len(found.changed) or 'no'} change{'s' * (len(found.changed) != 1)} beyond noise")
+    if found.cells:
+        count = len(found.changed)
+        yield Heading(2, f"From A to B: {count or 'no'} change{'s' * (count != 1)} beyond noise")
+    else:
+        yield Heading(2, "Nothing can be compared: no cell is in both A and B")
     yield Items((f"A: {a}", f"B: {b}"))
     if found.conditions:
         yield Paragraph("Other differences, which may be the cause:")
         yield Items(tuple(f"{one.what}: {one.a} in A, {one.b} in B" for one in found.conditions))
     if found.notes:
         yield Items(tuple(found.notes))
-    if not found.cells:
-        yield Paragraph("No cell is in both: nothing can be compared.")
-    else:
+    if found.cells:
         yield Paragraph(_method(found))
         # Without a second category a cell is all that there is of its row.
         pooled = {(one.variant, one.concurrency, one.context) for one in found.changes if one.category is None}
