@@ -168,6 +168,7 @@ def test_a_step_pays_for_its_own_drafter_and_for_no_other(monkeypatch: pytest.Mo
     one.clock_ns = one.own_ns = one.engine_steps = 0
     one._engine = SimpleNamespace(step=gpu.step)
     one._wait = gpu.wait
+    one._tap = SimpleNamespace(reading=False)
     one._timers = SimpleNamespace(reset=lambda: None)  # type: ignore[assignment]
     one.waits = SimpleNamespace(begin=lambda: None, disturbed=lambda wall_ns: False)  # type: ignore[assignment]
     gpu.left_ns = 5 * MS
