@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 
+@pytest.mark.engine
 def test_a_part_of_a_prompt_is_seen_although_it_brings_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
     from spectui.sources.vllm.tap import TapScheduler
 
