@@ -41,12 +41,25 @@ from spectui.protocol.run import (
     StageName,
 )
 from spectui.protocol.samples import Sampled
+from spectui.protocol.serving import (
+    Answered,
+    Asked,
+    CountedStep,
+    CounterSample,
+    InFlight,
+    ServerSeen,
+    ServerState,
+    Serving,
+    ServingEvent,
+)
 from spectui.protocol.steps import NOTHING, CutReason, Gap, Own, Reached, Step, StepEvent, Totals
 from spectui.protocol.tuning import KFigure, TuneEnded, TuneEvent, TuneTurn, TuneWhy
 
 SCHEMA_VERSION = 1
 
-TraceEvent: TypeAlias = RunEvent | RoundEvent | StepEvent | InspectionEvent | TuneEvent | BenchEvent | Sampled
+TraceEvent: TypeAlias = (
+    RunEvent | RoundEvent | StepEvent | InspectionEvent | TuneEvent | BenchEvent | Sampled | ServingEvent
+)
 """Events of a run, which may be written to a trace."""
 
 Event: TypeAlias = TraceEvent | ScreenEvent
@@ -55,13 +68,18 @@ Event: TypeAlias = TraceEvent | ScreenEvent
 __all__ = [
     "NOTHING",
     "SCHEMA_VERSION",
+    "Answered",
+    "Asked",
     "BenchEnded",
     "BenchTurn",
     "Branch",
+    "CountedStep",
+    "CounterSample",
     "CutReason",
     "Event",
     "FinishReason",
     "Gap",
+    "InFlight",
     "Inspected",
     "KChanged",
     "KFigure",
@@ -87,6 +105,9 @@ __all__ = [
     "RunStarted",
     "Sampling",
     "ScreenEvent",
+    "ServerSeen",
+    "ServerState",
+    "Serving",
     "StageName",
     "Step",
     "TokenVerdict",

@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias
 
 from spectui.protocol.run import Prompt, Sampling
 
-FinishReason: TypeAlias = Literal["eos", "stop", "length", "abort", "error"]
+FinishReason: TypeAlias = Literal["eos", "stop", "length", "abort", "error", "unseen"]
+"""Why a request ended; ``unseen`` if a server ended it while nothing was heard of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,10 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """The header of a run: what races, on what, and with which software."""
+    """The header of a run: what races, on what, and with which software.
+
+    ``attached`` means that the lanes are servers that run elsewhere; see `spectui.protocol.serving`.
+    """
 
     target: str
     lanes: tuple[LaneInfo, ...]
@@ -133,6 +136,7 @@ class RunStarted:
     machine: str = ""
     versions: tuple[tuple[str, str], ...] = ()
     synthetic: bool = False
+    attached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

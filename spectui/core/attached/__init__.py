@@ -1,0 +1,1 @@
+"""Figures of servers that run elsewhere: their endpoints and their requests in flight."""
