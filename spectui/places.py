@@ -14,6 +14,7 @@ from pathlib import Path
 CONFIG_VARIABLE = "SPECTUI_CONFIG_DIR"
 CACHE_VARIABLE = "SPECTUI_CACHE_DIR"
 LOG_VARIABLE = "SPECTUI_LOG_DIR"
+SOCKET_VARIABLE = "SPECTUI_SOCKET_DIR"
 
 RUN_PREFIX = "spectui-run-"
 """Prefix of a run's temporary folder; see `spectui.runtime.scratch`."""
@@ -74,6 +75,27 @@ def log_folder() -> Path:
 def spare_log_folder() -> Path:
     """Where logs are kept if the user's own folder cannot be written to."""
     return temporary_home() / _LOGS
+
+
+def socket_folders() -> list[Path]:
+    """Where the sockets of servers can be, the best place first; none need exist.
+
+    A server and its viewer may see different environments, so a viewer looks in all of them.
+    """
+    if (folder := chosen(SOCKET_VARIABLE)) is not None:
+        return [folder]
+    named = os.environ.get("XDG_RUNTIME_DIR", "")
+    possible = dict.fromkeys(Path(text) for text in (named, f"/run/user/{os.getuid()}") if text.startswith("/"))
+    return [*(folder / "spectui" for folder in possible if private(folder)), temporary_home() / "sockets"]
+
+
+def private(folder: Path) -> bool:
+    """Whether ``folder`` exists, is this user's own, and nobody else can open it."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not stat.S_IMODE(found.st_mode) & 0o077
 
 
 def substitutes() -> dict[str, str]:

@@ -66,6 +66,7 @@ def _folders(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Conf
     os.environ["SPECTUI_CACHE_DIR"] = str(kept)
     os.environ["SPECTUI_LOG_DIR"] = str(session / "logs")
     os.environ["SPECTUI_CONFIG_DIR"] = str(session / "config")
+    os.environ["SPECTUI_SOCKET_DIR"] = str(session / "sockets")
     os.environ.setdefault("VLLM_CACHE_ROOT", str(kept / "vllm"))
 
 

@@ -38,7 +38,7 @@ def test_quick_takes_neither_engines_nor_what_takes_seconds() -> None:
 
 
 def test_what_the_program_writes_is_this_sessions(tmp_path_factory: pytest.TempPathFactory) -> None:
-    for name in ("SPECTUI_LOG_DIR", "SPECTUI_CONFIG_DIR"):
+    for name in ("SPECTUI_LOG_DIR", "SPECTUI_CONFIG_DIR", "SPECTUI_SOCKET_DIR"):
         assert Path(os.environ[name]).is_relative_to(tmp_path_factory.getbasetemp())
 
 
