@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from spectui.protocol.events import Prompt, RequestStarted, Sampling, Step
+from spectui.protocol.events import AnyStep, Prompt, RequestStarted, Sampling
 
 if TYPE_CHECKING:
     from spectui.core.state import RequestState
@@ -56,14 +56,14 @@ class Looks:
     _torn: bool = False
     _silent: int | None = 0
 
-    def add(self, step: Step) -> None:
+    def add(self, step: AnyStep) -> None:
         """Count a step."""
         if step.index != self._next:
             self._torn = True
             # Only a diffusion model looks without emitting anything: how often it did is lost with the steps.
             self._silent = None if step.canvas else 0
         self._next = step.index + 1
-        emitted = len(step.emitted)
+        emitted = step.emitted_count
         if not emitted:
             self._silent = None if self._silent is None else self._silent + 1
             return

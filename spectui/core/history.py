@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spectui.protocol.events import Step
+from spectui.protocol.events import CountedStep, Step
 
 HISTORY_STEPS = 2000
 """Steps kept for each request."""
@@ -47,6 +47,9 @@ class History:
 
     def append(self, step: PastStep) -> None:
         self._steps.append(step)
+
+    def skip(self, step: CountedStep, before: int, logged: int) -> None:
+        """Pass over a step whose drafts are not known: there is nothing to look at."""
 
     def __len__(self) -> int:
         return len(self._steps)

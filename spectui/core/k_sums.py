@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from spectui.core.acceptance import AcceptanceCounter
 from spectui.core.cost import Drafts, Observed, StepTime
-from spectui.protocol.events import Step
+from spectui.protocol.events import AnyStep
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class KSums:
     _last: _Times = field(default_factory=_Times)
     _last_bare: bool = False
 
-    def add(self, step: Step, time_ns: int | None) -> None:
+    def add(self, step: AnyStep, time_ns: int | None) -> None:
         """Count one request's share of an engine step.
 
         Args:
@@ -59,8 +59,8 @@ class KSums:
         """
         self.requests += 1
         self._later += step.index > 0
-        self.tokens += len(step.emitted)
-        self.acceptance.add(len(step.drafted), step.accepted)
+        self.tokens += step.emitted_count
+        self.acceptance.add(step.drafted_count, step.accepted)
         self.timed &= step.verify_ns is not None
         if time_ns is not None:
             self._last = _Times(1, time_ns, step.draft_ns or 0, step.verify_ns or 0)

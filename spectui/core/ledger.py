@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spectui.core.tokens import Token, step_tokens
-from spectui.protocol.events import CutReason, Own, Step
+from spectui.protocol.events import AnyStep, CutReason, Own
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class LedgerRow:
         canvas: Positions that a diffusion model denoised, ``committed`` of them at last; 0 for other models.
         wall_ms: Wall time of the engine step in milliseconds; ``draft_ms`` and ``verify_ms`` are parts of it, None
             where they are not measured.
-        tokens: The step's tokens in reading order.
+        tokens: The step's tokens in reading order, as far as they are known.
     """
 
     number: int
@@ -42,22 +42,22 @@ class LedgerRow:
     committed: int = 0
 
 
-def ledger_row(number: int, step: Step) -> LedgerRow:
+def ledger_row(number: int, step: AnyStep) -> LedgerRow:
     """Build the row of ``step``, before which the lane had done ``number`` steps of the round."""
     return LedgerRow(
         number=number,
         slot=step.slot,
         index=step.index,
         k=step.k,
-        drafted=len(step.drafted),
+        drafted=step.drafted_count,
         accepted=step.accepted,
         own=step.own,
-        cut=len(step.cut),
+        cut=step.cut_count,
         cut_reason=step.cut_reason,
         wall_ms=step.wall_ns / 1e6,
         draft_ms=None if step.draft_ns is None else step.draft_ns / 1e6,
         verify_ms=None if step.verify_ns is None else step.verify_ns / 1e6,
         tokens=tuple(step_tokens(step)),
         canvas=step.canvas,
-        committed=len(step.emitted) + len(step.cut),
+        committed=step.emitted_count + step.cut_count,
     )

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from spectui.core.attached import handling as attached
+from spectui.core.attached.state import AttachedState, EndpointState
 from spectui.core.comparing import compare, stop_comparing
 from spectui.core.heat import alike
-from spectui.core.history import PastStep
-from spectui.core.ledger import ledger_row
 from spectui.core.lost_steps import catch_up, lose
 from spectui.core.machine import measured_bandwidth
 from spectui.core.state import LaneRound, LaneState, RequestState, RunState
+from spectui.core.stepping import count_step
 from spectui.core.tokens import branch_tokens
 from spectui.core.trouble import before_the_first_step
-from spectui.core.watching import watch
 from spectui.protocol import events as ev
 from spectui.protocol import playback, samples
 
@@ -27,8 +27,15 @@ def reduce(state: RunState, event: ev.TraceEvent | playback.Played) -> None:
 def _run_started(state: RunState, event: ev.RunStarted) -> None:
     state.started = event
     state.sampling = event.sampling
+    state.servers = AttachedState() if event.attached else None
     state.lanes = {
-        info.name: LaneState(info, info.k_first, ev.LaneStage(info.name, "waiting"), info.k_source)
+        info.name: LaneState(
+            info,
+            info.k_first,
+            ev.LaneStage(info.name, "waiting"),
+            info.k_source,
+            server=EndpointState() if event.attached else None,
+        )
         for info in event.lanes
     }
     state.revision += 1
@@ -75,6 +82,9 @@ def _round_started(state: RunState, event: ev.RoundStarted) -> None:
         # While steps may be missing, it is not known to which of the two rounds they belong.
         lane.round = LaneRound(start_ns=lane.clock_ns, clock_ns=lane.clock_ns, unsure=lane.waiting)
         lane.ledger.clear()
+        if lane.server is not None:
+            lane.server.ended.clear()
+            lane.server.counters.restart()
         lane.revision += 1
 
 
@@ -89,70 +99,24 @@ def _request_started(state: RunState, event: ev.RequestStarted) -> None:
         )
         for text, role in branch_tokens(state.parent):
             request.log.append(text, role)
-        lane.round.requests[event.slot] = request
+        attached.begin_request(state, lane, request)
+        lane.round.put(request)
         lane.revision += 1
-
-
-def _step(state: RunState, event: ev.Step) -> None:
-    lane = state.lanes.get(event.lane)
-    if lane is None:
-        return
-    lane.revision += 1
-    if event.clock_ns != lane.clock_ns:
-        # The first request of an engine step speaks for all of them.
-        state.disturbance.add(event.disturbed, state.machine.samples)
-        for sums in (lane.run, lane.round):
-            sums.add_time(event.wall_ns, disturbed=event.disturbed)
-    lane.run.clock_ns = event.clock_ns
-    own = event.own_totals
-    catch_up(state, lane, event.totals, own, event.clock_ns - event.wall_ns, first=not event.index)
-    lane.run.totals = lane.run.totals.plus(own)
-    lane.acceptance.add(len(event.drafted), event.accepted)
-    lane.window.add(len(event.drafted), event.accepted)
-
-    lane.costs.add(event)
-
-    current = lane.round
-    if lane.k_source == "auto":
-        lane.k = event.k
-    elif current.k not in (None, event.k):
-        current.k_changes.append((current.elapsed_ns, event.k))
-    current.k = event.k
-    current.clock_ns = event.clock_ns
-    row = ledger_row(current.totals.steps, event)
-    lane.ledger.append(row)
-    current.totals = current.totals.plus(own)
-    current.series.add(len(event.emitted), current.elapsed_ns)
-
-    request = current.requests.get(event.slot)
-    if request is not None and event.before is not None:
-        request.emitted = event.before
-    watch(state, lane, event, 0 if request is None else request.context)
-    if request is not None:
-        if lane.memory is not None:
-            current.traffic.add(event, request.context, lane.memory)
-        request.history.append(PastStep(event, request.emitted, len(request.log)))
-        request.ids.extend(event.emitted)
-        request.looks.add(event)
-        request.emitted += len(event.emitted)
-        request.cut += len(event.cut)
-        for text, role in row.tokens:
-            request.log.append(text, role)
-        compare(state, lane, request)
 
 
 def _request_finished(state: RunState, event: ev.RequestFinished) -> None:
     lane = state.lanes.get(event.lane)
     request = lane.round.requests.get(event.slot) if lane else None
     if lane and request:
-        if request.finished is None:
-            lane.answers.add(request)
-        request.finished = event.reason
+        ends, request.finished = request.finished is None, event.reason
         lane.revision += 1
+        lane.round.claim(request, max(request.emitted, event.emitted))
+        if ends:
+            lane.answers.add(request)
+            attached.end_request(state, lane, request)
         # More tokens were emitted than the steps account for: the last steps are missing, without a gap that says so.
-        request.emitted = max(request.emitted, event.emitted)
-        requests = lane.round.requests.values()
-        if sum(one.emitted for one in requests) > lane.round.totals.emitted:
+        # A server may have emitted some before it was watched.
+        if lane.server is None and lane.round.claimed > lane.round.totals.emitted:
             lane.waiting = True
             stop_comparing(state, lane)
         compare(state, lane, request)
@@ -293,7 +257,8 @@ _HANDLERS: dict[type, Callable[[RunState, Any], None]] = {
     ev.LaneEngine: _lane_engine,
     ev.RoundStarted: _round_started,
     ev.RequestStarted: _request_started,
-    ev.Step: _step,
+    ev.Step: count_step,
+    ev.CountedStep: count_step,
     ev.RequestFinished: _request_finished,
     ev.Preempted: _preempted,
     ev.Margin: _margin,
@@ -307,6 +272,12 @@ _HANDLERS: dict[type, Callable[[RunState, Any], None]] = {
     ev.BenchEnded: _bench,
     ev.Notice: _notice,
     ev.Gap: _gap,
+    ev.ServerState: attached.server_state,
+    ev.ServerSeen: attached.server_seen,
+    ev.Serving: attached.serving,
+    ev.CounterSample: attached.counter_sample,
+    ev.Asked: attached.asked,
+    ev.Answered: attached.answered,
     samples.LaneMemory: _lane_memory,
     samples.TelemetryStarted: _telemetry_started,
     samples.TelemetrySample: _telemetry,

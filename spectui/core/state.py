@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from spectui.core.acceptance import AcceptanceCounter
+from spectui.core.attached.state import AttachedState, EndpointState, ServedRequest
 from spectui.core.disturbance import DisturbanceMeter
 from spectui.core.heat import Looks, PastAnswers
 from spectui.core.history import History
@@ -64,6 +65,7 @@ class RequestState:
             random, or has lost steps.
         looks: How many looks at the model its tokens took.
         alike: What it shares with requests whose answers differ by chance alone; None if nothing is left to chance.
+        served: What is known of it beside; None unless a server answers it.
     """
 
     request: str
@@ -80,6 +82,7 @@ class RequestState:
     margin: float | None = None
     looks: Looks = field(default_factory=Looks)
     alike: int | None = None
+    served: ServedRequest | None = None
 
     @property
     def context(self) -> int:
@@ -96,7 +99,8 @@ class LaneRound(Sums):
         traffic: Bytes that its steps had to read.
         k: K of the last step, None before the first.
         k_changes: Pairs of (lane time of the round in ns, new K).
-        requests: The requests by slot.
+        requests: The requests by slot; of a server, those that are kept.
+        claimed: Output tokens of all its requests, seen or not.
     """
 
     series: RateSeries = field(default_factory=RateSeries)
@@ -104,14 +108,25 @@ class LaneRound(Sums):
     k: int | None = None
     k_changes: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=K_CHANGES))
     requests: dict[int, RequestState] = field(default_factory=dict)
+    claimed: int = 0
+
+    def put(self, request: RequestState) -> None:
+        """Begin a request, in place of one that had its slot."""
+        former = self.requests.get(request.slot)
+        self.claimed -= 0 if former is None else former.emitted
+        self.requests[request.slot] = request
+
+    def claim(self, request: RequestState, emitted: int) -> None:
+        """Set the number of a request's output tokens."""
+        self.claimed += emitted - request.emitted
+        request.emitted = emitted
 
     @property
     def contexts(self) -> list[int] | None:
         """Tokens in the cache of each running request; None while it is not known which of them advanced."""
-        requests = self.requests.values()
-        if self.unsure or sum(request.emitted for request in requests) != self.totals.emitted:
+        if self.unsure or self.claimed != self.totals.emitted:
             return None
-        return [request.context for request in requests if request.finished is None]
+        return [request.context for request in self.requests.values() if request.finished is None]
 
 
 @dataclass(slots=True)
@@ -129,6 +144,7 @@ class LaneState:
         engine: How the engine computes; None until it is up, and in older traces.
         trouble: Signs of trouble in its steps.
         answers: Its answers to prompts that may be raced again.
+        server: What is known of it as a server that runs elsewhere; None if it is none.
     """
 
     info: LaneInfo
@@ -151,11 +167,18 @@ class LaneState:
     ledger: deque[LedgerRow] = field(default_factory=lambda: deque(maxlen=LEDGER_STEPS))
     costs: StepCosts = field(default_factory=StepCosts)
     answers: PastAnswers = field(default_factory=PastAnswers)
+    server: EndpointState | None = None
 
     @property
     def clock_ns(self) -> int:
         """The lane clock."""
         return self.run.clock_ns
+
+    @property
+    def elapsed_ns(self) -> int:
+        """Lane time of the round; where there are only counters, the time for which they were read."""
+        counted_ns = 0 if self.server is None else self.server.counters.elapsed_ns
+        return max(self.round.elapsed_ns, counted_ns)
 
     @property
     def missing(self) -> bool:
@@ -186,6 +209,7 @@ class RunState:
         playhead: Where a replay is; None in a live run.
         marks: A replay's timeline; None in a live run.
         recording: The file that the run is recorded to.
+        servers: What concerns all servers; None unless the run is attached to some.
         revision: Grows with every change that does not belong to a single lane.
     """
 
@@ -211,6 +235,7 @@ class RunState:
     recording: str | None = None
     lost: int = 0
     divergences: int = 0
+    servers: AttachedState | None = None
     revision: int = 0
 
     @property
@@ -226,5 +251,8 @@ class RunState:
 
     @property
     def reference(self) -> LaneState | None:
-        """The first plain autoregressive lane, the baseline for speed-ups and divergences."""
+        """The first plain autoregressive lane, the baseline for speed-ups and divergences. A server is no baseline for
+        another: it has other requests."""
+        if self.servers is not None:
+            return None
         return next((lane for lane in self.lanes.values() if lane.info.method == "ar"), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from spectui.core.batch_cost import BatchCost, Pays, pays
 from spectui.core.k_figures import k_figures
 from spectui.core.k_sums import KSums
-from spectui.protocol.events import KFigure, Step
+from spectui.protocol.events import AnyStep, KFigure
 
 
 class StepCosts:
@@ -15,7 +15,7 @@ class StepCosts:
         self._sums: dict[tuple[int, int], KSums] = {}
         self._last_ns = -1
 
-    def add(self, step: Step) -> None:
+    def add(self, step: AnyStep) -> None:
         """Count one request's share of an engine step; the time counts once for all shares."""
         if not step.index:
             return

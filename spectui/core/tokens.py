@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
-from spectui.protocol.events import Branch, Step
+from spectui.protocol.events import AnyStep, Branch, CountedStep
 
 
 class Role(IntEnum):
@@ -33,19 +33,21 @@ _ROLES = tuple(Role)
 Token = tuple[str, Role]
 
 
-def step_tokens(step: Step) -> Iterator[Token]:
+def step_tokens(step: AnyStep) -> Iterator[Token]:
     """Yields the tokens of a step in reading order: accepted drafts, rejected drafts, the target's own token, cut
-    tokens."""
-    verified = len(step.emitted) + len(step.cut)
-    for position in range(min(step.accepted, len(step.emitted))):
+    tokens. Of a counted step the rejected ones are not known, and often none."""
+    if not step.text:
+        return
+    emitted = step.emitted_count
+    for position in range(min(step.accepted, emitted)):
         yield step.text[position], Role.ACCEPTED
-    if len(step.emitted) > step.accepted:
-        for position in range(step.accepted, len(step.drafted)):
-            yield step.drafted_text[position], Role.REJECTED
+    if emitted > step.accepted:
+        for text in () if isinstance(step, CountedStep) else step.drafted_text[step.accepted :]:
+            yield text, Role.REJECTED
         # A diffusion model has as many tokens of its own as it commits at once.
-        for position in range(step.accepted, len(step.emitted)):
+        for position in range(step.accepted, emitted):
             yield step.text[position], _own_role(step)
-    for position in range(len(step.emitted), verified):
+    for position in range(emitted, emitted + step.cut_count):
         yield step.text[position], Role.CUT
 
 
@@ -57,7 +59,7 @@ def branch_tokens(branch: Branch | None) -> Iterator[Token]:
         yield branch.put_text, Role.PUT
 
 
-def _own_role(step: Step) -> Role:
+def _own_role(step: AnyStep) -> Role:
     if not step.drafted:
         return Role.PLAIN
     return Role.RECOVERED if step.own == "recovered" else Role.BONUS

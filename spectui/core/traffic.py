@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from spectui.core.kv_cache import cache_traffic
 from spectui.core.rates import per_second
-from spectui.protocol.events import Step
+from spectui.protocol.events import AnyStep
 from spectui.protocol.samples import LaneMemory
 
 RECENT_STEPS = 40
@@ -128,7 +128,7 @@ class TrafficMeter:
         self._steps = self._time_ns = self._tokens = 0
         self._recent: deque[tuple[float, int]] = deque(maxlen=RECENT_STEPS)
 
-    def add(self, step: Step, context: int, memory: LaneMemory) -> None:
+    def add(self, step: AnyStep, context: int, memory: LaneMemory) -> None:
         """Count one request's share of an engine step; ``context`` is the number of tokens in its cache before the
         step."""
         if step.clock_ns != self._clock_ns:
@@ -137,9 +137,9 @@ class TrafficMeter:
             self._contexts = []
             self._rows = self._k = self._emitted = 0
         self._contexts.append(context)
-        self._rows += len(step.drafted) + 1
+        self._rows += step.drafted_count + 1
         self._k = max(self._k, step.k)
-        self._emitted += len(step.emitted)
+        self._emitted += step.emitted_count
 
     def _close(self, memory: LaneMemory) -> None:
         if not self._rows:

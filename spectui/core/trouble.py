@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 from spectui.core.acceptance import Acceptance, AcceptanceCounter
 from spectui.core.pace import Pace
 from spectui.core.paired import SHOWN, Interval
-from spectui.protocol.events import LaneEngine, LaneInfo, Step
+from spectui.protocol.events import AnyStep, LaneEngine, LaneInfo
 
 Sign: TypeAlias = Literal["vocabulary", "rejected", "cliff", "no gain", "no draft"]
 """The drafter names other tokens than the target; nearly all drafts are rejected; none is accepted beyond some position
@@ -90,7 +90,7 @@ class Trouble:
 class _EngineStep:
     """The engine step whose requests arrive one by one."""
 
-    step: Step
+    step: AnyStep
     tokens: int
     first: bool
 
@@ -112,7 +112,7 @@ class TroubleWatch:
     _open: _EngineStep | None = None
     _looked: int = 0
 
-    def add(self, step: Step, context: int, drafts: int) -> bool:
+    def add(self, step: AnyStep, context: int, drafts: int) -> bool:
         """Count one request's share of an engine step; returns whether it is time for `judge`.
 
         Args:
@@ -126,10 +126,10 @@ class TroubleWatch:
             self._open = _EngineStep(step, 0, False)
             self._looked += 1
         assert self._open is not None
-        self._open.tokens += len(step.emitted)
+        self._open.tokens += step.emitted_count
         self._open.first |= not step.index
         if step.drafted and context > LONG_CONTEXT:
-            self._far.add(len(step.drafted), step.accepted)
+            self._far.add(step.drafted_count, step.accepted)
             self._near_steps = 0
         elif step.drafted:
             self._near_steps += 1

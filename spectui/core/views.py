@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spectui.core.acceptance import Acceptance
+from spectui.core.attached.rows import AttachedReader, newest_slot
+from spectui.core.attached.views import AttachedView
 from spectui.core.disturbance import Disturbance
 from spectui.core.heat import HeatView, heat_view
 from spectui.core.history import History
@@ -135,6 +137,7 @@ class RunView:
         goes_on: Whether a conversation of the round has another turn, which begins by itself; the round is over only
             after the last turn.
         disturbance: None if all is well.
+        attached: The servers of an attached run; None for all other runs.
     """
 
     target: str
@@ -162,6 +165,7 @@ class RunView:
     recording: str | None = None
     goes_on: bool = False
     disturbance: Disturbance | None = None
+    attached: AttachedView | None = None
 
     @property
     def partial(self) -> bool:
@@ -170,13 +174,15 @@ class RunView:
 
 
 class Viewer:
-    """Publishes views of one state; ``slot`` chooses which of several concurrent requests the panes show."""
+    """Publishes views of one state; ``slot`` chooses which of several concurrent requests the panes show. A server's
+    pane shows its newest request if it has none in that slot."""
 
     def __init__(self, state: RunState) -> None:
         self._state = state
         self._lanes: dict[str, LaneView] = {}
         self._run: RunView | None = None
         self._key: tuple[int, ...] = ()
+        self._attached = AttachedReader()
         self.slot = 0
 
     def read(self) -> RunView:
@@ -207,7 +213,7 @@ class Viewer:
             paused=state.paused if state.playhead is None else state.playhead.paused,
             notice=state.notice,
             lost=state.lost,
-            lane_time_s=max((lane.round_s for lane in lanes), default=0.0),
+            lane_time_s=max((lane.elapsed_ns / 1e9 for lane in state.lanes.values()), default=0.0),
             notices=state.notices,
             fault=state.fault,
             tuning=state.tuning,
@@ -219,16 +225,18 @@ class Viewer:
             marks=state.marks,
             recording=state.recording,
             disturbance=state.disturbance.read(before_last_step(state)),
+            attached=self._attached.read(state),
         )
 
     def _lane(self, name: str, lane: LaneState, reference: LaneState | None) -> LaneView:
         figures = round_figures(lane, reference)
         unlike = unlike_of(lane, reference)
-        cached, now = self._lanes.get(name), (lane.revision, figures.speedup, figures.doubtful, self.slot, unlike)
+        slot = self._slot_of(lane)
+        cached, now = self._lanes.get(name), (lane.revision, figures.speedup, figures.doubtful, slot, unlike)
         if cached and now == (cached.revision, cached.speedup, cached.disturbed, cached.slot, cached.unlike):
             return cached
         current = lane.round
-        request = current.requests.get(self.slot)
+        request = current.requests.get(slot)
         comparison = request.comparison if request else None
         view = LaneView(
             info=lane.info,
@@ -253,7 +261,7 @@ class Viewer:
             ledger=tuple(lane.ledger),
             stream=StreamView(request.log, len(request.log), heat_view(request, lane.answers)) if request else None,
             history=request.history if request else None,
-            slot=self.slot,
+            slot=slot,
             finished=request.finished if request else None,
             divergence=_divergence(request),
             equal=comparison.equal if comparison else None,
@@ -270,6 +278,13 @@ class Viewer:
         )
         self._lanes[name] = view
         return view
+
+    def _slot_of(self, lane: LaneState) -> int:
+        """The slot of the request that the lane's pane shows."""
+        if lane.server is None or self.slot in lane.round.requests:
+            return self.slot
+        newest = newest_slot(lane)
+        return self.slot if newest is None else newest
 
 
 def _divergence(request: RequestState | None) -> Divergence | None:

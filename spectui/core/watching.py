@@ -5,15 +5,17 @@ from __future__ import annotations
 from spectui.core.pace import Pace
 from spectui.core.state import LaneState, RunState
 from spectui.core.summary import round_figures
-from spectui.protocol.events import Step
+from spectui.protocol.events import AnyStep
 
 
-def watch(state: RunState, lane: LaneState, step: Step, context: int) -> None:
+def watch(state: RunState, lane: LaneState, step: AnyStep, context: int) -> None:
     """Count a step of the lane, before which its request had ``context`` tokens, and judge the lane now and then."""
     due = lane.trouble.add(step, context, lane.run.totals.drafts)
     if not due or not lane.info.k_max:
         return
-    batch, reference = max(1, len(lane.round.requests)), state.reference
+    # A server also keeps requests that have ended.
+    batch = step.batch if lane.server else max(1, len(lane.round.requests))
+    reference = state.reference
     lane.trouble.judge(
         lane.k,
         lane.acceptance.read(),

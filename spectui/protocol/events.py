@@ -43,6 +43,7 @@ from spectui.protocol.run import (
 from spectui.protocol.samples import Sampled
 from spectui.protocol.serving import (
     Answered,
+    AnyStep,
     Asked,
     CountedStep,
     CounterSample,
@@ -69,6 +70,7 @@ __all__ = [
     "NOTHING",
     "SCHEMA_VERSION",
     "Answered",
+    "AnyStep",
     "Asked",
     "BenchEnded",
     "BenchTurn",

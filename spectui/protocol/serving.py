@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from spectui.protocol.run import LaneInfo
-from spectui.protocol.steps import NOTHING, CutReason, Own, Totals
+from spectui.protocol.steps import NOTHING, CutReason, Own, Step, Totals
 
 ServerStage: TypeAlias = Literal["connecting", "live", "gone", "refused"]
 """Of an endpoint: nothing was heard yet; it answers; it answered once; it answers, but cannot be watched."""
@@ -143,6 +143,24 @@ class CountedStep:
     text: tuple[str, ...] = ()
 
     @property
+    def drafted_count(self) -> int:
+        """As of a `Step`, like the following."""
+        return self.drafted
+
+    @property
+    def emitted_count(self) -> int:
+        return self.emitted
+
+    @property
+    def cut_count(self) -> int:
+        return self.cut
+
+    @property
+    def canvas(self) -> int:
+        """Steps of diffusion models are not counted."""
+        return 0
+
+    @property
     def own_totals(self) -> Totals:
         """The totals of this step alone."""
         return NOTHING.after(self.drafted, self.accepted, self.emitted, self.cut)
@@ -227,5 +245,8 @@ class Answered:
     accepted: int | None = None
     length: float | None = None
 
+
+AnyStep: TypeAlias = Step | CountedStep
+"""A verification step, whether its ids are known or only their numbers."""
 
 ServingEvent: TypeAlias = ServerState | ServerSeen | Serving | CountedStep | CounterSample | Asked | Answered

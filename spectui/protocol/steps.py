@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import add, sub
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 Own: TypeAlias = Literal["recovered", "bonus"]
 """The target's own token in a step: ``recovered`` at the first rejected draft, ``bonus`` if none was rejected."""
@@ -119,6 +119,21 @@ class Step:
     canvas: int = 0
 
     @property
+    def drafted_count(self) -> int:
+        """Tokens that the drafter proposed."""
+        return len(self.drafted)
+
+    @property
+    def emitted_count(self) -> int:
+        """Tokens that reached the output."""
+        return len(self.emitted)
+
+    @property
+    def cut_count(self) -> int:
+        """Verified tokens beyond the end of the request."""
+        return len(self.cut)
+
+    @property
     def own_totals(self) -> Totals:
         """The totals of this step alone."""
         return NOTHING.after(len(self.drafted), self.accepted, len(self.emitted), len(self.cut))
@@ -131,6 +146,17 @@ class Reached:
     lane: str
     clock_ns: int
     totals: Totals
+
+
+class _Counting(Protocol):
+    """A step that says what its lane has counted."""
+
+    @property
+    def lane(self) -> str: ...
+    @property
+    def clock_ns(self) -> int: ...
+    @property
+    def totals(self) -> Totals | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +172,7 @@ class Gap:
     reached: tuple[Reached, ...] = ()
 
     @classmethod
-    def behind(cls, lost: int, last: Iterable[Step]) -> Gap:
+    def behind(cls, lost: int, last: Iterable[_Counting]) -> Gap:
         """Make the gap for ``lost`` events, given the last lost step of each lane."""
         return cls(lost, reached=tuple(Reached(s.lane, s.clock_ns, s.totals) for s in last if s.totals is not None))
 
