@@ -14,7 +14,14 @@ from spectui.protocol.commands import Command
 if TYPE_CHECKING:
     from spectui.ui.controls import Controls
 
-GROUPS = {"race": "Race", "replay": "Replay", "lane": "Lanes", "view": "View", "program": "Program"}
+GROUPS = {
+    "race": "Race",
+    "replay": "Replay",
+    "lane": "Lanes",
+    "served": "Attached servers",
+    "view": "View",
+    "program": "Program",
+}
 """Headings of help, by the first part of an action's id."""
 
 FOCUS, MAX_LANE_KEYS = "lane.focus_", 9
@@ -44,6 +51,7 @@ class Action:
             follows the order of the actions.
         label_now: The label where that depends on the moment.
         presenting: True is in the footer only while one presents, False only while one does not, None always.
+        served: True is in the footer only over attached servers, False only in a race, None in both.
         tooltip: What a newcomer should know beyond the description.
         palette: Whether the command palette offers it.
         shown_as: How the keys are written for people, where it is not the first one alone.
@@ -59,6 +67,7 @@ class Action:
     footer: int | None = None
     label_now: Callable[[Controls], str] | None = None
     presenting: bool | None = None
+    served: bool | None = None
     tooltip: str = ""
     palette: bool = True
     shown_as: str = ""

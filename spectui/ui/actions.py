@@ -34,7 +34,15 @@ def _has_lanes(at: Controls) -> bool:
 
 
 def _has_requests(at: Controls) -> bool:
-    return len(at.view.prompts) > 1
+    return len(at.view.prompts) > 1 or _has_entry(at)
+
+
+def _has_entry(at: Controls) -> bool:
+    return at.served and at.choices.look.key is not None
+
+
+def _can_open(at: Controls) -> bool:
+    return _has_entry(at) if at.served else cmd.Inspect in at.app.source.accepts and _has_steps(at)
 
 
 def _focus_key(number: int) -> Action:
@@ -65,11 +73,11 @@ def _scroll(where: str, keys: str, label: str, description: str, palette: bool =
 # fmt: off
 ACTIONS: tuple[Action, ...] = (
     Action(id="race.pause", keys="space", label="pause", footer=0,
-           label_now=lambda at: "continue" if at.paused else "pause",
-           description="Pause the race between two engine steps, or resume it.",
-           tooltip="No lane clock runs in a pause.",
-           do=Controls.pause, sends=cmd.Pause,
-           possible=lambda at: at.begun and (at.paused or at.replay or not at.view.round_over)),
+           label_now=lambda at: "continue" if at.paused else "pause" if not at.served or at.replay else "hold",
+           description="Pause the race between two engine steps, or resume it; over servers, hold the screen still.",
+           tooltip="No lane clock runs in a pause; servers go on.",
+           do=Controls.pause,
+           possible=lambda at: at.pauses and at.begun and (at.paused or at.replay or not at.view.round_over)),
     Action(id="race.step", keys="full_stop", label="step", footer=1,
            description="Take one engine step, of the lane that is furthest behind, and pause.",
            tooltip="Hold it to watch one verification after the other.",
@@ -82,7 +90,7 @@ ACTIONS: tuple[Action, ...] = (
            description="Race the previous prompt of the set.",
            do=cmd.NextPrompt(-1), possible=_begun),
     Action(id="race.prompt", keys="slash", label="prompt", footer=5,
-           description="Type or paste a prompt of your own, of one or more lines, and race it.",
+           description="Type or paste a prompt of your own, of one or more lines, and race it, or send it to a server.",
            do=Controls.ask_prompt, sends=cmd.SetPrompt, possible=_begun),
     Action(id="race.category", keys="c", label="category",
            description="Race the first prompt of the next category.",
@@ -140,12 +148,12 @@ ACTIONS: tuple[Action, ...] = (
            description="Focus the previous lane.",
            do=lambda at: at.focus(at.choices.focus - 1), possible=_has_lanes),
     *map(_focus_key, range(1, MAX_LANE_KEYS + 1)),
-    Action(id="lane.more_k", keys="plus,equals_sign", label="more drafts",
+    Action(id="lane.more_k", keys="plus,equals_sign", label="more drafts", footer=8, served=True,
            description="Let the focused lane draft one more token per step, from its next step on.",
            tooltip="Needs no restart, up to the K that the lane was built for.",
            do=lambda at: at.change_k(1), sends=cmd.SetK,
            possible=lambda at: (lane := at.drafting) is not None and at.k(lane) < lane.info.k_max),
-    Action(id="lane.fewer_k", keys="minus", label="fewer drafts",
+    Action(id="lane.fewer_k", keys="minus", label="fewer drafts", footer=8, served=True,
            description="Let the focused lane draft one fewer token per step; at 0 it drafts nothing.",
            do=lambda at: at.change_k(-1), sends=cmd.SetK,
            possible=lambda at: (lane := at.drafting) is not None and at.k(lane) > 0),
@@ -158,7 +166,21 @@ ACTIONS: tuple[Action, ...] = (
            do=Controls.tune, sends=cmd.Tune,
            possible=lambda at: at.drafting is not None and not at.slow.on),
 
-    Action(id="view.inspect", keys="i,enter", label="inspect", footer=7, presenting=False,
+    Action(id="served.open", keys="enter", label="open", footer=1, served=True, palette=False,
+           description="Show the chosen request in place of the table too; in a race, look at single steps as i does.",
+           do=lambda at: at.servers.open() if at.served else opening.inspect(at), possible=_can_open),
+    Action(id="served.back", keys="escape", shown_as="Esc", label="back", footer=2, served=True, palette=False,
+           label_now=lambda at: "back" if at.choices.look.opened else "follow the newest",
+           description="Go back from a request to the table, and from there to following the newest request.",
+           tooltip="A request that is followed stays on the screen until it ends.",
+           do=lambda at: at.servers.back(),
+           possible=lambda at: at.served and (at.choices.look.opened or not at.choices.look.following
+                                                          or at.choices.look.lane is not None)),
+    Action(id="served.order", keys="o", label="order", footer=7, served=True,
+           description="Sort the requests in flight: newest or oldest first, fewest or most tokens, slowest first.",
+           do=lambda at: at.servers.change_order(), possible=lambda at: at.served),
+
+    Action(id="view.inspect", keys="i", label="inspect", footer=7, presenting=False,
            description="Look at single steps: what the target thought of every drafted token; pauses the race.",
            tooltip="The target is asked again, off every clock.",
            do=opening.inspect, sends=cmd.Inspect,
@@ -181,7 +203,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="view.present", keys="p", label="present", footer=10,
            label_now=lambda at: "end presenting" if at.choices.presenting else "present",
            description="Show an audience what matters: large digits, more text, one sentence per lane; again to end.",
-           do=Controls.present, possible=_has_lane),
+           served=False, do=Controls.present, possible=_has_lane),
     Action(id="view.slow", keys="m", label="slow motion", footer=2, presenting=True,
            label_now=lambda at: "true speed" if at.slow.on else "slow motion",
            description="While presenting: act out every step, draft, verdict and the target's own token; "
@@ -192,7 +214,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="view.costs", keys="s", label="step times",
            description="Show what may be wrong with a lane, and where the time of a step goes at each K.",
            do=opening.costs, possible=_begun),
-    Action(id="view.machine", keys="g", label="memory", footer=9, presenting=False,
+    Action(id="view.machine", keys="g", label="memory", footer=9, presenting=False, served=False,
            description="Show memory by owner, bandwidth against its peak, the engines and the devices.",
            do=opening.machine),
     Action(id="view.window", keys="w", label="window",
@@ -200,18 +222,18 @@ ACTIONS: tuple[Action, ...] = (
            do=Controls.change_window, possible=_has_lane),
     Action(id="view.request_next", keys="greater_than_sign", label="next request",
            description="Show the next of several concurrent requests.",
-           do=lambda at: at.show_request(at.choices.slot + 1), possible=_has_requests),
+           do=lambda at: at.show_other_request(1), possible=_has_requests),
     Action(id="view.request_previous", keys="less_than_sign", label="previous request",
            description="Show the previous of several concurrent requests.",
-           do=lambda at: at.show_request(at.choices.slot - 1), possible=_has_requests),
-    _scroll("up", "up", "up", "Scroll the focused text up."),
-    _scroll("down", "down", "down", "Scroll the focused text down."),
-    _scroll("page_up", "pageup", "page up", "Scroll up a page."),
-    _scroll("page_down", "pagedown", "page down", "Scroll down a page."),
+           do=lambda at: at.show_other_request(-1), possible=_has_requests),
+    _scroll("up", "up", "up", "Scroll the focused text up; in a table of requests, choose the one above."),
+    _scroll("down", "down", "down", "Scroll the focused text down; in a table of requests, choose the one below."),
+    _scroll("page_up", "pageup", "page up", "Scroll up a page, in a table too."),
+    _scroll("page_down", "pagedown", "page down", "Scroll down a page, in a table too."),
     _scroll("home", "home", "top", "Go to the beginning of the text; in a replay, of the trace.", True),
     _scroll("end", "end", "end", "Go to the end of the text and follow it again; in a replay, of the trace.", True),
 
-    Action(id="program.log", keys="l", label="log", footer=9, presenting=False,
+    Action(id="program.log", keys="l", label="log", footer=9, presenting=False, served=False,
            description="Show the engine's log.",
            do=opening.log, possible=lambda at: at.app.log_tail is not None),
     Action(id="program.record", keys="R", label="record",

@@ -11,6 +11,8 @@ from spectui.core.views import LaneView, RunView
 from spectui.protocol import commands as cmd
 from spectui.protocol.events import LaneInfo, Prompt
 from spectui.protocol.limits import MAX_TEMPERATURE
+from spectui.ui.looking import Look
+from spectui.ui.served import Served
 from spectui.ui.widgets.inspect_rows import quoted
 from spectui.ui.widgets.stream_layout import Rejected
 
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
 class Choices:
     """What the user chose on this screen; the run does not know it.
 
-    ``wanted_k`` and ``wanted_pause`` hold what was asked for and not yet confirmed, so that a key pressed twice before
-    the source answers counts twice.
+    ``look`` is for requests of attached servers; while ``held``, what is shown of them stands still. ``wanted_k`` and
+    ``wanted_pause`` hold what was asked for and not yet confirmed, so that a key pressed twice before the source
+    answers counts twice.
     """
 
     focus: int = 0
@@ -36,10 +39,13 @@ class Choices:
     heat: bool = False
     wanted_k: dict[str, int] = field(default_factory=dict)
     wanted_pause: bool | None = None
+    look: Look = field(default_factory=Look)
+    held: bool = False
 
     def begin(self, lanes: tuple[LaneInfo, ...]) -> None:
         """A run begins: the first lane that drafts is the one to look at."""
         self.focus = next((place for place, lane in enumerate(lanes) if lane.k_max), 0)
+        self.look = Look()
 
     def answered(self) -> None:
         """The source said something about K, the pause or a command: nothing is pending any more."""
@@ -48,7 +54,8 @@ class Choices:
 
     def keep_slot_in(self, prompts: tuple[Prompt, ...]) -> None:
         """A round has these requests: the one to look at is among them."""
-        self.slot = min(self.slot, max(0, len(prompts) - 1))
+        if prompts:
+            self.slot = min(self.slot, len(prompts) - 1)
 
 
 NEXT_REJECTED: Mapping[Rejected, Rejected] = {"none": "first", "first": "all", "all": "none"}
@@ -66,6 +73,7 @@ class Controls:
         self.choices: Choices = app.choices
         self.slow: SlowMotion = app.slow
         self._earlier: dict[str, list[str]] = {}
+        self.servers: Served = Served(self)
 
     @property
     def view(self) -> RunView:
@@ -76,6 +84,11 @@ class Controls:
     def replay(self) -> bool:
         """Whether a trace is played."""
         return self.view.playhead is not None
+
+    @property
+    def served(self) -> bool:
+        """Whether servers are watched that run elsewhere, and not a race."""
+        return self.view.attached is not None
 
     @property
     def begun(self) -> bool:
@@ -98,8 +111,15 @@ class Controls:
         return lane if self.begun and lane is not None and lane.failed is None and lane.info.k_max else None
 
     @property
+    def pauses(self) -> bool:
+        """Whether there is something to pause: the run, or the screen of servers that go on."""
+        return self.served or cmd.Pause in self.app.source.accepts
+
+    @property
     def paused(self) -> bool:
         """Whether the race stands still or is about to."""
+        if self.served and self.servers.holds:
+            return self.choices.held
         if self.slow.on:
             return not self.slow.moving
         wanted = self.choices.wanted_pause
@@ -115,14 +135,21 @@ class Controls:
 
     def possible(self, action: Action) -> bool:
         """Whether the action would do anything now."""
-        return self.takes(action) and action.possible(self)
+        return self.takes(action) and action.possible(self) and (not self.served or self.servers.allows(action))
+
+    def why_not(self, action: Action) -> str:
+        """Why the action does nothing over servers, in a sentence; empty in a race."""
+        return self.servers.why_not(action) if self.served else ""
 
     def send(self, command: cmd.Command) -> None:
         """Pass a command to the source; in slow motion it stands still behind it."""
         self.slow.send(command)
 
     def pause(self) -> None:
-        if self.slow.on:
+        if self.served and self.servers.holds:
+            self.choices.held = not self.choices.held
+            self.app.redraw_all()
+        elif self.slow.on:
             self.slow.toggle()
         else:
             paused = self.paused
@@ -188,12 +215,21 @@ class Controls:
     def focus(self, place: int) -> None:
         """Focus the lane at ``place``; behind the last one stands the first."""
         self.choices.focus = place % max(1, len(self.view.lanes))
+        if self.served:
+            self.choices.look.follow(self.view.lanes[self.choices.focus].info.name)
         self.app.redraw_all()
 
     def show_request(self, slot: int) -> None:
         """Show that one of the requests that run at once; behind the last one stands the first."""
         self.choices.slot = slot % max(1, len(self.view.prompts))
         self.app.redraw_all()
+
+    def show_other_request(self, by: int) -> None:
+        """Show the next of the requests, or the previous one."""
+        if self.served:
+            self.servers.move(by)
+        else:
+            self.show_request(self.choices.slot + by)
 
     def show_other_rejected(self) -> None:
         self.choices.rejected = NEXT_REJECTED[self.choices.rejected]
@@ -211,11 +247,14 @@ class Controls:
         """Scroll the focused text; the ends are those of the trace in a replay."""
         if where in ("home", "end") and self.replay:
             self.send(cmd.SeekTo(1 if where == "end" else 0))
+        elif self.served:
+            self.servers.scroll(where)
         else:
             self.app.live.panes.scroll(where)
 
     async def ask_prompt(self) -> None:
-        await self._ask("prompt", "your prompt", "race it", lambda text: self.send(cmd.SetPrompt(text)))
+        does = "send it to the server" if self.served else "race it"
+        await self._ask("prompt", "your prompt", does, lambda text: self.send(cmd.SetPrompt(text)))
 
     async def ask_temperature(self) -> None:
         await self._ask("temperature", "temperature, 0 is greedy", "sample so", self._temperature)

@@ -6,7 +6,6 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from spectui.core.views import RunView
-from spectui.ui.screens.arrangement import Arrangement
 from spectui.ui.widgets.telemetry_strip import TelemetryStrip
 from spectui.ui.widgets.timeline_bar import TimelineBar
 
@@ -25,11 +24,11 @@ class BottomLines(Vertical):
         yield self._telemetry
         yield self._timeline
 
-    def fit_to(self, arrangement: Arrangement, replay: bool) -> None:
+    def fit_to(self, telemetry: bool, replay: bool) -> None:
         """Assign rows to the lines; the timeline of a replay is always shown."""
-        self._telemetry.display = arrangement.telemetry
+        self._telemetry.display = telemetry
         self._timeline.display = replay
-        self.display = arrangement.telemetry or replay
+        self.display = telemetry or replay
 
     def show(self, view: RunView, slow: bool) -> None:
         """Show ``view``; slowly changing parts are updated only if ``slow``."""

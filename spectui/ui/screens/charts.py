@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 
 from spectui.core.views import LaneView
-from spectui.ui.screens.arrangement import Arrangement
 from spectui.ui.widgets.acceptance_chart import AcceptanceChart
 from spectui.ui.widgets.histogram_chart import HistogramChart
 from spectui.ui.widgets.throughput_chart import ThroughputChart
@@ -26,15 +27,15 @@ class Charts(Horizontal):
         yield self._histogram
         yield self._throughput
 
-    def fit_to(self, arrangement: Arrangement, lanes: int) -> None:
-        """Lay the charts out as in ``arrangement``; without lanes there is nothing to draw."""
-        beside = arrangement.charts == "beside"
-        self.display = arrangement.charts != "none" and lanes > 0
+    def fit_to(self, where: Literal["below", "beside", "none"], count: int, rows: int) -> None:
+        """Show the first ``count`` charts, each of ``rows`` rows below the panes, or as high as the pane beside it."""
+        beside = where == "beside"
+        self.display = where != "none"
         for place, chart in enumerate((self._acceptance, self._histogram, self._throughput)):
-            chart.display = place < arrangement.chart_count
-            chart.styles.height = None if beside else arrangement.chart_rows
+            chart.display = place < count
+            chart.styles.height = None if beside else rows
             # Text of panes and charts uses the same columns: one cell at the edges, two in between.
-            last = place == arrangement.chart_count - 1
+            last = place == count - 1
             chart.styles.margin = (0, 1 if beside or last else 2, int(beside), 1)
 
     def show(self, lanes: tuple[LaneView, ...], focus: int, windowed: bool) -> None:

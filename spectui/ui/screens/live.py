@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.containers import Container
 
+from spectui.core.attached.views import AttachedView
 from spectui.core.views import RunView
 from spectui.protocol.commands import SeekTo
 from spectui.ui.action import Action
 from spectui.ui.controls import Controls
 from spectui.ui.paint.rows import EMPTY, Row
 from spectui.ui.screens.arrangement import SIDE_CELLS, arrange_above
+from spectui.ui.screens.attached_body import AttachedBody
+from spectui.ui.screens.attached_message import attached_message
 from spectui.ui.screens.bottom_lines import BottomLines
 from spectui.ui.screens.charts import Charts
 from spectui.ui.screens.lines import KeysLine, MessageLine, asking_hints, hints
@@ -52,7 +55,9 @@ class LiveScreen(RaceKeys):
     LiveScreen.too-small > * {{ display: none; }}
     LiveScreen.too-small > ThemeList {{ display: none; }}
     LiveScreen.too-small > TooSmall {{ display: block; }}
+    LiveScreen.airy AttachedBody {{ margin: 0 0 1 0; }}
     LiveScreen.prompting MessageLine {{ display: none; }}
+    LiveScreen.attached #body, LiveScreen.attached LaneStrip {{ display: none; }}
     """
 
     def __init__(self, controls: Controls, panes: Panes, actions: Sequence[Action]) -> None:
@@ -65,6 +70,7 @@ class LiveScreen(RaceKeys):
         self._message = MessageLine()
         self._footer = [action for action in actions if action.footer is not None]
         self._keys = KeysLine(lambda action: self.doing(action)(), self._footer)
+        self.served: AttachedBody | None = None
         self._asked: object = None
         self._laid_out: object = None
 
@@ -82,6 +88,9 @@ class LiveScreen(RaceKeys):
 
     def present(self, view: RunView, slow: bool) -> None:
         """Show what moved; ``slow`` also shows what changes slowly."""
+        if view.attached is not None:
+            self._present_attached(view, view.attached, slow)
+            return
         self._lay_out(view)
         choices = self._app.choices
         self._status.show(view, self._app.lag_ms)
@@ -98,9 +107,44 @@ class LiveScreen(RaceKeys):
         self._message.show(message(view, self._app.known.notice_age_s, choices.slot, self._app.slow.on, quiet))
         self._show_keys()
 
+    def _present_attached(self, view: RunView, attached: AttachedView, slow: bool) -> None:
+        """Show servers that run elsewhere."""
+        if self.served is None:
+            self.served = AttachedBody(self._app.choices, self._app.known)
+            self.set_class(False, "strip", "beside", "tight")
+            self.add_class("attached")
+            self.mount(self.served, after=self.query_one("#body"))
+        known, width, height, rows = self._app.known, *self.size, self._list_rows()
+        replay = view.playhead is not None
+        found = self.served.arrangement(view, width, height - rows - replay)
+        if self._laid_out != (found, rows, replay):
+            self._laid_out = (found, rows, replay)
+            self.set_class(found is None, "too-small")
+            self._bottom_lines.fit_to(False, replay)
+            if found is not None:
+                self.set_class(found.airy, "airy")
+                self.served.fit_to(found)
+            if self.choosing is not None:
+                self.choosing.styles.height = rows
+        self._status.show(view, self._app.lag_ms)
+        self.served.show(view, slow)
+        self._bottom_lines.show(view, slow)
+        told = message(view, known.notice_age_s) if view.fault is not None or known.notice_news else ()
+        away = {} if replay else known.away_s
+        self._message.show(told or attached_message(view, attached, self._app.choices.look, away, known.ended_s))
+        self._show_keys()
+
+    def _list_rows(self) -> int:
+        """Rows of the list of themes, if it is open."""
+        return 0 if self.choosing is None else self.choosing.wanted_rows(self.size.height)
+
     def _show_keys(self) -> None:
         controls, presenting = self._controls, self._app.choices.presenting
-        shown = [one for one in self._footer if controls.takes(one) and one.presenting in (None, presenting)]
+        shown = [
+            one
+            for one in self._footer
+            if controls.takes(one) and one.presenting in (None, presenting) and one.served in (None, controls.served)
+        ]
         possible = frozenset(one.id for one in shown if one.possible(controls))
         labels = {one.id: one.label_now(controls) for one in shown if one.label_now is not None}
         self._keys.show(shown, possible, labels, self._hints_instead())
@@ -116,7 +160,7 @@ class LiveScreen(RaceKeys):
     def _lay_out(self, view: RunView) -> None:
         """Give every part its place; does nothing unless size, lanes or the lanes in sight changed."""
         width, height = self.size
-        list_rows = 0 if self.choosing is None else self.choosing.wanted_rows(height)
+        list_rows = self._list_rows()
         replay = view.playhead is not None
         audience = self._app.choices.presenting
         asked = (width, height, list_rows, len(view.lanes), self._app.choices.focus, replay, audience)
@@ -137,8 +181,9 @@ class LiveScreen(RaceKeys):
         self.set_class(found.airy, "airy")
         self.set_class(found.tight, "tight")
         self.panes.fit_to(found, len(view.lanes))
-        self._charts.fit_to(found, len(view.lanes))
-        self._bottom_lines.fit_to(found, replay)
+        # Without lanes there is nothing to draw.
+        self._charts.fit_to(found.charts if view.lanes else "none", found.chart_count, found.chart_rows)
+        self._bottom_lines.fit_to(found.telemetry, replay)
         if self.choosing is not None:
             self.choosing.styles.height = list_rows
 

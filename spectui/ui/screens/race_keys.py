@@ -45,7 +45,9 @@ class RaceKeys(Screen[None]):
         wanted = _BY_ID[str(parameters[0])] if action == "do" else None
         if (self.typing is not None or self.choosing is not None) and (wanted is None or wanted.id != "program.quit"):
             return False
-        return True if wanted is None or self._controls.possible(wanted) else None
+        if wanted is None or self._controls.possible(wanted):
+            return True
+        return True if self._controls.why_not(wanted) else None
 
     def doing(self, action: Action) -> Callable[[], None]:
         """Return a function that does what the action's key does, for clicks and the command palette."""
@@ -57,7 +59,12 @@ class RaceKeys(Screen[None]):
 
     async def action_do(self, wanted: str) -> None:
         self._app.acts(wanted)
-        do = _BY_ID[wanted].do
+        action = _BY_ID[wanted]
+        if not self._controls.possible(action):
+            if why := self._controls.why_not(action):
+                self._app.say(why)
+            return
+        do = action.do
         if not callable(do):
             self._controls.send(do)
         elif isawaitable(done := do(self._controls)):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 from spectui.core.views import RunView
 from spectui.figures import number_text
 from spectui.ui.paint.canvas import Canvas
 from spectui.ui.paint.cells import clip, safe
 from spectui.ui.paint.rows import EMPTY, Row, Span, row_width, spread
+from spectui.ui.widgets.attached_status import Item, attached_left, attached_right
 
 MIN_WIDTH, MIN_HEIGHT = 40, 10
 
@@ -49,18 +50,16 @@ def status_rows(run: RunView, width: int, height: int, lag_ms: float | None = No
     if height < 1:
         return []
     left, right = _left(run, width), _right(run, width, lag_ms, dropped)
+    if run.attached is not None:
+        left, right = attached_left(run, run.attached), attached_right(run, run.attached, dropped)
     while len(left) + len(right) > 1 and _width(left) + _width(right) + 1 > width:
         least = max([*left, *right])
         (left if least in left else right).remove(least)
     return [spread(_joined(left), _joined(right), width)]
 
 
-_Item: TypeAlias = tuple[int, Span]
-"""The rank, counted from the most important item, which stays longest, and the item."""
-
-
-def _left(run: RunView, width: int) -> list[_Item]:
-    items: list[_Item] = [(0, ("SpecTUI", "title"))]
+def _left(run: RunView, width: int) -> list[Item]:
+    items: list[Item] = [(0, ("SpecTUI", "title"))]
     if run.target:
         items.append((5, (safe(run.target), "strong")))
     if run.synthetic:
@@ -91,8 +90,8 @@ def _sampling(run: RunView) -> str:
     return f"T={sampling.temperature:g}{top_p}" + (f" top-k {sampling.top_k}" if sampling.top_k else "")
 
 
-def _right(run: RunView, width: int, lag_ms: float | None, dropped: int) -> list[_Item]:
-    items: list[_Item] = []
+def _right(run: RunView, width: int, lag_ms: float | None, dropped: int) -> list[Item]:
+    items: list[Item] = []
     if run.paused:
         items.append((2, ("paused", "warn")))
     if run.disturbance is not None:
@@ -110,14 +109,14 @@ def _right(run: RunView, width: int, lag_ms: float | None, dropped: int) -> list
     return items
 
 
-def _joined(items: list[_Item]) -> Row:
+def _joined(items: list[Item]) -> Row:
     row: list[Span] = []
     for _, span in items:
         row += [("   ", "text"), span] if row else [span]
     return tuple(row)
 
 
-def _width(items: list[_Item]) -> int:
+def _width(items: list[Item]) -> int:
     return row_width(_joined(items))
 
 

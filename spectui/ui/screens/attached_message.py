@@ -1,0 +1,64 @@
+"""The one sentence above the keys while servers are watched. Pure: a view in, spans out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from spectui.core.attached.views import AnswerView, AttachedView
+from spectui.core.views import RunView
+from spectui.ui.looking import Look, entries, key_of
+from spectui.ui.paint.rows import Row
+from spectui.ui.widgets.served_words import age_text, counters_only
+
+
+def attached_message(
+    view: RunView, attached: AttachedView, look: Look, since: Mapping[str, float], ended_s: float | None
+) -> Row:
+    """The sentence for the moment; the worst news comes first.
+
+    ``since`` says of endpoints that are not live for how many seconds; ``ended_s`` is how long ago a request ended.
+    """
+    if view.paused and view.playhead is None:
+        return (("held: ", "warn"), ("the servers go on; Space lets the screen go on too", "text"))
+    for stage, style in (("refused", "bad"), ("gone", "bad"), ("connecting", "warn")):
+        away = [row for row in attached.endpoints if row.stage == stage]
+        if not away:
+            continue
+        row = away[0]
+        others = f" and {len(away) - 1} more" if len(away) > 1 else ""
+        if stage == "refused":
+            return ((f"{row.title}{others} cannot be watched: ", style), (row.why or "it does not say why", "text"))
+        if stage == "gone":
+            ago = f" for {age_text(since[row.lane])}" if row.lane in since else ""
+            return (
+                (f"{row.title}{others} gone{ago}: ", style),
+                ("the figures so far stay; the screen connects again by itself", "text"),
+            )
+        return ((f"waiting for {row.title}{others}: ", style), (row.why or "it need not run yet", "text"))
+    if lost := sum(row.lost or 0 for row in attached.endpoints):
+        steps = "1 step did" if lost == 1 else f"{lost:,} steps did"
+        return ((f"{steps} not get here: ", "warn"), ("their numbers count, their text and drafts are missing", "text"))
+    rows = entries(attached, look.order)
+    if not any(row.finished is None for row in attached.requests):
+        return _idle(attached, ended_s)
+    place = next((place for place, one in enumerate(rows, start=1) if key_of(one) == look.key), 0)
+    if look.following or not place:
+        whose = "" if look.lane is None else f" of {_title(attached, look.lane)}"
+        return ((f"following the newest request{whose}; Up Down choose one, Enter shows more of it", "muted"),)
+    return ((f"request {place} of {len(rows)}, sorted by {look.order}; Esc follows the newest", "muted"),)
+
+
+def _idle(attached: AttachedView, ended_s: float | None) -> Row:
+    if attached.answers:
+        last: AnswerView = attached.answers[-1]
+        if not last.ended and not last.fault:
+            return (("your prompt was sent; the answer comes", "muted"),)
+    if ended_s is not None:
+        return ((f"no requests in flight; the last one ended {age_text(ended_s)} ago", "muted"),)
+    if all(counters_only(row) for row in attached.endpoints):
+        return (("counters only: drafts are not visible this way; / sends a prompt", "muted"),)
+    return (("no requests in flight; those that come appear by themselves", "muted"),)
+
+
+def _title(attached: AttachedView, lane: str) -> str:
+    return next((row.title for row in attached.endpoints if row.lane == lane), lane)
