@@ -161,7 +161,8 @@ def _tuning(state: RunState, event: ev.TuneTurn | ev.TuneEnded) -> None:
     state.tuning = event
     state.revision += 1
     # In older traces the preceding change of K does not say that it came from the search.
-    if isinstance(event, ev.TuneEnded) and event.last.turn and (lane := state.lanes.get(event.lane)):
+    kept = isinstance(event, ev.TuneEnded) and event.last.turn and not event.fault
+    if kept and (lane := state.lanes.get(event.lane)):
         lane.k_source = "tuned"
         lane.revision += 1
 

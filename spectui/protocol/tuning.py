@@ -87,12 +87,15 @@ class TuneEnded:
     """The search is over. The lane drafts at the best K, and ``serve`` is the command that serves the model that way.
 
     If it was stopped before its first turn, nothing is known: the lane keeps its previous K, and ``serve`` is empty.
+    ``fault`` says in a sentence why the search of an attached server was broken off, and what K is there; it is not
+    that of the search then.
     """
 
     lane: str
     why: TuneWhy
     last: TuneTurn
     serve: str = ""
+    fault: str = ""
 
 
 TuneEvent: TypeAlias = TuneTurn | TuneEnded
