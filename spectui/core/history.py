@@ -43,6 +43,7 @@ class History:
     """An append-only list of steps, read while it grows; the oldest steps are dropped."""
 
     def __init__(self, limit: int = HISTORY_STEPS) -> None:
+        self.limit = limit
         self._steps: deque[PastStep] = deque(maxlen=limit)
 
     def append(self, step: PastStep) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from spectui.protocol.events import Event, Gap, Step
+from spectui.protocol.events import AnyStep, Event, Gap
 
 
 class Mailbox:
@@ -23,13 +23,13 @@ class Mailbox:
         self._capacity = capacity
         self._gap = threading.Lock()
         self._open_gap = 0
-        self._last_lost: dict[str, Step] = {}
+        self._last_lost: dict[str, AnyStep] = {}
         self.dropped = 0
         """Steps dropped since the start."""
 
     def emit(self, event: Event) -> None:
         """Add an event; called on the threads of the source and of the telemetry."""
-        if len(self._events) >= self._capacity and isinstance(event, Step):
+        if len(self._events) >= self._capacity and isinstance(event, AnyStep):
             with self._gap:
                 self._open_gap += 1
                 self._last_lost[event.lane] = event

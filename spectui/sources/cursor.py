@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from spectui.protocol.events import Event, Inspected, Notice, RequestFinished, RoundFinished, Step
+from spectui.protocol.events import AnyStep, CounterSample, Event, Inspected, Notice, RequestFinished, RoundFinished
 from spectui.protocol.limits import MAX_SPEED, MIN_SPEED
 from spectui.protocol.playback import StateReplaced
 from spectui.protocol.source import Sink
@@ -70,7 +70,7 @@ class Cursor:
         self.number += 1
         self._fetch()
         if self._single:
-            self._stepped |= isinstance(event, Step) and self._single_lane in (None, event.lane)
+            self._stepped |= isinstance(event, AnyStep | CounterSample) and self._single_lane in (None, event.lane)
             if self._stepped and not isinstance(self.next, _ENDS):
                 self._single = False
                 self.say(force=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from spectui.core.state import RunState
-from spectui.protocol.events import Event, Gap, RoundStarted, RunStarted, Step
+from spectui.protocol.events import CountedStep, CounterSample, Event, Gap, RoundStarted, RunStarted, Step
 from spectui.protocol.limits import OWED_S
 
 
 class LaneClock:
-    """Lane time of a trace: in each round that of the lane furthest ahead, with the rounds one after the other."""
+    """Lane time of a trace: in each round that of the lane furthest ahead, with the rounds one after the other. Where
+    a server gives only counters, it is the time for which they were read."""
 
     def __init__(self) -> None:
         self._base_ns = 0
@@ -32,8 +33,11 @@ class LaneClock:
                 self._starts.update(event.clocks)
                 for reached in event.reached:
                     self._reach(reached.lane, reached.clock_ns)
-            case Step():
+            case Step() | CountedStep():
                 self._reach(event.lane, event.clock_ns)
+            case CounterSample():
+                self._starts.setdefault(event.lane, event.at_ns)
+                self._reach(event.lane, event.at_ns)
         return self.now_ns
 
     def _reach(self, lane: str, clock_ns: int) -> None:
@@ -44,9 +48,13 @@ class LaneClock:
     def of(cls, state: RunState, now_ns: int) -> LaneClock:
         """The clock for a state that playback jumped to; ``now_ns`` is the lane time there."""
         clock = cls()
-        clock._clocks = {name: lane.clock_ns for name, lane in state.lanes.items()}
-        clock._starts = {name: lane.round.start_ns for name, lane in state.lanes.items()}
-        ahead = max((lane.round.elapsed_ns for lane in state.lanes.values()), default=0)
+        for name, lane in state.lanes.items():
+            counters = None if lane.server is None else lane.server.counters
+            if counters is not None and counters.last is not None and counters.start_ns is not None:
+                clock._clocks[name], clock._starts[name] = counters.last.at_ns, counters.start_ns
+            elif counters is None or lane.clock_ns:
+                clock._clocks[name], clock._starts[name] = lane.clock_ns, lane.round.start_ns
+        ahead = max((lane.elapsed_ns for lane in state.lanes.values()), default=0)
         clock._base_ns, clock.now_ns = now_ns - ahead, now_ns
         return clock
 

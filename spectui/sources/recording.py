@@ -15,6 +15,10 @@ from pathlib import Path
 from spectui.errors import UsageError
 from spectui.protocol import commands as cmd
 from spectui.protocol.events import (
+    Answered,
+    AnyStep,
+    Asked,
+    CounterSample,
     Event,
     Gap,
     KChanged,
@@ -26,7 +30,9 @@ from spectui.protocol.events import (
     RequestStarted,
     RoundStarted,
     RunStarted,
-    Step,
+    ServerSeen,
+    ServerState,
+    Serving,
     TraceEvent,
 )
 from spectui.protocol.frame_slot import FrameSlot
@@ -51,7 +57,8 @@ class Memory:
         self._most = most
         self._standing: dict[object, _Stamped] = {}
         self._recent: deque[_Stamped] = deque()
-        self._last: dict[str, Step] = {}
+        self._last: dict[str, AnyStep] = {}
+        self._attached = False
         self._forgotten = 0
         self._forgotten_ns = 0
 
@@ -65,16 +72,27 @@ class Memory:
         match event:
             case RunStarted() | TelemetryStarted():
                 self._standing[type(event)] = (stamp, event)
+                if isinstance(event, RunStarted):
+                    self._attached = event.attached
             case RoundStarted():
                 self._standing[type(event)] = (stamp, event)
                 for key in [key for key in self._standing if isinstance(key, tuple) and key[0] in _OF_ROUND]:
                     del self._standing[key]
             case LaneStage() | LaneEngine() | LaneChecked() | LaneMemory() | KChanged():
                 self._standing[type(event), event.lane] = (stamp, event)
+            case ServerSeen() | ServerState() | Serving() | CounterSample():
+                self._standing[type(event), event.lane] = (stamp, event)
+            case RequestFinished() if self._attached:
+                # A server's round never ends. Nothing is left of a request that ended so long ago.
+                self._standing.pop((RequestStarted, event.lane, event.slot), None)
             case RequestStarted() | RequestFinished():
                 self._standing[type(event), event.lane, event.slot] = (stamp, event)
+            case Asked():
+                self._standing[Asked, event.number] = (stamp, event)
+            case Answered(ended=True):
+                self._standing.pop((Asked, event.number), None)
             case _:
-                if isinstance(event, Step):
+                if isinstance(event, AnyStep):
                     self._last[event.lane] = event
                 self._forgotten += 1
                 self._forgotten_ns = stamp

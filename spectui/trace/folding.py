@@ -66,7 +66,8 @@ class Fold:
             line = self.reading.place.line
             self._trace.problems.add(line, f"contradicts earlier lines ({error}); it counts only in part")
         if type(event) is RequestStarted and (lane := self.state.lanes.get(event.lane)):
-            lane.round.requests[event.slot].history = FoldedHistory(self._offset)
+            request = lane.round.requests[event.slot]
+            request.history = FoldedHistory(self._offset, request.history.limit)
 
     def go(self, number: int) -> None:
         """Fold up to place ``number``, or to the end."""

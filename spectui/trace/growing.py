@@ -11,9 +11,9 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from spectui.core.history import HISTORY_STEPS, History, PastStep
+from spectui.core.history import History, PastStep
 from spectui.core.tokens import Role, Token, TokenLog, step_tokens
-from spectui.protocol.events import Step, TraceEvent
+from spectui.protocol.events import AnyStep, CountedStep, Step, TraceEvent
 
 ReadAt = Callable[[Sequence[int]], list[TraceEvent]]
 """Returns the events whose lines begin at these bytes."""
@@ -53,56 +53,62 @@ class LaterLog(TokenLog):
 class StepOffsets:
     """Where the steps of a request are: the first ``count`` of ``offsets``, which may grow in the meantime.
 
-    ``emitted`` and ``logged`` count the request's tokens after the last of these steps.
+    ``emitted`` and ``logged`` count the request's tokens after the last of these steps. A `History` keeps ``limit``.
     """
 
     offsets: array[int]
     count: int
     emitted: int
     logged: int
+    limit: int
 
     def kept(self) -> array[int]:
         """The places of the steps that a `History` would have kept."""
-        return self.offsets[max(0, self.count - HISTORY_STEPS) : self.count]
+        return self.offsets[max(0, self.count - self.limit) : self.count]
 
 
 class FoldedHistory(History):
-    """Used while a trace is indexed: keeps each step's place instead of the step. ``offset_now`` returns the offset
-    of the event that is being folded."""
+    """Used while a trace is indexed: keeps each step's place instead of the step, and those of steps that are passed
+    over. ``offset_now`` returns the offset of the event that is being folded; ``limit`` is as of a `History`."""
 
-    def __init__(self, offset_now: Callable[[], int], places: StepOffsets | None = None) -> None:
+    def __init__(self, offset_now: Callable[[], int], limit: int, places: StepOffsets | None = None) -> None:
         super().__init__(0)
+        self.limit = limit
         self._offset_now = offset_now
         self._offsets = places.kept() if places else array("Q")
-        self._last: PastStep | None = None
+        self._last: tuple[AnyStep, int, int] | None = None
         self._behind = (places.emitted, places.logged) if places else (0, 0)
 
     def append(self, step: PastStep) -> None:
         self._offsets.append(self._offset_now())
-        self._last = step
+        self._last = step.step, step.before, step.logged
+
+    def skip(self, step: CountedStep, before: int, logged: int) -> None:
+        self._offsets.append(self._offset_now())
+        self._last = step, before, logged
 
     def __len__(self) -> int:
-        return min(len(self._offsets), HISTORY_STEPS)
+        return min(len(self._offsets), self.limit)
 
     def places(self) -> StepOffsets:
         """The places of the steps so far."""
         if self._last is not None:
-            step = self._last.step
-            self._behind = (self._last.before + len(step.emitted), self._last.logged + _tokens(step))
-        return StepOffsets(self._offsets, len(self._offsets), *self._behind)
+            step, before, logged = self._last
+            self._behind = (before + step.emitted_count, logged + _tokens(step))
+        return StepOffsets(self._offsets, len(self._offsets), *self._behind, self.limit)
 
 
 class RecalledHistory(History):
     """Used after a jump into a trace: earlier steps are read from the file when they are first looked at."""
 
     def __init__(self, read_at: ReadAt, places: StepOffsets) -> None:
-        super().__init__()
+        super().__init__(places.limit)
         self._read_at = read_at
         self._before: StepOffsets | None = places
 
     def __len__(self) -> int:
-        before = min(self._before.count, HISTORY_STEPS) if self._before else 0
-        return min(before + super().__len__(), HISTORY_STEPS)
+        before = min(self._before.count, self.limit) if self._before else 0
+        return min(before + super().__len__(), self.limit)
 
     @property
     def first(self) -> int:
@@ -133,16 +139,17 @@ class RecalledHistory(History):
     def _recall(self) -> None:
         """Read the earlier steps, once, and put them before those that have come since."""
         places, self._before = self._before, None
-        room = HISTORY_STEPS - len(self._steps)
+        room = self.limit - len(self._steps)
         if places is None or not room:
             return
-        steps = [event for event in self._read_at(places.kept()[-room:]) if isinstance(event, Step)]
+        steps = [event for event in self._read_at(places.kept()[-room:]) if isinstance(event, AnyStep)]
         before, logged = places.emitted, places.logged
         for step in reversed(steps):
-            before = before - len(step.emitted) if step.before is None else step.before
+            before = before - step.emitted_count if step.before is None else step.before
             logged -= _tokens(step)
-            self._steps.appendleft(PastStep(step, before, logged))
+            if isinstance(step, Step):
+                self._steps.appendleft(PastStep(step, before, logged))
 
 
-def _tokens(step: Step) -> int:
+def _tokens(step: AnyStep) -> int:
     return sum(1 for _ in step_tokens(step))

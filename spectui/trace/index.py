@@ -23,6 +23,8 @@ from itertools import pairwise
 
 from spectui.core.state import RunState
 from spectui.protocol.events import (
+    CountedStep,
+    CounterSample,
     Inspected,
     KChanged,
     RequestFinished,
@@ -44,6 +46,9 @@ ROW_EVENTS = 4
 
 MOST_NS = 2**63 - 1
 """Lane time beyond this is ignored: clocks in damaged lines must not overflow the columns of numbers."""
+
+STEPS = (Step, CountedStep, CounterSample)
+"""What playback goes through step by step: where a server gives only counters, these are all there is."""
 
 MOST_ROWS = 16_384
 BREATH_EVENTS = 24
@@ -106,7 +111,7 @@ class Timeline:
 
     @property
     def steps(self) -> int:
-        """Verification steps of all lanes together in the known part."""
+        """Steps of all lanes together in the known part; see `STEPS`."""
         return self._table.steps[-1] if self.known else 0
 
     def complaints(self) -> list[str]:
@@ -147,7 +152,7 @@ class Timeline:
             yield from reading
 
     def at_step(self, steps: int) -> int:
-        """Return the place where all lanes together have taken ``steps`` verification steps."""
+        """Return the place where all lanes together have taken ``steps`` steps."""
         table = self._table
         row = table.before(table.steps, steps)
         number = self._number(table, row)
@@ -155,7 +160,7 @@ class Timeline:
         with closing(self._reading(number)) as reading:
             while left > 0 and number < self.known and (found := next(reading, None)):
                 number += 1
-                left -= type(found[1]) is Step
+                left -= type(found[1]) in STEPS
         return number
 
     def at_lane_time(self, lane_ns: int) -> int:
@@ -189,7 +194,7 @@ class Timeline:
         last = None
         with closing(self._reading(first)) as reading:
             while reading.number < behind and (found := next(reading, None)):
-                if type(found[1]) is Step:
+                if type(found[1]) in STEPS:
                     last = reading.number - 1
         return last
 
@@ -243,7 +248,7 @@ class Timeline:
             fold.fold(event)
             if fold.state.divergences != together:
                 self.marks.divergences.append(fold.number)
-            self._count(event, fold.reading, counts)
+            self._count(event, fold.reading, counts, attached=fold.state.servers is not None)
             if not fold.number % self._row_spacing:
                 self._note(fold, counts)
             if not fold.number % BREATH_EVENTS:
@@ -253,21 +258,25 @@ class Timeline:
         self._note(fold, counts)
         self.complete = True
 
-    def _count(self, event: TraceEvent, reading: Reading, counts: list[int]) -> None:
+    def _count(self, event: TraceEvent, reading: Reading, counts: list[int], *, attached: bool) -> None:
         """Count steps and drafted and accepted tokens, and mark what a timeline shows or a replay may need."""
         number = reading.number
         match event:
-            case Step():
+            case Step() | CountedStep():
                 counts[0] += 1
-                counts[1] += len(event.drafted)
+                counts[1] += event.drafted_count
                 counts[2] += event.accepted
+            case CounterSample():
+                counts[0] += 1
             case RoundStarted(parent=parent):
                 self.marks.rounds.append(number)
                 if parent is not None and (begins := self._rounds.get(parent.round)) is not None:
                     self.marks.parents[number] = begins
                 self._rounds[event.round] = number
             case RequestFinished():
-                self.marks.ends.append(number)
+                # The requests of a server end all the time.
+                if not attached:
+                    self.marks.ends.append(number)
             case KChanged():
                 self.marks.k_changes.append(number)
             case Inspected(lane, slot, index, places) if places:
@@ -287,4 +296,4 @@ class Timeline:
 
 
 def _furthest_ns(state: RunState) -> int:
-    return max((max(0, lane.round.elapsed_ns) for lane in state.lanes.values()), default=0)
+    return max((max(0, lane.elapsed_ns) for lane in state.lanes.values()), default=0)

@@ -16,6 +16,7 @@ from spectui.protocol.limits import (
     MAX_LANES,
     MAX_TEMPERATURE,
 )
+from spectui.trace.serving_sense import SERVING_NONSENSE, contradicting
 
 
 def _step(step: ev.Step) -> str | None:
@@ -32,22 +33,15 @@ def _step(step: ev.Step) -> str | None:
         return f"a canvas has {step.canvas} positions"
     if verified > max(MAX_K + 1, step.canvas):
         return f"{verified} tokens came out of one step"
-    if step.totals is not None and (why := _totals(step.totals)):
+    if step.totals is not None and (why := contradicting(step.totals)):
         return why
     if step.before is not None and step.before < 0:
         return f"{step.before} tokens came before it"
     return None if 0 <= step.k <= MAX_K else f"K is {step.k}"
 
 
-def _totals(totals: ev.Totals) -> str | None:
-    if min(totals) < 0:
-        return f"a lane's total is {min(totals)}"
-    sound = totals.accepted <= totals.drafted and totals.drafts <= totals.steps
-    return None if sound else "a lane's totals contradict each other"
-
-
 def _reached(reached: ev.Reached) -> str | None:
-    return f"a lane clock is {reached.clock_ns}" if reached.clock_ns < 0 else _totals(reached.totals)
+    return f"a lane clock is {reached.clock_ns}" if reached.clock_ns < 0 else contradicting(reached.totals)
 
 
 def _lane(info: ev.LaneInfo) -> str | None:
@@ -151,5 +145,6 @@ NONSENSE: dict[type, Callable[[Any], str | None]] = {
     samples.LaneMemory: _memory,
     samples.CacheLayers: _cache,
     samples.CacheGroup: _cache,
+    **SERVING_NONSENSE,
 }
 """By type of record: a function that says in a few words why a record makes no sense, or None if it does."""

@@ -57,7 +57,7 @@ class Snapshot:
                 case _Grown(TokenLog() as log, length):
                     return LaterLog(log, length)
                 case StepOffsets() as places:
-                    return FoldedHistory(offset_now, places)
+                    return FoldedHistory(offset_now, places.limit, places)
                 case event:
                     return event
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from spectui import __version__
-from spectui.protocol.events import SCHEMA_VERSION, Gap, RunStarted, Step, TraceEvent
+from spectui.protocol.events import SCHEMA_VERSION, AnyStep, Gap, RunStarted, TraceEvent
 from spectui.trace.codec import Header, encode, encode_header
 
 FLUSH_S = 0.25
@@ -66,7 +66,7 @@ class Recorder:
         self._hurry = threading.Event()
         self._missed = 0
         self._missed_ns = 0
-        self._last_missed: dict[str, Step] = {}
+        self._last_missed: dict[str, AnyStep] = {}
         self._closing = False
         self._ended = False
         self._headed = False
@@ -100,12 +100,12 @@ class Recorder:
             if self._closing or self._ended:
                 return
             now_ns = self._now_ns()
-            room = self._capacity if isinstance(event, Step) else 2 * self._capacity
+            room = self._capacity if isinstance(event, AnyStep) else 2 * self._capacity
             if len(self._waiting) >= room:
                 self._missed += 1
                 self._missed_ns = now_ns
                 self.lost += 1
-                if isinstance(event, Step):
+                if isinstance(event, AnyStep):
                     self._last_missed[event.lane] = event
                 return
             self._note_gap()
@@ -173,7 +173,7 @@ class Recorder:
             # An event that cannot be encoded must not cost those after it.
             with self._free:
                 self.lost += 1
-            return encode(time_ns, Gap.behind(1, [event] if isinstance(event, Step) else []))
+            return encode(time_ns, Gap.behind(1, [event] if isinstance(event, AnyStep) else []))
 
     def _end(self) -> None:
         with self._free:

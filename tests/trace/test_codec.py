@@ -30,6 +30,7 @@ from spectui.trace.codec import (
     encode_header,
 )
 from spectui.trace.records import LineError
+from tests.trace.serving_values import PARTS, counted_steps
 from tests.trace.test_mutations import (
     Mutate,
     binary,
@@ -62,6 +63,8 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
             return PLAIN[hint]
         case None if hint is ev.Step:
             return steps()
+        case None if hint is ev.CountedStep:
+            return counted_steps(values)
         case None if hint is ev.Totals:
             return totals()
         case None if is_dataclass(hint):
@@ -80,6 +83,7 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
 def records(record: type) -> st.SearchStrategy[Any]:
     hints = get_type_hints(record)
     parts = {field.name: values(hints[field.name]) for field in fields(record)}
+    parts |= PARTS.get(record, {})
     if record is ev.LaneInfo:
         parts |= {"k_max": st.integers(8, MAX_K), "k_start": st.none() | st.integers(0, 8)}
     if record is ev.LaneEngine:
@@ -102,7 +106,9 @@ def records(record: type) -> st.SearchStrategy[Any]:
         parts |= {"window": st.none() | st.integers(1, 2**63 - 1)}
     if record is samples.CacheGroup:
         parts |= {"block_tokens": st.integers(1, 64)}
-    return st.builds(record, **parts)
+    built = st.builds(record, **parts)
+    # What is said of a lane is about that lane.
+    return built.map(lambda one: replace(one, lane=one.info.name)) if record is ev.ServerSeen else built
 
 
 @st.composite
