@@ -9,7 +9,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from spectui.protocol.events import (
+    CountedStep,
     Inspected,
+    RequestFinished,
     RequestStarted,
     RoundStarted,
     RunStarted,
@@ -101,6 +103,7 @@ class HardPositions:
         found: Hard positions so far.
         unknown: Refusals whose context the trace does not hold, because steps before them are missing.
         without_ids: Refusals whose prompt's ids the trace does not hold, because an older version recorded it.
+        hidden: Refusals of which a server told only that they happened.
     """
 
     def __init__(self, give: Callable[[HardPosition], object], lanes: Collection[str] = (), context: int = 0) -> None:
@@ -112,7 +115,8 @@ class HardPositions:
         self._target = ""
         self._trace: str | None = None
         self._round: _Round | None = None
-        self.found = self.unknown = self.without_ids = 0
+        self.found = self.unknown = self.without_ids = self.hidden = 0
+        self._attached = False
 
     def open(self, trace: str) -> None:
         """The events of this trace come next."""
@@ -124,6 +128,12 @@ class HardPositions:
         match event:
             case Step():
                 self._step(event)
+            case CountedStep():
+                self.hidden += event.accepted < min(event.drafted, event.emitted)
+            case RequestFinished() if self._attached and self._round is not None:
+                # A server's round never ends, and none of its steps is looked at later.
+                self._give_all(self._round)
+                self._round.requests.pop((event.lane, event.request), None)
             case RequestStarted():
                 self._started(event)
             case Inspected(lane, slot, index):
@@ -134,15 +144,19 @@ class HardPositions:
                 self._round = _Round(event)
             case RunStarted():
                 self.close()
-                self._target = event.target
+                self._target, self._attached = event.target, event.attached
 
     def close(self) -> None:
         """Give what is left: the trace is at its end."""
         if self._round is not None:
-            for refusal in self._round.refusals:
-                self._give(self._position(self._round, refusal))
-            self.found += len(self._round.refusals)
+            self._give_all(self._round)
             self._round = None
+
+    def _give_all(self, here: _Round) -> None:
+        for refusal in here.refusals:
+            self._give(self._position(here, refusal))
+        self.found += len(here.refusals)
+        here.refusals.clear()
 
     def _started(self, event: RequestStarted) -> None:
         here = self._round

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spectui.protocol.events import ScreenEvent, Step, TraceEvent
+from spectui.protocol.events import AnyStep, ScreenEvent, TraceEvent
 from spectui.trace.progress import read_into
 from spectui.trace.reader import Trace, TraceError
 
@@ -100,7 +100,7 @@ class Analyst:
         """Fold an event of a live run."""
         if self.whole:
             return
-        if type(event) is Step:
+        if isinstance(event, AnyStep):
             self.steps += 1
         elif isinstance(event, ScreenEvent):
             return
@@ -153,7 +153,7 @@ class Analyst:
         def take(event: TraceEvent) -> None:
             nonlocal steps
             columns.add(event)
-            steps += type(event) is Step
+            steps += isinstance(event, AnyStep)
 
         def at(offset: int) -> None:
             self.share = offset / trace.size

@@ -49,7 +49,9 @@ def why_of(paths: Sequence[Path]) -> Why:
 def _nothing(paths: Sequence[Path], seen: Seen) -> str:
     """Why there is nothing to analyse, and what to do."""
     which, has = (str(paths[0]), "has") if len(paths) == 1 else (f"the {len(paths)} traces", "have")
-    if seen.drafting:
+    if seen.attached:
+        why = "no step with a draft: attach to servers that draft, with the tap (see docs/attach.md)"
+    elif seen.drafting:
         why = "no step with a draft: record until an answer has begun"
     else:
         why = "no lane that drafts: record one, as in spectui run --lane ar --lane mtp --record run.jsonl"

@@ -72,6 +72,8 @@ def export(options: argparse.Namespace) -> int:
                     f"--lane {name}: no lane of that name drafts in the traces: choose from "
                     f"{', '.join(sorted(seen.drafting)) or 'others, for none drafts'}"
                 )
+        if seen.attached and not hard.found and (hard.hidden or hard.without_ids):
+            raise RunError("--export needs the ids of drafts and prompts, which the servers of this trace did not send")
         if hard.without_ids and not hard.found:
             raise RunError(
                 "--export needs the ids of the prompts, which the traces do not hold because an older version recorded "
@@ -87,7 +89,7 @@ def export(options: argparse.Namespace) -> int:
             partial.unlink()
     for sentence in seen.complaints:
         tell(f"spectui: {sentence}")
-    left_out = hard.unknown + hard.without_ids
+    left_out = hard.unknown + hard.without_ids + hard.hidden
     if left_out:
         tell(f"spectui: {left_out:,} refusals left out: what came before them is not in the trace")
     print(visible(f"{hard.found:,} hard position{'s' * (hard.found != 1)}: {path}"))

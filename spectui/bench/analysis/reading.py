@@ -11,7 +11,7 @@ from typing import Protocol
 
 from spectui.bench.analysis.pooling import Pooling
 from spectui.errors import RunError
-from spectui.protocol.events import RunStarted, Step, TraceEvent
+from spectui.protocol.events import RunStarted, ServerSeen, Step, TraceEvent
 from spectui.trace.progress import read_into
 from spectui.trace.reader import Trace, TraceError
 
@@ -37,11 +37,13 @@ class Seen:
         drafting: Names of the lanes that may draft.
         lanes: Names of all lanes.
         complaints: What was wrong with lines, a sentence for each kind of trouble.
+        attached: Whether a trace is of servers that ran elsewhere.
     """
 
     drafting: frozenset[str]
     lanes: frozenset[str]
     complaints: tuple[str, ...]
+    attached: bool = False
 
 
 def read_traces(
@@ -68,6 +70,7 @@ def read_traces(
     drafting: set[str] = set()
     lanes: set[str] = set()
     complaints: list[str] = []
+    attached = False
     name = ""
 
     def at(offset: int) -> None:
@@ -75,10 +78,14 @@ def read_traces(
             watching.at(name, before + offset, total)
 
     def take(event: TraceEvent) -> None:
+        nonlocal attached
         if type(event) is not Step:
             if type(event) is RunStarted:
                 lanes.update(lane.name for lane in event.lanes)
                 drafting.update(lane.name for lane in event.lanes if lane.k_max)
+                attached |= event.attached
+            elif type(event) is ServerSeen and event.info.k_max:
+                drafting.add(event.lane)
             if pooling is not None:
                 pooled = pooling.pooled(event)
                 event = pooled if each is None else event
@@ -97,7 +104,7 @@ def read_traces(
                 raise RunError(str(error)) from error
             before += trace.size
             complaints += trace.complaints()
-    return Seen(frozenset(drafting), frozenset(lanes), tuple(complaints))
+    return Seen(frozenset(drafting), frozenset(lanes), tuple(complaints), attached)
 
 
 def _opened(path: Path) -> Trace:

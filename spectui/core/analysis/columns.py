@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from spectui.core.analysis.lane_columns import ROW, Ids, LaneColumns, Looked, Request
 from spectui.protocol.events import (
+    CountedStep,
     Gap,
     Inspected,
     KChanged,
@@ -24,6 +25,7 @@ from spectui.protocol.events import (
     RequestStarted,
     RoundStarted,
     RunStarted,
+    ServerSeen,
     Step,
     TraceEvent,
 )
@@ -66,6 +68,7 @@ class _Lane:
         self.rows, self.drafted_ids, self.verified_ids = _Growing(), _Growing(), _Growing()
         self.looked: list[Looked] = []
         self.runs = 0
+        self.attached = False
         self.turns: list[int] = []
 
     def choose(self, automatic: bool) -> None:
@@ -99,7 +102,9 @@ class Columns:
     def add(self, event: TraceEvent) -> None:
         """Fold one event; kinds that say nothing about drafts are passed over."""
         if type(event) is Step:
-            self._step(event)
+            self._step(event, event.drafted, event.emitted + event.cut)
+        elif type(event) is CountedStep:
+            self._step(event, (-1,) * event.drafted, event.ids or (-1,) * (event.emitted + event.cut))
         elif isinstance(event, RequestStarted):
             self._started(event)
         elif isinstance(event, RoundStarted):
@@ -110,6 +115,8 @@ class Columns:
             self._begun(event)
         elif isinstance(event, KChanged):
             self._lane(event.lane).choose(event.source == "auto")
+        elif isinstance(event, ServerSeen):
+            self._lane(event.lane).info = event.info
         elif isinstance(event, Gap):
             self.lost += event.lost
 
@@ -131,7 +138,7 @@ class Columns:
             lane.slots.clear()
         for info in run.lanes:
             lane = self._lane(info.name)
-            lane.info, lane.runs = info, lane.runs + 1
+            lane.info, lane.runs, lane.attached = info, lane.runs + 1, run.attached
             lane.choose(info.k_source == "auto")
 
     def _lane(self, name: str) -> _Lane:
@@ -140,13 +147,13 @@ class Columns:
             found = self._lanes[name] = _Lane()
         return found
 
-    def _step(self, step: Step) -> None:
+    def _step(self, step: Step | CountedStep, drafted: tuple[int, ...], verified: tuple[int, ...]) -> None:
         lane = self._lanes.get(step.lane) or self._lane(step.lane)
         number = lane.numbers.get(step.request)
         if number is None:
             # The recording began in the middle of this answer.
             number = self._open(lane, step.request, step.slot, None, self._ids_of(()), True)
-        drafted, emitted, cut, before = step.drafted, step.emitted, step.cut, step.before
+        emitted, before = step.emitted_count, step.before
         if before is None:
             following, reached = lane.progress[number]
             before = reached if step.index == following else -1
@@ -159,8 +166,8 @@ class Columns:
                 len(drafted),
                 step.accepted,
                 step.batch,
-                len(emitted),
-                len(cut),
+                emitted,
+                step.cut_count,
                 step.canvas,
                 _OWN[step.own],
                 step.disturbed,
@@ -169,32 +176,35 @@ class Columns:
                 -1 if step.draft_ns is None else step.draft_ns,
                 -1 if step.verify_ns is None else step.verify_ns,
             )
-            ids = array("i", drafted)
-            verified = array("i", emitted + cut)
+            drafts = array("i", drafted)
+            wanted = array("i", verified)
         except (struct.error, OverflowError):
             self.unfit += 1
             return
-        lane.progress[number] = step.index + 1, before + len(emitted) if before >= 0 else -1
-        if ids:
-            lane.drafted_ids.append(ids)
-        lane.verified_ids.append(verified)
+        lane.progress[number] = step.index + 1, before + emitted if before >= 0 else -1
+        if drafts:
+            lane.drafted_ids.append(drafts)
+        lane.verified_ids.append(wanted)
         # Last, so that arrays that are taken meanwhile have the ids of all their steps.
         lane.rows.append(row)
         texts = self.texts
-        for token, text in zip(verified, step.text, strict=False):
+        for token, text in zip(wanted, step.text, strict=False):
             if token not in texts and text:
                 texts[token] = text
-        for token, text in zip(ids[step.accepted :], step.drafted_text[step.accepted :], strict=False):
-            if token not in texts and text:
-                texts[token] = text
-        if step.cut_reason == "eos" and emitted:
-            self.ends.add(emitted[-1])
+        if type(step) is Step:
+            for token, text in zip(drafts[step.accepted :], step.drafted_text[step.accepted :], strict=False):
+                if token not in texts and text:
+                    texts[token] = text
+        if step.cut_reason == "eos" and emitted and wanted[emitted - 1] >= 0:
+            self.ends.add(wanted[emitted - 1])
 
     def _started(self, event: RequestStarted) -> None:
         # No prompt has another length, but a trace may say so.
         length = event.prompt_tokens if 0 <= event.prompt_tokens < _NO_LENGTH else None
         ids = self._ids_of(event.prompt_ids)
-        self._open(self._lane(event.lane), event.request, event.slot, length, ids, event.as_ar)
+        lane = self._lane(event.lane)
+        # Requests of servers have nothing in common, unless the ids of their prompts say so.
+        self._open(lane, event.request, event.slot, length, ids, event.as_ar and not lane.attached)
 
     def _ids_of(self, prompt: tuple[int, ...]) -> Ids:
         """The ids of a prompt as an array; empty if one is no id."""
@@ -247,4 +257,5 @@ def _columns(name: str, lane: _Lane) -> LaneColumns:
         tuple(lane.looked),
         tuple(lane.turns),
         lane.runs,
+        lane.attached,
     )

@@ -18,7 +18,8 @@ _CONTEXT_TOKENS = 40
 def confusions(measured: Measured, texts: Mapping[int, str]) -> tuple[Confusion, ...]:
     """The most expensive pairs by the tokens that they lost, each with its first places."""
     places = measured.places
-    refused = np.flatnonzero(~places.right & (places.wanted >= 0) & (places.wanted != places.drafted))
+    known = (places.wanted >= 0) & (places.drafted >= 0)
+    refused = np.flatnonzero(~places.right & known & (places.wanted != places.drafted))
     pair = places.drafted[refused].astype(np.int64) << 32 | places.wanted[refused]
     pairs, first, number, count = np.unique(pair, return_index=True, return_inverse=True, return_counts=True)
     lost = np.bincount(number, places.lost[refused], len(pairs)).astype(np.int64)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from spectui.core.analysis import kinds
 from spectui.core.analysis.lane_columns import LaneColumns
 from spectui.core.analysis.places import Places
+from spectui.core.analysis.words import NO_CATEGORIES
 
 CONTEXTS = tuple(128 << power for power in range(13))
 """Tokens of context at which a bucket begins, but for the first."""
@@ -24,6 +25,7 @@ CERTAINTIES = (0.3, 0.6, 0.9, 0.99)
 NO_PROMPT_IDS = "Unknown, since an older version recorded this trace without the ids of its prompts."
 NO_START = "This trace begins in the middle of its answers: record from the start of a round."
 NOT_INSPECTED = "The target's probabilities were not recorded: look into steps with i while recording."
+IDS_KEPT = "Unknown, since the server does not send the ids that this takes."
 NO_DRAFTS = "No drafted token was judged."
 
 
@@ -58,20 +60,24 @@ class Coded:
 def dimensions(lane: LaneColumns, places: Places, texts: Mapping[int, str], ends: Collection[int]) -> tuple[Coded, ...]:
     """Every dimension of the lane's judged places."""
     kind = kinds.kinds_of(places.wanted, places.previous, texts, ends)
+    if lane.attached and not any(token in texts for token in np.unique(places.wanted).tolist()):
+        # A server may send ids whose texts are not known here.
+        kind = np.full_like(kind, -1)
     names = tuple(kinds.NAMES.values())
     return (
         _position(places),
-        Coded("kind", "kind of token", kind, names, tuple(f"at {name}" for name in names)),
+        Coded("kind", "kind of token", kind, names, tuple(f"at {name}" for name in names), missing=IDS_KEPT),
         _category(lane, places),
         _context(places),
         _distance(places),
-        _copyable(places),
+        _copyable(lane, places),
         Coded(
             "repetition",
             "drafter repeats its own token",
-            places.repeated.view(np.int8),
+            np.where(places.drafted >= 0, places.repeated.view(np.int8), np.int8(-1)),
             ("differs from the draft's last token", "repeats the draft's last token"),
             ("", "where it repeats its own last token"),
+            missing=IDS_KEPT,
         ),
         _certainty(places),
     )
@@ -92,7 +98,7 @@ def _category(lane: LaneColumns, places: Places) -> Coded:
         codes,
         tuple(number),
         tuple(f"on {name} prompts" for name in number),
-        missing=NO_START,
+        missing=NO_CATEGORIES if lane.attached else NO_START,
     )
 
 
@@ -125,7 +131,7 @@ def _distance(places: Places) -> Coded:
     )
 
 
-def _copyable(places: Places) -> Coded:
+def _copyable(lane: LaneColumns, places: Places) -> Coded:
     # That a token is harder where it cannot be copied is so by nature, and no weakness.
     return Coded(
         "copyable",
@@ -133,7 +139,7 @@ def _copyable(places: Places) -> Coded:
         places.copyable,
         ("could not be copied", "could be copied"),
         ("", "at tokens that it could copy from the context"),
-        missing=NO_PROMPT_IDS,
+        missing=IDS_KEPT if lane.attached else NO_PROMPT_IDS,
     )
 
 

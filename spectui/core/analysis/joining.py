@@ -18,7 +18,8 @@ _UNNAMED = "other prompts"
 def headrooms(lanes: Iterable[LaneColumns]) -> tuple[Headroom, ...]:
     """The headroom of each lane that drafts, next to AR."""
     every = tuple(lanes)
-    plain = (lane.rows for lane in every if lane.info is not None and lane.info.method == "ar")
+    # A server is no baseline for another: it has other requests.
+    plain = (lane.rows for lane in every if lane.info is not None and lane.info.method == "ar" and not lane.attached)
     ar = next((rows for rows in plain if len(rows)), None)
     found = []
     for lane in every:
@@ -29,7 +30,8 @@ def headrooms(lanes: Iterable[LaneColumns]) -> tuple[Headroom, ...]:
         category = np.array(of, dtype=np.int64)[lane.rows["request"]] if of else np.zeros(0, dtype=np.int64)
         part = select(lane.rows, lane.automatic, ar, runs=lane.runs)
         rows, category = lane.rows[part.places], category[part.places]
-        one = headroom(lane.name, rows, category, tuple(number), part.ar, automatic=part.automatic, k=part.k)
+        names = () if lane.attached else tuple(number)
+        one = headroom(lane.name, rows, category, names, part.ar, automatic=part.automatic, k=part.k)
         found.append(_told(one, part))
     return tuple(found)
 

@@ -91,11 +91,12 @@ class LaneColumns:
         info: What the trace's header says of it; None if nothing.
         requests: Its answers.
         rows: Its steps (`ROW`); ``rows["k"]`` is a column.
-        drafted_ids: Ids that were drafted, step after step.
-        verified_ids: Ids that were emitted or cut, step after step: those that the target wanted.
+        drafted_ids: Ids that were drafted, step after step; -1 where only their number is known.
+        verified_ids: Ids that were emitted or cut, step after step, likewise: those that the target wanted.
         looked: Probabilities that were recomputed.
         turns: The steps from which K was automatic, no longer so, automatic again, and so on.
         runs: Runs that the steps are from.
+        attached: Whether it is a server, whose prompts are unknown.
     """
 
     name: str
@@ -107,6 +108,7 @@ class LaneColumns:
     looked: tuple[Looked, ...]
     turns: tuple[int, ...] = ()
     runs: int = 1
+    attached: bool = False
 
     @property
     def title(self) -> str:

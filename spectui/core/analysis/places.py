@@ -66,7 +66,7 @@ class Places:
         request: Its answer.
         position: Its place in the draft, from 0.
         right: Whether the target accepted it.
-        drafted: The token that was drafted.
+        drafted: The token that was drafted; -1 if only the number of drafted tokens is known.
         wanted: The token that the target wanted; -1 if it is not known.
         previous: The token before it; -1 if that is not known.
         at: Output tokens before it; -1 if unknown.
@@ -75,7 +75,8 @@ class Places:
             -1 if that is unknown.
         copyable: 1 if the two tokens before it stand earlier in prompt or answer, followed by the wanted one, which is
             what an n-gram drafter of order 2 can find; 0 if not, -1 if unknown.
-        repeated: Whether the drafter drafted the same token as just before in this draft.
+        repeated: Whether the drafter drafted the same token as just before in this draft; of no use where ``drafted``
+            is unknown.
         probability: The target's probability of the wanted token; NaN if it was not recorded. None if none was.
         stake: Tokens of the draft that a refusal here loses, this one included.
         stake_k: The same against K.
@@ -114,7 +115,8 @@ class Places:
         drafted = lane.drafted_ids[at_draft]
         # All before the first place of a draft is in the output; -2 never equals an id.
         one_before = np.where(position > 0, lane.drafted_ids[at_draft - 1], -2).astype(np.int32)
-        wanted, previous = _wanted(steps, accepted, owner, right, drafted, one_before, _last_of_prompts(lane))
+        last = _last_of_prompts(lane)
+        wanted, previous = _wanted(steps, accepted, owner, position, right, drafted, one_before, last)
         before = steps.before[owner]
         at = np.where(before >= 0, before + position, -1).astype(np.int32)
         prompts = np.array([-1 if r.prompt_tokens is None else r.prompt_tokens for r in lane.requests], dtype=np.int32)
@@ -160,7 +162,14 @@ def _last_of_prompts(lane: LaneColumns) -> Ids:
 
 
 def _wanted(
-    steps: Steps, accepted: _Big, owner: _Whole, right: NDArray[np.bool_], drafted: Ids, one_before: Ids, prompt: Ids
+    steps: Steps,
+    accepted: _Big,
+    owner: _Whole,
+    position: NDArray[np.uint8],
+    right: NDArray[np.bool_],
+    drafted: Ids,
+    one_before: Ids,
+    prompt: Ids,
 ) -> tuple[Ids, Ids]:
     """The token that the target wanted in each place, and the one before it."""
     if not len(owner):
@@ -174,9 +183,17 @@ def _wanted(
     last[within] = steps.tokens[steps.token_start[within] - 1]
     first = (steps.before == 0) & (steps.opening == np.arange(len(own)))
     last[first] = prompt[steps.request[first]]
+    # What was accepted is what was verified there: it may be known although the draft is not.
+    at = steps.token_start[owner] + position
+    there = position < steps.count[owner]
+    emitted = np.full(len(owner), -1, dtype=np.int32)
+    emitted[there] = steps.tokens[at[there]]
+    behind = (position > 0) & (position <= steps.count[owner])
+    before = np.full(len(owner), -1, dtype=np.int32)
+    before[behind] = steps.tokens[at[behind] - 1]
     return (
-        np.where(right, drafted, own[owner]).astype(np.int32),
-        np.where(one_before != -2, one_before, last[owner]).astype(np.int32),
+        np.where(right, np.where(drafted >= 0, drafted, emitted), own[owner]).astype(np.int32),
+        np.where(position > 0, np.where(one_before >= 0, one_before, before), last[owner]).astype(np.int32),
     )
 
 
@@ -201,7 +218,10 @@ def _copyable(lane: LaneColumns, steps: Steps, owner: _Whole, at: _Whole) -> NDA
         prompt = lane.requests[steps.request[first]].prompt_ids
         if len(prompt) and begin < stop:
             last = steps.token_start[end - 1] + steps.count[end - 1]
-            again = _seen(np.concatenate((prompt, steps.tokens[steps.token_start[first] : last])))
+            tokens = steps.tokens[steps.token_start[first] : last]
+            if len(tokens) and tokens.min() < 0:
+                continue
+            again = _seen(np.concatenate((prompt, tokens)))
             there = at[begin:stop] + len(prompt)
             found[begin:stop] = np.where(there < len(again), again[np.minimum(there, len(again) - 1)], -1)
     return found

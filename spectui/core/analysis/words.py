@@ -28,6 +28,7 @@ WEAK, STRONG, FEW = "-", "+", "*"
 
 TOO_FEW = "too few to rank"
 
+NO_CATEGORIES = "The requests of a server have no categories."
 RECORD_LONGER = "record a longer run"
 """What to do where there is too little; a live screen says what to do there instead."""
 

@@ -130,6 +130,11 @@ def _unknown(lane: _Lane, measure: Measure) -> str:
 def _run(recorded: Recorded, name: str) -> RunStarted:
     if recorded.run is None:
         raise RunError(f"{name} does not say what raced, because its first lines are missing: record it again")
+    if recorded.run.attached:
+        raise RunError(
+            f"{name} is of servers, whose prompts are those of their clients: two of them have no answers to compare; "
+            "spectui analyze shows each by itself"
+        )
     return recorded.run
 
 

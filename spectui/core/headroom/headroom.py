@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectui.core.analysis.results import LEAST, Choice, Headroom
-from spectui.core.analysis.words import RECORD_LONGER
+from spectui.core.analysis.words import NO_CATEGORIES, RECORD_LONGER
 from spectui.core.headroom.choosing import best_choices, grouped
 from spectui.core.headroom.costs import Costs, Rows, costs_of, request_tok_s
 from spectui.core.headroom.replaying import replay
@@ -78,7 +78,7 @@ def headroom(
         lane: The lane's name.
         rows: Its steps in order; see `costs.Rows`.
         category: By step, the place of its category in ``names``.
-        names: The categories.
+        names: The categories; none for the requests of a server.
         ar: The steps of the AR lane; None without one.
         automatic: Whether the lane chose its K after every step.
         k: The K that others are compared with; None for that of most steps, which then stand for all.
@@ -98,7 +98,9 @@ def headroom(
         )
     why = _why_not(found, automatic)
     choices = [_choice("now", now, "K=auto" if automatic else f"K={found.k_now}", plain)]
-    choices += [_missing(key, why) if why else _choice(key, *made(found), plain) for key, made in _MADE.items()]
+    for key, made in _MADE.items():
+        missing = NO_CATEGORIES if key == "category" and not names else why
+        choices.append(_missing(key, missing) if missing else _choice(key, *made(found), plain))
     choices.append(_choice("perfect", *_perfect(found), plain))
     best, sentence = work_on(found.accepted, found.k_now, found.costs, fixed=None if why else _best_fixed(found))
     return Headroom(lane, tuple(choices), best, sentence, _formula(found))
@@ -139,7 +141,9 @@ def _why_not(lane: _Lane, automatic: bool) -> str:
         return "K was automatic, so long drafts were made where the text is easy: record the lane at a fixed K."
     if not np.isfinite(lane.costs.times).all():
         ks = ", ".join(map(str, lane.costs.measured))
-        return f"The times of K = {ks} do not carry to every other K: record an AR lane beside it, or a second K (+ -)."
+        # A server has no AR lane beside it.
+        another = "an AR lane beside it, or a second K (+ -)" if lane.names else "the server at a second K too (+ -)"
+        return f"The times of K = {ks} do not carry to every other K: record {another}."
     return ""
 
 
