@@ -18,6 +18,13 @@ CutReason: TypeAlias = Literal["eos", "stop", "length"]
 """What ended a request inside a step: the EOS token, a stop string or stop token, or a length limit."""
 
 
+def own_token(drafted: int, accepted: int, sampled: int, emitted: int) -> Own | None:
+    """The kind of the last of ``sampled`` verified tokens; None if there is none, or it was cut off."""
+    if not sampled or emitted < sampled:
+        return None
+    return "recovered" if accepted < drafted else "bonus"
+
+
 class Totals(NamedTuple):
     """Sums over a lane's steps. A trace writes them as a list in this order, without trailing zeros.
 

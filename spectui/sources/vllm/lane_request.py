@@ -6,7 +6,8 @@ from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from spectui.protocol.events import CutReason, FinishReason, LaneInfo, Own, RequestFinished, Step, Totals
+from spectui.protocol.events import CutReason, FinishReason, LaneInfo, RequestFinished, Step, Totals
+from spectui.protocol.steps import own_token
 from spectui.sources.vllm.pieces import PieceDecoder
 
 if TYPE_CHECKING:
@@ -87,9 +88,6 @@ class LaneRequest:
                 f"the engine emitted {emitted}"
             )
         accepted = len(sampled) - 1 if drafted else 0
-        own: Own | None = None
-        if sampled and len(emitted) == len(sampled):
-            own = "recovered" if accepted < len(drafted) else "bonus"
         drafted_text = self.pieces.peek(drafted)
         step = Step(
             lane=info.name,
@@ -101,7 +99,7 @@ class LaneRequest:
             accepted=accepted,
             emitted=emitted,
             cut=sampled[len(emitted) :],
-            own=own,
+            own=own_token(len(drafted), accepted, len(sampled), len(emitted)),
             cut_reason=_cut_reason(output) if output is not None and output.finished else None,
             text=self.pieces.feed(sampled),
             drafted_text=drafted_text,
