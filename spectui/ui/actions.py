@@ -170,7 +170,7 @@ ACTIONS: tuple[Action, ...] = (
            description="Show the chosen request in place of the table too; in a race, look at single steps as i does.",
            do=lambda at: at.servers.open() if at.served else opening.inspect(at), possible=_can_open),
     Action(id="served.back", keys="escape", shown_as="Esc", label="back", footer=2, served=True, palette=False,
-           label_now=lambda at: "back" if at.choices.look.opened else "follow the newest",
+           label_now=lambda at: "back" if at.choices.look.opened else "follow",
            description="Go back from a request to the table, and from there to following the newest request.",
            tooltip="A request that is followed stays on the screen until it ends.",
            do=lambda at: at.servers.back(),

@@ -214,9 +214,11 @@ class Controls:
 
     def focus(self, place: int) -> None:
         """Focus the lane at ``place``; behind the last one stands the first."""
-        self.choices.focus = place % max(1, len(self.view.lanes))
-        if self.served:
-            self.choices.look.follow(self.view.lanes[self.choices.focus].info.name)
+        lanes = self.view.lanes
+        place %= max(1, len(lanes))
+        if self.served and lanes:
+            self.choices.look.follow(lanes[place].info.name)
+        self.choices.focus = place
         self.app.redraw_all()
 
     def show_request(self, slot: int) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from spectui.core.attached.views import EndpointRow
 from spectui.protocol import commands as cmd
+from spectui.ui.looking import Key
 
 if TYPE_CHECKING:
     from spectui.ui.action import Action
@@ -64,8 +65,7 @@ class Served:
         if action.id in _NEVER:
             return False
         endpoint = self.endpoint
-        steered = endpoint is not None and endpoint.control and endpoint.stage == "live"
-        return steered or action.id not in STEERS
+        return action.id not in STEERS or (endpoint is not None and endpoint.control)
 
     def why_not(self, action: Action) -> str:
         """Why the action does nothing, in a sentence; empty if there is no more to it than the moment."""
@@ -74,9 +74,9 @@ class Served:
             return ""
         if action.id not in STEERS:
             return "" if self._at.takes(action) and action.id not in _NEVER else REASONS.get(action.id, "")
-        if endpoint is None or (endpoint.control and endpoint.stage == "live"):
+        if endpoint is None or endpoint.control:
             return ""
-        if endpoint.control:
+        if endpoint.stage != "live":
             return "K cannot be changed while the server is away."
         if endpoint.kind != "tap":
             return "K cannot be changed over HTTP: start the server with the tap and SPECTUI_CONTROL=1."
@@ -88,6 +88,11 @@ class Served:
         if look.key is not None:
             look.choose(look.key)
             look.opened = True
+        self._at.app.redraw_all()
+
+    def choose(self, key: Key) -> None:
+        """Show that entry of the table."""
+        self._at.choices.look.choose(key)
         self._at.app.redraw_all()
 
     def back(self) -> None:

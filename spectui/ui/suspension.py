@@ -53,7 +53,9 @@ class Suspension:
             return
         self._stopping = True
         view = self._view()
-        self._resumes = view.round is not None and not view.paused
+        # Servers that run elsewhere cannot be paused.
+        paused = view.paused or cmd.Pause not in self._source.accepts
+        self._resumes = view.round is not None and not paused
         if self._resumes:
             self._source.send(cmd.Pause())
         loop = asyncio.get_running_loop()

@@ -92,6 +92,14 @@ async def inspects(rig: Rig, key: str) -> None:
     assert isinstance(rig.app.screen, InspectScreen)
 
 
+async def does_nothing(rig: Rig, key: str) -> None:
+    """In a race: what it does over servers is tested with them."""
+    before = rig.text
+    await rig.press(key)
+    assert rig.text == before
+    assert rig.app.screen is rig.app.live
+
+
 async def goes_to_the_parent(rig: Rig, key: str) -> None:
     await sends()(rig, key)
     await rig.press("f", "enter")
@@ -211,6 +219,9 @@ CHECKS: dict[str, Check] = {
     "lane.tune": sends_where_it_is_taken(cmd.Tune("mtp")),
     "replay.back": sends_where_it_is_taken(cmd.StepBack()),
     "view.machine": shows(MachineScreen),
+    "served.open": inspects,
+    "served.back": does_nothing,
+    "served.order": does_nothing,
     "view.inspect": inspects,
     "view.present": presents,
     "view.slow": slows_down,
@@ -305,7 +316,7 @@ def test_help_and_readme_list_every_action() -> None:
         if not action.id.startswith("lane.focus_"):
             assert action.description in table
     assert "`1-9`" in table
-    assert set(groups(ACTIONS)) == {"Race", "Replay", "Lanes", "View", "Program", TALK_GROUP}
+    assert set(groups(ACTIONS)) == {"Race", "Replay", "Lanes", "Attached servers", "View", "Program", TALK_GROUP}
 
 
 async def test_what_cannot_be_done_is_dimmed_and_does_nothing() -> None:

@@ -27,7 +27,8 @@ class AttachedArrangement:
         request: Whether there is a place for the request.
         table_cells: Width of the table beside the request; 0 for all of it.
         ledger: Rows of the request's ledger; 0 for no ledger.
-        charts: Where the charts are.
+        charts: Where the charts are, or an endpoint's counters.
+        charted: Whether they are charts of steps.
         chart_count: How many charts are shown.
         chart_rows: Rows of the charts.
         airy: Whether blank rows separate the parts.
@@ -39,13 +40,22 @@ class AttachedArrangement:
     table_cells: int
     ledger: int
     charts: Literal["below", "none"]
+    charted: bool
     chart_count: int
     chart_rows: int
     airy: bool
 
 
 def arrange_attached(
-    width: int, height: int, endpoints: int, *, opened: bool = False, spoken: bool = False, listed: bool = True, charted: bool = True
+    width: int,
+    height: int,
+    endpoints: int,
+    *,
+    opened: bool = False,
+    spoken: bool = False,
+    listed: bool = True,
+    charted: bool = True,
+    drawn: bool = True,
 ) -> AttachedArrangement | None:
     """Return the arrangement for a terminal of ``width`` x ``height`` cells; None if it is too small for any.
 
@@ -56,7 +66,8 @@ def arrange_attached(
         opened: Whether the request has the place of the table too.
         spoken: Whether there is something to say of the focused endpoint where a request would be.
         listed: Whether requests can be told apart, so that a table makes sense.
-        charted: Whether the focused endpoint has steps to draw.
+        charted: Whether the focused endpoint has steps; otherwise only its counters are known.
+        drawn: Whether there is something to draw of them.
     """
     if width < MIN_WIDTH or height < MIN_HEIGHT:
         return None
@@ -67,7 +78,7 @@ def arrange_attached(
     beside = width >= BESIDE
     chart_rows = 10 if height >= 44 else 8 if height >= 30 else 6 if rest >= 14 else 0
     # Where table and request take turns, the request's text and ledger need what the charts would take.
-    if not charted or (not beside and opened and height < 30):
+    if not drawn or (not beside and opened and height < 30):
         chart_rows = 0
     place = rest - chart_rows - bool(chart_rows)
     ledger = next(ledger for least, ledger in ((24, 8), (15, 5), (11, 4), (8, 2), (0, 0)) if place >= least)
@@ -78,6 +89,7 @@ def arrange_attached(
         table_cells=max(_LEAST_TABLE, min(_MOST_TABLE, width * 45 // 100)) if beside and listed and not opened else 0,
         ledger=ledger,
         charts="below" if chart_rows else "none",
+        charted=charted,
         chart_count=max(1, min(3, width // _CHART_CELLS)) if chart_rows else 0,
         chart_rows=chart_rows,
         airy=airy,

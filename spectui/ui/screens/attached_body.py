@@ -15,7 +15,7 @@ from spectui.ui.looking import Entry, entries, key_of
 from spectui.ui.screens.attached_arrangement import AttachedArrangement, arrange_attached
 from spectui.ui.screens.charts import Charts
 from spectui.ui.screens.request_pane import RequestPane
-from spectui.ui.widgets.counter_rows import EndpointPanel
+from spectui.ui.widgets.counter_rows import CounterFigures, EndpointPanel
 from spectui.ui.widgets.endpoint_table import EndpointTable
 from spectui.ui.widgets.request_table import RequestTable
 from spectui.ui.widgets.served_words import age_text, counters_only, help_paragraphs
@@ -25,13 +25,14 @@ class AttachedBody(Vertical):
     """Arranges the parts, and shows them what moved."""
 
     DEFAULT_CSS = """
-    AttachedBody { height: 1fr; overflow: hidden; }
+    AttachedBody { width: 100%; height: 1fr; overflow: hidden; }
     AttachedBody EndpointTable { height: 2; margin: 0 1; }
-    AttachedBody #middle { height: 1fr; margin: 1 1 0 1; overflow: hidden; }
+    AttachedBody #middle { width: 100%; height: 1fr; padding: 1 1 0 1; overflow: hidden; }
     AttachedBody #one { width: 1fr; height: 1fr; overflow: hidden; }
     AttachedBody.both #one { padding: 0 0 0 3; }
     AttachedBody RequestPane { width: 1fr; height: 1fr; overflow: hidden; }
-    AttachedBody Charts { height: auto; overflow: hidden; margin: 1 0 0 0; }
+    AttachedBody Charts { width: 100%; }
+    AttachedBody CounterFigures { width: 1fr; margin: 1 1 0 1; display: none; }
     """
 
     def __init__(self, choices: Choices, known: KnownRun) -> None:
@@ -42,6 +43,7 @@ class AttachedBody(Vertical):
         self.panel = EndpointPanel()
         self.one = Vertical(id="one")
         self.charts = Charts()
+        self.counters = CounterFigures()
         self._choices = choices
         self._known = known
         self._found: AttachedArrangement | None = None
@@ -54,6 +56,7 @@ class AttachedBody(Vertical):
                 yield self.pane
                 yield self.panel
         yield self.charts
+        yield self.counters
 
     def arrangement(self, view: RunView, width: int, height: int) -> AttachedArrangement | None:
         """What fits; None if nothing does."""
@@ -63,15 +66,18 @@ class AttachedBody(Vertical):
         choices = self._choices
         row = attached.endpoints[choices.focus] if choices.focus < len(attached.endpoints) else None
         troubled = row is not None and (row.stage != "live" or bool(row.why))
+        counters = row is not None and counters_only(row)
+        shown = shown_entry(attached, choices) is not None
         return arrange_attached(
             width,
             height,
             len(attached.endpoints),
             opened=choices.look.opened,
-            spoken=troubled and shown_entry(attached, choices) is None,
+            spoken=troubled and not shown,
             listed=bool(attached.requests or attached.answers)
             or any(one.stage == "live" and not counters_only(one) for one in attached.endpoints),
-            charted=row is not None and not counters_only(row) and (row.stage == "live" or bool(row.emitted)),
+            charted=not counters,
+            drawn=row is not None and (shown if counters else row.stage == "live" or bool(row.emitted)),
         )
 
     def fit_to(self, found: AttachedArrangement) -> None:
@@ -83,7 +89,9 @@ class AttachedBody(Vertical):
         self.set_class(bool(found.table_cells), "both")
         self.one.display = found.request
         self.pane.fit_to(found.ledger)
-        self.charts.fit_to(found.charts, found.chart_count, found.chart_rows)
+        self.charts.fit_to(found.charts if found.charted else "none", found.chart_count, found.chart_rows)
+        self.counters.display = found.charts != "none" and not found.charted
+        self.counters.styles.height = found.chart_rows
 
     def show(self, view: RunView, slow: bool) -> None:
         """Show what has changed in ``view``; ``slow`` also draws the charts."""
@@ -95,6 +103,8 @@ class AttachedBody(Vertical):
         if found.table:
             self.requests.show(attached, choices.look, self._nothing(view))
         self._show_one(view, attached, found, since)
+        if self.counters.display and choices.focus < len(attached.endpoints):
+            self.counters.show(attached.endpoints[choices.focus], choices.focus)
         if slow:
             self.charts.show(view.lanes, choices.focus, choices.windowed)
 

@@ -42,6 +42,8 @@ def attached_message(
     if not any(row.finished is None for row in attached.requests):
         return _idle(attached, ended_s)
     place = next((place for place, one in enumerate(rows, start=1) if key_of(one) == look.key), 0)
+    if look.opened:
+        return ((f"request {place} of {len(rows)}; Up Down scroll, Esc goes back to the table", "muted"),)
     if look.following or not place:
         whose = "" if look.lane is None else f" of {_title(attached, look.lane)}"
         return ((f"following the newest request{whose}; Up Down choose one, Enter shows more of it", "muted"),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -91,32 +91,60 @@ FIGURES: tuple[tuple[str, str], ...] = (
 )
 
 
+SERVED: tuple[tuple[str, str], ...] = (
+    (
+        "in flight",
+        "Requests that the server works on. length and rate of an endpoint are of its last steps, those of a request "
+        "of all of its steps; tok/s of an endpoint is of the last seconds.",
+    ),
+    (
+        "drafts hidden",
+        "The server does not send its drafted tokens: how many there were and how many were accepted is known, which "
+        "they were is not.",
+    ),
+    ("counters", "Only what the server counts by itself is known: no drafts, no single requests."),
+    ("lost", "Steps that did not get here. Their numbers count in the figures; their text and drafts are missing."),
+)
+"""What figures of attached servers mean."""
+
+
 class HelpReader(Reader):
     """All of the help, with the keys as the user has them."""
 
-    def __init__(self, actions: Sequence[Action], accepts: Set[type[Command]]) -> None:
+    def __init__(
+        self, actions: Sequence[Action], accepts: Set[type[Command]], reasons: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__()
         self._actions = actions
         self._accepts = accepts
+        self._reasons = reasons
 
     def content(self, width: int) -> list[Row]:
-        return help_rows(min(width, 110), self._actions, self._accepts)
+        return help_rows(min(width, 110), self._actions, self._accepts, self._reasons)
 
 
-def help_rows(width: int, actions: Sequence[Action], accepts: Set[type[Command]]) -> list[Row]:
-    """The help in rows of ``width`` cells; keys for commands that the source does not accept are dimmed."""
+def help_rows(
+    width: int, actions: Sequence[Action], accepts: Set[type[Command]], reasons: Mapping[str, str] | None = None
+) -> list[Row]:
+    """The help in rows of ``width`` cells; keys for commands that the source does not accept are dimmed.
+
+    ``reasons`` says, over attached servers, why actions do nothing there; None in a race.
+    """
     rows: list[Row] = heading("Colours", width)[1:]
     names = max(len(name) for _, name, _ in ROLES) + 3
     for role, name, meaning in ROLES:
         rows += _entry(name, ROLE_STYLES[role], meaning, names, width)
     rows += heading("Figures", width)
-    names = max(len(name) for name, _ in FIGURES) + 3
-    for name, meaning in FIGURES:
+    figures = FIGURES if reasons is None else (*SERVED, *FIGURES)
+    names = max(len(name) for name, _ in figures) + 3
+    for name, meaning in figures:
         rows += _entry(name, "text", meaning, names, width)
     for group, entries in groups(actions).items():
         rows += heading(group, width)
         for entry in entries:
-            if entry.command is None or entry.command in accepts:
+            if why := (reasons or {}).get(entry.id):
+                rows += _entry(entry.keys, "faint", why, 12, width, "faint")
+            elif entry.command is None or entry.command in accepts:
                 rows += _entry(entry.keys, "key", entry.description, 12, width)
             else:
                 rows += _entry(entry.keys, "faint", entry.description, 12, width, "faint")
@@ -134,5 +162,7 @@ class HelpScreen(ReaderScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "leave", show=False)]
 
-    def __init__(self, actions: Sequence[Action], accepts: Set[type[Command]]) -> None:
-        super().__init__("SpecTUI", "speculative decoding, step by step", HelpReader(actions, accepts))
+    def __init__(
+        self, actions: Sequence[Action], accepts: Set[type[Command]], reasons: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__("SpecTUI", "speculative decoding, step by step", HelpReader(actions, accepts, reasons))

@@ -26,7 +26,9 @@ from spectui.ui.screens.panes import Panes
 from spectui.ui.screens.presenter_strip import LaneStrip
 from spectui.ui.screens.race_keys import RaceKeys
 from spectui.ui.talk.caption_line import CaptionLine
+from spectui.ui.widgets.endpoint_table import EndpointTable
 from spectui.ui.widgets.ledger import Ledger
+from spectui.ui.widgets.request_table import RequestTable
 from spectui.ui.widgets.status import StatusLine, TooSmall
 from spectui.ui.widgets.timeline_bar import TimelineBar
 
@@ -145,7 +147,7 @@ class LiveScreen(RaceKeys):
             for one in self._footer
             if controls.takes(one) and one.presenting in (None, presenting) and one.served in (None, controls.served)
         ]
-        possible = frozenset(one.id for one in shown if one.possible(controls))
+        possible = frozenset(one.id for one in shown if controls.possible(one))
         labels = {one.id: one.label_now(controls) for one in shown if one.label_now is not None}
         self._keys.show(shown, possible, labels, self._hints_instead())
 
@@ -198,6 +200,12 @@ class LiveScreen(RaceKeys):
 
     def on_lane_pane_chosen(self, event: LanePane.Chosen) -> None:
         self._controls.focus(event.index)
+
+    def on_endpoint_table_chosen(self, event: EndpointTable.Chosen) -> None:
+        self._controls.focus(event.index)
+
+    def on_request_table_chosen(self, event: RequestTable.Chosen) -> None:
+        self._controls.servers.choose(event.key)
 
     def on_ledger_chosen(self, event: Ledger.Chosen) -> None:
         inspect_step(self._controls, event.lane, event.slot, event.index)

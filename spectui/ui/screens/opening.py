@@ -21,7 +21,8 @@ def explain(at: Controls) -> None:
     """Open the help, with the keys that this source does not accept dimmed."""
     from spectui.ui.screens.help import HelpScreen
 
-    at.app.push_screen(HelpScreen(at.app.actions, at.app.source.accepts))
+    why = {one.id: at.why_not(one) for one in at.app.actions} if at.served else None
+    at.app.push_screen(HelpScreen(at.app.actions, at.app.source.accepts, why))
 
 
 def costs(at: Controls) -> None:

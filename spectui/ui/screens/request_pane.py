@@ -57,7 +57,7 @@ class RequestPane(Vertical):
             fault: tuple[Span, ...] = ((entry.fault, "bad"),) if entry.fault else ()
             self.stream.show(None if fault else self._text_of(entry), fault)
             return
-        stream = lane.stream
+        stream = lane.stream if lane.slot == entry.slot else None
         if stream is None or not stream.length:
             words = said or [("no text yet: the server reads the prompt", "muted")]
             self.stream.show(None, tuple(words if entry.emitted == 0 or said else [("no text", "muted")]))

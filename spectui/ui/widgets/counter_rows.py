@@ -33,6 +33,22 @@ class EndpointPanel(Canvas):
         return [] if self._shown is None else endpoint_panel_rows(*self._shown, width)[:height]
 
 
+class CounterFigures(Canvas):
+    """Takes the place of the charts."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._shown: tuple[EndpointRow, int] | None = None
+
+    def show(self, row: EndpointRow, place: int) -> None:
+        """Show the counters of the endpoint at ``place``."""
+        self._shown = (row, place)
+        self.redraw()
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        return [] if self._shown is None else counter_rows(*self._shown, width)[:height]
+
+
 def endpoint_panel_rows(row: EndpointRow, place: int, said: list[Span], width: int) -> list[Row]:
     """The sentences, then the counters' figures."""
     rows = wrapped(said, min(width, _MOST_TEXT))

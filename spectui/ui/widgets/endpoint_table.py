@@ -68,7 +68,9 @@ def endpoint_rows(
     endpoints, since = attached.endpoints, since or {}
     first, shown = _in_sight(len(endpoints), height, attached.total is not None, focus)
     methods = {lane.info.name: lane.info.method for lane in view.lanes}
-    columns = _columns(endpoints, methods, width)
+    hidden = f", {len(endpoints) - shown} not shown" if shown < len(endpoints) else ""
+    summed = f"   all {len(endpoints)}{hidden}"
+    columns = _columns(endpoints, methods, width, len(summed))
     rows: list[Row] = [headings(columns)]
     for place in range(first, first + shown):
         row = endpoints[place]
@@ -77,8 +79,7 @@ def endpoint_rows(
         title = (label + row.title, lane_style(place, title=place == focus))
         rows.append(_row(row, title, columns, methods.get(row.lane, ""), since.get(row.lane), width))
     if attached.total is not None and shown < height - 1:
-        hidden = f" ({len(endpoints) - shown} not shown)" if shown < len(endpoints) else ""
-        rows.append(_row(attached.total, (f"   all {len(endpoints)}{hidden}", "strong"), columns, "", None, width))
+        rows.append(_row(attached.total, (summed, "strong"), columns, "", None, width))
     return rows
 
 
@@ -88,7 +89,7 @@ def _in_sight(endpoints: int, height: int, summed: bool, focus: int) -> tuple[in
     return max(0, min(focus - shown // 2, endpoints - shown)), min(shown, endpoints)
 
 
-def _columns(endpoints: tuple[EndpointRow, ...], methods: Mapping[str, str], width: int) -> tuple[Column, ...]:
+def _columns(endpoints: tuple[EndpointRow, ...], methods: Mapping[str, str], width: int, least: int) -> tuple[Column, ...]:
     known = {
         "cache": any(row.cache_share is not None for row in endpoints),
         "lost": any(row.lost != 0 for row in endpoints),
@@ -96,7 +97,7 @@ def _columns(endpoints: tuple[EndpointRow, ...], methods: Mapping[str, str], wid
         "verify": any(row.verify_ms is not None for row in endpoints),
     }
     method = max((cell_len(safe(name)) for name in methods.values()), default=0)
-    title = max((cell_len(safe(row.title)) + _MARK for row in endpoints), default=0)
+    title = max(least, *(cell_len(safe(row.title)) + _MARK for row in endpoints))
     columns = (
         Column("endpoint", min(_MOST_TITLE, max(_LEAST_TITLE, title)), left=True),
         Column("state", 13, left=True),

@@ -65,7 +65,7 @@ def _rule(attached: AttachedView, focus: int, width: int) -> Row:
 
 
 def _request(row: RequestRow, following: bool, width: int) -> list[Row]:
-    state: Span = (f"in flight {age_text(row.age_s)}", "good")
+    state: Span = ("in flight" if row.age_s is None else f"in flight {age_text(row.age_s)}", "good")
     if row.finished is not None:
         state = (_ENDED[row.finished], "muted")
     figures = (

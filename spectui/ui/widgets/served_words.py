@@ -102,7 +102,7 @@ def help_paragraphs(row: EndpointRow, address: str, since_s: float | None = None
         return [
             ("Drafts are not visible this way: a server's counters do not tell them.", "warn"),
             *why,
-            *([] if row.why or row.kind != "vllm" else [("", "text"), *_how("To see them, start it with the tap:")]),
+            *(_how("To see them, start it with the tap:") if row.kind == "vllm" and TAP not in row.why else []),
         ]
     return [("Drafts are not visible; their numbers are exact.", "warn"), *why] if row.why else []
 
