@@ -8,6 +8,7 @@ its interval against the fastest one lies below it. The comparison is that of `s
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 from spectui.core.attached.mixed_load import Arm, load_of, ratio
 from spectui.core.paired import UNKNOWN, Interval
 from spectui.core.tuner import SAME, Why

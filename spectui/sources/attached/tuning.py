@@ -137,9 +137,9 @@ class Tuning:
         if self._guard is not None:
             self._guard.add(step.wall_ns, [row.emitted for row in step.rows if row.index])
             if self._guard.crossed:
+                reached, limit = self._guard.reached_ms, self._guard.limit_ms
                 return self._give_up(
-                    f"one token in twenty took more than {self._guard.reached_ms:.1f} ms at K = {step.k}, and the limit "
-                    f"is {self._guard.limit_ms:g} ms"
+                    f"at K = {step.k} one token in twenty took {reached:.1f} ms or more, and the limit is {limit:g} ms"
                 )
         if step.k != self.k:
             self._late += 1
@@ -211,7 +211,7 @@ class Tuning:
             return []
         if k == self._before:
             return self._lose(f"the server took its K back: K is {k} as before the search", k)
-        return self._lose(f"somebody else set K to {k}, and so it stays", k)
+        return self._lose(f"K was set to {k} meanwhile, and so it stays", k)
 
     def refused(self, why: str) -> list[Event]:
         """The server did not follow a change of K."""
