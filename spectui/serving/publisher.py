@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from spectui.serving.binding import Bound, bound
+from spectui.serving.control import Control
 from spectui.serving.feed import Feed
 from spectui.serving.packing import packed, packet
 from spectui.serving.settings import ServingSettings
@@ -32,6 +33,7 @@ from spectui.wire.messages import (
     MalformedError,
     Reply,
     SetK,
+    Standing,
     Watch,
     encode,
     read_ask,
@@ -111,6 +113,7 @@ class Publisher:
         self._about = about
         self._about_changed = False
         self._feed = feed
+        self._control = Control(settings, feed)
         self._words = words if settings.redaction == "text" else None
         self._rank = rank
         self._session = secrets.token_hex(8)
@@ -206,7 +209,8 @@ class Publisher:
                     break
         self._read(now)
         for identity in [one for one, viewer in self._viewers.items() if now - viewer.heard_at > SILENCE_S]:
-            del self._viewers[identity]
+            self._forget(identity)
+        self._control.tick(now)
         self._watch(bool(self._viewers))
         if self._viewers:
             self._send(now)
@@ -255,9 +259,10 @@ class Publisher:
             case Watch():
                 self._welcome(identity, ask, now)
             case Leave():
-                self._viewers.pop(identity, None)
+                self._forget(identity)
             case SetK():
-                self._answer(identity, Reply(ask.number, not (why := self._refusal(ask.k)), why))
+                why = self._control.set_k(identity, ask, self._about, now)
+                self._answer(identity, Reply(ask.number, not why, why))
             case AskWords():
                 self._answer(identity, self._vocabulary.piece(ask))
                 return WORDS_COST
@@ -278,27 +283,20 @@ class Publisher:
         else:
             self._answer(identity, Reply(0, False, f"the server has {MOST_VIEWERS} viewers already: end one of them"))
 
-    def _refusal(self, k: int) -> str:
-        """Why K cannot become ``k``; empty if it can, and then it will."""
-        if not self._settings.control:
-            return "viewers may not change K here: the server must be started with SPECTUI_CONTROL=1"
-        if self._about.fixed_k:
-            return self._about.fixed_k
-        if not 0 <= k <= self._about.k_max:
-            return f"K can be 0 to {self._about.k_max} here"
-        with self._feed.lock:
-            self._feed.asked_k = k
-        return ""
+    def _forget(self, identity: bytes) -> None:
+        self._viewers.pop(identity, None)
+        self._control.gone(identity)
 
     # What viewers get.
 
     def _send(self, now: float) -> None:
         fresh = [identity for identity, viewer in self._viewers.items() if viewer.fresh]
         items: list[Item]
-        standing: Item | None = None
+        standing: Standing | None = None
         if fresh or now - self._standing_at >= STANDING_S:
             items, standing = self._feed.take()
             items.append(standing)
+            self._control.stands(standing)
             self._standing_at = now
         else:
             items = self._feed.take_items()
@@ -349,7 +347,7 @@ class Publisher:
         except self._zmq_error as error:
             if error.errno != self._unreachable:
                 raise
-            self._viewers.pop(identity, None)
+            self._forget(identity)
             return False
         return True
 

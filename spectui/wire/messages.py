@@ -239,10 +239,15 @@ class Leave(_Message, frozen=True, array_like=True, tag="leave"):
 
 
 class SetK(_Message, frozen=True, array_like=True, tag="set_k"):
-    """Let the server draft ``k`` tokens; answered by `Reply`, and by `KSet` to all."""
+    """Let the server draft ``k`` tokens; answered by `Reply`, and by `KSet` to all.
+
+    With ``lease_s`` K is only lent: after so many seconds, or when this viewer goes or falls silent, it becomes again
+    what it was, unless this is said again before.
+    """
 
     number: int
     k: int
+    lease_s: float | None = None
 
 
 class AskWords(_Message, frozen=True, array_like=True, tag="ask_words"):
