@@ -60,6 +60,7 @@ class About(_Message, frozen=True, array_like=True, tag="about"):
         fixed_k: Why K cannot change at all, in a sentence; empty if it can.
         dp_rank: Rank among data-parallel engines.
         vocabulary: Tokens that the target knows.
+        speculative: vLLM's ``speculative_config`` without K, as JSON; empty if unknown.
     """
 
     model: str
@@ -87,6 +88,7 @@ class About(_Message, frozen=True, array_like=True, tag="about"):
     dtype: str
     vocabulary: int
     versions: dict[str, str]
+    speculative: str = ""
 
 
 class Running(_Message, frozen=True, array_like=True):

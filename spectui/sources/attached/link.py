@@ -102,11 +102,11 @@ class Link:
         if self._keys is not None:
             secure_viewer(socket, self._keys)
 
-    def close(self) -> None:
-        """Disconnect."""
+    def close(self, linger_ms: int = 0) -> None:
+        """Disconnect; what was said last may take so long to leave."""
         if self.socket is not None:
             self.send(wire.Leave())
-            self.socket.close(0)
+            self.socket.close(linger_ms)
             self.socket = None
 
     def send(self, ask: wire.Ask) -> bool:

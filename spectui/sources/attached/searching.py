@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from spectui.protocol.events import Event, KChanged, ServerSeen, ServerState
+from spectui.sources.attached.serving_line import serving
 from spectui.sources.attached.stream import Stream
 from spectui.sources.attached.tuning import TuneRules, Tuning
 from spectui.wire.messages import EngineStep
@@ -29,8 +31,16 @@ class Searching:
 
     def begin(self, k: int, budget_s: float, now_ns: int) -> list[Event]:
         """Begin, while none goes on; ``k`` is the server's."""
-        info = self._stream.info
-        self._tuning = Tuning(info.name, k=k, k_max=info.k_max, now_ns=now_ns, budget_s=budget_s, rules=self._rules)
+        info, about = self._stream.info, self._stream.about
+        self._tuning = Tuning(
+            info.name,
+            k=k,
+            k_max=info.k_max,
+            now_ns=now_ns,
+            budget_s=budget_s,
+            rules=self._rules,
+            serve=(lambda k: "") if about is None else partial(serving, about),
+        )
         self._session = self._stream.id
         self._stream.watcher = self._step
         return list(self._tuning.begin())

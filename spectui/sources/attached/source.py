@@ -194,7 +194,7 @@ class Attached:
         if self._asker is not None:
             self._asker.stop()
         for tap in self._taps:
-            tap.close()
+            self._emit(tap.close(self._now_ns()))
         self._bell.close()
 
     def _heard(self, event: Event) -> None:

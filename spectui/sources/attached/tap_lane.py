@@ -21,6 +21,9 @@ from spectui.wire.endpoints import Endpoint
 ANSWER_NS = 5_000_000_000
 """How long a server may take to answer."""
 
+LEAVE_MS = 200
+"""How long the last words to a server may take to leave."""
+
 
 class TapLane:
     """A lane of an attached run. Every method returns what is to be told."""
@@ -61,9 +64,11 @@ class TapLane:
         self.stream.address = endpoint.address
         return self.link.open(now_ns)
 
-    def close(self) -> None:
-        """Disconnect."""
-        self.link.close()
+    def close(self, now_ns: int) -> list[Event]:
+        """Break a search off and disconnect."""
+        told = self.stop_tuning(now_ns) or []
+        self.link.close(LEAVE_MS)
+        return told
 
     def receive(self, now_ns: int) -> list[Event]:
         """Read what has come."""
@@ -120,7 +125,7 @@ class TapLane:
 
     def _send_k(self, k: int, now_ns: int, lease_s: float | None = None) -> list[Event]:
         number = next(self._numbers)
-        if not self.link.send(wire.SetK(number, k)):
+        if not self.link.send(wire.SetK(number, k, lease_s)):
             return [self._warning("the server cannot be reached: K is unchanged")]
         self._asked[number] = now_ns
         return []

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from spectui.core.attached.k_search import TrafficSearch
 from spectui.protocol.events import KChanged, Notice, TuneEnded, TuneTurn
+from spectui.sources.attached.serving_line import serving
 from spectui.sources.attached.tuning import BLOCK_STEPS, LATE_STEPS, LEASE_S, RENEW_S, WAIT_S, TuneRules, Tuning
 from spectui.wire.messages import EngineStep, Row
+from tests.support.made_server import about
 from tests.support.served_traffic import Costs, ServedTraffic, drive
 
 SEEDS = 20
@@ -297,3 +299,13 @@ def test_however_it_ends_without_a_result_the_server_has_its_former_k(
     else:
         assert server.k == tuning.ended.last.best
     assert server.until is None
+
+
+def test_the_command_names_the_drafter_as_the_server_said_it() -> None:
+    plain = about(tensor_parallel=2)
+    assert serving(plain, 0) == "vllm serve /models/made-up --tensor-parallel-size 2"
+    assert '{"method": "mtp", "num_speculative_tokens": 3}' in serving(plain, 3)
+    drafter = about(speculative='{"method": "eagle3", "model": "org/drafter"}')
+    assert '"model": "org/drafter", "num_speculative_tokens": 2' in serving(drafter, 2)
+    for nonsense in ("[1]", "{", "[" * 100_000, "null"):
+        assert '"method": "mtp"' in serving(about(speculative=nonsense), 1)
