@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TextIO
 
+from spectui.cli.serving_lines import serving_line
 from spectui.core.captions import forked_sentence
 from spectui.core.comparable import details, how
 from spectui.core.disturbance import DOUBTFUL
@@ -95,7 +96,7 @@ def _line(event: Event, elapsed_s: float) -> str | None:
             return f"{lane:<12} {stage}{' ' + detail if detail else ''}{progress} ({elapsed_s:.1f} s)"
         case LaneChecked():
             return f"{event.lane:<12} self-test: {_checked(event)}"
-        case RoundStarted(number, prompts, _, absent, parent):
+        case RoundStarted(number, prompts, _, absent, parent) if prompts:
             forked = "" if parent is None else f", {forked_sentence(parent, parent.lane, json.dumps)}"
             return f"round {number}{forked}: " + " | ".join(
                 _prompt_line(p) for s, p in enumerate(prompts) if s not in absent
@@ -106,7 +107,7 @@ def _line(event: Event, elapsed_s: float) -> str | None:
             return f"{lane:<12} prompt {slot} diverged from AR at token {position + 1}, top-2 margin {margin:.3f}"
         case Notice(text, lane):
             return f"{lane or 'note':<12} {text}"
-    return None
+    return serving_line(event)
 
 
 def _checked(found: LaneChecked) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from spectui.core.acceptance import Acceptance, AcceptanceCounter
+from spectui.core.attached.meters import CounterMeter
 from spectui.core.comparable import not_comparable
 from spectui.core.disturbance import DOUBTFUL
 from spectui.core.rates import per_second
@@ -87,6 +88,20 @@ def _tok_s(sums: Sums) -> float | None:
 
 def _doubtful(sums: Sums) -> bool:
     return sums.disturbed_ns > DOUBTFUL * sums.stepped_ns
+
+
+def counted_figures(figures: Figures, counters: CounterMeter) -> Figures:
+    """The figures of a server of which only counters are known, in wall time."""
+    emitted = counters.emitted or 0
+    tok_s = None if counters.emitted is None else per_second(emitted, counters.elapsed_ns)
+    return replace(figures, emitted=emitted, lane_s=counters.elapsed_ns / 1e9, tok_s=tok_s)
+
+
+def counted_acceptance(counters: CounterMeter) -> Acceptance:
+    """The acceptance that counters tell: how often a draft ended early is not among them."""
+    drafts, kept = counters.drafts or 0, counters.kept
+    reached = (drafts,) * len(kept)
+    return Acceptance(drafts, counters.drafted or 0, counters.accepted or 0, reached, kept, (0,) * len(kept), ())
 
 
 def acceptance_of(lane: LaneState, counter: AcceptanceCounter) -> Acceptance:
@@ -169,6 +184,8 @@ def summary_of(state: RunState) -> RunSummary:
 def lane_summary(lane: LaneState, reference: LaneState | None) -> LaneSummary:
     """A lane's figures over the whole run; ``reference`` is AR's lane."""
     figures, acceptance = run_figures(lane, reference), lane.acceptance.read()
+    if lane.server is not None and lane.server.counters.last is not None:
+        figures, acceptance = counted_figures(figures, lane.server.counters), counted_acceptance(lane.server.counters)
     unlike = unlike_of(lane, reference)
     return LaneSummary(
         lane=lane.info.name,

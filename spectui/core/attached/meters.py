@@ -102,11 +102,20 @@ class CounterMeter:
 
     Attributes:
         last: The newest sample.
-        emitted: Completion tokens since the first sample, over all starts of the server; None if it counts none.
+        drafts: Steps that had a draft since the first sample, over all starts of the server; None if it does not count
+            them, like the following.
+        drafted: Drafted tokens since then.
+        accepted: Accepted ones.
+        kept: How often each position was accepted since then; empty if it does not count that.
+        emitted: Completion tokens since then.
         start_ns: When the first sample of the round was taken.
     """
 
     last: CounterSample | None = None
+    drafts: int | None = None
+    drafted: int | None = None
+    accepted: int | None = None
+    kept: tuple[int, ...] = ()
     emitted: int | None = None
     start_ns: int | None = None
     _samples: deque[CounterSample] = field(default_factory=lambda: deque(maxlen=MOST_POINTS))
@@ -116,11 +125,15 @@ class CounterMeter:
         before, self.last = self.last, sample
         if self.start_ns is None:
             self.start_ns = sample.at_ns
-        if sample.emitted is not None:
-            known = 0 if before is None or before.emitted is None else before.emitted
-            # Of a server that began again all tokens are new; what it counted before the first sample is not.
-            new = 0 if before is None else sample.emitted - known if sample.emitted >= known else sample.emitted
-            self.emitted = (self.emitted or 0) + new
+        first = before or sample
+        self.drafts = _more(self.drafts, first.drafts, sample.drafts)
+        self.drafted = _more(self.drafted, first.drafted, sample.drafted)
+        self.accepted = _more(self.accepted, first.accepted, sample.accepted)
+        self.emitted = _more(self.emitted, first.emitted, sample.emitted)
+        if len(sample.accepted_at) == len(first.accepted_at):
+            kept = self.kept or (0,) * len(sample.accepted_at)
+            grown = zip(kept, first.accepted_at, sample.accepted_at, strict=False)
+            self.kept = tuple(_more(*one) or 0 for one in grown)
         if before is not None and (_began_again(before, sample) or sample.at_ns <= before.at_ns):
             self._samples.clear()
         self._samples.append(sample)
@@ -160,6 +173,14 @@ class CounterMeter:
             return None if self.last is None else self.last.tok_s
         tokens = self.grown(lambda sample: sample.emitted)
         return None if tokens is None else per_second(tokens, self._samples[-1].at_ns - self._samples[0].at_ns)
+
+
+def _more(total: int | None, before: int | None, now: int | None) -> int | None:
+    """A total with what a counter grew by since it was ``before``. If it is smaller, the server began again, and all of
+    it is new."""
+    if now is None:
+        return total
+    return (total or 0) + (now - before if before is not None and now >= before else now)
 
 
 def _began_again(before: CounterSample, sample: CounterSample) -> bool:
