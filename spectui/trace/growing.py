@@ -53,7 +53,8 @@ class LaterLog(TokenLog):
 class StepOffsets:
     """Where the steps of a request are: the first ``count`` of ``offsets``, which may grow in the meantime.
 
-    ``emitted`` and ``logged`` count the request's tokens after the last of these steps. A `History` keeps ``limit``.
+    ``emitted`` and ``logged`` count the request's tokens after the last of these steps. A `History` keeps ``limit``;
+    ``skipped`` of the steps are not in one.
     """
 
     offsets: array[int]
@@ -61,6 +62,7 @@ class StepOffsets:
     emitted: int
     logged: int
     limit: int
+    skipped: int = 0
 
     def kept(self) -> array[int]:
         """The places of the steps that a `History` would have kept."""
@@ -76,6 +78,7 @@ class FoldedHistory(History):
         self.limit = limit
         self._offset_now = offset_now
         self._offsets = places.kept() if places else array("Q")
+        self._skipped = places.skipped if places else 0
         self._last: tuple[AnyStep, int, int] | None = None
         self._behind = (places.emitted, places.logged) if places else (0, 0)
 
@@ -84,18 +87,19 @@ class FoldedHistory(History):
         self._last = step.step, step.before, step.logged
 
     def skip(self, step: CountedStep, before: int, logged: int) -> None:
+        self._skipped += 1
         self._offsets.append(self._offset_now())
         self._last = step, before, logged
 
     def __len__(self) -> int:
-        return min(len(self._offsets), self.limit)
+        return min(max(0, len(self._offsets) - self._skipped), self.limit)
 
     def places(self) -> StepOffsets:
         """The places of the steps so far."""
         if self._last is not None:
             step, before, logged = self._last
             self._behind = (before + step.emitted_count, logged + _tokens(step))
-        return StepOffsets(self._offsets, len(self._offsets), *self._behind, self.limit)
+        return StepOffsets(self._offsets, len(self._offsets), *self._behind, self.limit, self._skipped)
 
 
 class RecalledHistory(History):
@@ -107,6 +111,8 @@ class RecalledHistory(History):
         self._before: StepOffsets | None = places
 
     def __len__(self) -> int:
+        if self._before and self._before.skipped:
+            self._recall()
         before = min(self._before.count, self.limit) if self._before else 0
         return min(before + super().__len__(), self.limit)
 

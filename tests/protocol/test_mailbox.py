@@ -209,3 +209,15 @@ def test_other_threads_of_a_source_stand_aside_while_a_frame_is_drawn() -> None:
     engine.join(FAILSAFE_S)
     other.join(FAILSAFE_S)
     assert order == ["frame", "index"]
+
+
+def test_steps_of_which_only_counts_are_known_are_dropped_like_others() -> None:
+    totals = ev.Totals(9, 18, 9, 27, 9)
+    counted = ev.CountedStep("e1", "r", 0, 8, 3, 3, 1, 2, 0, "recovered", None, 1, 10, 90, totals=totals)
+    box = Mailbox(capacity=1)
+    box.emit(ev.ServerState("e1", "live"))
+    box.emit(counted)
+    box.emit(ev.ServerState("e1", "gone"))
+    assert box.dropped == 1
+    gap = ev.Gap(1, reached=(ev.Reached("e1", 90, totals),))
+    assert box.drain() == [ev.ServerState("e1", "live"), gap, ev.ServerState("e1", "gone")]
