@@ -25,6 +25,7 @@ COMMANDS = {
     "tune": "find the fastest K of each lane",
     "calibrate": "measure what the instrument itself costs",
     "presets": "models that can be raced by name",
+    "keys": "keys for servers that are watched from other machines",
     "doctor": "what works on this machine, and how to fix what does not",
 }
 """What each command does. A command is the module of that name in this package, with DESCRIPTION, add_options and

@@ -91,7 +91,8 @@ def bound(settings: ServingSettings, rank: int) -> Bound | None:
         if error.errno == errno.EADDRINUSE:
             _warn_taken(place)
             return None
-        raise SettingsError(f"SPECTUI_ENDPOINT: {place.address} cannot be bound ({error.strerror})") from None
+        why = zmq.strerror(error.errno or 0)
+        raise SettingsError(f"SPECTUI_ENDPOINT: {place.address} cannot be bound ({why})") from None
     last = router.getsockopt(zmq.LAST_ENDPOINT)
     assert isinstance(last, bytes)
     seen = parse(last.rstrip(b"\0").decode(), bind=True)

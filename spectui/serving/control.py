@@ -24,6 +24,11 @@ class Control:
         self._borrower = b""
         self._until = 0.0
 
+    @property
+    def borrower(self) -> bytes | None:
+        """The viewer that K is lent to; None if it is not."""
+        return None if self._former is None else self._borrower
+
     def set_k(self, identity: bytes, ask: SetK, about: About, now: float) -> str:
         """Follow it; returns why not, empty if K will be changed."""
         if not self._settings.control:

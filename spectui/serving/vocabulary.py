@@ -23,6 +23,11 @@ class Vocabulary:
         self._why = why
 
     @classmethod
+    def withheld(cls) -> Vocabulary:
+        """None, because text may not leave the server."""
+        return cls([], [], "the server keeps its vocabulary to itself: start it with SPECTUI_REDACTION=text")
+
+    @classmethod
     def read(cls, words: Callable[[], tuple[list[bytes], list[int]]]) -> Vocabulary:
         """Ask for all of it. A hundred thousand words take some tenths of a second of the interpreter, so that is done
         once and while the server starts, and not when a viewer comes."""

@@ -155,6 +155,8 @@ def secure_viewer(socket: zmq.Socket[bytes], folder: Path) -> None:
     """Let ``socket`` speak only to the server whose key lies in ``folder``, as the viewer whose secret does; before it
     is connected.
 
+    A socket that the server has refused (``HANDSHAKE_FAILED_AUTH`` of its monitor) does not try again: open another.
+
     Raises:
         KeysError: The folder's keys cannot be used.
     """

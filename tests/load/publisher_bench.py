@@ -1,0 +1,144 @@
+"""What a server's publisher costs the engine, and what a viewer that does not read makes it keep.
+
+``python -m tests.load.publisher_bench`` prints the processor time of the publisher's thread for each engine step, with
+one viewer and steps of 1, 8 and 64 requests with four drafted tokens each; that of a turn in which nothing happened; and
+the growth of a server's memory while a viewer does not read for a minute, once stopped by a signal and once only
+not asking for its packets. ``--seconds`` makes that minute shorter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+
+from spectui.serving.settings import ServingSettings
+from spectui.wire.messages import GONE_S, VERSION, WATCH_S, Watch
+from tests.support.viewers import LOCAL, Server, Viewer, serving, step
+
+STEPS_A_SECOND = 100
+COST_S, WARM_UP_S = 10.0, 2.0
+ROWS, STUCK_ROWS = (1, 8, 64), 16
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("role", nargs="?", choices=("server", "viewer", "stuck"))
+    parser.add_argument("value", nargs="?")
+    options = parser.parse_args()
+    match options.role:
+        case "server":
+            _serve(options.seconds)
+        case "viewer" | "stuck":
+            _view(options.value, reads=options.role == "viewer")
+        case None:
+            _costs()
+            for title, way in (("is stopped (SIGSTOP)", "stop"), ("does not ask for its packets", "stuck")):
+                _memory(title, way, options.seconds)
+
+
+def _costs() -> None:
+    idle = _cost(0)
+    print(f"nothing happens: {idle * 1e6:.0f} us of the publisher's thread for each 10 ms")
+    for rows in ROWS:
+        took = _cost(rows)
+        print(
+            f"{rows} rows: {took * 1e6:.0f} us for each engine step, {(took - idle) * 1e6:.0f} us of them for the step "
+            f"itself, at {STEPS_A_SECOND} steps/s with 1 viewer"
+        )
+
+
+def _cost(rows: int) -> float:
+    """Processor time of the publisher's thread per hundredth of a second, with a step in each if there are rows."""
+    with serving(ServingSettings(endpoint=LOCAL)) as server:
+        viewer = _child("viewer", server.publisher.endpoint)
+        try:
+            server.wait_until_watched()
+            _put(server, rows, WARM_UP_S)
+            thread = server.publisher._thread
+            assert thread is not None
+            assert thread.ident is not None
+            clock = time.pthread_getcpuclockid(thread.ident)
+            before = time.clock_gettime(clock)
+            count = _put(server, rows, COST_S)
+            return (time.clock_gettime(clock) - before) / count
+        finally:
+            _end(viewer)
+
+
+def _put(server: Server, rows: int, seconds: float) -> int:
+    """Put a step a hundredth of a second; returns how many."""
+    count = int(seconds * STEPS_A_SECOND)
+    began = time.monotonic()
+    for number in range(count):
+        if rows:
+            server.put(step(rows, index=server.steps))
+        time.sleep(max(0.0, began + (number + 1) / STEPS_A_SECOND - time.monotonic()))
+    return count
+
+
+def _memory(title: str, way: str, seconds: float) -> None:
+    server = _child("server", seconds=seconds)
+    endpoint = server.stdout.readline().strip() if server.stdout is not None else ""
+    reading = _child("viewer", endpoint)
+    stuck = _child("stuck" if way == "stuck" else "viewer", endpoint)
+    try:
+        time.sleep(2 * GONE_S)
+        memory = psutil.Process(server.pid)
+        before = most = memory.memory_info().rss
+        if way == "stop":
+            os.kill(stuck.pid, signal.SIGSTOP)
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            time.sleep(0.5)
+            most = max(most, memory.memory_info().rss)
+        print(
+            f"a viewer {title} for {seconds:.0f} s at {STEPS_A_SECOND} steps/s x {STUCK_ROWS} rows: the server grew by "
+            f"{(most - before) / 1e6:.1f} MB at most, {(memory.memory_info().rss - before) / 1e6:.1f} MB at the end"
+        )
+    finally:
+        for one in (stuck, reading, server):
+            _end(one)
+
+
+def _serve(seconds: float) -> None:
+    with serving(ServingSettings(endpoint=LOCAL)) as server:
+        print(server.publisher.endpoint, flush=True)
+        server.wait_until_watched()
+        _put(server, STUCK_ROWS, seconds + 30)
+
+
+def _view(endpoint: str, *, reads: bool) -> None:
+    viewer = Viewer(endpoint)
+    viewer.watch()
+    said = 0.0
+    while True:
+        if time.monotonic() - said >= WATCH_S:
+            said = time.monotonic()
+            viewer.say(Watch(VERSION))
+        if reads:
+            viewer.maybe(0.1)
+        else:
+            time.sleep(0.1)
+
+
+def _child(role: str, value: str | None = None, seconds: float = 0.0) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.load.publisher_bench", f"--seconds={seconds}", role]
+    return subprocess.Popen([*command, *([value] if value else [])], stdout=subprocess.PIPE, text=True)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+if __name__ == "__main__":
+    main()
