@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.core.sched.request_queue import create_request_queue
 from vllm.v1.core.sched.scheduler import Scheduler
-from vllm.v1.outputs import DraftTokenIds, ModelRunnerOutput
+from vllm.v1.outputs import ModelRunnerOutput
 from vllm.v1.request import Request
+
+from spectui.sources.vllm.live_k import LiveKScheduler
 
 
 class HiddenDraftsError(RuntimeError):
@@ -36,7 +38,7 @@ class Verified(NamedTuple):
     canvas: int = 0
 
 
-class TapScheduler(Scheduler):
+class TapScheduler(LiveKScheduler):
     """vLLM's scheduler, which also remembers the last step and has a K that can change between steps."""
 
     reading = False
@@ -49,19 +51,6 @@ class TapScheduler(Scheduler):
         super().__init__(*args, **kwargs)
         self._verified: list[Verified] = []
         self._preempted: list[str] = []
-        self._k = self.num_spec_tokens
-        self._k_of_drafts = self._k
-
-    @property
-    def k(self) -> int:
-        """How many tokens may be drafted, from the next step on."""
-        return self._k
-
-    @k.setter
-    def k(self, k: int) -> None:
-        self._k = k
-        if self.dynamic_sd_lookup is not None:
-            self.dynamic_sd_lookup = [k] * len(self.dynamic_sd_lookup)
 
     def take(self) -> tuple[list[Verified], list[str]]:
         """Return what the last engine step verified, and the requests preempted in it."""
@@ -102,20 +91,11 @@ class TapScheduler(Scheduler):
                 ids = tuple(sampled[index_of[request_id]]) if sampled else ()
                 self.reading = self.reading or not ids
                 self._remember(request_id, drafts.get(request_id, ()), ids)
-        self._k_of_drafts = scheduler_output.num_spec_tokens_to_schedule
         return super().update_from_output(scheduler_output, model_runner_output)
 
     def _remember(self, request_id: str, drafts: Sequence[int], ids: tuple[int, ...]) -> None:
         if ids:
             self._verified.append(Verified(request_id, self._k_of_drafts, _shown(drafts), ids))
-
-    def update_draft_token_ids(self, draft_token_ids: DraftTokenIds) -> None:
-        super().update_draft_token_ids(draft_token_ids)
-        # Not every drafter respects the live K, so drafts are cut to it here, before they are scheduled.
-        for request_id in draft_token_ids.req_ids:
-            request = self.requests.get(request_id)
-            if request is not None and len(request.spec_token_ids) > self._k_of_drafts:
-                request.spec_token_ids = request.spec_token_ids[: self._k_of_drafts]
 
     def _preempt_request(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super()._preempt_request(request, *args, **kwargs)
