@@ -22,6 +22,8 @@ UNEVEN = frozenset({"ngram", "suffix"})
 GATED_DELTA_NET = "GDN_ATTN"
 """vLLM's name of the layers' kind in the specs of their cache."""
 
+BECAUSE = "this processor has no AMX, and without it vLLM's Gated DeltaNet layers are right only if every step"
+
 
 def why_fixed(engine: Any, info: LaneInfo) -> str:
     """Say why a lane's K must stay its K_max; empty if it may change.
@@ -29,15 +31,19 @@ def why_fixed(engine: Any, info: LaneInfo) -> str:
     Raises:
         UnsupportedError: Its method drafts fewer tokens by itself.
     """
-    if not info.k_max or not _needs_all_drafts(engine):
+    if not info.k_max or not needs_all_drafts(parts.scheduler_of(engine).kv_cache_config):
         return ""
-    because = "this processor has no AMX, and without it vLLM's Gated DeltaNet layers are right only if every step"
     if info.method in UNEVEN:
         raise UnsupportedError(
-            f"{info.title} cannot run on this target here: {because} has the same number of drafts; use DFlash, or a "
+            f"{info.title} cannot run on this target here: {BECAUSE} has the same number of drafts; use DFlash, or a "
             "GPU"
         )
-    return f"K stays {info.k_max}: {because} has {info.k_max} drafts"
+    return stays(info.k_max)
+
+
+def stays(k_max: int) -> str:
+    """Say that K stays where `needs_all_drafts` holds."""
+    return f"K stays {k_max}: {BECAUSE} has {k_max} drafts"
 
 
 def cautions(info: LaneInfo, why: str, sampling: Sampling) -> Iterator[Event]:
@@ -56,13 +62,13 @@ def cautions(info: LaneInfo, why: str, sampling: Sampling) -> Iterator[Event]:
         )
 
 
-def _needs_all_drafts(engine: Any) -> bool:
-    return device.on_cpu() and _has_gated_delta_net(engine) and not _rolls_any_number()
+def needs_all_drafts(kv_cache_config: Any) -> bool:
+    """Whether an engine with such a cache is right only if every step has as many drafts as it was built for."""
+    return device.on_cpu() and _has_gated_delta_net(kv_cache_config) and not _rolls_any_number()
 
 
-def _has_gated_delta_net(engine: Any) -> bool:
-    groups = parts.scheduler_of(engine).kv_cache_config.kv_cache_groups
-    kinds = (getattr(group.kv_cache_spec, "mamba_type", None) for group in groups)
+def _has_gated_delta_net(kv_cache_config: Any) -> bool:
+    kinds = (getattr(group.kv_cache_spec, "mamba_type", None) for group in kv_cache_config.kv_cache_groups)
     return any(getattr(kind, "name", "") == GATED_DELTA_NET for kind in kinds)
 
 

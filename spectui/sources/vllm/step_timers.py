@@ -16,9 +16,16 @@ from spectui.standstill import awake_ns
 class WallMarks:
     """Time marks on a CPU, which computes while its caller waits."""
 
+    late = False
+    """Whether a part may still be running when the step's results are there."""
+
     @staticmethod
     def mark() -> int:
         return awake_ns()
+
+    @staticmethod
+    def passed(mark: int) -> bool:
+        return True
 
     @staticmethod
     def between(start: int, end: int) -> int:
@@ -28,6 +35,8 @@ class WallMarks:
 class DeviceMarks:
     """Time marks in a GPU's queue of work; the time between two can be read once the GPU has passed both."""
 
+    late = True
+
     @staticmethod
     def mark() -> Any:
         event = importlib.import_module("torch").cuda.Event(enable_timing=True)
@@ -35,9 +44,16 @@ class DeviceMarks:
         return event
 
     @staticmethod
+    def passed(mark: Any) -> bool:
+        return bool(mark.query())
+
+    @staticmethod
     def between(start: Any, end: Any) -> int:
         return round(float(start.elapsed_time(end)) * 1e6)  # Milliseconds.
 
+
+Parts = dict[str, list[tuple[Any, Any]]]
+"""The marks around each run of a part of a step."""
 
 Wrapped = tuple[Any, str, Callable[..., Any]]
 """One of vLLM's objects, the name of one of its methods, and the function that replaces it."""
@@ -56,22 +72,35 @@ class StepTimers:
         self._runner = runner
         device = str(getattr(self._runner, "device", "cpu")).partition(":")[0]
         self._marks: Any = {"cpu": WallMarks, "cuda": DeviceMarks}.get(device)
-        self._parts: dict[str, list[tuple[Any, Any]]] = {}
+        self._parts: Parts = {}
         self._forward: Any = None
         self._wrapped: list[Wrapped] = []
         self.attach()
 
     @property
     def draft_ns(self) -> int | None:
-        return self._sum("draft")
+        return self.time_of("draft", self._parts)
 
     @property
     def verify_ns(self) -> int | None:
-        return self._sum("verify")
+        return self.time_of("verify", self._parts)
 
-    def _sum(self, part: str) -> int | None:
-        marks = self._parts.get(part)
-        return None if marks is None else sum(self._marks.between(start, end) for start, end in marks)
+    @property
+    def parts(self) -> Parts:
+        """The marks of the current step, which stay as they are when the next one begins."""
+        return self._parts
+
+    @property
+    def late(self) -> bool:
+        """Whether the drafter may still be running when the step's results are there."""
+        return bool(getattr(self._marks, "late", False))
+
+    def time_of(self, part: str, parts: Parts) -> int | None:
+        """The time of a part of a step; None also if it is still running."""
+        marks = parts.get(part)
+        if marks is None or not all(self._marks.passed(end) for _, end in marks):
+            return None
+        return sum(self._marks.between(start, end) for start, end in marks)
 
     def attach(self) -> None:
         """Start measuring."""
