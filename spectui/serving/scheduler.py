@@ -7,6 +7,7 @@ as emitted.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import deque
@@ -14,7 +15,6 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 import msgspec
-from vllm.logger import init_logger
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.diffusion_scheduler import DiffusionAsyncScheduler, DiffusionScheduler
 from vllm.v1.core.sched.output import SchedulerOutput
@@ -22,7 +22,9 @@ from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.outputs import ModelRunnerOutput
 from vllm.v1.request import Request
 
+from spectui.errors import RunError
 from spectui.serving.about import about
+from spectui.serving.logs import speak_as_vllm
 from spectui.serving.publisher import Publisher
 from spectui.serving.settings import ServingSettings
 from spectui.serving.tally import Tally, Verified
@@ -30,8 +32,7 @@ from spectui.serving.words import words_of
 from spectui.serving.worker import TOLD
 from spectui.sources.vllm.live_k import LiveKScheduler
 
-logger = init_logger("vllm.spectui")
-"""Below vLLM's own, whose handlers an operator reads."""
+logger = logging.getLogger(__name__)
 
 ENDED = "tracing has ended because of an error, which the server's log has; the server goes on without it"
 
@@ -56,6 +57,22 @@ class TracingScheduler(LiveKScheduler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        speak_as_vllm()
+        self._tracing = False
+        self._tally = Tally(0)
+        self._publisher: Publisher | None = None
+        self._scheduled: deque[tuple[SchedulerOutput, int]] = deque()
+        self._ended_ns = 0
+        self._busy = False
+        try:
+            self._trace()
+        except RunError:
+            # What the operator has set is wrong, and says so before the server has any work.
+            raise
+        except Exception:
+            logger.exception(ENDED)
+
+    def _trace(self) -> None:
         settings = ServingSettings.from_environment(os.environ)
         self._about = about(self.vllm_config, self.kv_cache_config, settings)
         self._tally = Tally(
@@ -64,17 +81,17 @@ class TracingScheduler(LiveKScheduler):
             redaction=settings.redaction,
             waiting=lambda: self.get_request_counts()[1],
         )
-        self._tracing = True
-        self._scheduled: deque[tuple[SchedulerOutput, int]] = deque()
-        self._ended_ns = 0
-        self._busy = False
         words = words_of(self.vllm_config) if settings.redaction == "text" else None
-        self._publisher = Publisher(settings, self._about, self._tally.feed, words, rank=self._about.dp_rank)
-        self._publisher.start()
+        publisher = Publisher(settings, self._about, self._tally.feed, words, rank=self._about.dp_rank)
+        publisher.start()
+        self._publisher, self._tracing = publisher, True
+        if publisher.endpoint:
+            logger.info("SpecTUI: watch this server with `spectui attach %s`", publisher.endpoint)
 
     def shutdown(self) -> None:
         super().shutdown()
-        self._publisher.stop()
+        if self._publisher is not None:
+            self._publisher.stop()
 
     def add_request(self, request: Request) -> None:
         # A part of a prompt that is streamed comes as a request that is known already.
@@ -155,12 +172,16 @@ class TracingScheduler(LiveKScheduler):
         return request is not None and not request.is_finished()
 
     def _follow(self) -> None:
-        """Take the K that a viewer has asked for."""
+        """Take the K that a viewer has asked for; the largest one is what the server was started with, even if that is
+        a table of K by the number of requests."""
         with self._tally.feed.lock:
             k, self._tally.feed.asked_k = self._tally.feed.asked_k, None
         allowed = self._about.control and not self._about.fixed_k
         if allowed and k is not None and 0 <= k <= self._about.k_max and k != self._tally.k:
-            self.k = k
+            if k == self._about.k_max:
+                self.restore_k()
+            else:
+                self.k = k
             self._tally.set_k(k)
 
     def _safely(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
@@ -174,8 +195,9 @@ class TracingScheduler(LiveKScheduler):
             logger.exception(ENDED)
             self._scheduled.clear()
             self._tally.forget_requests()
-            with self._tally.feed.lock:
-                self._tally.feed.put(msgspec.structs.replace(self._about, drafts=False, why=ENDED))
+            self.restore_k()
+            if self._publisher is not None:
+                self._publisher.tell(msgspec.structs.replace(self._about, control=False, drafts=False, why=ENDED))
             return None
 
 

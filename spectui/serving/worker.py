@@ -13,9 +13,10 @@ from itertools import count, repeat
 from typing import Any, ParamSpec
 
 from spectui.serving.about import extended
+from spectui.serving.logs import speak_as_vllm
 from spectui.sources.vllm.step_timers import Parts, StepTimers
 
-logger = logging.getLogger("vllm.spectui")
+logger = logging.getLogger(__name__)
 
 TOLD = "spectui_told"
 """Attribute of vLLM's ``ModelRunnerOutput`` with what a worker tells: nanoseconds of the drafter and of the target's
@@ -41,6 +42,7 @@ class TracingWorker:
         try:
             # The class keeps what was mixed into it, for later engines in this process too.
             if extended(value.vllm_config):
+                speak_as_vllm()
                 RunnerTrace(value, value.vllm_config)
         except Exception:
             logger.exception("steps are not timed, and drafts not shown, because of an error")

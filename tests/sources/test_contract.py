@@ -203,7 +203,7 @@ def test_what_a_version_lacks_is_named_with_who_uses_it(version: Path, name: str
 
 def test_the_command_checks_any_folder(version: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(version)]) == 1
-    assert "\nvLLM has no vllm.v1.core.sched.scheduler.Scheduler.running, used in spectui/sources/vllm/tap.py\n" in (
+    assert "\nvLLM has no vllm.v1.core.sched.scheduler.Scheduler.policy, used in spectui/sources/vllm/tap.py\n" in (
         capsys.readouterr().out
     )
     folder = engine_folder()

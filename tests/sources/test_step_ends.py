@@ -29,6 +29,10 @@ class Device:
         return self.given
 
     @staticmethod
+    def passed(mark: int) -> bool:
+        return True
+
+    @staticmethod
     def between(start: int, end: int) -> int:
         return end - start
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
-import types
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +33,9 @@ class FakePublisher:
 
     def stop(self) -> None:
         self.stopped = True
+
+    def tell(self, about: About) -> None:
+        self.about = about
 
 
 @dataclass
@@ -137,13 +138,11 @@ def traced(arguments: dict[str, Any], *, worker: str = WORKER, **settings: Any) 
     """
     from spectui.sources.vllm.compat import engines, workers
 
-    publishing: Any = types.ModuleType("spectui.serving.publisher")
-    publishing.Publisher = FakePublisher
+    scheduler: Any = importlib.import_module("spectui.serving.scheduler")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "spectui.serving.publisher", publishing)
-        patch.delitem(sys.modules, "spectui.serving.scheduler", raising=False)
+        patch.setattr(scheduler, "Publisher", FakePublisher)
         chosen = ServingSettings(**settings)
-        patch.setattr(ServingSettings, "from_environment", classmethod(lambda cls, environ: chosen), raising=False)
+        patch.setattr(ServingSettings, "from_environment", lambda environ: chosen)
         patch.setattr(engines, "WORKER_EXTENSION", worker)
         patch.setattr(workers, "take_charge", lambda engine, *, tapped: None)
         engine = engines.build_engine(tapped=False, **arguments)
@@ -152,6 +151,5 @@ def traced(arguments: dict[str, Any], *, worker: str = WORKER, **settings: Any) 
         yield one
     finally:
         engines.close_engine(engine)
+        assert one.publisher.started
         assert one.publisher.stopped
-        # The scheduler's module must not keep the publisher that is none.
-        sys.modules.pop("spectui.serving.scheduler", None)

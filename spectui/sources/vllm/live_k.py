@@ -20,7 +20,7 @@ class LiveKScheduler(Scheduler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._k = self._k_of_drafts = self.num_spec_tokens
-        self._built_without_table = self.dynamic_sd_lookup is None
+        self._built_lookup = self.dynamic_sd_lookup
 
     @property
     def k(self) -> int:
@@ -30,10 +30,11 @@ class LiveKScheduler(Scheduler):
     @k.setter
     def k(self, k: int) -> None:
         self._k = k
-        if self._built_without_table and k == self.num_spec_tokens:
-            self.dynamic_sd_lookup = None
-        else:
-            self.dynamic_sd_lookup = [k] * (self.max_num_running_reqs + 1)
+        self.dynamic_sd_lookup = [k] * (self.max_num_running_reqs + 1)
+
+    def restore_k(self) -> None:
+        """Let vLLM draft as it was started to."""
+        self._k, self.dynamic_sd_lookup = self.num_spec_tokens, self._built_lookup
 
     def update_from_output(self, scheduler_output: SchedulerOutput, model_runner_output: ModelRunnerOutput) -> Any:
         # A step without requests leaves the drafts of those in flight as they are.
