@@ -51,7 +51,7 @@ def load_table(about: About, named: str | None) -> TokenTable:
     except TokenizerError:
         raise
     except Exception as error:
-        logger.warning("no tokenizer for %s", about.model, exc_info=True)
+        logger.info("no tokenizer for %s", about.model, exc_info=True)
         if named is not None:
             first = (str(error).splitlines() or [type(error).__name__])[0]
             raise TokenizerError(f"--tokenizer {named} cannot be loaded: {first}") from error
