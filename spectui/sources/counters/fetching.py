@@ -100,10 +100,12 @@ class _Network(httpcore.NetworkBackend):
 class _Transport(httpx.HTTPTransport):
     """httpx's transport over such connections. It keeps no cookies, follows no redirects and asks no proxy."""
 
-    def __init__(self, deadline: Deadline) -> None:
-        super().__init__()
+    def __init__(self, deadline: Deadline, tls: bool) -> None:
+        # Certificates take a while to load: only where they are needed.
+        context = httpx.create_ssl_context() if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        super().__init__(verify=context)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(),
+            ssl_context=context,
             max_connections=1,
             max_keepalive_connections=1,
             network_backend=_Network(deadline),
@@ -116,7 +118,7 @@ class Fetcher:
     def __init__(self, address: Address, api_key: str | None = None) -> None:
         self._address = address
         self._deadline = Deadline()
-        self._transport = _Transport(self._deadline)
+        self._transport = _Transport(self._deadline, address.root.startswith("https:"))
         # Compressed answers are not asked for, so that none can unfold into something huge.
         self._headers = {"accept-encoding": "identity", "user-agent": "spectui"}
         if api_key:

@@ -51,6 +51,8 @@ class Identity:
 
     def why(self, reading: Reading) -> str:
         """Why drafts are not visible, and how to make them so."""
+        if self.kind == "llama.cpp" and reading.sample.emitted is None:
+            return NO_METRICS[self.kind]
         if reading.k == 0 or (reading.k is None and self.k == 0):
             return NO_DRAFTER
         return COUNTERS_ONLY.get(self.kind, "")
