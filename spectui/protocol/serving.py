@@ -96,6 +96,7 @@ class Serving:
         draft_ns: Time in the drafter since the server began; None if it is not measured.
         verify_ns: Time in the target's forward pass since the server began; None if it is not measured.
         clock_ns: Time in engine steps since the server began.
+        engine_steps: Engine steps since the server began that had at least one request; None if unknown.
     """
 
     lane: str
@@ -110,6 +111,7 @@ class Serving:
     draft_ns: int | None = None
     verify_ns: int | None = None
     clock_ns: int = 0
+    engine_steps: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,7 @@ class CounterSample:
         running: Requests that are being answered.
         waiting: Requests that wait.
         cache_share: Share of the KV cache in use.
-        tok_s: Throughput as the server states it, where it counts no tokens.
+        tok_s: Throughput as the server states it, where it counts no tokens, or only when a request ends.
         malformed: Answers that made no sense, since the program began.
     """
 

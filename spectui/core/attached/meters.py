@@ -134,7 +134,9 @@ class CounterMeter:
             kept = self.kept or (0,) * len(sample.accepted_at)
             grown = zip(kept, first.accepted_at, sample.accepted_at, strict=False)
             self.kept = tuple(_more(*one) or 0 for one in grown)
-        if before is not None and (_began_again(before, sample) or sample.at_ns <= before.at_ns):
+        if before is not None and sample.at_ns == before.at_ns:
+            return  # Its figures are those of before; only the count of answers that made no sense is new.
+        if before is not None and (_began_again(before, sample) or sample.at_ns < before.at_ns):
             self._samples.clear()
         self._samples.append(sample)
         while len(self._samples) > 2 and sample.at_ns - self._samples[1].at_ns >= COUNTERS_NS:
@@ -168,8 +170,8 @@ class CounterMeter:
         return tuple(b - a for a, b in zip(first, last, strict=True)) if len(first) == len(last) else ()
 
     def tok_s(self) -> float | None:
-        """Completion tokens per second over the last seconds; as the server states it, if it counts none."""
-        if self.last is None or self.last.emitted is None:
+        """Completion tokens per second: as the server states it, or else as it counted over the last seconds."""
+        if self.last is None or self.last.tok_s is not None:
             return None if self.last is None else self.last.tok_s
         tokens = self.grown(lambda sample: sample.emitted)
         return None if tokens is None else per_second(tokens, self._samples[-1].at_ns - self._samples[0].at_ns)

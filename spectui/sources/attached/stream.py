@@ -220,6 +220,7 @@ class Stream:
             draft_ns=standing.draft_ns,
             verify_ns=standing.verify_ns,
             clock_ns=standing.clock_ns,
+            engine_steps=standing.engine_steps,
         )
         return events + self._tell(self._serving, now_ns)
 

@@ -81,7 +81,7 @@ def _sglang(info: Any, model: str) -> Identity:
         model or words(under(info, "served_model_name")) or words(under(info, "model_path")),
         words(under(info, "version")),
         method,
-        (k if k is not None and k < MOST_POSITIONS else None) if method else 0 if isinstance(info, dict) else None,
+        (k if k is not None and k <= MOST_POSITIONS else None) if method else 0 if isinstance(info, dict) else None,
         asks=bool(model),
     )
 
@@ -94,7 +94,7 @@ def _llama(props: Any, slots: Any, model: str) -> Identity:
         "llama.cpp",
         model,
         words(under(props, "build_info")),
-        k=k if drafts and k is not None and k < MOST_POSITIONS else None,
+        k=k if drafts and k is not None and k <= MOST_POSITIONS else None,
         asks=bool(model),
     )
 

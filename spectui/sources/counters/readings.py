@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import fmean
 
+from spectui.protocol.limits import MAX_K
 from spectui.protocol.serving import CounterSample, ServerKind
 from spectui.sources.counters.exposition import Exposition, Sample, parse
 from spectui.sources.counters.values import MalformedError, real, whole
 
 STARTED = "process_start_time_seconds"
-MOST_POSITIONS = 256
+MOST_POSITIONS = MAX_K
 """More drafted tokens per step than this are not believed."""
 
 _EMPTY = CounterSample("", 0)
@@ -173,7 +174,7 @@ def _sglang(metrics: _Metrics) -> Reading:
         found = [value for value in engines(field) if 0 < value <= most]
         return fmean(found) if found else None
 
-    length = stated("length", MOST_POSITIONS)
+    length = stated("length", MOST_POSITIONS + 1)
     cache = [value for value in engines("cache_share") if value <= 1]
     k = max(engines("k"), default=0.0)
     return Reading(
@@ -195,7 +196,7 @@ def _sglang(metrics: _Metrics) -> Reading:
         metrics.started(),
         max(1, len(metrics.labels("dp_rank", _SGLANG.values()))),
         next(iter(metrics.labels("model_name", _SGLANG.values())), ""),
-        whole(k) if 0 < k < MOST_POSITIONS else None,
+        whole(k) if 0 < k <= MOST_POSITIONS else None,
     )
 
 
