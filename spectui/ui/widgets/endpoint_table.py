@@ -89,7 +89,9 @@ def _in_sight(endpoints: int, height: int, summed: bool, focus: int) -> tuple[in
     return max(0, min(focus - shown // 2, endpoints - shown)), min(shown, endpoints)
 
 
-def _columns(endpoints: tuple[EndpointRow, ...], methods: Mapping[str, str], width: int, least: int) -> tuple[Column, ...]:
+def _columns(
+    endpoints: tuple[EndpointRow, ...], methods: Mapping[str, str], width: int, least: int
+) -> tuple[Column, ...]:
     known = {
         "cache": any(row.cache_share is not None for row in endpoints),
         "lost": any(row.lost != 0 for row in endpoints),
