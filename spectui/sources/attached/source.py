@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence, Sized
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import zmq
 
@@ -30,12 +31,12 @@ from spectui.sources.attached.bell import Bell
 from spectui.sources.attached.tap_lane import TapLane
 from spectui.sources.attached.texts import Texts
 from spectui.sources.attached.tuning import TuneRules
-from spectui.sources.counters.address import address_of
-from spectui.sources.counters.asking import Asker
-from spectui.sources.counters.fetching import Fetcher
-from spectui.sources.counters.reader import CounterReader
 from spectui.sources.hardware import machine_name
 from spectui.wire.endpoints import Endpoint
+
+if TYPE_CHECKING:
+    from spectui.sources.counters.asking import Asker
+    from spectui.sources.counters.reader import CounterReader
 
 logger = logging.getLogger(__name__)
 
@@ -169,6 +170,9 @@ class Attached:
         slots = count()
         for info, endpoint in zip(infos, self._endpoints, strict=True):
             if endpoint.kind == "http":
+                # What speaks HTTP takes long to import: not before the first frame.
+                from spectui.sources.counters.reader import CounterReader
+
                 reader = CounterReader(info, endpoint.address, self._heard, api_key=self._api_key)
                 self._readers.append(reader)
                 reader.start()
@@ -280,6 +284,10 @@ class Attached:
 
     def _api_asker(self, api: str) -> Asker:
         if self._asker is None:
+            from spectui.sources.counters.address import address_of
+            from spectui.sources.counters.asking import Asker
+            from spectui.sources.counters.fetching import Fetcher
+
             address = address_of(api)
             self._asker = Asker(FIRST, lambda: Fetcher(address, self._api_key), self._model, self._heard, lambda: None)
         return self._asker
