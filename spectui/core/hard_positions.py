@@ -15,6 +15,7 @@ from spectui.protocol.events import (
     RequestStarted,
     RoundStarted,
     RunStarted,
+    ServerSeen,
     Step,
     TokenVerdict,
     TraceEvent,
@@ -117,6 +118,7 @@ class HardPositions:
         self._round: _Round | None = None
         self.found = self.unknown = self.without_ids = self.hidden = 0
         self._attached = False
+        self._models: dict[str, str] = {}
 
     def open(self, trace: str) -> None:
         """The events of this trace come next."""
@@ -145,6 +147,9 @@ class HardPositions:
             case RunStarted():
                 self.close()
                 self._target, self._attached = event.target, event.attached
+                self._models.clear()
+            case ServerSeen(lane):
+                self._models[lane] = event.model
 
     def close(self) -> None:
         """Give what is left: the trace is at its end."""
@@ -192,7 +197,7 @@ class HardPositions:
         verdicts = here.verdicts.get((step.lane, request.slot, step.index), ())
         first = max(0, position - self._context) if self._context else 0
         return HardPosition(
-            target=self._target,
+            target=self._models.get(step.lane) or self._target,
             lane=step.lane,
             category=request.category,
             round=here.started.round,

@@ -246,9 +246,12 @@ def _gap(state: RunState, event: ev.Gap) -> None:
             lane.revision += 1
             known += lane.run.lost - lost
     if known < event.lost:
-        for lane in state.lanes.values():
-            lane.waiting = True
-            stop_comparing(state, lane)
+        # A server says what it lost of its own steps.
+        told = {reached.lane for reached in event.reached} if state.servers is not None else None
+        for name, lane in state.lanes.items():
+            if not told or name in told:
+                lane.waiting = True
+                stop_comparing(state, lane)
 
 
 _HANDLERS: dict[type, Callable[[RunState, Any], None]] = {

@@ -239,6 +239,14 @@ class RunState:
     revision: int = 0
 
     @property
+    def target(self) -> str:
+        """The target's name, or that of all servers; empty if it is not known, or they differ."""
+        name = self.started.target if self.started else ""
+        seen = [lane.server.seen for lane in self.lanes.values() if lane.server is not None]
+        models = {one.model for one in seen if one is not None and one.model}
+        return name or (models.pop() if len(models) == 1 else "")
+
+    @property
     def goes_on(self) -> bool:
         """Whether a conversation of the round has another turn, which begins by itself when this one is over."""
         return any(prompt.later for slot, prompt in enumerate(self.prompts) if slot not in self.absent)

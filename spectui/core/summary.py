@@ -173,7 +173,7 @@ def summary_of(state: RunState) -> RunSummary:
     """Summarise what is known of the run so far."""
     started = state.started
     return RunSummary(
-        target=started.target if started else None,
+        target=state.target if started else None,
         machine=started.machine if started else None,
         versions=dict(started.versions) if started else {},
         sampling=state.sampling,

@@ -200,7 +200,7 @@ class Viewer:
         state = self._state
         lanes = tuple(self._lane(name, lane, reference) for name, lane in state.lanes.items())
         return RunView(
-            target=state.started.target if state.started else "",
+            target=state.target,
             machine=state.started.machine if state.started else "",
             synthetic=state.started.synthetic if state.started else False,
             lanes=lanes,

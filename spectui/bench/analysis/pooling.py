@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 from spectui.errors import RunError
-from spectui.protocol.events import Prompt, RoundStarted, RunStarted, TraceEvent
+from spectui.protocol.events import Prompt, RoundStarted, RunStarted, ServerSeen, TraceEvent
 
 
 class Pooling:
@@ -31,7 +31,11 @@ class Pooling:
             RunError: It is of another model than those before: the same ids mean other tokens.
         """
         if isinstance(event, RunStarted):
-            self._check(event.target)
+            if event.target or not event.attached:
+                self._check(event.target)
+        elif isinstance(event, ServerSeen):
+            if event.model:
+                self._check(event.model)
         elif isinstance(event, RoundStarted):
             key = event.prompts, self._seen[event.prompts]
             self._seen[event.prompts] += 1

@@ -56,6 +56,13 @@ def _notes(columns: Columns) -> tuple[str, ...]:
     if columns.lost:
         events, them = ("1 event is", "it") if columns.lost == 1 else (f"{columns.lost:,} events are", "them")
         said.append(f"{events} missing in this trace: what came after {them} lacks its context.")
+    said += [
+        f"No step of {lane.title} was seen: nothing is said of it here."
+        for lane in columns.lanes()
+        if lane.attached and not len(lane.rows)
+    ]
+    if len(columns.models) > 1:
+        said.append("The servers run different models: texts of tokens may be those of another model.")
     if columns.unfit:
         steps = "1 step holds" if columns.unfit == 1 else f"{columns.unfit:,} steps hold"
         said.append(f"{steps} numbers that no engine gives, left out here.")

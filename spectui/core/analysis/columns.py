@@ -86,6 +86,7 @@ class Columns:
         ends: Tokens that ended an answer by themselves.
         lost: Events that are missing in the trace.
         unfit: Steps that were left out, because they hold a number that no engine gives.
+        models: The targets of attached servers.
     """
 
     def __init__(self) -> None:
@@ -93,6 +94,7 @@ class Columns:
         self.ends: set[int] = set()
         self.lost = 0
         self.unfit = 0
+        self.models: set[str] = set()
         self._lanes: dict[str, _Lane] = {}
         self._round: RoundStarted | None = None
         self._prompts: dict[Prompt, int] = {}
@@ -117,6 +119,7 @@ class Columns:
             self._lane(event.lane).choose(event.source == "auto")
         elif isinstance(event, ServerSeen):
             self._lane(event.lane).info = event.info
+            self.models.add(event.model)
         elif isinstance(event, Gap):
             self.lost += event.lost
 

@@ -117,7 +117,9 @@ class LaneColumns:
 
     @property
     def drafts(self) -> bool:
-        """Whether it is a lane that drafts, even if it never did."""
+        """Whether it is a lane that drafts, even if it never did; a server of which no step was seen is none."""
+        if self.attached and not len(self.rows):
+            return False
         return bool(self.info and self.info.k_max) or len(self.drafted_ids) > 0
 
     @property
