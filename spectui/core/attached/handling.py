@@ -69,7 +69,7 @@ def serving(state: RunState, event: ev.Serving) -> None:
     for one in event.running:
         request = lane.round.requests.get(one.slot)
         if request is not None and request.served is not None:
-            request.served.age_ns = one.age_ns
+            request.served.age_ns, request.served.aged_ns = one.age_ns, lane.clock_ns
     lane.revision += 1
 
 
@@ -123,6 +123,7 @@ def count_step(request: RequestState, event: ev.AnyStep, own: ev.Totals) -> None
         return
     if not served.totals.steps:
         served.since_ns, served.before = event.clock_ns - event.wall_ns, request.emitted
+        served.whole = not event.index
     served.k, served.until_ns, served.totals = event.k, event.clock_ns, served.totals.plus(own)
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from spectui.core.acceptance import Acceptance
 from spectui.core.attached.meters import CounterMeter, TimeSums
-from spectui.core.attached.state import AnswerState, EndpointState
+from spectui.core.attached.state import AnswerState, EndpointState, ServedRequest
 from spectui.core.attached.views import AnswerView, AttachedView, EndpointRow, RequestRow
 from spectui.core.rates import per_second
 from spectui.core.state import LaneState, RequestState, RunState
@@ -193,12 +193,12 @@ def _counted(counters: CounterMeter) -> Pool:
 def _request(lane: LaneState, request: RequestState) -> RequestRow:
     served = request.served
     assert served is not None
-    totals = served.totals
+    totals, age_ns = served.totals, _age_ns(lane, request, served)
     return RequestRow(
         lane=lane.info.name,
         slot=request.slot,
         request=request.request,
-        age_s=None if served.age_ns is None else served.age_ns / 1e9,
+        age_s=None if age_ns is None else age_ns / 1e9,
         prompt_tokens=request.prompt_tokens,
         emitted=request.emitted,
         k=served.k,
@@ -207,6 +207,15 @@ def _request(lane: LaneState, request: RequestState) -> RequestRow:
         tok_s=per_second(request.emitted - served.before, served.until_ns - served.since_ns),
         finished=request.finished,
     )
+
+
+def _age_ns(lane: LaneState, request: RequestState, served: ServedRequest) -> int | None:
+    """How long the server has had a request. It is said twice a second; while it has one, the lane clock goes on like
+    the wall clock."""
+    now_ns = lane.clock_ns if request.finished is None else served.until_ns
+    if served.age_ns is not None:
+        return served.age_ns + max(0, now_ns - served.aged_ns)
+    return max(0, now_ns - served.since_ns) if served.whole else None
 
 
 def _answer(answer: AnswerState) -> AnswerView:

@@ -36,7 +36,8 @@ class ServedRequest:
         totals: Sums over its steps that were seen.
         since_ns: The lane clock before the first of them, ``until_ns`` after the last one.
         before: Its output tokens before the first of them.
-        age_ns: How long the server has had it, as was said last.
+        whole: Whether the first of them was the first of all.
+        age_ns: How long the server had had it at lane clock ``aged_ns``, as was said last.
     """
 
     number: int
@@ -46,7 +47,9 @@ class ServedRequest:
     since_ns: int = 0
     until_ns: int = 0
     before: int = 0
+    whole: bool = False
     age_ns: int | None = None
+    aged_ns: int = 0
 
 
 @dataclass(slots=True)

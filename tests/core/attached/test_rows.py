@@ -231,6 +231,29 @@ def test_a_request_is_told_with_its_own_figures() -> None:
     assert row.tok_s == pytest.approx(3 / 0.02)
 
 
+def test_the_age_of_a_request_goes_on_between_what_the_server_says() -> None:
+    state = folded([*begun(E1), ev.RequestStarted(LANE, "r", 0, 11)])
+    ages = [view_of(state).requests[0].age_s]
+    for event in (
+        counted(0, 0, 10 * MS),
+        counted(0, 1, 25 * MS, wall_ns=15 * MS),
+        ev.Serving(LANE, SECOND, (ev.InFlight(0, 40 * MS),)),
+        counted(0, 2, 35 * MS),
+        ev.RequestFinished(LANE, "r", 0, "eos", 6),
+        counted(1, 0, 95 * MS),
+    ):
+        reduce(state, event)
+        ages.append(view_of(state).requests[0].age_s)
+    assert ages == [None, 0.01, 0.025, 0.04, 0.05, 0.05, 0.05]
+
+
+def test_the_age_of_a_request_that_was_in_flight_before_is_what_the_server_says() -> None:
+    state = folded([*begun(E1), ev.RequestStarted(LANE, "r", 0, 11), counted(0, 7, 10 * MS)])
+    assert view_of(state).requests[0].age_s is None
+    reduce(state, ev.Serving(LANE, SECOND, (ev.InFlight(0, 3 * SECOND),)))
+    assert view_of(state).requests[0].age_s == 3.0
+
+
 def test_a_pane_shows_the_newest_request_unless_one_is_focused() -> None:
     state = folded(begun(E1, E2))
     viewer = Viewer(state)
