@@ -61,6 +61,7 @@ class Desk:
         self._router: zmq.Socket[bytes] = bound.socket
         self._door = bound.door
         self._no_block, self._again, self._rcvmore = zmq.NOBLOCK, zmq.Again, zmq.RCVMORE
+        self._events, self._readable = zmq.EVENTS, zmq.POLLIN
         self._about = about
         self._about_changed = False
         self._feed = feed
@@ -105,7 +106,8 @@ class Desk:
     def _read(self, now: float) -> None:
         """Read a turn's worth, part by part: a message may have any number of parts."""
         budget = FRAMES_A_TURN
-        while budget > 0:
+        # Asked first, because in nearly every turn there is nothing, and an exception takes twice as long.
+        while budget > 0 and int(self._router.getsockopt(self._events)) & self._readable:
             try:
                 part = self._router.recv(self._no_block)
             except self._again:

@@ -1,9 +1,9 @@
 """What a server's publisher costs the engine, and what a viewer that does not read makes it keep.
 
 ``python -m tests.load.publisher_bench`` prints the processor time of the publisher's thread for each engine step, with
-one viewer and steps of 1, 8 and 64 requests with four drafted tokens each; that of a turn in which nothing happened; and
-the growth of a server's memory while a viewer does not read for a minute, once stopped by a signal and once only
-not asking for its packets. ``--seconds`` makes that minute shorter.
+one viewer and steps of 1, 8 and 64 requests with four drafted tokens each; that of watching a server where nothing
+happens; and the growth of a server's memory while a viewer does not read for a minute, once because a signal stopped it
+and once because it does not ask for its packets. ``--seconds`` makes that minute shorter.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def main() -> None:
 
 def _costs() -> None:
     idle = _cost(0)
-    print(f"nothing happens: {idle * 1e6:.0f} us of the publisher's thread for each 10 ms")
+    print(f"nothing happens: {idle * STEPS_A_SECOND:.2%} of the publisher's thread")
     for rows in ROWS:
         took = _cost(rows)
         print(
-            f"{rows} rows: {took * 1e6:.0f} us for each engine step, {(took - idle) * 1e6:.0f} us of them for the step "
-            f"itself, at {STEPS_A_SECOND} steps/s with 1 viewer"
+            f"{rows} rows: {took * 1e6:.0f} us for each engine step, {(took - idle) * 1e6:.0f} us of them beyond that, "
+            f"at {STEPS_A_SECOND} steps/s with 1 viewer: {took * STEPS_A_SECOND:.2%}"
         )
 
 

@@ -103,7 +103,8 @@ def test_who_asks_without_end_gets_a_bounded_share_of_the_thread(monkeypatch: py
     """Also without viewers, when the thread otherwise wakes with each message."""
     turns = []
     with serving(ServingSettings(endpoint=LOCAL)) as server, viewing(server.publisher.endpoint) as bad:
-        assert (desk := server.publisher._desk) is not None
+        desk = server.publisher._desk
+        assert desk is not None
         turn = desk.turn
         monkeypatch.setattr(desk, "turn", lambda now: (turns.append(desk.malformed), turn(now)))
         for _ in range(1_000):
