@@ -1,6 +1,6 @@
 """What hostile messages do to a server.
 
-``python -m tests.load.hostile_asks`` sends 100,000 of them from several connections, in between connections that are none
+``python -m tests.load.hostile_asks`` sends 100,000 of them from several connections, between connections that are none
 and messages of two megabytes, while a well-behaved viewer watches; and prints whether it got every step, what was
 counted, and how much the server grew.
 """
