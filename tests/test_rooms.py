@@ -24,6 +24,9 @@ HEAVY = ("vllm", "torch", "transformers")
         ("spectui.cli.serve", (*HEAVY, "textual", "rich", "numpy", "aiohttp")),
         ("spectui.ui.app", (*HEAVY, "numpy", "spectui.sources.vllm", "msgspec")),
         ("spectui.telemetry.sampler", (*HEAVY, "textual", "rich", "numpy", "psutil", "pynvml")),
+        # An engine core is forked or spawned after this.
+        ("spectui.serving.publisher", (*HEAVY, "textual", "rich", "numpy", "zmq")),
+        ("spectui.cli.keys", (*HEAVY, "textual", "numpy", "msgspec", "zmq")),
         ("spectui.trace.index", (*HEAVY, "textual", "rich", "numpy", "psutil", "asyncio", "msgspec")),
         ("spectui.trace.writer", (*HEAVY, "textual", "rich", "numpy", "psutil", "asyncio", "msgspec")),
         ("spectui.sources.replay", (*HEAVY, "textual", "rich", "numpy", "msgspec")),

@@ -126,6 +126,8 @@ def _limit(router: zmq.Socket[bytes]) -> None:
     router.sndhwm = MOST_PACKETS
     router.rcvhwm = MOST_ASKS
     router.maxmsgsize = MOST_ASK_BYTES
+    # What remains: the parts of a message that never ends are kept without a bound by ZeroMQ itself (4.3), so whoever
+    # may connect can fill the memory. That is why only this user can by default, and beyond it those with a key.
     router.handshake_ivl = HANDSHAKE_MS
     router.heartbeat_ivl = HEARTBEAT_MS
     router.heartbeat_timeout = HEARTBEAT_LOST_MS

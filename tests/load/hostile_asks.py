@@ -51,8 +51,8 @@ def _measure(messages: int) -> None:
         grown = memory().rss - before
         whole = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         print(
-            f"{server.publisher.malformed - malformed} of {messages} hostile messages were counted and dropped in "
-            f"{took:.0f} s, beside {messages // STRANGER_EVERY} connections that were none and "
+            f"{messages} hostile messages were sent and {server.publisher.malformed - malformed} counted and "
+            f"dropped in {took:.0f} s, with what came through {messages // STRANGER_EVERY} connections that were none and "
             f"{messages // LONG_EVERY} messages of {len(LONG) / 1e6:.0f} MB"
         )
         print(f"a viewer beside got {got} of {put} steps, {'without' if whole else 'WITH'} a gap in its packets")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def main() -> None:
     options = parser.parse_args()
     match options.role:
         case "server":
-            _serve(options.seconds)
+            _serve()
         case "viewer" | "stuck":
             _view(options.value, reads=options.role == "viewer")
         case None:
@@ -84,7 +85,7 @@ def _put(server: Server, rows: int, seconds: float) -> int:
 
 
 def _memory(title: str, way: str, seconds: float) -> None:
-    server = _child("server", seconds=seconds)
+    server = _child("server")
     endpoint = server.stdout.readline().strip() if server.stdout is not None else ""
     reading = _child("viewer", endpoint)
     stuck = _child("stuck" if way == "stuck" else "viewer", endpoint)
@@ -98,24 +99,30 @@ def _memory(title: str, way: str, seconds: float) -> None:
         while time.monotonic() < ends:
             time.sleep(0.5)
             most = max(most, memory.memory_info().rss)
+        grown = memory.memory_info().rss - before
+        dropped, viewers = server.communicate("end\n")[0].split()
         print(
             f"a viewer {title} for {seconds:.0f} s at {STEPS_A_SECOND} steps/s x {STUCK_ROWS} rows: the server grew by "
-            f"{(most - before) / 1e6:.1f} MB at most, {(memory.memory_info().rss - before) / 1e6:.1f} MB at the end"
+            f"{(most - before) / 1e6:.1f} MB at most, {grown / 1e6:.1f} MB at the end, when {dropped} packets had been "
+            f"dropped and it had {viewers} viewers"
         )
     finally:
         for one in (stuck, reading, server):
             _end(one)
 
 
-def _serve(seconds: float) -> None:
+def _serve() -> None:
     with serving(ServingSettings(endpoint=LOCAL)) as server:
         print(server.publisher.endpoint, flush=True)
         server.wait_until_watched()
-        _put(server, STUCK_ROWS, seconds + 30)
+        while not select.select([sys.stdin], [], [], 0)[0]:
+            _put(server, STUCK_ROWS, 0.5)
+        print(server.publisher.dropped, server.publisher.viewers)
 
 
 def _view(endpoint: str, *, reads: bool) -> None:
-    viewer = Viewer(endpoint)
+    # As few as possible wait on the viewer's own side, so that the server's fills.
+    viewer = Viewer(endpoint, packets=1_000 if reads else 1)
     viewer.watch()
     said = 0.0
     while True:
@@ -128,16 +135,18 @@ def _view(endpoint: str, *, reads: bool) -> None:
             time.sleep(0.1)
 
 
-def _child(role: str, value: str | None = None, seconds: float = 0.0) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.load.publisher_bench", f"--seconds={seconds}", role]
-    return subprocess.Popen([*command, *([value] if value else [])], stdout=subprocess.PIPE, text=True)
+def _child(role: str, value: str | None = None) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.load.publisher_bench", role]
+    whole = [*command, *([value] if value else [])]
+    return subprocess.Popen(whole, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
     process.kill()
     process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
 
 
 if __name__ == "__main__":

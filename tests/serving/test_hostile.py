@@ -13,7 +13,7 @@ import pytest
 from spectui.serving import publisher as published
 from spectui.serving.desk import FRAMES_A_TURN
 from spectui.serving.settings import ServingSettings
-from spectui.wire.messages import EngineStep, Watch, encode, read_ask
+from spectui.wire.messages import EngineStep, Watch, read_ask
 from spectui.wire.messages import MalformedError as Malformed
 from tests.support.hostile import LONG, Stranger, asks, openings
 from tests.support.viewers import FAILSAFE_S, LOCAL, Server, Viewer, of_kind, serving, step, viewing
@@ -68,7 +68,7 @@ def _sent(bad: Viewer, messages: list[list[bytes]], server: Server, viewer: View
     return got
 
 
-def test_who_sends_too_much_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_sends_too_much_is_cut_off() -> None:
     with serving() as server, viewing(server.publisher.endpoint) as viewer:
         viewer.watch()
         before = psutil.Process().memory_info().rss
@@ -79,7 +79,8 @@ def test_who_sends_too_much_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
                 assert bad.maybe(0.02) is None
         server.put(step())
         viewer.until(EngineStep)
-        assert server.publisher.viewers == 1
+        # Counted would be what was read.
+        assert (server.publisher.viewers, server.publisher.malformed) == (1, 0)
         assert psutil.Process().memory_info().rss - before < GROWTH
 
 
@@ -115,16 +116,3 @@ def test_who_asks_without_end_gets_a_bounded_share_of_the_thread(monkeypatch: py
             assert bad.socket.poll(1) == 0
     reads = [after - before for before, after in pairwise(turns)]
     assert 0 < max(reads) <= FRAMES_A_TURN / 2
-
-
-def test_the_share_of_a_watch_is_fair() -> None:
-    """A viewer among hundreds of connections that talk without end is heard."""
-    with serving() as server:
-        crowd = [Viewer(server.publisher.endpoint) for _ in range(20)]
-        for one in crowd:
-            for _ in range(64):
-                one.socket.send(encode(Watch(99)))
-        with viewing(server.publisher.endpoint) as viewer:
-            viewer.watch()
-        for one in crowd:
-            one.close()

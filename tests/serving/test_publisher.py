@@ -153,6 +153,19 @@ def test_k_changes_where_the_operator_allowed_it(settings: ServingSettings, fixe
         assert server.feed.asked_k == (None if why else k)
 
 
+def test_a_lent_k_is_taken_back_when_its_viewer_goes_and_nobody_else_borrows() -> None:
+    with serving(CONTROLLED) as server, viewing(server.publisher.endpoint) as viewer:
+        viewer.say(SetK(1, 4, 30.0))
+        assert viewer.next().items == [Reply(1, False, "say first that you watch")]
+        viewer.watch()
+        viewer.say(SetK(2, 4, 30.0))
+        assert of_kind(viewer.until(Reply), Reply) == [Reply(2, True, "")]
+        assert server.feed.asked_k == 4
+        viewer.say(Leave())
+        server.wait_until_watched(False)
+        assert server.feed.asked_k == 2
+
+
 def test_the_vocabulary_comes_in_pieces_and_is_read_once() -> None:
     asked = []
     known = [bytes([65 + number % 26]) * (1 + number % 60) for number in range(5_000)]
@@ -368,9 +381,3 @@ def test_a_process_that_exits_does_not_wait_and_removes_its_socket_and_a_forked_
     path, after_fork = done.stdout.split()
     assert (after_fork, done.stderr) == ("True", "")
     assert not Path(path).exists()
-
-
-def test_nothing_of_zeromq_is_loaded_with_the_module() -> None:
-    """The engine core is forked or spawned after the settings were read."""
-    script = "import sys, spectui.serving.publisher; print('zmq' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "False\n"
