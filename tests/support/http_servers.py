@@ -47,7 +47,7 @@ def stream(*messages: object) -> list[bytes]:
     parts = [b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"]
     for message in messages:
         data = message if isinstance(message, str) else json.dumps(message)
-        parts.append(f"data: {data}\n\n".encode())
+        parts.append(f"data: {data}\n\n".encode(errors="surrogatepass"))
     return [*parts, b""]
 
 

@@ -63,6 +63,8 @@ def parse(body: bytes, content_type: str, wanted: Collection[str]) -> Exposition
             length += len(line)
             if len(line) > MOST_LINE or length > MOST_WANTED_BYTES:
                 raise MalformedError("too many samples")
+            if not line.rpartition("}")[2].isascii():
+                raise MalformedError(f"{name} in other digits")  # Which Python would read as numbers.
     return Exposition(tuple(_checked(kept)), frozenset(prefixes))
 
 

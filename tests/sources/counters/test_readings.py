@@ -143,6 +143,7 @@ def test_a_share_above_one_is_unknown() -> None:
         VLLM.replace(" 5.0e+03", " +Inf"),
         VLLM.replace(" 5.0e+03", " 1e300"),
         VLLM.replace(" 5.0e+03", " lots"),
+        VLLM.replace(" 5.0e+03", " \u0663"),
         VLLM.replace(" 5.0e+03", ""),
         VLLM.replace('engine="0",model', 'engine="0,model'),
         VLLM + 'vllm:generation_tokens_total{engine="0",model_name="demo"} 5001\n',
