@@ -186,7 +186,9 @@ def _request(model: str, prompt: dict[str, Any]) -> dict[str, Any]:
 
 def _refusal(status: int, body: bytes) -> _RefusedError:
     if status in (401, 403):
-        return _RefusedError(f"the server wants an API key ({status}): give it one with --api-key")
+        return _RefusedError(
+            f"the server wants an API key ({status}): name the variable that holds it with --api-key-env"
+        )
     try:
         said = fault_of(read_json(body))
     except MalformedError:

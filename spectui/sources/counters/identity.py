@@ -16,8 +16,8 @@ _OWNERS: dict[str, ServerKind] = {"vllm": "vllm", "sglang": "sglang", "llamacpp"
 
 NO_DRAFTER = "it does not use speculative decoding, so there are no drafts"
 COUNTERS_ONLY: dict[ServerKind, str] = {
-    "vllm": "counters do not show drafts: to see them, start it with "
-    "--scheduler-cls spectui.serving.TracingScheduler and attach to that",
+    "vllm": "counters do not show drafts: to see them, start vLLM with "
+    "--scheduler-cls spectui.serving.TracingScheduler and attach to the endpoint that it logs",
     "sglang": "SGLang tells counters only: what was drafted cannot be seen",
     "llama.cpp": "llama-server tells counters only: what was drafted cannot be seen",
 }

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from spectui.protocol.events import Event
-from spectui.protocol.run import LaneInfo
-from spectui.protocol.serving import CounterSample
+from spectui.protocol.run import LaneInfo, Notice
+from spectui.protocol.serving import Answered, CounterSample
 from spectui.sources.counters.address import address_of
 from spectui.sources.counters.exposition import MOST_BYTES
 from spectui.sources.counters.identity import NO_METRICS, Identity, identify, slots_in_use
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SHORTEST_PAUSE_S = 0.02
 JOIN_S = 3.0
+
+FIGURES_OF_PROMPTS = "for the acceptance of single answers, start vLLM with --per-request-spec-decode-metrics summary"
 
 
 class CounterReader:
@@ -49,6 +51,7 @@ class CounterReader:
         self._thread: threading.Thread | None = None
         self._poll: Poll | None = None
         self._asker: Asker | None = None
+        self._hinted = False
 
     def start(self) -> None:
         """Begin to read."""
@@ -98,8 +101,19 @@ class CounterReader:
 
     def _emit(self, event: Event) -> None:
         with self._lock:
-            if not self._stopping.is_set():
-                self._sink(event)
+            if self._stopping.is_set():
+                return
+            self._sink(event)
+            if isinstance(event, Answered) and event.ended and self._lacks_figures(event):
+                self._hinted = True
+                self._sink(Notice(FIGURES_OF_PROMPTS, self._info.name))
+
+    def _lacks_figures(self, answer: Answered) -> bool:
+        """Whether vLLM drafts but does not tell what became of it, for the first time."""
+        identity = None if self._poll is None else self._poll.identity
+        if self._hinted or identity is None or identity.kind != "vllm":
+            return False
+        return not answer.fault and answer.drafted is None and self._poll is not None and self._poll.drafts
 
     def _model(self) -> str:
         poll = self._poll
@@ -116,6 +130,8 @@ class Poll:
     def __init__(self, watch: Watch, fetcher: Fetcher, clock: Callable[[], float] = time.monotonic) -> None:
         self._watch, self._fetcher, self._clock = watch, fetcher, clock
         self.identity: Identity | None = None
+        self.drafts = False
+        """Whether the server drafts, as its counters say."""
 
     def once(self) -> Iterable[Event]:
         """Look once; takes seconds at most."""
@@ -144,7 +160,9 @@ class Poll:
         if status == 200:
             yield from self._read(read(answer.body, answer.content_type))
         elif status in (401, 403):
-            yield from self._refused(f"the server wants an API key ({status}): give it one with --api-key")
+            yield from self._refused(
+                f"the server wants an API key ({status}): name the variable that holds it with --api-key-env"
+            )
         elif status in (404, 405, 501):
             yield from self._no_metrics()
         elif 300 <= status < 400:
@@ -164,6 +182,7 @@ class Poll:
             return
         if self.identity is None or self.identity.kind != reading.kind or self._watch.restarted(reading):
             self.identity = self._identify(reading)
+        self.drafts = bool(reading.k)
         yield from self._watch.heard(self._clock(), reading, self.identity)
 
     def _no_metrics(self) -> Iterable[Event]:

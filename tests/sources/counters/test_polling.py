@@ -156,8 +156,8 @@ def test_llama_cpp_without_metrics_and_slots_is_told_how_to_get_them() -> None:
 @pytest.mark.parametrize(
     ("page", "why"),
     [
-        (reply("", 401), "the server wants an API key (401): give it one with --api-key"),
-        (reply("", 403), "the server wants an API key (403): give it one with --api-key"),
+        (reply("", 401), "the server wants an API key (401): name the variable that holds it with --api-key-env"),
+        (reply("", 403), "the server wants an API key (403): name the variable that holds it with --api-key-env"),
         (reply("", 404), "its /metrics are not those of vLLM, SGLang or llama-server"),
         (reply("go_gc 1\n"), "its /metrics are not those of vLLM, SGLang or llama-server"),
         (reply("", 418), "the server answers /metrics with status 418: see its log"),

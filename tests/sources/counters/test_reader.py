@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 
 from spectui.protocol.events import Event
-from spectui.protocol.run import LaneInfo
+from spectui.protocol.run import LaneInfo, Notice
 from spectui.protocol.serving import Answered, Asked, CounterSample, ServerSeen, ServerState
 from spectui.sources.counters import asking
 from spectui.sources.counters.reader import CounterReader
@@ -159,7 +159,7 @@ def test_a_model_without_a_chat_template_is_asked_to_go_on_with_the_text(refusal
 @pytest.mark.parametrize(
     ("answer", "fault"),
     [
-        (reply("", 401), "the server wants an API key (401): give it one with --api-key"),
+        (reply("", 401), "the server wants an API key (401): name the variable that holds it with --api-key-env"),
         (reply_json({"error": {"message": "too\nlong"}}, 400), "the server refused the prompt (400): too long"),
         (reply("<html>", 500, kind="text/html"), "the server refused the prompt (500)"),
         (stream(piece("a"), {"error": "out of memory"}), "the server broke off: out of memory"),
@@ -184,6 +184,19 @@ def test_an_answer_without_figures_has_none_rather_than_zero() -> None:
         one.reader.ask(1, "prompt")
         end = one.answer(1)[-1]
     assert (end.tokens, end.drafts, end.drafted, end.accepted, end.length) == (None,) * 5
+
+
+def test_how_to_get_the_figures_of_answers_is_said_once() -> None:
+    with watched(lambda _: stream(piece("a"), "[DONE]")) as one:
+        one.reader.ask(1, "prompt")
+        notice = one.next(Notice)
+        assert "--per-request-spec-decode-metrics summary" in notice.text
+        one.reader.ask(2, "prompt")
+        one.reader.ask(3, "prompt")
+        told: list[Event] = [one.next(Asked), one.next(Asked)]
+        while not (isinstance(told[-1], Answered) and told[-1].number == 3 and told[-1].ended):
+            told.append(one.events.get(timeout=PATIENCE_S))
+        assert not any(isinstance(event, Notice) for event in told)
 
 
 def test_messages_that_make_no_sense_are_counted() -> None:
