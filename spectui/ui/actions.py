@@ -42,7 +42,7 @@ def _has_entry(at: Controls) -> bool:
 
 
 def _can_open(at: Controls) -> bool:
-    return _has_entry(at) if at.served else cmd.Inspect in at.app.source.accepts and _has_steps(at)
+    return _has_entry(at) if at.served else at.inspects and _has_steps(at)
 
 
 def _focus_key(number: int) -> Action:
@@ -183,8 +183,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="view.inspect", keys="i", label="inspect", footer=7, presenting=False,
            description="Look at single steps: what the target thought of every drafted token; pauses the race.",
            tooltip="The target is asked again, off every clock.",
-           do=opening.inspect, sends=cmd.Inspect,
-           possible=_has_steps),
+           do=opening.inspect, possible=lambda at: at.inspects and _has_steps(at)),
     Action(id="view.analysis", keys="d", label="why drafts fail", footer=11, presenting=False,
            description="Show where the focused lane's drafts are refused, what that costs and what would help.",
            tooltip="Covers the run so far, or a replay's whole trace; the race stands still while it is computed.",

@@ -116,6 +116,11 @@ class Controls:
         return self.served or cmd.Pause in self.app.source.accepts
 
     @property
+    def inspects(self) -> bool:
+        """Whether single steps can be looked at; a server's target is not asked about them."""
+        return self.served or cmd.Inspect in self.app.source.accepts
+
+    @property
     def paused(self) -> bool:
         """Whether the race stands still or is about to."""
         if self.served and self.servers.holds:

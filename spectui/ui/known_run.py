@@ -17,6 +17,9 @@ from spectui.ui.loading_times import LoadingTimes
 from spectui.ui.screens.message import NOTICE_S
 from spectui.ui.server_times import ServerTimes
 
+_NEWS = ("notice", "notices", "fault", "inspected", "recording", "tuning")
+"""What is shown of a run while its servers' figures are held: what the user asked for, and what ends it."""
+
 NO_SLOT = -1
 """No request has it."""
 
@@ -50,6 +53,8 @@ class KnownRun:
         """The view of servers, with the request that is looked at; the same one as long as it is held."""
         held = self._held if self._choices.held else None
         if held is not None and not self._look_at(held):
+            if any(getattr(held, name) != getattr(view, name) for name in _NEWS):
+                self._held = held = replace(held, **{name: getattr(view, name) for name in _NEWS})
             return held
         self._look_at(view)
         self._viewer.slot = self._choices.slot

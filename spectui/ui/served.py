@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from spectui.core.attached.views import EndpointRow
 from spectui.protocol import commands as cmd
+from spectui.protocol import events as ev
 from spectui.ui.looking import Key
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ REASONS: Mapping[str, str] = {
     "race.fork": f"A server's answers cannot be forked. {_RACE}",
     "race.parent": f"A server's answers cannot be forked. {_RACE}",
     "race.bench": "A benchmark needs the engine to itself: spectui bench measures one here.",
-    "race.prompt": "Prompts can be sent over HTTP only: attach to http://HOST:PORT too.",
-    "view.inspect": f"A server does not tell the target's probabilities. {_RACE}",
+    "view.inspect": "There is no step to look at whose drafts are visible.",
     "view.present": f"Presenter mode is for races. {_RACE}",
     "view.slow": f"Presenter mode is for races. {_RACE}",
     "view.machine": "A server does not tell its memory and devices: look at them on its machine.",
@@ -39,8 +39,14 @@ REASONS: Mapping[str, str] = {
 STEERS = ("lane.more_k", "lane.fewer_k", "lane.k", "lane.tune")
 """Actions that change K."""
 
+NO_TARGET = "a server is not asked for its target's probabilities: spectui run loads the model here, and shows them"
+"""What the inspector says of a step."""
+
 _NEVER = frozenset(("view.present", "view.slow", "view.machine"))
 """Actions that would do something without a command, but nothing of use."""
+
+_MOMENT = frozenset((*_NEVER, "view.inspect"))
+"""Actions without a command whose reasons are said."""
 
 
 class Served:
@@ -73,14 +79,40 @@ class Served:
         if self._at.replay:
             return ""
         if action.id not in STEERS:
-            return "" if self._at.takes(action) and action.id not in _NEVER else REASONS.get(action.id, "")
+            takes = self._at.takes(action) and action.id not in _MOMENT
+            return "" if takes else REASONS.get(action.id, "")
         if endpoint is None or endpoint.control:
             return ""
         if endpoint.stage != "live":
             return "K cannot be changed while the server is away."
         if endpoint.kind != "tap":
             return "K cannot be changed over HTTP: start the server with the tap and SPECTUI_CONTROL=1."
-        return "The server does not let K be changed from here: start it with SPECTUI_CONTROL=1."
+        why = endpoint.why_not or "the server was started without SPECTUI_CONTROL=1"
+        return f"K cannot be changed from here: {why}"
+
+    def hold_still(self) -> Callable[[], None]:
+        """Hold the screen to look at a step; what is given back lets it go on if it did."""
+        choices = self._at.choices
+        if choices.held:
+            return lambda: None
+        choices.held = True
+
+        def go_on() -> None:
+            choices.held = False
+            self._at.app.redraw_all()
+
+        return go_on
+
+    def answer(self, command: cmd.Command) -> None:
+        """Answer for the server what it is not asked."""
+        if isinstance(command, cmd.Inspect):
+            told = ev.Inspected(command.lane, command.slot, command.index, (), NO_TARGET)
+            # As from a source: when the inspector that asks is there.
+            self._at.app.call_later(self._tell, told)
+
+    def _tell(self, told: ev.Inspected) -> None:
+        self._at.app.reduce(told)
+        self._at.app.redraw()
 
     def open(self) -> None:
         """Show the chosen request in place of the table, too; it is not followed any more."""

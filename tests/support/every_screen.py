@@ -7,11 +7,14 @@ from collections.abc import Iterator
 
 from spectui.core.analysis.analyse import analyse
 from spectui.core.analysis.columns import Columns
+from spectui.core.attached.views import AttachedView
 from spectui.core.beats import beats
 from spectui.core.captions import beat_sentence, lane_sentence
 from spectui.core.views import LaneView, RunView, Viewer
+from spectui.ui.looking import ORDERS, Look, entries
 from spectui.ui.paint.rows import Row, fit, plain, row_width
 from spectui.ui.paint.wrapping import shortened, wrapped
+from spectui.ui.screens.attached_message import attached_message
 from spectui.ui.screens.bench import BenchReader
 from spectui.ui.screens.costs import CostsReader
 from spectui.ui.screens.inspect import InspectReader
@@ -19,16 +22,22 @@ from spectui.ui.screens.lines import MessageLine
 from spectui.ui.screens.machine import MachineReader
 from spectui.ui.screens.message import message
 from spectui.ui.screens.presenter_strip import LaneStrip
+from spectui.ui.screens.request_pane import request_lane
 from spectui.ui.screens.tune import TuneReader
 from spectui.ui.theme.palette import WRITTEN
 from spectui.ui.widgets.acceptance_chart import acceptance_rows
 from spectui.ui.widgets.acted_text import acted_log
 from spectui.ui.widgets.analysis_rows import analysis_rows
+from spectui.ui.widgets.counter_rows import endpoint_panel_rows
+from spectui.ui.widgets.endpoint_table import endpoint_rows
 from spectui.ui.widgets.heat_legend import legend_row
 from spectui.ui.widgets.heat_text import heat_rows
 from spectui.ui.widgets.histogram_chart import histogram_rows
 from spectui.ui.widgets.ledger import ledger_rows
 from spectui.ui.widgets.pane_head import PaneState, lane_message, pane_head_rows
+from spectui.ui.widgets.request_head import request_head_rows
+from spectui.ui.widgets.request_table import request_rows
+from spectui.ui.widgets.served_words import help_paragraphs
 from spectui.ui.widgets.status import status_rows
 from spectui.ui.widgets.telemetry_strip import strip_rows
 from spectui.ui.widgets.throughput_chart import throughput_rows
@@ -79,12 +88,29 @@ def every_row(view: RunView, width: int, height: int, dice: random.Random) -> It
     tuning = TuneReader()
     tuning.view = view
     yield from tuning.content(width)
+    if view.attached is not None:
+        yield from attached_rows(view, view.attached, width, height, dice)
     if view.lanes:
         place = dice.randrange(len(view.lanes))
         yield from lane_rows(view.lanes[place], place + 1, width, height, dice)
         yield from step_rows(view, place, width, dice)
         if dice.random() < 0.2:
             yield from throughput_rows(view.lanes, width, height, place + 1)
+
+
+def attached_rows(view: RunView, attached: AttachedView, width: int, height: int, dice: random.Random) -> Iterator[Row]:
+    """The tables of servers, one of their requests, and what is said of them."""
+    look = Look(order=dice.choice(ORDERS), opened=dice.random() < 0.2)
+    look.turn(attached)
+    focus = dice.randrange(len(attached.endpoints) or 1)
+    yield from endpoint_rows(view, width, height, focus, {"e1": 4.0})
+    yield from request_rows(attached, width, height, look, dice.randrange(3))
+    yield from wrapped(attached_message(view, attached, look, {"e3": 4.0}, dice.choice((None, 9.0))), width)
+    for entry in entries(attached):
+        yield from request_head_rows(attached, entry, look.following, focus, width)
+    for place, (row, lane) in enumerate(zip(attached.endpoints, view.lanes, strict=False)):
+        yield from endpoint_panel_rows(row, place, help_paragraphs(row, lane.info.spec), width)
+        yield from ledger_rows(request_lane(lane, height), width, height)
 
 
 def viewer_slot(view: RunView) -> int:

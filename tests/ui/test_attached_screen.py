@@ -8,15 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from spectui.cli.shot import indexed
 from spectui.protocol import commands as cmd
 from spectui.protocol import events as ev
+from spectui.protocol.playback import StateReplaced
+from spectui.sources.manual_replay import ManualReplay
+from spectui.trace.reader import Trace
 from spectui.ui.looking import key_of
+from spectui.ui.offscreen import offscreen
 from spectui.ui.screens.analysis import AnalysisScreen
 from spectui.ui.screens.help import HelpScreen
+from spectui.ui.screens.inspect import InspectScreen
 from spectui.ui.screens.prompt import PromptLine
 from tests.support.attached_run import E1, E2, E3, E4, INFOS, TEXT, attached_run, counters_run, seen, started
 from tests.support.attached_screen import AttachedRig, attached
 from tests.support.rig import SIZES
+from tests.trace.making import file_of
 
 NAMES = ("e1", "e2")
 EVENTS = 2500
@@ -195,7 +202,7 @@ async def test_k_is_changed_where_the_server_allows_it() -> None:
         sent = list(rig.told.commands)
         await rig.press("2", "minus")
         assert rig.told.commands == sent
-        assert "The server does not let K be changed from here: start it with SPECTUI_CONTROL=1." in message(rig)
+        assert "K cannot be changed from here: the server does not allow it (SPECTUI_CONTROL=1 does)" in message(rig)
         await rig.press("k")
         assert not rig.app.screen.query(PromptLine)
 
@@ -208,7 +215,6 @@ WHY_NOT = {
     "right_square_bracket": "up to the server's clients",
     "B": "spectui bench",
     "f": "cannot be forked",
-    "i": "does not tell the target's probabilities",
     "p": "Presenter mode is for races",
     "g": "does not tell its memory",
 }
@@ -222,6 +228,32 @@ async def test_what_cannot_be_done_over_a_server_says_why() -> None:
             assert rig.app.screen is rig.app.live
         assert rig.told.commands == []
         assert not rig.app.choices.presenting
+
+
+async def test_single_steps_can_be_looked_at_while_the_servers_go_on() -> None:
+    async with attached(run_of("e1")) as rig:
+        name = shown(rig)
+        while not rig.app.live.served.pane.ledger._lane.ledger:  # type: ignore[union-attr]
+            await rig.press("down")
+            name = shown(rig)
+        await rig.press("i")
+        assert isinstance(rig.app.screen, InspectScreen)
+        assert "a server is not asked for its target's probabilities" in rig.text
+        before = rig.text
+        await step_of(rig, "e1")
+        assert rig.text == before
+        await rig.press("left", "escape")
+        assert rig.told.commands == []
+        assert "held" not in rig.lines[0]
+        assert shown(rig) == name
+        await rig.press("space", "i", "escape")
+        assert "held" in rig.lines[0]
+
+
+async def test_steps_without_visible_drafts_cannot_be_looked_at() -> None:
+    async with attached(run_of("e2")) as rig:
+        await rig.press("i")
+        assert message(rig) == "There is no step to look at whose drafts are visible."
 
 
 async def test_help_says_what_works_and_why_the_rest_does_not() -> None:
@@ -375,3 +407,34 @@ async def test_only_counters_have_no_table_of_requests() -> None:
         assert "Waiting for http://gpu3:8000." in rig.text
         assert "--scheduler-cls" not in rig.text
         assert "prompt  tokens" not in rig.text
+
+
+async def test_a_replay_and_a_picture_of_it_show_the_same_screen(tmp_path: Path) -> None:
+    run = tuple(run_of(*NAMES, "e3"))
+    line = indexed(Trace.open(file_of(tmp_path / "servers.jsonl", run)))
+    async with attached(run) as rig, offscreen(ManualReplay(line, line.known), (120, 36)) as screen:
+        await screen.settle()
+        await rig.wait(10)
+        live, replayed = rig.lines, screen.rows()
+        assert [line.strip() for line in replayed[2:7]] == [line.strip() for line in live[2:7]]
+        assert shown(rig) in replayed[8]
+        assert "attached" in replayed[0]
+        assert "paused" in replayed[0]
+        assert "hold" not in replayed[-1]
+        await screen._pilot.press("down", "n", "p")
+        await screen.settle()
+        assert screen.app.screen is screen.app.live
+        assert "request 2 of" in screen.rows()[-2]
+
+
+async def test_a_replay_can_go_back_and_forth_between_servers_that_come_and_go(tmp_path: Path) -> None:
+    line = indexed(Trace.open(file_of(tmp_path / "servers.jsonl", attached_run())))
+    replay = ManualReplay(line, 0)
+    async with offscreen(replay, (120, 36)) as screen:
+        await screen.settle()
+        for place in (3, 600, line.known, 40, line.known // 2):
+            replay._sink.emit(StateReplaced(line.state_at(place)))
+            await screen.settle()
+            rows = screen.rows()
+            assert "attached" in rows[0]
+            assert "gpu1:5571" in "".join(rows)

@@ -150,6 +150,7 @@ def _row(lane: LaneState, server: EndpointState, pool: Pool, times: TimeSums, ru
         k=lane.k if lane.info.k_max else None,
         k_max=lane.info.k_max or None,
         control=bool(seen and seen.control) and live,
+        why_not=seen.why_not if seen else "",
         length=length,
         rate=rate,
         by_position=pool.by_position,

@@ -21,7 +21,7 @@ class EndpointRow:
         title: The endpoint in short.
         why: What is wrong with it, or why drafts are not visible and how to make them so; empty if all is well.
         k: Tokens that may be drafted; None if endpoints differ, or it is unknown.
-        control: Whether K may be changed from here.
+        control: Whether K may be changed from here, ``why_not`` why it may not, in a sentence.
         length: Acceptance length.
         rate: Draft acceptance rate.
         by_position: Unconditional acceptance at each position.
@@ -44,6 +44,7 @@ class EndpointRow:
     k: int | None = None
     k_max: int | None = None
     control: bool = False
+    why_not: str = ""
     length: float | None = None
     rate: float | None = None
     by_position: tuple[float | None, ...] = ()

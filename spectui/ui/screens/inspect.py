@@ -153,8 +153,13 @@ class InspectScreen(ReaderScreen):
     def begin_at(self, index: int) -> None:
         """Begin with that step of the lane, not with the newest."""
         lane = self._rows.shown
-        if lane is not None and lane.history is not None and index != lane.history.last:
-            self._rows.index = index if lane.history.at(index) else None
+        if lane is not None and lane.history is not None and index != lane.history.last and lane.history.at(index):
+            self._rows.index = index
+
+    def stay(self) -> None:
+        """Stay at the step that is the newest now, whatever comes after it."""
+        lane = self._rows.shown
+        self._rows.index = None if lane is None or lane.history is None else lane.history.last
 
     def _go(self, index: int | None) -> None:
         lane = self._rows.shown

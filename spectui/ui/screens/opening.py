@@ -40,16 +40,17 @@ def machine(at: Controls) -> None:
 
 
 def inspect(at: Controls) -> None:
-    """Open the step inspector on the focused lane; the race is paused meanwhile."""
+    """Open the step inspector on the focused lane; the race is paused meanwhile, or the screen of servers held."""
     _inspector(at)
 
 
 def inspect_step(at: Controls, lane: str, slot: int, index: int) -> None:
     """Open the inspector on that step, where the keys could."""
     places = [place for place, one in enumerate(at.view.lanes) if one.info.name == lane]
-    if places and at.begun and Inspect in at.app.source.accepts:
-        at.focus(places[0])
-        at.show_request(slot)
+    if places and at.begun and at.inspects:
+        if not at.served:
+            at.focus(places[0])
+            at.show_request(slot)
         _inspector(at).begin_at(index)
 
 
@@ -62,7 +63,9 @@ def _inspector(at: Controls) -> InspectScreen:
     from spectui.ui.screens.fork import ForkScreen
     from spectui.ui.screens.inspect import InspectScreen
 
-    leave = at.stand_still()
+    asked = Inspect in at.app.source.accepts
+    leave = at.stand_still() if asked else at.servers.hold_still()
+    send = at.app.source.send if asked else at.servers.answer
 
     def choose(past: PastStep, log: list[Token], answer: ev.Inspected | None) -> None:
         title = next(lane.info.title for lane in at.view.lanes if lane.info.name == past.step.lane)
@@ -76,7 +79,9 @@ def _inspector(at: Controls) -> InspectScreen:
             at.app.call_later(at.fork, asked, past if choice.typed else None, leave)
 
     can_fork = Fork in at.app.source.accepts
-    inspector = InspectScreen(at.view, at.choices.focus, at.app.source.send, leave, choose if can_fork else None)
+    inspector = InspectScreen(at.view, at.choices.focus, send, leave, choose if can_fork else None)
+    if not asked:
+        inspector.stay()
     at.app.show(inspector)
     return inspector
 
