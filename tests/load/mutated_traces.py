@@ -28,6 +28,7 @@ from spectui.protocol import samples
 from spectui.protocol.benching import BenchCell, BenchLane, BenchPlace
 from spectui.trace.codec import encode
 from spectui.trace.reader import Trace, TraceError
+from tests.support.attached_run import attached_run, counters_run
 from tests.support.every_screen import analysis_shown, shown
 from tests.trace.making import made_run
 from tests.trace.test_mutations import MUTATE as DAMAGE
@@ -75,6 +76,13 @@ def made_up(dice: random.Random) -> Lines:
     for line in dice.sample(_RARE, dice.randrange(len(_RARE))):
         lines.insert(dice.randrange(2, len(lines) + 1), line)
     return lines
+
+
+def attached(dice: random.Random) -> Lines:
+    """A short part of a run of servers, or of the counters of one."""
+    lines = dice.choice(_ATTACHED)
+    start = dice.randrange(_BEGUN, max(_BEGUN + 1, len(lines) - WINDOW))
+    return [*lines[:_BEGUN], *lines[start : start + WINDOW]]
 
 
 def _read(path: Path) -> Lines:
@@ -141,6 +149,10 @@ _MADE = [
     for seed in range(8)
 ]
 _RARE = _encoded(_rare())
+_BEGUN = 22
+"""Lines with which an attached run begins."""
+
+_ATTACHED = [[_RECORDED[0][0] | {"run": None}, *_encoded(list(events))] for events in (attached_run(), counters_run())]
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -195,7 +207,7 @@ def other_steps(dice: random.Random, lines: Lines) -> None:
     clocks = dice.choice(((0,), (0, 1, 10**9), (10**9,), WHOLES))
     depths = dice.choice(((0,), (0, 1, 3), (1, 64), (5,)))
     for line in lines:
-        if line.get("e") == "Step" and dice.random() < 0.7:
+        if line.get("e") in ("Step", "CountedStep") and dice.random() < 0.7:
             drafted = dice.choice(depths)
             accepted = dice.randint(0, drafted)
             emitted, cut = dice.choice(((accepted + 1, 0), (0, accepted + 1), (accepted, 1), (0, 0), (drafted + 3, 0)))
@@ -213,6 +225,9 @@ def other_steps(dice: random.Random, lines: Lines) -> None:
                 "draft_ns": dice.choice((None, 0, 1, 10**7, *times)),
                 "verify_ns": dice.choice((None, 0, 1, 10**7, *times)),
             }
+            if line["e"] == "CountedStep":
+                line |= {name: len(line[name]) for name in ("drafted", "emitted", "cut")}
+                line |= {"ids": [1] * (emitted + cut), "text": line["text"] * dice.randint(0, 1)}
             if dice.random() < 0.3:
                 line |= {name: dice.choice(WHOLES[:13]) for name in dice.sample(("slot", "index", "batch"), 2)}
 
@@ -255,7 +270,7 @@ MUTATE: tuple[Mutate, ...] = (
 
 def mutated(dice: random.Random) -> bytes:
     """A trace that was changed in one to four ways, now and then with damage to its bytes too."""
-    lines = copy.deepcopy(dice.choice((recorded, made_up, made_up))(dice))
+    lines = copy.deepcopy(dice.choice((recorded, made_up, made_up, attached))(dice))
     for _ in range(dice.randint(1, 4)):
         if len(lines) > 1:
             dice.choice(MUTATE)(dice, lines)
