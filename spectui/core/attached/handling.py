@@ -41,7 +41,9 @@ def server_seen(state: RunState, event: ev.ServerSeen) -> None:
         lane.server.forget_figures()
     if former is not None and _drafts_as(former) != _drafts_as(event):
         _begin_again(lane)
-    lane.info, lane.k, lane.k_source = event.info, event.info.k_first, event.info.k_source
+    if former is None or (former.session, former.info) != (event.session, event.info):
+        # Of a server that has not begun again, K is as it was last set.
+        lane.info, lane.k, lane.k_source = event.info, event.info.k_first, event.info.k_source
     lane.revision += 1
 
 

@@ -220,7 +220,12 @@ def test_what_a_server_allows_is_its_k_until_it_is_changed() -> None:
     state = folded([*started((E1,)), *seen(info)])
     assert (state.lanes[LANE].k, state.lanes[LANE].k_source) == (1, "yours")
     reduce(state, ev.KChanged(LANE, 2))
+    for event in seen(info, drafts=False):
+        reduce(state, event)
     assert state.lanes[LANE].k == 2
+    for event in seen(info, "b"):
+        reduce(state, event)
+    assert state.lanes[LANE].k == 1
 
 
 def test_answers_are_bounded() -> None:
