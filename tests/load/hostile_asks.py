@@ -52,8 +52,8 @@ def _measure(messages: int) -> None:
         whole = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         print(
             f"{messages} hostile messages were sent and {server.publisher.malformed - malformed} counted and "
-            f"dropped in {took:.0f} s, with what came through {messages // STRANGER_EVERY} connections that were none and "
-            f"{messages // LONG_EVERY} messages of {len(LONG) / 1e6:.0f} MB"
+            f"dropped in {took:.0f} s, with what came through {messages // STRANGER_EVERY} connections that were none, "
+            f"and {messages // LONG_EVERY} messages of {len(LONG) / 1e6:.0f} MB"
         )
         print(f"a viewer beside got {got} of {put} steps, {'without' if whole else 'WITH'} a gap in its packets")
         print(f"the server grew by {grown / 1e6:.1f} MB, and has {server.publisher.viewers} viewer")

@@ -24,7 +24,10 @@ from tests.support.viewers import LOCAL, Server, Viewer, serving, step
 
 STEPS_A_SECOND = 100
 COST_S, WARM_UP_S = 10.0, 2.0
-ROWS, STUCK_ROWS = (1, 8, 64), 16
+ROWS = (1, 8, 64)
+STUCK = ((16, 4), (64, 16))
+"""Requests in a step and drafted tokens of each. What the first sends in a minute finds room in the system's own
+buffers; with the second, packets are dropped."""
 
 
 def main() -> None:
@@ -35,13 +38,14 @@ def main() -> None:
     options = parser.parse_args()
     match options.role:
         case "server":
-            _serve()
+            _serve(*(int(word) for word in options.value.split()))
         case "viewer" | "stuck":
             _view(options.value, reads=options.role == "viewer")
         case None:
             _costs()
-            for title, way in (("is stopped (SIGSTOP)", "stop"), ("does not ask for its packets", "stuck")):
-                _memory(title, way, options.seconds)
+            for rows, drafted in STUCK:
+                for title, way in (("is stopped (SIGSTOP)", "stop"), ("does not ask for its packets", "stuck")):
+                    _memory(title, way, options.seconds, rows, drafted)
 
 
 def _costs() -> None:
@@ -73,19 +77,19 @@ def _cost(rows: int) -> float:
             _end(viewer)
 
 
-def _put(server: Server, rows: int, seconds: float) -> int:
+def _put(server: Server, rows: int, seconds: float, drafted: int = 4) -> int:
     """Put a step a hundredth of a second; returns how many."""
     count = int(seconds * STEPS_A_SECOND)
     began = time.monotonic()
     for number in range(count):
         if rows:
-            server.put(step(rows, index=server.steps))
+            server.put(step(rows, drafted, index=server.steps))
         time.sleep(max(0.0, began + (number + 1) / STEPS_A_SECOND - time.monotonic()))
     return count
 
 
-def _memory(title: str, way: str, seconds: float) -> None:
-    server = _child("server")
+def _memory(title: str, way: str, seconds: float, rows: int, drafted: int) -> None:
+    server = _child("server", f"{rows} {drafted}")
     endpoint = server.stdout.readline().strip() if server.stdout is not None else ""
     reading = _child("viewer", endpoint)
     stuck = _child("stuck" if way == "stuck" else "viewer", endpoint)
@@ -102,7 +106,7 @@ def _memory(title: str, way: str, seconds: float) -> None:
         grown = memory.memory_info().rss - before
         dropped, viewers = server.communicate("end\n")[0].split()
         print(
-            f"a viewer {title} for {seconds:.0f} s at {STEPS_A_SECOND} steps/s x {STUCK_ROWS} rows: the server grew by "
+            f"a viewer {title} for {seconds:.0f} s at {STEPS_A_SECOND} steps/s x {rows} rows: the server grew by "
             f"{(most - before) / 1e6:.1f} MB at most, {grown / 1e6:.1f} MB at the end, when {dropped} packets had been "
             f"dropped and it had {viewers} viewers"
         )
@@ -111,12 +115,12 @@ def _memory(title: str, way: str, seconds: float) -> None:
             _end(one)
 
 
-def _serve() -> None:
+def _serve(rows: int, drafted: int) -> None:
     with serving(ServingSettings(endpoint=LOCAL)) as server:
         print(server.publisher.endpoint, flush=True)
         server.wait_until_watched()
         while not select.select([sys.stdin], [], [], 0)[0]:
-            _put(server, STUCK_ROWS, 0.5)
+            _put(server, rows, 0.5, drafted)
         print(server.publisher.dropped, server.publisher.viewers)
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from spectui.serving import viewers
+from spectui.serving.binding import bound
+from spectui.serving.desk import Desk
 from spectui.serving.packing import packed
 from spectui.serving.settings import ServingSettings, SettingsError
 from spectui.wire.endpoints import found
@@ -65,8 +67,21 @@ def test_without_viewers_nothing_is_kept() -> None:
         viewer.until(EngineStep)
         viewer.say(Leave())
         server.wait_until_watched(False)
-        assert server.feed.take_items() == []
         assert server.publisher.viewers == 0
+        server.put(step())
+        assert server.feed.take_items() == []
+
+
+def test_what_was_put_for_the_last_viewer_is_not_kept_when_it_goes() -> None:
+    settings = ServingSettings(endpoint=LOCAL)
+    place, server = bound(settings, 0), Server(settings)
+    assert place is not None
+    desk = Desk(place, settings, ABOUT, server.feed)
+    desk.watch(True)
+    server.put(step())
+    desk.watch(False)
+    assert server.feed.take_items() == []
+    place.close()
 
 
 def test_a_viewer_that_asks_again_is_told_all_again_between_two_packets() -> None:
