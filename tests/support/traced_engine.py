@@ -45,6 +45,19 @@ class Traced:
     engine: Any
     items: list[Item] = field(default_factory=list)
     outputs: dict[str, list[int]] = field(default_factory=dict)
+    stats: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        core = self.engine.engine_core
+        get_output = core.get_output
+
+        def noted() -> Any:
+            outputs = get_output()
+            if (stats := getattr(outputs.scheduler_stats, "spec_decoding_stats", None)) is not None:
+                self.stats.append(stats)
+            return outputs
+
+        core.get_output = noted
 
     @property
     def scheduler(self) -> Any:
@@ -81,8 +94,7 @@ class Traced:
     def step(self) -> list[Item]:
         """Take an engine step, and return what it put into the feed."""
         for output in self.engine.step():
-            # vLLM's request ids end in eight characters of its own in the scheduler, but not here.
-            self.outputs.setdefault(output.request_id, []).extend(output.outputs[0].token_ids)
+            self.outputs[output.request_id] = [*output.outputs[0].token_ids]
         new = self.feed.take()[0]
         self.items += new
         return new
@@ -94,15 +106,15 @@ class Traced:
             self.step()
         return self.items[before:]
 
-    def counters(self) -> dict[str, Any]:
-        """vLLM's own counters of speculation: those that a server has under ``/metrics``."""
-        found: dict[str, Any] = {}
-        for metric in self.engine.get_metrics():
-            if metric.name.startswith("vllm:spec_decode_"):
-                found[metric.name.removeprefix("vllm:spec_decode_num_")] = (
-                    getattr(metric, "values", None) or metric.value
-                )
-        return found
+    def counters(self) -> tuple[int, int, int, list[int]]:
+        """vLLM's own sums, which a server has under ``/metrics``: drafts, drafted tokens, accepted ones, and those by
+        position. Taken from what its counters are fed with, since only the newest engine of a process has counters."""
+        drafts, drafted, accepted, at = 0, 0, 0, [0] * self.about.k_max
+        for one in self.stats:
+            drafts, drafted = drafts + one.num_drafts, drafted + one.num_draft_tokens
+            accepted += one.num_accepted_tokens
+            at = [ours + theirs for ours, theirs in zip(at, one.num_accepted_tokens_per_pos, strict=True)]
+        return drafts, drafted, accepted, at
 
 
 def arguments(tiny: Tiny, method: str, **others: Any) -> dict[str, Any]:

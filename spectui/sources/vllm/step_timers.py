@@ -100,7 +100,7 @@ class StepTimers:
         marks = parts.get(part)
         if marks is None or not all(self._marks.passed(end) for _, end in marks):
             return None
-        return sum(self._marks.between(start, end) for start, end in marks)
+        return sum(int(self._marks.between(start, end)) for start, end in marks)
 
     def attach(self) -> None:
         """Start measuring."""
