@@ -82,7 +82,9 @@ def serve(endpoint: str) -> None:
     feed: Feed
     server = MadeServer(random.randrange(10**9))
     feed = Feed(server.standing)
-    publisher = Publisher(ServingSettings(endpoint=endpoint or None), about(pid=os.getpid()), feed)
+    # With words of its own the viewer needs no tokenizer, which takes seconds of a processor to load.
+    settings = ServingSettings(endpoint=endpoint or None, redaction="text")
+    publisher = Publisher(settings, about(pid=os.getpid(), redaction="text"), feed, lambda: ([b"word "] * 1_000, []))
     publisher.start()
     going, ended = threading.Event(), threading.Event()
     going.set()

@@ -45,6 +45,7 @@ class Link:
     Attributes:
         endpoint: Where the server is.
         socket: None while the endpoint cannot be watched at all.
+        heard_ns: When something was heard last, or the connection was made.
     """
 
     def __init__(
@@ -63,13 +64,13 @@ class Link:
         self._keys = keys if endpoint.kind == "tcp" else None
         self._insecure = insecure
         self._opened_ns = 0
-        self._heard_ns = 0
+        self.heard_ns = 0
         self._watched_ns: int | None = None
 
     def open(self, now_ns: int) -> list[Event]:
         """Connect, for the first time or again."""
         self.close()
-        self._opened_ns = self._heard_ns = now_ns
+        self._opened_ns = self.heard_ns = now_ns
         self._watched_ns = None
         if self.endpoint.kind == "tcp" and self._keys is None and not (self.endpoint.loopback or self._insecure):
             return self.stream.told("refused", PLAIN.format(address=self.endpoint.address))
@@ -129,7 +130,7 @@ class Link:
                 frames = socket.recv_multipart(zmq.NOBLOCK)
             except zmq.ZMQError:
                 break
-            self._heard_ns = now_ns
+            self.heard_ns = now_ns
             events += self.stream.read(frames[0] if len(frames) == 1 else b"", now_ns)
         return events
 
@@ -145,7 +146,7 @@ class Link:
         """Do what is due."""
         events = self.stream.tick(now_ns, GONE_NS)
         self.watch(now_ns)
-        if self.socket is not None and now_ns - self._heard_ns > GONE_NS:
+        if self.socket is not None and now_ns - self.heard_ns > GONE_NS:
             keys = KEYS if self._keys is not None else ""
             events += self.stream.silent(SILENT.format(address=self.endpoint.address, keys=keys))
             # Its connection may be half dead, and a name may lead elsewhere by now.

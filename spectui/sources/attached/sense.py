@@ -29,6 +29,9 @@ MOST_WORDS = 1 << 21
 MOST_TEXT = 512
 """Characters of a name or of a sentence."""
 
+MOST_JSON = 16_384
+"""Characters of a configuration."""
+
 MOST_ITEMS = 4_096
 """Items of one packet."""
 
@@ -74,6 +77,7 @@ def sound_about(about: wire.About) -> bool:
         0 <= about.k_max <= MAX_K
         and 0 <= about.share <= 1
         and short(*names, about.why, about.fixed_k, *about.served_names, *about.versions, *about.versions.values())
+        and len(about.speculative) <= MOST_JSON
         and max(len(about.served_names), len(about.versions)) <= 64
         and 0 <= about.dp_rank < max(1, about.dp_size) <= 1 << 20
         and 0 <= about.vocabulary <= MOST_WORDS

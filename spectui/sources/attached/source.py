@@ -237,14 +237,16 @@ class Attached:
 
     def _look_elsewhere(self, now_ns: int) -> None:
         """Find the sockets of servers that were started again."""
-        gone = [tap for tap in self._taps if tap.gone and tap.link.endpoint.kind == "ipc"]
-        if self._found is None or not gone or now_ns - self._found_ns < FOUND_NS:
+        if self._found is None or now_ns - self._found_ns < FOUND_NS:
             return
         self._found_ns = now_ns
+        silent = [tap for tap in self._taps if tap.link.endpoint.kind == "ipc" and tap.silent(now_ns)]
+        if not silent:
+            return
         there = list(self._found())
         known = {tap.link.endpoint for tap in self._taps}
         fresh = [endpoint for endpoint in there if endpoint not in known]
-        for tap, endpoint in zip((tap for tap in gone if tap.link.endpoint not in there), fresh, strict=False):
+        for tap, endpoint in zip((tap for tap in silent if tap.link.endpoint not in there), fresh, strict=False):
             self._emit(tap.move(endpoint, now_ns))
 
     def _follow(self, command: cmd.Command, now_ns: int) -> list[Event]:

@@ -21,6 +21,9 @@ from spectui.wire.endpoints import Endpoint
 ANSWER_NS = 5_000_000_000
 """How long a server may take to answer."""
 
+SILENT_NS = 1_500_000_000
+"""After so long without a message a server may have another socket; one that is there says how it stands more often."""
+
 LEAVE_MS = 200
 """How long the last words to a server may take to leave."""
 
@@ -49,10 +52,9 @@ class TapLane:
         self._numbers = count(1)
         self._asked: dict[int, int] = {}
 
-    @property
-    def gone(self) -> bool:
+    def silent(self, now_ns: int) -> bool:
         """Whether nobody is heard at the endpoint."""
-        return self.stream.stage in ("connecting", "gone")
+        return self.stream.stage != "live" or now_ns - self.link.heard_ns > SILENT_NS
 
     def open(self, now_ns: int) -> list[Event]:
         """Connect."""

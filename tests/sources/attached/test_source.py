@@ -7,18 +7,27 @@ from pathlib import Path
 
 import pytest
 
+from spectui.errors import UsageError
 from spectui.protocol import commands as cmd
 from spectui.protocol import events as ev
+from spectui.protocol.limits import MAX_LANES
 from spectui.serving.feed import Feed
 from spectui.serving.publisher import Publisher
 from spectui.serving.settings import ServingSettings
-from spectui.sources.attached.source import REFUSAL, Attached
-from spectui.wire.endpoints import parse
+from spectui.sources.attached.source import NO_API, NO_TAP, REFUSAL, Attached
+from spectui.wire import keys
+from spectui.wire.endpoints import Endpoint, parse
 from spectui.wire.messages import KSet
+from tests.sources.test_accepts import EXAMPLES
 from tests.sources.test_synthetic import FAILSAFE_S, Collector
 from tests.support.made_server import MadeServer, about
 
 pytestmark = pytest.mark.unit
+
+
+def words() -> tuple[list[bytes], list[int]]:
+    """The vocabulary of the made-up servers."""
+    return [b"w%d " % number for number in range(1_000)], []
 
 
 class Served:
@@ -28,7 +37,7 @@ class Served:
         self.server = MadeServer(seed)
         self.feed = Feed(self.server.standing)
         said = about(control=settings.get("control", False), redaction=settings.get("redaction", "ids"))
-        self.publisher = Publisher(ServingSettings(endpoint=endpoint, **settings), said, self.feed)  # type: ignore[arg-type]
+        self.publisher = Publisher(ServingSettings(endpoint=endpoint, **settings), said, self.feed, words)  # type: ignore[arg-type]
         self.publisher.start()
 
     def step(self, number: int = 1) -> None:
@@ -54,6 +63,10 @@ def attached() -> Iterator[list[Attached]]:
 
 def live(events: list[ev.Event], number: int = 1) -> bool:
     return sum(isinstance(event, ev.ServerState) and event.stage == "live" for event in events) >= number
+
+
+def refused(events: list[ev.Event]) -> bool:
+    return any(isinstance(event, ev.ServerState) and event.stage == "refused" for event in events)
 
 
 def steps(events: list[ev.Event]) -> int:
@@ -108,3 +121,95 @@ def test_k_is_changed_where_the_server_lets_it(tmp_path: Path, attached: list[At
     ]
     for one in (yes, no):
         one.publisher.stop()
+
+
+@pytest.mark.parametrize("command", [EXAMPLES[kind] for kind in EXAMPLES if kind not in Attached.accepts])
+def test_what_a_server_cannot_be_told_is_refused_in_a_sentence(command: cmd.Command, attached: list[Attached]) -> None:
+    source, sink = Attached([parse("tcp://127.0.0.1:9")]), Collector()
+    attached.append(source)
+    source.start(sink)
+    source.send(command)
+    sink.wait_for(lambda events: ev.Notice(REFUSAL, level="warning") in events)
+
+
+def test_what_is_not_possible_yet_is_said(attached: list[Attached]) -> None:
+    source, sink = Attached([parse("tcp://127.0.0.1:9"), parse("http://127.0.0.1:9")]), Collector()
+    attached.append(source)
+    source.start(sink)
+    for command in (cmd.SetK("e1", 1), cmd.Tune("e1"), cmd.SetK("e2", 1), cmd.Tune("e2"), cmd.StopTuning()):
+        source.send(command)
+    sink.wait_for(lambda events: sum(isinstance(event, ev.Notice) for event in events) == 5)
+    there = "127.0.0.1:9 is not connected: K cannot be changed"
+    assert [event.text for event in sink.of(ev.Notice)] == [there, there, NO_TAP, NO_TAP, "no search for K is running"]
+
+
+def test_a_prompt_needs_an_api(attached: list[Attached]) -> None:
+    source, sink = Attached([parse("tcp://127.0.0.1:9")]), Collector()
+    attached.append(source)
+    source.start(sink)
+    source.send(cmd.SetPrompt("why?"))
+    sink.wait_for(lambda events: ev.Notice(NO_API, level="warning") in events)
+
+
+@pytest.mark.parametrize("api", ["http://127.0.0.1:9", None])
+def test_a_prompt_is_sent_to_the_api_and_answered(api: str | None, attached: list[Attached]) -> None:
+    endpoints = [parse("tcp://127.0.0.1:9" if api else "http://127.0.0.1:9")]
+    source, sink = Attached(endpoints, api=api), Collector()
+    attached.append(source)
+    source.start(sink)
+    source.send(cmd.SetPrompt("why?"))
+    sink.wait_for_kind(ev.Answered)
+    assert ev.Asked("e1", 1, "why?") in sink.events
+    assert all(event.fault for event in sink.of(ev.Answered))
+
+
+def test_plain_tcp_beyond_this_machine_is_refused_unless_forced(attached: list[Attached], tmp_path: Path) -> None:
+    there = parse("tcp://192.0.2.1:5557")
+    source, sink = Attached([there]), Collector()
+    attached.append(source)
+    source.start(sink)
+    sink.wait_for(
+        lambda events: any(isinstance(event, ev.ServerState) and event.stage == "refused" for event in events)
+    )
+    assert sink.of(ev.ServerState)[-1].why.endswith("or force it with --insecure")
+    # Keys that are not there are said, too.
+    keyed, other = Attached([there], keys=tmp_path / "none"), Collector()
+    attached.append(keyed)
+    keyed.start(other)
+    other.wait_for(
+        lambda events: any(isinstance(event, ev.ServerState) and event.stage == "refused" for event in events)
+    )
+    assert "make keys with spectui keys" in other.of(ev.ServerState)[-1].why
+
+
+def test_with_keys_only_who_is_admitted_watches(tmp_path: Path, attached: list[Attached]) -> None:
+    folder = tmp_path / "keys"
+    keys.make(folder, "viewer")
+    served = Served("tcp://127.0.0.1:*", keys=folder)
+    source, sink = Attached([parse(served.publisher.endpoint)], keys=folder), Collector()
+    attached.append(source)
+    source.start(sink)
+    sink.wait_for(live)
+    served.step(5)
+    sink.wait_for(lambda events: steps(events) == served.server.totals.steps)
+    served.publisher.stop()
+
+
+def test_servers_words_are_the_texts(tmp_path: Path, attached: list[Attached]) -> None:
+    served = Served(f"ipc://{tmp_path}/a.sock", redaction="text")
+    source, sink = Attached([parse(served.publisher.endpoint)]), Collector()
+    attached.append(source)
+    source.start(sink)
+    sink.wait_for(live)
+
+    def worded(events: list[ev.Event]) -> bool:
+        served.step()
+        return any(isinstance(event, ev.Step) and event.text[:1] == (f"w{event.emitted[0]} ",) for event in events)
+
+    sink.wait_for(worded)
+    served.publisher.stop()
+
+
+def test_there_are_at_most_as_many_endpoints_as_lanes() -> None:
+    with pytest.raises(UsageError, match="attach to at most 32"):
+        Attached([Endpoint("ipc", "/a")] * (MAX_LANES + 1))

@@ -453,9 +453,16 @@ def test_a_standing_that_makes_no_sense_changes_nothing(wrong: dict[str, object]
 
 def test_a_description_that_makes_no_sense_is_dropped() -> None:
     viewer = Viewer()
-    for wrong in ({"k_max": 65}, {"share": 1.5}, {"share": float("nan")}, {"model": "m" * 600}, {"dp_rank": 1}):
+    for wrong in (
+        {"speculative": "x" * 20_000},
+        {"k_max": 65},
+        {"share": 1.5},
+        {"share": float("nan")},
+        {"model": "m" * 600},
+        {"dp_rank": 1},
+    ):
         viewer.send(about(**wrong))
-    assert (viewer.stream.malformed, viewer.events) == (5, [])
+    assert (viewer.stream.malformed, viewer.events) == (6, [])
 
 
 def test_k_is_told_when_it_changes() -> None:
