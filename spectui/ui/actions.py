@@ -161,7 +161,8 @@ ACTIONS: tuple[Action, ...] = (
            description="Type a K for the focused lane, or auto: it then chooses its K after every step.",
            do=Controls.ask_k, sends=cmd.SetK, possible=_has_drafter),
     Action(id="lane.tune", keys="a", label="tune",
-           description="Search for the fastest K of the focused lane and remember it (ends the round).",
+           description="Search for the fastest K of the focused lane and remember it (ends the round); a server's, on "
+                       "its own traffic.",
            tooltip="Measures every K in turn on the same prompts until one stands out.",
            do=Controls.tune, sends=cmd.Tune,
            possible=lambda at: at.drafting is not None and not at.slow.on),
@@ -177,7 +178,7 @@ ACTIONS: tuple[Action, ...] = (
            possible=lambda at: at.served and (at.choices.look.opened or not at.choices.look.following
                                                           or at.choices.look.lane is not None)),
     Action(id="served.order", keys="o", label="order", footer=7, served=True,
-           description="Sort the requests in flight: newest or oldest first, fewest or most tokens, slowest first.",
+           description="Sort the requests in flight: newest, oldest, most tokens, shortest length or slowest first.",
            do=lambda at: at.servers.change_order(), possible=lambda at: at.served),
 
     Action(id="view.inspect", keys="i", label="inspect", footer=7, presenting=False,

@@ -7,6 +7,7 @@ picture before it is committed.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from spectui.protocol.events import (
     Paused,
     Sampling,
     TokenVerdict,
+    TraceEvent,
 )
 from spectui.sources.manual_replay import ManualReplay
 from spectui.sources.synthetic.race import SyntheticLane
@@ -33,7 +35,10 @@ from spectui.ui.paint.picture import svg
 from spectui.ui.screens.bench import BenchScreen
 from spectui.ui.screens.inspect import InspectScreen
 from tests.support.analyses import analysis
+from tests.support.attached_run import E1, attached_run, started
+from tests.support.attached_screen import attached
 from tests.support.rig import running
+from tests.ui.test_attached_screen import run_of
 from tests.ui.test_bench_screen import BEGUN, ENDED, GOING, STOPPED
 
 FOLDER = Path(__file__).parent / "snapshots"
@@ -163,6 +168,28 @@ async def test_a_fork_looks_as_before(size: tuple[int, int], theme: str) -> None
         await rig.press("enter")
         await rig.settle(lambda: rig.view.round_over)
         compare(f"forked-{name}", svg(rig.app))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "theme", "events", "keys"),
+    [
+        ("attached-200x50", (200, 50), "midnight", lambda: run_of("e1", "e2"), ("1", *["down"] * 6)),
+        ("attached-gone-120x36-paper", (120, 36), "paper", attached_run, ("escape",)),
+        ("attached-connecting-80x24-mono", (80, 24), "mono", lambda: started((E1,)), ()),
+    ],
+)
+async def test_attached_servers_look_as_before(
+    name: str,
+    size: tuple[int, int],
+    theme: str,
+    events: Callable[[], Iterable[TraceEvent]],
+    keys: tuple[str, ...],
+) -> None:
+    async with attached(events(), size, theme=theme) as rig:
+        await rig.wait(13)
+        for key in keys:
+            await rig.press(key)
+        compare(name, svg(rig.app))
 
 
 def compare(name: str, picture: str) -> None:
