@@ -41,6 +41,7 @@ class KnownRun:
         self._notice_at: float | None = None
         self._servers = ServerTimes()
         self._held: RunView | None = None
+        self._seen: tuple[int, object, bool, RunView, RunView] | None = None
 
     @property
     def view(self) -> RunView:
@@ -51,6 +52,15 @@ class KnownRun:
 
     def _attached(self, view: RunView) -> RunView:
         """The view of servers, with the request that is looked at; the same one as long as it is held."""
+        chosen = self._choices.look.chosen
+        if self._seen is None or self._seen[:3] != (id(view), chosen, self._choices.held):
+            seen = self._seen_anew(view)
+            # The view that it was made from is kept: no other one can get its id meanwhile.
+            view = self._viewer.read()
+            self._seen = (id(view), self._choices.look.chosen, self._choices.held, view, seen)
+        return self._seen[-1]
+
+    def _seen_anew(self, view: RunView) -> RunView:
         held = self._held if self._choices.held else None
         if held is not None and not self._look_at(held):
             if any(getattr(held, name) != getattr(view, name) for name in _NEWS):

@@ -61,6 +61,11 @@ class Look:
     opened: bool = False
     answers: int | None = None
 
+    @property
+    def chosen(self) -> object:
+        """What `turn` goes by, besides the servers."""
+        return self.following, self.key, self.lane
+
     def turn(self, attached: AttachedView) -> Entry | None:
         """Choose what to show of ``attached``; what the user chose stays as long as it is known."""
         if attached.answers and attached.answers[-1].number != self.answers:
