@@ -160,20 +160,33 @@ def secure_viewer(socket: zmq.Socket[bytes], folder: Path) -> None:
     Raises:
         KeysError: The folder's keys cannot be used.
     """
-    _check_encryption()
     import zmq
 
+    server, secret = _viewers(folder)
+    socket.curve_serverkey = server
+    socket.curve_secretkey = secret
+    socket.curve_publickey = zmq.curve_public(secret)
+
+
+def check_viewer(folder: Path) -> None:
+    """Whether a viewer can use this folder.
+
+    Raises:
+        KeysError: It cannot.
+    """
+    _viewers(folder)
+
+
+def _viewers(folder: Path) -> tuple[bytes, bytes]:
+    """The server's public key and the viewer's secret one."""
+    _check_encryption()
     found = sorted(path for path in _listed(folder) if path.suffix == SECRET and path.stem != SERVER)
     if not found:
         raise KeysError(f"{folder} has no viewer's secret key (NAME{SECRET}): make one with spectui keys")
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise KeysError(f"{folder} has several viewers' secret keys ({names}): leave one of them there")
-    server = _read(folder / f"{SERVER}{PUBLIC}")
-    secret = _secret(found[0])
-    socket.curve_serverkey = server
-    socket.curve_secretkey = secret
-    socket.curve_publickey = zmq.curve_public(secret)
+    return _read(folder / f"{SERVER}{PUBLIC}"), _secret(found[0])
 
 
 def _server_secret(folder: Path) -> bytes:
