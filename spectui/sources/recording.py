@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -181,6 +181,13 @@ class Recorded:
             recorder = self._recorder
         if recorder is not None:
             recorder.emit(event)
+
+    def __len__(self) -> int:
+        """Events that wait behind it, so that a source can be slower than them; 0 if nobody counts them."""
+        return len(self._sink) if isinstance(self._sink, Sized) else 0
+
+    def __bool__(self) -> bool:
+        return True
 
     def _toggle(self) -> None:
         if self._recorder is None:
