@@ -74,16 +74,13 @@ class Arm:
         return sum(sums.tokens for sums in every) / ns * 1e9 if ns else None
 
 
-def ratio(one: Arm, other: Arm, z: float = SHOWN, turns: Iterable[int] | None = None) -> Interval:
+def ratio(one: Arm, other: Arm, z: float = SHOWN) -> Interval:
     """Throughput of ``one`` divided by that of ``other`` at the same loads, with its interval between the quantiles of
     ``z``.
 
-    The ends are None for fewer than `LEAST_TURNS`; all of it is None where the two met no load in common. ``turns``
-    restricts it to these turns.
+    The ends are None for fewer than `LEAST_TURNS`; all of it is None where the two met no load in common.
     """
-    shared = [
-        turn for turn in (one.by_turn if turns is None else turns) if turn in one.by_turn and turn in other.by_turn
-    ]
+    shared = [turn for turn in one.by_turn if turn in other.by_turn]
     mine, others = _totals(one, shared), _totals(other, shared)
     least = LEAST_MET if len(shared) >= LEAST_TURNS else 1
     weights = {

@@ -36,7 +36,8 @@ WAIT_S = 5.0
 """After so long without a step the user is told what the search waits for."""
 
 LATE_STEPS = 200
-"""Engine steps at another K after which the server is taken not to follow."""
+LATE_S = 5.0
+"""After so many engine steps at another K, and so long, the server is taken not to follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Tuning:
         self._blocks: list[int] = []
         self._left = 0
         self._settling = LEFT_OUT
-        self._late = 0
+        self._late = self._late_ns = 0
         self._requests = self._steps = 0
         self._began_ns = self._stepped_ns = now_ns
         self._waiting = False
@@ -142,9 +143,11 @@ class Tuning:
                     f"at K = {step.k} one token in twenty took {reached:.1f} ms or more, and the limit is {limit:g} ms"
                 )
         if step.k != self.k:
+            self._late_ns = self._late_ns if self._late else now_ns
             self._late += 1
             self._settling = LEFT_OUT
-            return self._give_up("the server does not follow changes of K") if self._late > LATE_STEPS else []
+            late = self._late > LATE_STEPS and now_ns - self._late_ns > LATE_S * 1e9
+            return self._give_up("the server does not follow changes of K") if late else []
         self._late = 0
         if self._settling:
             self._settling -= 1

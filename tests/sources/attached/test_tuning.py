@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from spectui.core.attached.k_search import TrafficSearch
 from spectui.protocol.events import KChanged, Notice, TuneEnded, TuneTurn
 from spectui.sources.attached.serving_line import serving
-from spectui.sources.attached.tuning import BLOCK_STEPS, LATE_STEPS, LEASE_S, RENEW_S, WAIT_S, TuneRules, Tuning
+from spectui.sources.attached.tuning import BLOCK_STEPS, LATE_S, LATE_STEPS, LEASE_S, RENEW_S, WAIT_S, TuneRules, Tuning
 from spectui.wire.messages import EngineStep, Row
 from tests.support.made_server import about
 from tests.support.served_traffic import Costs, ServedTraffic, drive
@@ -196,7 +196,9 @@ def test_a_server_that_does_not_follow_is_left_as_it_is() -> None:
     while tuning.k == 2:
         tuning.step(one_step(2), 0)
     for _ in range(LATE_STEPS + 1):
-        tuning.step(one_step(2), 0)
+        tuning.step(one_step(2), S)
+    assert tuning.ended is None
+    tuning.step(one_step(2), int((1 + LATE_S) * S) + 1)
     assert tuning.ended is not None
     assert tuning.ended.fault.startswith("the server does not follow changes of K: K is 2 again")
 
