@@ -220,6 +220,25 @@ WHY_NOT = {
 }
 
 
+async def test_the_search_for_k_says_what_stopping_it_does_and_why_it_was_broken_off() -> None:
+    async with attached(two_servers()) as rig:
+        figures = tuple(
+            ev.KFigure(k, True, 50.0 + k, None, None, None, None, (), None, None, 0.02, None) for k in range(4)
+        )
+        turn = ev.TuneTurn("e1", 2, 0, (0, 1, 2, 3), 3, figures, 0.0, 120.0)
+        await rig.tell(turn)
+        assert "measured turn by turn on the server's own requests" in rig.text
+        assert "stop; K becomes what it was" in rig.text
+        await rig.press("escape")
+        assert rig.told.commands[-1] == cmd.StopTuning()
+        await rig.tell(ev.TuneEnded("e1", "cancelled", turn, fault="the search was stopped: K is 3 again"))
+        assert "the search was stopped: K is 3 again" in rig.text
+        assert "back to the requests" in rig.text
+        assert "copy" not in footer(rig)
+        await rig.press("escape")
+        assert "gpu1:5571" in rig.text
+
+
 async def test_what_cannot_be_done_over_a_server_says_why() -> None:
     async with attached(two_servers()) as rig:
         for key, why in WHY_NOT.items():

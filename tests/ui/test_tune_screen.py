@@ -81,6 +81,13 @@ def test_a_search_that_measured_nothing_claims_nothing() -> None:
     assert "best K" not in text
 
 
+def test_a_search_that_was_broken_off_says_why_and_recommends_nothing() -> None:
+    text = "\n".join(map(plain, tune_rows("MTP", "lane.1", replace(ENDED, fault="K is 3 again"), 100)))
+    assert "K is 3 again" in text
+    assert "best K" not in text
+    assert "vllm serve" not in text
+
+
 async def test_a_search_that_nothing_can_stop_can_be_left() -> None:
     """As in a replay of a trace that ends in the middle of one."""
     async with running((120, 36)) as rig:

@@ -54,8 +54,11 @@ class TuneScreen(ReaderScreen):
     def __init__(self, view: RunView, stop: Callable[[], None] | None) -> None:
         self._rows = TuneReader()
         self._rows.view = view
-        super().__init__("tuning", "the fastest K of a lane, measured turn by turn on the same prompts", self._rows)
+        on = "the same prompts" if view.attached is None else "the server's own requests"
+        super().__init__("tuning", f"the fastest K of a lane, measured turn by turn on {on}", self._rows)
         self._stop = stop
+        self._back = "back to the race" if view.attached is None else "back to the requests"
+        self._stops = "stop and keep the best K so far" if view.attached is None else "stop; K becomes what it was"
         self._copied = False
 
     @property
@@ -73,9 +76,10 @@ class TuneScreen(ReaderScreen):
 
     def _hints(self) -> Row:
         if self._ended is None:
-            return hints(("Esc", "back to the race" if self._stop is None else "stop and keep the best K so far"))
+            return hints(("Esc", self._back if self._stop is None else self._stops))
         said: Row = (("copied", "good"), ("   ", "text")) if self._copied else EMPTY
-        return said + hints(("y", "copy the command"), ("Esc", "back to the race"))
+        copies = () if self._ended.fault else (("y", "copy the command"),)
+        return said + hints(*copies, ("Esc", self._back))
 
     def action_leave(self) -> None:
         running = self._ended is None and self._rows.view is not None and self._rows.view.fault is None

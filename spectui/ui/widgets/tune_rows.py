@@ -139,6 +139,8 @@ def _texts(figure: KFigure) -> dict[str, str]:
 
 
 def _result(ended: TuneEnded, width: int) -> list[Row]:
+    if ended.fault:
+        return [((line, "warn"),) for line in wrap(safe(ended.fault), width)]
     said, how = verdict(ended.why, ended.last)
     if not ended.last.turn:
         return [((line, "warn"),) for line in wrap(said, width)]
