@@ -14,6 +14,7 @@ from spectui.runtime import output
 
 COMMANDS = {
     "run": "the live race; plain lines and a summary without a terminal",
+    "attach": "the same screen over running servers",
     "plan": "how much memory lanes will take, before anything is loaded",
     "replay": "the same screen from a recorded trace; no engine needed",
     "shot": "a picture of the screen at one place of a trace",

@@ -82,6 +82,17 @@ def positive(text: str) -> int:
     return number
 
 
+def milliseconds(text: str) -> float:
+    """A duration in ms, more than 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of milliseconds")
+    return number
+
+
 def tokens(text: str) -> int:
     """The length of an answer in tokens."""
     number = positive(text)

@@ -125,8 +125,8 @@ def newest_slot(lane: LaneState) -> int | None:
 
 def _read(lane: LaneState, server: EndpointState) -> _Endpoint:
     rows = [(request, request.served) for request in lane.round.requests.values() if request.served is not None]
-    running = tuple((one.number, _request(lane, request)) for request, one in rows if request.finished is None)
-    ended = tuple((one.ended, _request(lane, request)) for request, one in rows if one.ended is not None)
+    running = tuple((one.number, request_row(lane, request)) for request, one in rows if request.finished is None)
+    ended = tuple((one.ended, request_row(lane, request)) for request, one in rows if one.ended is not None)
     pool, times = _pool(lane, server), server.times.read()
     return _Endpoint(lane.revision, _row(lane, server, pool, times, len(running)), pool, times, running, ended)
 
@@ -191,7 +191,8 @@ def _counted(counters: CounterMeter) -> Pool:
     )
 
 
-def _request(lane: LaneState, request: RequestState) -> RequestRow:
+def request_row(lane: LaneState, request: RequestState) -> RequestRow:
+    """What is shown of one request of a server."""
     served = request.served
     assert served is not None
     totals, age_ns = served.totals, _age_ns(lane, request, served)
