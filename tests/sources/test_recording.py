@@ -26,6 +26,7 @@ from spectui.protocol.events import (
     TuneEnded,
     TuneTurn,
 )
+from spectui.protocol.mailbox import Mailbox
 from spectui.protocol.playback import PlaybackMarks, Playhead, Recording, ScreenEvent, StateReplaced
 from spectui.sources.lane_time import LaneClock
 from spectui.sources.recording import Memory, Recorded, trace_name, writable_trace
@@ -50,6 +51,14 @@ def test_a_recording_from_the_start_holds_the_whole_run(tmp_path: Path) -> None:
     assert source.stop(FAILSAFE_S)
     seen = [event for event in sink.events if not isinstance(event, Recording)]
     assert picture(read(path)) == picture(folded(seen))
+
+
+def test_what_waits_for_the_screen_is_known_through_a_recording(tmp_path: Path) -> None:
+    sink = Mailbox()
+    source = Recorded(SyntheticSource(pace=FAST), None, lambda: tmp_path / "run.jsonl")
+    source.start(sink)
+    assert source.stop(FAILSAFE_S)
+    assert len(source) == len(sink) > 0
 
 
 def test_what_only_the_screen_hears_is_no_part_of_a_recording(tmp_path: Path) -> None:

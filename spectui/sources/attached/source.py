@@ -217,7 +217,10 @@ class Attached:
         for tap in self._taps:
             if tap.link.socket in readable:
                 self._emit(tap.receive(now_ns))
-            if not crowded:
+            if crowded:
+                # Without a word for some seconds the server would take this viewer for gone.
+                tap.link.watch(now_ns)
+            else:
                 self._emit(tap.tick(now_ns))
         self._look_elsewhere(now_ns)
         while not self._commands.empty():

@@ -57,7 +57,7 @@ class Texts:
             key, table, why = self._found.get()
             self._tables[key] = table
             if why:
-                yield Notice(why, level="warning")
+                yield Notice(why)
 
     def stop(self) -> None:
         """Look for nothing more."""

@@ -62,19 +62,19 @@ def followed(packets: list[wire.Packet] | list[bytes]) -> tuple[Stream, RunState
     return stream, state
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(PACKETS, max_size=12))
 def test_packets_of_every_kind(packets: list[wire.Packet]) -> None:
     followed(packets)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(st.integers(0, 10**9))
 def test_packets_of_a_server_that_lies_now_and_then(seed: int) -> None:
     followed(served(seed))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(st.integers(0, 10**9), st.randoms(use_true_random=False))
 def test_malformed_bytes_at_any_place(seed: int, dice) -> None:  # type: ignore[no-untyped-def]
     packets = [bytearray(wire.encode(packet)) for packet in served(seed, 20)]

@@ -14,7 +14,7 @@ from spectui.protocol.limits import MAX_LANES
 from spectui.serving.feed import Feed
 from spectui.serving.publisher import Publisher
 from spectui.serving.settings import ServingSettings
-from spectui.sources.attached.source import NO_API, NO_TAP, REFUSAL, Attached
+from spectui.sources.attached.source import ENOUGH, NO_API, NO_TAP, REFUSAL, Attached
 from spectui.wire import keys
 from spectui.wire.endpoints import Endpoint, parse
 from spectui.wire.messages import KSet
@@ -207,6 +207,37 @@ def test_servers_words_are_the_texts(tmp_path: Path, attached: list[Attached]) -
         return any(isinstance(event, ev.Step) and event.text[:1] == (f"w{event.emitted[0]} ",) for event in events)
 
     sink.wait_for(worded)
+    served.publisher.stop()
+
+
+class Crowded(Collector):
+    """A screen that has not drawn yet what it was given."""
+
+    waiting = 0
+
+    def __len__(self) -> int:
+        return self.waiting
+
+
+def test_nothing_is_read_while_the_screen_has_enough_to_do(tmp_path: Path, attached: list[Attached]) -> None:
+    served = Served(f"ipc://{tmp_path}/a.sock", redaction="text")
+    source, sink = Attached([parse(served.publisher.endpoint)]), Crowded()
+    attached.append(source)
+    source.start(sink)
+    sink.wait_for(live)
+    sink.waiting = ENOUGH + 1
+    source.send(cmd.Pause())
+    sink.wait_for(lambda events: ev.Notice(REFUSAL, level="warning") in events)
+    # The turn in which the command was followed may have begun before the screen was busy.
+    source.send(cmd.SetPrompt("why?"))
+    sink.wait_for(lambda events: ev.Notice(NO_API, level="warning") in events)
+    before = steps(sink.events)
+    served.step(20)
+    source.send(cmd.SetK("e1", None))
+    sink.wait_for(lambda events: sum(isinstance(event, ev.Notice) for event in events) >= 3)
+    assert steps(sink.events) == before
+    sink.waiting = 0
+    sink.wait_for(lambda events: steps(events) == served.server.totals.steps)
     served.publisher.stop()
 
 

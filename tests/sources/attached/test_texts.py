@@ -73,7 +73,7 @@ def test_without_a_tokenizer_one_sentence_says_what_to_do() -> None:
         raise TokenizerError("there is none: get one")
 
     texts, said = loaded(load, about())
-    assert said == [ev.Notice("there is none: get one", level="warning")]
+    assert said == [ev.Notice("there is none: get one")]
     assert texts.of(about()) is None
     assert not list(texts.take())
 
