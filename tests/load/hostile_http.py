@@ -28,6 +28,7 @@ from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.core.views import Viewer
 from spectui.protocol import events as ev
+from spectui.sources.counters import fetching
 from spectui.sources.counters.address import Address, address_of
 from spectui.sources.counters.asking import Asker
 from spectui.sources.counters.fetching import Fetcher
@@ -264,6 +265,7 @@ def files() -> int:
 
 def main(number: int) -> None:
     """Read ``number`` answers: eight of ten are counters, one is an introduction, one an answer to a prompt."""
+    fetching.ANSWER_S = PATIENCE_S  # On a busy machine an answer may be late, which is something else than senseless.
     here, there = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
     server.start()
