@@ -83,7 +83,7 @@ ACTIONS: tuple[Action, ...] = (
            tooltip="Hold it to watch one verification after the other.",
            do=Controls.step, sends=cmd.StepOnce,
            possible=lambda at: at.begun and (at.replay or not at.view.round_over)),
-    Action(id="race.next", keys="n", label="next", footer=4,
+    Action(id="race.next", keys="n", label="next", footer=4, served=False,
            description="Race the next prompt of the set.",
            do=cmd.NextPrompt(1), possible=_begun),
     Action(id="race.previous", keys="N,b", shown_as="N b", label="previous",

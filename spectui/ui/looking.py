@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -41,6 +40,11 @@ def entries(attached: AttachedView, order: Order = "newest") -> list[Entry]:
     return [*reversed(attached.answers), *flying, *ended]
 
 
+def away_lanes(attached: AttachedView) -> frozenset[str]:
+    """Endpoints of whose requests nothing is heard."""
+    return frozenset(row.lane for row in attached.endpoints if row.stage != "live")
+
+
 @dataclass(slots=True)
 class Look:
     """What the user looks at.
@@ -75,11 +79,13 @@ class Look:
         if self.key not in known:
             self.key, self.following = None, True
         if self.following:
-            self.key = self._followed(attached.requests)
+            self.key = self._followed(attached)
         return None if self.key is None else known[self.key]
 
-    def _followed(self, requests: Sequence[RequestRow]) -> Key | None:
-        flying = [row for row in requests if row.finished is None and self.lane in (None, row.lane)]
+    def _followed(self, attached: AttachedView) -> Key | None:
+        away, requests = away_lanes(attached), attached.requests
+        mine = [row for row in requests if row.finished is None and self.lane in (None, row.lane)]
+        flying = [row for row in mine if row.lane not in away]
         if any(key_of(row) == self.key for row in flying):
             return self.key
         if flying:

@@ -197,6 +197,19 @@ def test_what_is_followed_stays_on_an_endpoint_that_has_something_to_do() -> Non
     assert look.turn(AttachedView((), None, (newer,))) is None
 
 
+def test_requests_of_a_server_that_is_gone_are_dimmed_and_not_followed() -> None:
+    look, mine, other = Look(), request(1), request(2, lane="e2")
+    here, there = endpoint(), endpoint(lane="e2")
+    assert look.turn(AttachedView((here, there), None, (other, mine))) is other
+    gone = AttachedView((here, replace(there, stage="gone")), None, (other, mine))
+    assert look.turn(gone) is mine
+    rows = request_rows(gone, 92, 5, look)
+    assert "away" in plain(rows[1])
+    assert ("text" in {style for _, style in rows[1]}, "strong" in {style for _, style in rows[2]}) == (False, True)
+    alone = AttachedView((replace(here, stage="gone"),), None, (mine,))
+    assert look.turn(alone) is mine, "it stays if there is no other"
+
+
 def test_what_the_user_chose_stays_as_long_as_it_is_known() -> None:
     look, rows = Look(), tuple(request(slot) for slot in (3, 2, 1))
     attached = AttachedView((endpoint(),), None, rows)
@@ -235,7 +248,7 @@ def test_the_status_line_says_what_is_live_and_what_is_missing(loaded: RunView) 
     ("given", "address", "said"),
     [
         ({"stage": "connecting"}, "tcp://gpu1:5571", ("Waiting for tcp://gpu1:5571.", TAP, "SPECTUI_ENDPOINT")),
-        ({"stage": "gone", "why": GONE}, "", ("does not answer since 14 s", "connects again by itself")),
+        ({"stage": "gone", "why": GONE}, "", ("has not answered for 14 s", "connects again by itself")),
         ({"stage": "refused", "why": "other keys"}, "", ("cannot be watched", "Other keys.")),
         ({"why": "the drafts stay on the GPU"}, "", ("Drafts are not visible", "The drafts stay on the GPU.")),
         ({"kind": "vllm", "why": "vLLM keeps them"}, "", ("Drafts are not visible this way", "vLLM keeps them.", TAP)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -239,6 +240,16 @@ async def test_the_search_for_k_says_what_stopping_it_does_and_why_it_was_broken
         assert "gpu1:5571" in rig.text
 
 
+async def test_servers_are_not_paused_when_the_program_stops() -> None:
+    stopped: list[bool] = []
+    driver = SimpleNamespace(can_suspend=True, stand_still=lambda *, group: stopped.append(group))
+    async with attached(two_servers()) as rig:
+        rig.app._suspension._driver = driver  # type: ignore[assignment]
+        await rig.pilot.press("ctrl+z")
+        await rig.settle(lambda: stopped == [True])
+        assert rig.told.commands == []
+
+
 async def test_what_cannot_be_done_over_a_server_says_why() -> None:
     async with attached(two_servers()) as rig:
         for key, why in WHY_NOT.items():
@@ -384,7 +395,9 @@ async def test_recording_pictures_and_analysis_work_as_in_a_race(
         await rig.press("S")
         [picture] = tmp_path.glob("*.svg")
         assert "gpu1:5571" in picture.read_text()
-        await rig.press("d")
+        await rig.press("t")
+        assert all(name in rig.text for name in rig.app.themes.by_name)
+        await rig.press("escape", "d")
         assert isinstance(rig.app.screen, AnalysisScreen)
         assert rig.told.commands == [cmd.Record()], "nothing is paused for it"
 

@@ -18,7 +18,7 @@ from spectui.ui.screens.request_pane import RequestPane
 from spectui.ui.widgets.counter_rows import CounterFigures, EndpointPanel
 from spectui.ui.widgets.endpoint_table import EndpointTable
 from spectui.ui.widgets.request_table import RequestTable
-from spectui.ui.widgets.served_words import age_text, counters_only, help_paragraphs
+from spectui.ui.widgets.served_words import counters_only, help_paragraphs, since_text
 
 
 class AttachedBody(Vertical):
@@ -130,7 +130,7 @@ class AttachedBody(Vertical):
         """Why there are no requests to list."""
         ended_s = None if view.playhead is not None else self._known.ended_s
         if ended_s is not None:
-            return f"no requests in flight; the last one ended {age_text(ended_s)} ago"
+            return f"no requests in flight; the last one ended {since_text(ended_s)} ago"
         return "no requests in flight: those that come appear here"
 
 

@@ -8,7 +8,7 @@ from spectui.core.attached.views import AnswerView, AttachedView
 from spectui.core.views import RunView
 from spectui.ui.looking import Look, entries, key_of
 from spectui.ui.paint.rows import Row
-from spectui.ui.widgets.served_words import age_text, counters_only
+from spectui.ui.widgets.served_words import counters_only, since_text
 
 
 def attached_message(
@@ -29,7 +29,7 @@ def attached_message(
         if stage == "refused":
             return ((f"{row.title}{others} cannot be watched: ", style), (row.why or "it does not say why", "text"))
         if stage == "gone":
-            ago = f" for {age_text(since[row.lane])}" if row.lane in since else ""
+            ago = f" for {since_text(since[row.lane])}" if row.lane in since else ""
             return (
                 (f"{row.title}{others} gone{ago}: ", style),
                 ("the figures so far stay; the screen connects again by itself", "text"),
@@ -56,7 +56,7 @@ def _idle(attached: AttachedView, ended_s: float | None) -> Row:
         if not last.ended and not last.fault:
             return (("your prompt was sent; the answer comes", "muted"),)
     if ended_s is not None:
-        return ((f"no requests in flight; the last one ended {age_text(ended_s)} ago", "muted"),)
+        return ((f"no requests in flight; the last one ended {since_text(ended_s)} ago", "muted"),)
     if all(counters_only(row) for row in attached.endpoints):
         return (("counters only: drafts are not visible this way; / sends a prompt", "muted"),)
     return (("no requests in flight; those that come appear by themselves", "muted"),)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from textual import events
 from textual.message import Message
 
-from spectui.core.attached.views import AnswerView, AttachedView
+from spectui.core.attached.views import AnswerView, AttachedView, RequestRow
 from spectui.figures import DASH, number_text, share_text, three_digits
-from spectui.ui.looking import Entry, Key, Look, Order, entries, key_of
+from spectui.ui.looking import Entry, Key, Look, Order, away_lanes, entries, key_of
 from spectui.ui.paint.columns import Column, fitting, headings, line
 from spectui.ui.paint.rows import Row, Span, fit
 from spectui.ui.paint.shifting_canvas import ShiftingCanvas
@@ -96,7 +96,8 @@ def request_rows(
     if not listed:
         return [*rows, ((nothing, "muted"),)][:height]
     shown = listed[first : first + height - 1]
-    rows += [_row(entry, columns, lanes, key_of(entry) == look.key) for entry in shown]
+    away = away_lanes(attached)
+    rows += [_row(entry, columns, lanes, away, key_of(entry) == look.key) for entry in shown]
     if below := len(listed) - first - len(shown):
         sign = f" ↓ {below} more "
         rows[-1] = (*fit(rows[-1], max(0, width - len(sign))), (sign, "muted"))
@@ -130,22 +131,21 @@ def _headings(columns: Sequence[Column], order: Order) -> Row:
     )
 
 
-def _row(entry: Entry, columns: Sequence[Column], lanes: Sequence[str], chosen: bool) -> Row:
+def _row(entry: Entry, columns: Sequence[Column], lanes: Sequence[str], away: Set[str], chosen: bool) -> Row:
     place = lanes.index(entry.lane) if entry.lane in lanes else 0
     room = columns[0].cells - 2
     mark = f"{CHOSEN} " if chosen else "  "
-    spans = _answer(entry) if isinstance(entry, AnswerView) else _request(entry, room, chosen)
+    spans = _answer(entry) if isinstance(entry, AnswerView) else _request(entry, room, entry.lane in away, chosen)
     named, style = spans["request"]
     return line(columns, {**spans, "request": (mark + named, style), "at": (str(place + 1), lane_style(place))})
 
 
-def _request(row: Entry, room: int, chosen: bool) -> dict[str, Span]:
-    assert not isinstance(row, AnswerView)
-    over = row.finished is not None
+def _request(row: RequestRow, room: int, away: bool, chosen: bool) -> dict[str, Span]:
+    over = away or row.finished is not None
     style = "strong" if chosen else "muted" if over else "text"
     figures = {
         "request": short_id(row.request, room),
-        "age": age_text(row.age_s) if row.finished is None else row.finished,
+        "age": row.finished or ("away" if away else age_text(row.age_s)),
         "prompt": count_text(row.prompt_tokens),
         "tokens": count_text(row.emitted),
         "K": DASH if row.k is None else str(row.k),

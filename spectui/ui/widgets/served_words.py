@@ -34,6 +34,11 @@ def age_text(seconds: float | None) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 99.5 * 3600 else f"{seconds / 86400:.0f} d"
 
 
+def since_text(seconds: float) -> str:
+    """The same in whole seconds, for what is watched by the second: ``4 s``."""
+    return f"{max(0.0, seconds):.0f} s" if seconds < 99.5 else age_text(seconds)
+
+
 def count_text(count: int | None) -> str:
     """``12,345`` or ``1.23M``: at most 6 cells up to a thousand millions."""
     if count is None:
@@ -61,7 +66,7 @@ def counters_only(row: EndpointRow) -> bool:
 def state_span(row: EndpointRow, since_s: float | None = None) -> Span:
     """The state in at most 13 cells; ``since_s`` is for how long the server has been gone, None if unknown."""
     if row.stage == "gone":
-        return ("gone" if since_s is None else f"gone {age_text(since_s)}"), "bad"
+        return ("gone" if since_s is None else f"gone {since_text(since_s)}"), "bad"
     if row.stage == "refused":
         return "refused", "bad"
     if row.stage == "connecting":
@@ -90,9 +95,9 @@ def help_paragraphs(row: EndpointRow, address: str, since_s: float | None = None
                 *([] if title.startswith("http") else [(_WHERE, "muted"), (_WITHOUT, "muted")]),
             ]
         case "gone":
-            ago = "" if since_s is None else f" since {age_text(since_s)}"
+            ago = "" if since_s is None else f" for {since_text(since_s)}"
             return [
-                (f"{title} does not answer{ago}.", "bad"),
+                (f"{title} has not answered{ago}.", "bad"),
                 *why,
                 ("The figures so far stay. The screen connects again by itself.", "muted"),
             ]
