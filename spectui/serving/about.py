@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import socket
 from typing import Any
@@ -56,6 +57,7 @@ def about(config: Any, kv_cache_config: Any, settings: ServingSettings) -> About
         dtype=str(model.dtype).removeprefix("torch."),
         vocabulary=int(model.get_vocab_size()),
         versions={"spectui": __version__, "vllm": str(vllm.__version__)},
+        speculative=json.dumps(drafter(config)) if k_max else "",
     )
 
 
@@ -65,6 +67,19 @@ def drafting(config: Any) -> tuple[str, int]:
         return "diffusion", 0
     speculation = config.speculative_config
     return ("ar", 0) if speculation is None else (str(speculation.method), int(config.num_speculative_tokens))
+
+
+def drafter(config: Any) -> dict[str, Any]:
+    """What names the drafter in vLLM's ``speculative_config``: the method, and its model or what it looks up."""
+    speculation = config.speculative_config
+    found: dict[str, Any] = {"method": str(speculation.method)}
+    # A drafter that is part of the target, or has no weights, has the target's name.
+    if speculation.model and str(speculation.model) != str(config.model_config.model):
+        found["model"] = str(speculation.model)
+    if speculation.method == "ngram":
+        found["prompt_lookup_max"] = speculation.prompt_lookup_max
+        found["prompt_lookup_min"] = speculation.prompt_lookup_min
+    return found
 
 
 def extended(config: Any) -> bool:
