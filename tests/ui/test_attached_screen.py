@@ -228,6 +228,7 @@ async def test_the_search_for_k_says_what_stopping_it_does_and_why_it_was_broken
         )
         turn = ev.TuneTurn("e1", 2, 0, (0, 1, 2, 3), 3, figures, 0.0, 120.0)
         await rig.tell(turn)
+        await rig.tell(replace(turn, turn=1))
         assert "measured turn by turn on the server's own requests" in rig.text
         assert "stop; K becomes what it was" in rig.text
         await rig.press("escape")
