@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,9 +26,7 @@ def whole(value: object) -> int | None:
     """A count that a server states; None if it is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if not math.isfinite(value) or not 0 <= value <= MOST:
-        return None
-    return int(value)
+    return int(value) if 0 <= value <= MOST else None
 
 
 def real(value: object, most: float = 1e9) -> float | None:

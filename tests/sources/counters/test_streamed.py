@@ -58,6 +58,8 @@ SPECULATION = {
         ({"timings": {"draft_n": True, "draft_n_accepted": "1"}}, (None,) * 5),
         ({"usage": {"completion_tokens": float("nan")}}, (None,) * 5),
         ({"usage": {"completion_tokens": 1e300}}, (None,) * 5),
+        ({"usage": {"completion_tokens": 10**400}}, (None,) * 5),
+        ({"timings": {"draft_n": float("inf"), "draft_n_accepted": 10**400}}, (None,) * 5),
         ({"usage": [1]}, (None,) * 5),
         ("text", (None,) * 5),
         (None, (None,) * 5),
