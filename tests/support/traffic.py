@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import httpx
 from openai import AsyncOpenAI
 
 from spectui.setup import prompt_sets
@@ -99,8 +98,7 @@ def answers(url: str, asks: Sequence[Ask], concurrency: int = CONCURRENCY) -> li
 
 async def _answers(url: str, asks: Sequence[Ask], concurrency: int) -> list[Answer]:
     seats = asyncio.Semaphore(concurrency)
-    web = httpx.AsyncClient(trust_env=False, timeout=120.0)
-    async with AsyncOpenAI(base_url=f"{url}/v1", api_key="none", http_client=web, max_retries=0) as client:
+    async with AsyncOpenAI(base_url=f"{url}/v1", api_key="none", timeout=120.0, max_retries=0) as client:
 
         async def one(ask: Ask) -> Answer:
             async with seats:
