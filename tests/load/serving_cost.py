@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--stuck-s", type=float, default=STUCK_S, help="for how long the stuck one is driven at least")
     parser.add_argument("--method", choices=("mtp", "ngram"), default="mtp")
     parser.add_argument("--redaction", choices=("counts", "ids", "text"), default="ids")
-    parser.add_argument("--async-scheduling", action="store_true", help="in both servers; drafts are not visible then")
+    parser.add_argument("--async-scheduling", action="store_true", help="in both servers")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--be", choices=VIEWERS, help=argparse.SUPPRESS)
     parser.add_argument("--endpoint", default="", help=argparse.SUPPRESS)
