@@ -162,7 +162,7 @@ class Server:
             "--dtype", kind.dtype, "--enforce-eager", "--max-model-len", "1024", "--max-num-seqs", str(SEATS),
             "--kv-cache-memory-bytes", str(256 << 20), "--no-enable-prefix-caching",
             "--async-scheduling" if asynchronous else "--no-async-scheduling",
-            "--per-request-spec-decode-metrics", "summary",
+            "--per-request-spec-decode-metrics", "summary", "--override-generation-config", '{"temperature": 0}',
             *(TAP if tap else ()), *kind.arguments,
         ]  # fmt: skip
         with self.log.open("w") as log:
