@@ -2,6 +2,10 @@
 
 A worker adds to each step's results how long its parts took, and the drafted ids where vLLM keeps them from its
 scheduler. They come with the results, so nothing waits for them.
+
+On a CPU it also repairs how vLLM judges drafts above temperature 0, without which even the greedy requests beside them
+are answered wrongly (`give_drafts_their_settings` in ``spectui/sources/vllm/compat/patches.py``); on GPUs nothing needs
+repair.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from typing import Any, ParamSpec
 
 from spectui.serving.about import extended
 from spectui.serving.logs import speak_as_vllm
+from spectui.sources.vllm.compat.patches import give_drafts_their_settings
 from spectui.sources.vllm.step_timers import Parts, StepTimers
 
 logger = logging.getLogger(__name__)
@@ -43,9 +48,17 @@ class TracingWorker:
             # The class keeps what was mixed into it, for later engines in this process too.
             if extended(value.vllm_config):
                 speak_as_vllm()
+                _repair()
                 RunnerTrace(value, value.vllm_config)
         except Exception:
             logger.exception("steps are not timed, and drafts not shown, because of an error")
+
+
+def _repair() -> None:
+    try:
+        give_drafts_their_settings()
+    except Exception:
+        logger.exception("on a CPU, drafts above temperature 0 are judged wrongly, because of an error")
 
 
 class RunnerTrace:

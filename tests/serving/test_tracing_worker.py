@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from spectui.serving import worker
 from spectui.serving.worker import TOLD, RunnerTrace, TracingWorker
 from spectui.sources.vllm import step_timers
 
@@ -208,7 +209,19 @@ def test_vllms_empty_results_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("extension", ["", "spectui.serving.TracingWorker"])
-def test_a_worker_begins_by_itself_when_it_has_its_runner(extension: str) -> None:
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_worker_begins_by_itself_when_it_has_its_runner(
+    extension: str, broken: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    repairs: list[bool] = []
+
+    def repair() -> None:
+        repairs.append(True)
+        if broken:
+            raise AttributeError("expand_batch_to_tokens")
+
+    monkeypatch.setattr(worker, "give_drafts_their_settings", repair)
+
     class Base:
         def __init__(self) -> None:
             self.model_runner: Any = None
@@ -219,12 +232,14 @@ def test_a_worker_begins_by_itself_when_it_has_its_runner(extension: str) -> Non
     # As `WorkerWrapperBase.init_worker` in vllm/v1/worker/worker_base.py does.
     assert [name for name in dir(TracingWorker) if not name.startswith("__")] == []
     Worker.__bases__ = (*Worker.__bases__, TracingWorker)
-    worker = Worker()
+    one = Worker()
     runner: Any = Runner()
     runner.vllm_config = config(extension=extension)
-    worker.model_runner = runner
-    assert worker.model_runner is runner
+    one.model_runner = runner
+    assert one.model_runner is runner
     assert ("sample_tokens" in vars(runner)) == bool(extension)
+    assert repairs == [True] * bool(extension)
+    assert len(caplog.records) == (broken and bool(extension))
 
 
 @pytest.mark.engine
