@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 from spectui.serving.feed import Feed
 from spectui.wire.messages import (
     MOST_PROMPT_IDS,
+    MOST_RUNNING,
     Began,
     Ended,
     EngineStep,
@@ -25,9 +26,6 @@ from spectui.wire.messages import (
     Running,
     Standing,
 )
-
-MOST_RUNNING = 2_000
-"""Requests that `Standing` names, the oldest first: making more of it would hold up the engine thread."""
 
 MOST_NAME = 128
 """Longer names of requests, which a client may choose, are cut."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from spectui.serving.tally import MOST_NAME, MOST_RUNNING, Tally, Verified, in_share
-from spectui.wire.messages import MOST_PROMPT_IDS, Began, Ended, EngineStep, Item, KSet, Preempted, Row
+from spectui.serving.tally import MOST_NAME, Tally, Verified, in_share
+from spectui.wire.messages import MOST_PROMPT_IDS, MOST_RUNNING, Began, Ended, EngineStep, Item, KSet, Preempted, Row
 
 HIDDEN = [-1, -1, -1]
 

@@ -20,9 +20,6 @@ MOST_ROWS = 8_192
 MOST_REQUESTS = 16_384
 """Requests of one endpoint that are followed at once."""
 
-MANY_RUNNING = 1_000
-"""A server that names so many requests in flight may have left out the newest."""
-
 MOST_WORDS = 1 << 21
 """Tokens of a vocabulary; the largest has a quarter of a million."""
 

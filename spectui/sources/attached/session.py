@@ -162,7 +162,7 @@ class Session:
         events: Told = []
         listed = {one.slot for one in running}
         # A server with very many requests names the oldest only.
-        last = max(listed) if len(listed) >= sense.MANY_RUNNING else None
+        last = max(listed) if len(listed) >= wire.MOST_RUNNING else None
         for slot, request in list(self._requests.items()):
             if slot not in listed and (request.listed or self.lossy) and (last is None or slot < last):
                 events.append(self._unseen(self._requests.pop(slot)))

@@ -217,11 +217,11 @@ def test_requests_of_which_the_end_was_missed_end_unseen() -> None:
 def test_a_server_with_very_many_requests_names_the_oldest_only() -> None:
     viewer = Viewer()
     viewer.attach()
-    for _ in range(sense.MANY_RUNNING + 5):
+    for _ in range(wire.MOST_RUNNING + 5):
         viewer.send(viewer.server.begin())
     viewer.send(viewer.server.begin(), lost=True)
     standing = viewer.server.standing()
-    viewer.send(wire.Standing(**{**_fields(standing), "running": standing.running[: sense.MANY_RUNNING]}))
+    viewer.send(wire.Standing(**{**_fields(standing), "running": standing.running[: wire.MOST_RUNNING]}))
     assert not viewer.of(ev.RequestFinished)
     assert viewer.stream.malformed == 0
 
