@@ -170,7 +170,12 @@ class Tally:
             for output in outputs:
                 name, emitted = output.request_id, len(output.new_token_ids)
                 request = requests.get(name)
-                if not emitted or request is None:
+                if request is None:
+                    continue
+                if not emitted:
+                    # As requests of models that embed do, which emit nothing.
+                    if output.finish_reason is not None:
+                        ended.append((name, _ending(output)))
                     continue
                 ids = sampled[place[name]]
                 size = ids if isinstance(ids, int) else len(ids)

@@ -199,6 +199,13 @@ def test_how_a_request_ends_in_a_step(reason: str, stop: Any, ending: str, cut: 
     assert (step.rows[0].cut_reason, ended.reason) == (cut, ending)
 
 
+def test_a_request_that_emits_nothing_ends_too() -> None:
+    tally = watched("a", "b")
+    items = take(tally, {"a": [], "b": []}, None, output("a", [], "stop"), output("b", []))
+    assert items == [Ended(0, "eos", 0)]
+    assert [one.slot for one in tally.standing(0).running] == [1]
+
+
 def test_a_streamed_prompt_goes_on_behind_its_turn() -> None:
     tally = watched("a")
     turn = output("a", [4], "stop")
