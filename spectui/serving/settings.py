@@ -29,7 +29,7 @@ class ServingSettings:
     Attributes:
         endpoint: ``SPECTUI_ENDPOINT``: where viewers attach, before the data-parallel rank is added; None for a socket
             in the user's own folder.
-        share: ``SPECTUI_SHARE``: share of the requests whose ids are sent, 0 to 1.
+        share: ``SPECTUI_SHARE``: share of the requests whose ids and names are sent, 0 to 1.
         redaction: ``SPECTUI_REDACTION``: what leaves the server.
         control: ``SPECTUI_CONTROL=1``: whether viewers may change K.
         keys: ``SPECTUI_KEYS``: folder with the server's CURVE keys and those of its viewers; None for plain TCP.

@@ -104,7 +104,7 @@ class Tally:
 
         Args:
             k_max: Tokens that the server was built to draft.
-            share: Share of the requests whose ids are sent.
+            share: Share of the requests whose ids and names are sent.
             redaction: What leaves the server.
             waiting: Says how many requests wait for a place; called on any thread.
         """
@@ -131,7 +131,7 @@ class Tally:
             slot, self._slots = self._slots, self._slots + 1
             shown = not self._numbers_only and in_share(name, self._share)
             # A client may choose the name, so it is none of the numbers.
-            said = str(slot) if self._numbers_only else name[:MOST_NAME]
+            said = name[:MOST_NAME] if shown else str(slot)
             self._requests[name] = Request(slot, said, prompt_tokens, shown, now)
             if feed.watched:
                 told = list(prompt_ids) if shown and prompt_ids and prompt_tokens <= MOST_PROMPT_IDS else []

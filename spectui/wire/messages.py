@@ -57,7 +57,7 @@ class About(_Message, frozen=True, array_like=True, tag="about"):
         method: vLLM's name of the method; ``"ar"`` without a drafter.
         k_max: Tokens that it was built to draft.
         redaction: What leaves the server.
-        share: Share of the requests whose ids are sent; of the others, numbers only.
+        share: Share of the requests whose ids and names are sent; of the others, numbers only.
         drafts: Whether drafted ids can be seen.
         why: Why not, and what to do, in a sentence; empty if they can.
         control: Whether viewers may change K.

@@ -160,8 +160,10 @@ def test_of_requests_outside_the_share_numbers_only() -> None:
     tally.feed.watched = True
     tally.began(inside, [7], 1)
     tally.began(outside, [7], 1)
-    prompts = [item.prompt_ids for item in tally.feed.take()[0] if isinstance(item, Began)]
-    assert prompts == [[7], []]
+    items, standing = tally.feed.take()
+    began = [(item.request, item.prompt_ids) for item in items if isinstance(item, Began)]
+    assert began == [(inside, [7]), ("1", [])]
+    assert [one.request for one in standing.running] == [inside, "1"]
     drafts = {inside: [4, 5], outside: [4, 5]}
     found = rows(take(tally, {inside: [4, 9], outside: [4, 9]}, drafts))
     assert [(row.drafted, row.sampled) for row in found] == [([4, 5], [4, 9]), (2, 2)]
