@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from spectui.wire.messages import EngineStep, Item, Standing
+from spectui.wire.messages import Began, EngineStep, Item, Standing
 
 MOST_ROWS = 20_000
 """Rows of steps, and other items, that wait at most: some megabytes."""
+
+PROMPT_IDS_A_ROW = 16
+"""So many ids of a prompt count as another row."""
 
 
 class Feed:
@@ -43,7 +46,13 @@ class Feed:
 
     def put(self, item: Item) -> None:
         """Add an item; the caller holds ``lock``."""
-        size = len(item.rows) if isinstance(item, EngineStep) else 1
+        match item:
+            case EngineStep():
+                size = len(item.rows)
+            case Began():
+                size = 1 + len(item.prompt_ids) // PROMPT_IDS_A_ROW
+            case _:
+                size = 1
         if self._size + size > self._most:
             self.dropped += 1
             return
