@@ -40,6 +40,10 @@ WORDS_COST = 32
 DOORS_A_TURN = 8
 """Viewers that are admitted or refused in a turn."""
 
+BEGIN_S = 0.1
+"""How often at most those who wait for it are told all there is: a viewer that asks without end, or has no room for the
+answer, must not keep the engine thread waiting in every turn."""
+
 SAY_S = 60.0
 """How often at most the log speaks of malformed messages."""
 
@@ -69,6 +73,7 @@ class Desk:
         self._parts: list[bytes] = []
         self._count = 0
         self._standing_at = 0.0
+        self._begun_at = -BEGIN_S
         self._said_at = -SAY_S
         self._said = 0
 
@@ -160,7 +165,8 @@ class Desk:
     def _send(self, now: float) -> None:
         items: list[Item]
         standing: Standing | None = None
-        if (fresh := self.viewers.waiting) or now - self._standing_at >= STANDING_S:
+        fresh = self.viewers.waiting and now - self._begun_at >= BEGIN_S
+        if fresh or now - self._standing_at >= STANDING_S:
             items, standing = self._feed.take()
             items.append(standing)
             self._control.stands(standing)
@@ -173,4 +179,5 @@ class Desk:
         self.viewers.send(items)
         if fresh and standing is not None:
             # After the items, which came before these sums.
+            self._begun_at = now
             self.viewers.begin([self._about, standing])

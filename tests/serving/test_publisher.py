@@ -22,7 +22,7 @@ from spectui.wire.messages import (
     VERSION,
     About,
     AskWords,
-    Began,
+
     EngineStep,
     Leave,
     Preempted,
@@ -34,7 +34,7 @@ from spectui.wire.messages import (
     encode,
     read_packet,
 )
-from tests.support.viewers import ABOUT, LOCAL, Server, of_kind, serving, step, viewing
+from tests.support.viewers import ABOUT, FAILSAFE_S, LOCAL, Server, of_kind, serving, step, viewing
 
 CONTROLLED = ServingSettings(endpoint=LOCAL, control=True)
 
@@ -92,6 +92,24 @@ def test_a_viewer_that_asks_again_is_told_all_again_between_two_packets() -> Non
             number = packet.number
         assert packet.number == number + 1
         assert isinstance(packet.items[1], Standing)
+
+
+def test_who_asks_in_every_turn_for_all_there_is_is_told_now_and_then() -> None:
+    place = bound(ServingSettings(endpoint=LOCAL), 0)
+    assert place is not None
+    server = Server(ServingSettings())
+    desk = Desk(place, ServingSettings(), ABOUT, server.feed)
+    with viewing(place.endpoint.address) as viewer:
+        viewer.say(Watch(VERSION))
+        assert place.socket.poll(FAILSAFE_S * 1000)
+        told = 0
+        for turn in range(20):
+            desk.turn(turn * 0.02)
+            desk.viewers.hear(next(iter(desk.viewers._all)), turn * 0.02, again=True)
+        while (packet := viewer.maybe(0.2)) is not None:
+            told += len(of_kind(packet.items, About))
+    place.close()
+    assert told == 4
 
 
 def test_what_the_server_runs_is_told_anew_when_it_changes() -> None:
@@ -241,7 +259,7 @@ def test_items_are_packed_into_packets_of_bounded_length() -> None:
 
 
 def test_an_item_that_nobody_would_read_leaves_a_gap() -> None:
-    long = Began(1, "r", 500_000, list(range(500_000)), 0)
+    long = step(drafted=250_000)
     assert [body is None for body in packed([step(), long, step()])] == [False, True, False]
     with serving() as server, viewing(server.publisher.endpoint) as viewer:
         number = viewer.watch().number
