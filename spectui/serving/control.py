@@ -33,6 +33,9 @@ class Control:
         """Follow it; returns why not, empty if K will be changed."""
         if not self._settings.control:
             return "viewers may not change K here: the server must be started with SPECTUI_CONTROL=1"
+        if not about.control:
+            # The tracing has ended.
+            return about.why
         if about.fixed_k:
             return about.fixed_k
         if not 0 <= ask.k <= about.k_max:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,6 +103,8 @@ def test_why_k_is_not_changed() -> None:
     assert "try again" in Server(k=None).ask(ONE, 1, 10)
     fixed = About(*[getattr(ABOUT, name) if name != "fixed_k" else "it is fixed" for name in ABOUT.__struct_fields__])
     assert Server().ask(ONE, 1, about=fixed) == "it is fixed"
+    ended = msgspec.structs.replace(ABOUT, control=False, why="it has ended")
+    assert Server().ask(ONE, 1, about=ended) == "it has ended"
 
 
 def test_a_viewer_of_before_leases_is_understood() -> None:
