@@ -6,9 +6,11 @@ and admits the viewers whose ``NAME.public`` lies beside it; a viewer reads its 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import stat
+import struct
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,8 @@ from spectui.places import private
 
 if TYPE_CHECKING:
     import zmq
+
+logger = logging.getLogger(__name__)
 
 SERVER = "server"
 VIEWER = "viewer"
@@ -99,6 +103,7 @@ class Door:
 
         self.refused = 0
         self._folder = folder
+        self._why = ""
         self._admitted = _admitted(folder)
         self._read_at = time.monotonic()
         self._again, self._no_block = zmq.Again, zmq.NOBLOCK
@@ -116,15 +121,24 @@ class Door:
             return False
         if (now := time.monotonic()) - self._read_at >= _REREAD_S:
             self._read_at = now
-            try:
-                self._admitted = _admitted(self._folder)
-            except KeysError:
-                self._admitted = frozenset()
+            self._admitted = self._look()
         admitted = mechanism == b"CURVE" and len(given) == 1 and given[0] in self._admitted
         self.refused += not admitted
         status = (b"200", b"OK") if admitted else (b"400", b"this viewer's key is not among the server's")
         self.socket.send_multipart([version, request, *status, b"", b""], self._no_block)
         return True
+
+    def _look(self) -> frozenset[bytes]:
+        """Who is admitted; nobody while the folder cannot be used, which the log says once."""
+        try:
+            found, why = _admitted(self._folder), ""
+        except (KeysError, OSError) as error:
+            # A file may also go while it is looked at.
+            found, why = frozenset[bytes](), str(error)
+        if why and why != self._why:
+            logger.warning("SpecTUI: no viewer is admitted: %s", why)
+        self._why = why
+        return found
 
     def close(self) -> None:
         """Admit nobody more."""
@@ -186,14 +200,13 @@ def _viewers(folder: Path) -> tuple[bytes, bytes]:
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise KeysError(f"{folder} has several viewers' secret keys ({names}): leave one of them there")
-    return _read(folder / f"{SERVER}{PUBLIC}"), _secret(found[0])
+    return _public(folder / f"{SERVER}{PUBLIC}"), _secret(found[0])
 
 
 def _server_secret(folder: Path) -> bytes:
     _listed(folder)
     try:
-        seen = folder.stat()
-        changeable = stat.S_IMODE(seen.st_mode) & 0o022 and not os.statvfs(folder).f_flag & os.ST_RDONLY
+        changeable = _changeable(folder)
     except OSError as error:
         raise KeysError(f"{folder} cannot be read ({error.strerror}): make keys with spectui keys") from None
     if changeable:
@@ -206,7 +219,7 @@ def _admitted(folder: Path) -> frozenset[bytes]:
     from zmq.utils import z85
 
     paths = [path for path in _listed(folder) if path.suffix == PUBLIC and path.stem != SERVER]
-    return frozenset(z85.decode(_read(path)) for path in paths)
+    return frozenset(z85.decode(_public(path)) for path in paths)
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -225,15 +238,37 @@ def _secret(path: Path) -> bytes:
     return key
 
 
+def _public(path: Path) -> bytes:
+    key = _read(path)
+    if _changeable(path) and not private(path.parent):
+        raise KeysError(f"{path} can be changed by others, who could put their own key there: use chmod 644")
+    return key
+
+
+def _changeable(path: Path) -> bool:
+    """Whether others can write to it: what is mounted read-only, as Kubernetes does, they cannot."""
+    return bool(stat.S_IMODE(path.stat().st_mode) & 0o022) and not os.statvfs(path).f_flag & os.ST_RDONLY
+
+
 def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             text = file.read(100).decode("ascii", "replace").strip()
     except OSError as error:
         raise KeysError(f"{path} cannot be read ({error.strerror}): make keys with spectui keys") from None
-    if not _KEY.fullmatch(text):
+    if not _is_key(text):
         raise KeysError(f"{path} is no key: make keys with spectui keys")
     return text.encode()
+
+
+def _is_key(text: str) -> bool:
+    """Whether it is 32 bytes in Z85: not all characters of it fit together."""
+    from zmq.utils import z85
+
+    try:
+        return _KEY.fullmatch(text) is not None and len(z85.decode(text.encode())) == 32
+    except (ValueError, struct.error):
+        return False
 
 
 def _check_encryption() -> None:

@@ -13,7 +13,7 @@ import zmq
 from spectui.serving.settings import ServingSettings
 from spectui.wire import keys
 from spectui.wire.keys import KeysError, check_server, make, secure_viewer
-from spectui.wire.messages import VERSION, About, Watch
+from spectui.wire.messages import VERSION, About, Standing, Watch
 from tests.support.viewers import LOCAL, serving, viewing
 
 NOTHING_S = 0.3
@@ -88,6 +88,22 @@ def test_what_a_server_cannot_use_is_said(folder: Path, tmp_path: Path) -> None:
         check_server(folder)
 
 
+def test_characters_that_are_no_key_together_are_none(folder: Path) -> None:
+    (folder / "odd.public").write_text("#" * 40)
+    with pytest.raises(KeysError, match=r"odd\.public is no key: make keys with spectui keys"):
+        check_server(folder)
+
+
+@pytest.mark.parametrize("name", ["viewer.public", "server.public"])
+def test_a_key_that_others_could_replace_is_not_used(folder: Path, name: str) -> None:
+    (folder / name).chmod(0o664)
+    use = check_server if name == "viewer.public" else keys.check_viewer
+    use(folder)
+    folder.chmod(0o755)
+    with pytest.raises(KeysError, match=r"can be changed by others, who could put their own key there: use chmod 644"):
+        use(folder)
+
+
 def test_what_a_viewer_cannot_use_is_said(folder: Path, tmp_path: Path) -> None:
     context = zmq.Context()
     socket = context.socket(zmq.DEALER)
@@ -139,6 +155,25 @@ def test_a_key_that_is_added_or_removed_counts_at_once(
         with viewing(server.publisher.endpoint, own) as viewer:
             viewer.say(Watch(VERSION))
             assert viewer.maybe(NOTHING_S) is None
+
+
+def test_while_a_key_is_wrong_nobody_more_is_admitted_and_the_log_says_why(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keys, "_REREAD_S", 0.0)
+    with serving(ServingSettings(endpoint=LOCAL, keys=folder)) as server:
+        with viewing(server.publisher.endpoint, folder) as viewer:
+            viewer.watch()
+            (folder / "odd.public").write_text("#" * 40)
+            for _ in range(2):
+                with viewing(server.publisher.endpoint, folder) as one:
+                    one.say(Watch(VERSION))
+                    assert one.maybe(NOTHING_S) is None
+            (folder / "odd.public").unlink()
+            with viewing(server.publisher.endpoint, folder) as one:
+                assert isinstance(one.watch().items[0], About)
+            assert viewer.until(Standing)
+    assert [record.message.partition(": ")[2][:24] for record in caplog.records] == ["no viewer is admitted: /"]
 
 
 def test_what_is_sent_cannot_be_read_on_the_way(folder: Path) -> None:
