@@ -35,6 +35,9 @@ from spectui.sources.vllm.live_k import LiveKScheduler
 logger = logging.getLogger(__name__)
 
 ENDED = "tracing has ended because of an error, which the server's log has; the server goes on without it"
+UNSEEN = "the server's drafts are not visible, since its workers have failed to show them; their log says why"
+MOST_UNSEEN = 200
+"""After so many rows without the drafted ids that were promised, viewers are told so."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -152,6 +155,8 @@ class TracingScheduler(LiveKScheduler):
             ruled_out=scheduled.num_invalid_spec_tokens,
         )
         self._tally.step(step, [output for one in outputs.values() for output in one.outputs], self._goes_on)
+        if self._tally.unseen >= MOST_UNSEEN and self._about.drafts:
+            self._tell(drafts=False, why=UNSEEN)
         # What the tap itself takes counts as no step's time.
         self._ended_ns = time.monotonic_ns()
         self._busy = bool(self.running)
@@ -196,9 +201,13 @@ class TracingScheduler(LiveKScheduler):
             self._scheduled.clear()
             self._tally.forget_requests()
             self.restore_k()
-            if self._publisher is not None:
-                self._publisher.tell(msgspec.structs.replace(self._about, control=False, drafts=False, why=ENDED))
+            self._tell(control=False, drafts=False, why=ENDED)
             return None
+
+    def _tell(self, **changes: Any) -> None:
+        self._about = msgspec.structs.replace(self._about, **changes)
+        if self._publisher is not None:
+            self._publisher.tell(self._about)
 
 
 def _untraced(config: Any) -> type:

@@ -95,6 +95,8 @@ class Tally:
     Attributes:
         feed: What waits for the publisher's thread.
         k: Tokens that may be drafted.
+        unseen: Rows with drafts since one whose drafted ids could be seen; of requests whose ids are sent, and while
+            somebody watches.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Tally:
         """
         self.feed = Feed(self.standing)
         self.k = k_max
+        self.unseen = 0
         self._numbers_only = redaction == "counts"
         self._share = share
         self._waiting = waiting
@@ -204,6 +207,8 @@ class Tally:
                         seen = [*((draft if told is None else told.get(name)) or ())[:drafted]]
                         if len(seen) == drafted and min(seen, default=0) >= 0:
                             known = seen
+                        if drafted:
+                            self.unseen = 0 if known is seen else self.unseen + 1
                     cut_reason = None if ending is None else _CUTS.get(ending)
                     rows.append(
                         Row(request.slot, request.steps, request.emitted, known, accepted, ids, emitted, cut_reason)

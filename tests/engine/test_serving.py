@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from spectui.serving.scheduler import ENDED
+from spectui.serving import scheduler
+from spectui.serving.scheduler import ENDED, UNSEEN
 from spectui.wire.messages import Began, Ended, EngineStep, Item, KSet, Preempted, Row
 from tests.support import tiny_checkpoints
 from tests.support.traced_engine import Traced, arguments, traced
@@ -192,6 +193,19 @@ def test_a_request_ends_at_a_token(mtp: Traced) -> None:
     (ended,) = (item for item in mtp.items[before:] if isinstance(item, Ended))
     assert (ended.reason, ended.emitted) == ("eos", answer.index(answer[9]) + 1)
     check(mtp, mtp.items)
+
+
+def test_workers_that_fail_to_show_their_drafts_are_noticed(
+    asynchronous: Traced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, about = asynchronous, asynchronous.about
+    assert about.drafts
+    monkeypatch.setattr(scheduler, "MOST_UNSEEN", 10)
+    monkeypatch.setattr(scheduler, "TOLD", "nothing")
+    ask(one, 4, max_tokens=24)
+    assert (one.about.drafts, one.about.why, one.about.control) == (False, UNSEEN, True)
+    one.scheduler._tell(drafts=True, why="")
+    assert one.about == about
 
 
 def test_numbers_only_from_a_server_that_runs_short_of_memory_and_then_fails(

@@ -169,6 +169,24 @@ def test_of_requests_outside_the_share_numbers_only() -> None:
     assert [(row.drafted, row.sampled) for row in found] == [([4, 5], [4, 9]), (2, 2)]
 
 
+def test_rows_whose_drafts_should_be_seen_and_are_not() -> None:
+    tally = watched("a")
+    for told, drafts, unseen in [
+        (None, HIDDEN, 1),
+        ({}, HIDDEN, 2),
+        (None, [], 2),
+        ({"a": [4, 5, 6]}, HIDDEN, 0),
+        ({"a": [4]}, HIDDEN, 1),
+        (None, [4, 5, 6], 0),
+    ]:
+        take(tally, {"a": [9]}, {"a": drafts}, told=told)
+        assert tally.unseen == unseen
+    for settings in ({"share": 0.0}, {"redaction": "counts"}):
+        tally = watched("a", **settings)
+        take(tally, {"a": [9]}, {"a": HIDDEN})
+        assert tally.unseen == 0
+
+
 def test_long_prompts_travel_without_ids_and_long_names_are_cut() -> None:
     tally = watched()
     tally.began("n" * 5000, [1] * (MOST_PROMPT_IDS + 1), MOST_PROMPT_IDS + 1)
