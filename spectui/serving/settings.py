@@ -76,7 +76,8 @@ class ServingSettings:
                 return own(rank)
             place = _resolved(parse(self.endpoint, bind=True).of_rank(rank))
         except EndpointError as error:
-            raise SettingsError(f"SPECTUI_ENDPOINT: {error}") from None
+            # It may be unset: then the folder is named.
+            raise SettingsError(f"SPECTUI_ENDPOINT: {error}" if self.endpoint else str(error)) from None
         except KeysError as error:
             raise SettingsError(f"SPECTUI_KEYS: {error}") from None
         if not (place.loopback or self.keys is not None or self.insecure):

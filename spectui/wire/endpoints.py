@@ -23,7 +23,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from spectui.errors import UsageError
-from spectui.places import private, socket_folders, user_path
+from spectui.places import SOCKET_VARIABLE, private, socket_folders, user_path
 
 MOST_PATH_BYTES = 107
 """The longest path of a socket (Linux, ``sockaddr_un``)."""
@@ -158,7 +158,7 @@ def own(rank: int, pid: int | None = None) -> Endpoint:
     Raises:
         EndpointError: There is no folder that only this user can open, or its name is too long.
     """
-    folder = socket_folders()[0]
+    folder = _socket_folders()[0]
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -171,9 +171,13 @@ def own(rank: int, pid: int | None = None) -> Endpoint:
 
 
 def found() -> list[Endpoint]:
-    """Sockets of this user's living servers, by process and rank. Those that killed servers left are removed."""
+    """Sockets of this user's living servers, by process and rank. Those that killed servers left are removed.
+
+    Raises:
+        EndpointError: ``SPECTUI_SOCKET_DIR`` begins with a home that does not exist.
+    """
     living = []
-    for folder in socket_folders():
+    for folder in _socket_folders():
         # Nobody else's sockets: what they send would be taken for a server's.
         for pid, rank, path in _own_sockets(folder) if private(folder) else ():
             if listening(path):
@@ -204,6 +208,13 @@ def listening(path: Path) -> bool:
             # One that is too busy to answer is there.
             return error.errno not in (errno.ECONNREFUSED, errno.ENOENT)
     return True
+
+
+def _socket_folders() -> list[Path]:
+    try:
+        return socket_folders()
+    except FileNotFoundError as error:
+        raise EndpointError(f"{SOCKET_VARIABLE}={error.filename}: {error.strerror}") from None
 
 
 def _own_sockets(folder: Path) -> Iterator[tuple[int, int, Path]]:

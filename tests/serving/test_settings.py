@@ -59,6 +59,12 @@ def test_a_wrong_value_is_refused_with_the_choices(name: str, value: str, why: s
     assert "\n" not in str(failed.value)
 
 
+def test_what_is_wrong_with_the_users_own_folder_is_said_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECTUI_SOCKET_DIR", "~nobody-of-that-name")
+    with pytest.raises(SettingsError, match=r"^SPECTUI_SOCKET_DIR=~nobody-of-that-name: no home folder for"):
+        read({})
+
+
 @pytest.mark.parametrize("endpoint", ["0.0.0.0:1", "[::]:1", "*:1", "192.0.2.7:1", "[2001:db8::1]:1", "127.1:0", "0:1"])
 def test_plain_tcp_beyond_loopback_is_refused_unless_forced(endpoint: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"would show prompts and answers .*spectui keys.*SPECTUI_INSECURE=1"):

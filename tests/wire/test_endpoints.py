@@ -163,6 +163,13 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: pyte
         own(0)
 
 
+def test_a_home_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECTUI_SOCKET_DIR", "~nobody-of-that-name/sockets")
+    for use in (lambda: own(0), found):
+        with pytest.raises(EndpointError, match=r"SPECTUI_SOCKET_DIR=~nobody-of-that-name/sockets: no home folder for"):
+            use()
+
+
 def test_sockets_lie_in_the_runtime_folder_if_it_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SPECTUI_SOCKET_DIR", raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
