@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
+from dataclasses import replace
 from pathlib import Path
 
 import zmq
 
 from spectui.errors import SpecTUIError
 from spectui.protocol.events import Event
+from spectui.sources.attached.handshake import Handshakes
+from spectui.sources.attached.lookup import Lookup
 from spectui.sources.attached.stream import Stream
 from spectui.wire import messages as wire
 from spectui.wire.endpoints import Endpoint
 from spectui.wire.keys import secure_viewer
-
-logger = logging.getLogger(__name__)
 
 NS = 1_000_000_000
 WATCH_NS = int(wire.WATCH_S * NS)
@@ -37,6 +37,8 @@ SILENT = (
     "does its log name this endpoint{keys}?"
 )
 KEYS = " and admit this viewer's key"
+NOT_FOUND = "{host} cannot be found ({why}): check the name"
+NO_ANSWER = "it is not known yet where {host} is: the resolver does not answer"
 
 
 class Link:
@@ -44,7 +46,7 @@ class Link:
 
     Attributes:
         endpoint: Where the server is.
-        socket: None while the endpoint cannot be watched at all.
+        socket: None while the endpoint cannot be watched at all, or its host is not known yet.
         heard_ns: When something was heard last, or the connection was made.
     """
 
@@ -63,43 +65,60 @@ class Link:
         self._context = context
         self._keys = keys if endpoint.kind == "tcp" else None
         self._insecure = insecure
-        self._opened_ns = 0
+        self._lookup = Lookup(endpoint.host) if endpoint.kind == "tcp" else None
+        self._seeking = False
+        self._handshakes: Handshakes | None = None
+        self._kept_out = False
         self.heard_ns = 0
         self._watched_ns: int | None = None
 
     def open(self, now_ns: int) -> list[Event]:
         """Connect, for the first time or again."""
         self.close()
-        self._opened_ns = self.heard_ns = now_ns
+        self.heard_ns = now_ns
         self._watched_ns = None
+        self._kept_out = False
         if self.endpoint.kind == "tcp" and self._keys is None and not (self.endpoint.loopback or self._insecure):
             return self.stream.told("refused", PLAIN.format(address=self.endpoint.address))
+        self._seeking = self._lookup is not None and not self._lookup.ask()
+        return [] if self._seeking else self._connect(now_ns)
+
+    def _connect(self, now_ns: int) -> list[Event]:
+        """Connect to where the host is."""
+        there = self.endpoint
+        if self._lookup is not None:
+            if not self._lookup.address:
+                return self.stream.silent(NOT_FOUND.format(host=there.host, why=self._lookup.fault))
+            there = replace(there, host=self._lookup.address)
         socket = self._context.socket(zmq.DEALER)
         try:
-            self._prepare(socket)
-            socket.connect(self.endpoint.address)
+            self._prepare(socket, there)
+            self._handshakes = Handshakes(socket, self.endpoint.address, keys=self._keys is not None)
+            socket.connect(there.address)
         except (zmq.ZMQError, SpecTUIError, OSError) as error:
+            self._hush()
             socket.close(0)
             return self.stream.told("refused", f"{self.endpoint.address} cannot be watched: {error}")
         self.socket = socket
         self.stream.lost()
         return self.watch(now_ns)
 
-    def _prepare(self, socket: zmq.Socket[bytes]) -> None:
+    def _prepare(self, socket: zmq.Socket[bytes], there: Endpoint) -> None:
         socket.linger = 0
         socket.rcvhwm = WAITING_PACKETS
         socket.sndhwm = 16
         socket.maxmsgsize = wire.MOST_BYTES
         # Nothing is kept for a server that is not there: what was asked a while ago is no longer wanted.
         socket.immediate = True
-        # A path that neither carries nor breaks is given up, and tried again soon.
-        socket.heartbeat_ivl = 1_000
-        socket.heartbeat_timeout = 2_000
+        # `tick` gives up a path that neither carries nor breaks. Heartbeats must not be the first: where nothing
+        # is read for a while, because the screen cannot keep up, their answers wait behind the packets.
+        socket.heartbeat_ivl = 2_000
+        socket.heartbeat_timeout = 30_000
         socket.handshake_ivl = 2_000
         socket.connect_timeout = 2_000
         socket.reconnect_ivl = 100
         socket.reconnect_ivl_max = 1_000
-        socket.ipv6 = self.endpoint.needs_ipv6()
+        socket.ipv6 = there.kind == "tcp" and ":" in there.host
         if self._keys is not None:
             secure_viewer(socket, self._keys)
 
@@ -107,8 +126,14 @@ class Link:
         """Disconnect; what was said last may take so long to leave."""
         if self.socket is not None:
             self.send(wire.Leave())
+            self._hush()
             self.socket.close(linger_ms)
             self.socket = None
+
+    def _hush(self) -> None:
+        if self._handshakes is not None:
+            self._handshakes.close()
+            self._handshakes = None
 
     def send(self, ask: wire.Ask) -> bool:
         """Send a message; False if the server cannot be reached now."""
@@ -135,20 +160,34 @@ class Link:
         return events
 
     def watch(self, now_ns: int) -> list[Event]:
-        """Say that somebody watches, when it is due."""
+        """Say that somebody watches, when it is due; and hear whether the server lets nobody in."""
         again = self.stream.wants_again
         due = self._watched_ns is None or now_ns - self._watched_ns >= (AGAIN_NS if again else WATCH_NS)
         if due and self.send(wire.Watch(wire.VERSION, again)):
             self._watched_ns = now_ns
-        return []
+        if self._handshakes is None or not (why := self._handshakes.fault()):
+            return []
+        self._kept_out = True
+        return self.stream.told("refused", why)
 
     def tick(self, now_ns: int) -> list[Event]:
         """Do what is due."""
         events = self.stream.tick(now_ns, GONE_NS)
-        self.watch(now_ns)
-        if self.socket is not None and now_ns - self.heard_ns > GONE_NS:
-            keys = KEYS if self._keys is not None else ""
-            events += self.stream.silent(SILENT.format(address=self.endpoint.address, keys=keys))
+        if self._seeking and self._lookup is not None and self._lookup.answered():
+            self._seeking = False
+            events += self._connect(now_ns)
+        events += self.watch(now_ns)
+        if now_ns - self.heard_ns > GONE_NS:
+            events += self._unheard()
             # Its connection may be half dead, and a name may lead elsewhere by now.
             events += self.open(now_ns)
         return events
+
+    def _unheard(self) -> list[Event]:
+        """Say why nothing is heard."""
+        if self._seeking:
+            return self.stream.silent(NO_ANSWER.format(host=self.endpoint.host))
+        if self.socket is None or self._kept_out:
+            return []
+        keys = KEYS if self._keys is not None else ""
+        return self.stream.silent(SILENT.format(address=self.endpoint.address, keys=keys))

@@ -63,6 +63,8 @@ class Searching:
                 return [replace(event, source="tuned") if wanted else event, *self._tuning.changed(event.k)]
             case ServerState(stage="gone"):
                 return [event, *self._tuning.lost("the server is gone")]
+            case ServerState(stage="refused"):
+                return [event, *self._tuning.lost("the server lets this viewer in no more")]
             case ServerSeen() if event.session != self._session:
                 return [event, *self._tuning.lost("the server was started again")]
         return [event]

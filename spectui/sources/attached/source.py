@@ -219,7 +219,7 @@ class Attached:
                 self._emit(tap.receive(now_ns))
             if crowded:
                 # Without a word for some seconds the server would take this viewer for gone.
-                tap.link.watch(now_ns)
+                self._emit(tap.link.watch(now_ns))
             else:
                 self._emit(tap.tick(now_ns))
         self._look_elsewhere(now_ns)

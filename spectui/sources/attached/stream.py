@@ -111,20 +111,23 @@ class Stream:
         events: Told = []
         if self.stage == "live" and self._heard_ns is not None and now_ns - self._heard_ns > gone_ns:
             events += self.told("gone", f"{self.address} does not answer any more: it is tried again until it does")
-            self._left_ns = self._heard_ns
             self.wants_again = True
         if self._serving.malformed != self.malformed:
             events += self._tell(self._serving, now_ns)
         return events
 
     def silent(self, why: str) -> Told:
-        """Say why nothing may be heard, if nothing ever was."""
+        """Say why nothing may be heard, if nothing ever was, or if what was heard last was a refusal."""
+        if self.stage == "refused":
+            return self.told("gone" if self.id else "connecting", why)
         return self.told("connecting", why) if self.stage == "connecting" else []
 
     def told(self, stage: ServerStage, why: str = "", downtime_ns: int | None = None) -> Told:
         """The event of a state, if it is another than before."""
         if (stage, why) == (self.stage, self._why):
             return []
+        if self.stage == "live" != stage:
+            self._left_ns = self._heard_ns
         self.stage, self._why = stage, why
         return [ev.ServerState(self._lane, stage, why, downtime_ns)]
 
