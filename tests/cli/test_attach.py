@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 import threading
 from argparse import Namespace
@@ -83,7 +84,7 @@ def test_lines_name_states_requests_and_sums_and_end_in_a_table(served: Served) 
     assert " tok/s" in ended[-1]
     sums = [line for line in lines if " in flight, " in line]
     assert sums
-    assert sums[0].startswith("1 s ")
+    assert re.match(r"\d+ s ", sums[0])
     head = next(place for place, line in enumerate(lines) if "endpoint" in line and "by position" in line)
     row = lines[head + 1].split()
     lane = run.state.lanes["e1"]
@@ -132,9 +133,7 @@ def test_the_fastest_k_is_searched_for_headless(tmp_path: Path) -> None:
 
 def test_a_search_that_has_no_time_or_no_leave_fails_with_a_sentence(served: Served, tmp_path: Path) -> None:
     fault, _, _ = watched(served.publisher.endpoint, tune_s=60)
-    assert (
-        fault == "K cannot be searched for: the server does not let viewers change K: start it with SPECTUI_CONTROL=1"
-    )
+    assert fault == "K cannot be searched for: the server was started without SPECTUI_CONTROL=1"
     (tmp_path / "b").mkdir()
     server = Uneven(tmp_path / "b")
     # Its engine does not step: no traffic.

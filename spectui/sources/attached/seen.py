@@ -5,8 +5,9 @@ from __future__ import annotations
 from spectui.protocol.events import LaneEngine, LaneInfo, ServerSeen
 from spectui.wire.messages import About
 
-NO_CONTROL = "the server does not let viewers change K: start it with SPECTUI_CONTROL=1"
-NO_DRAFTER = "the server drafts nothing: it runs without speculative decoding"
+NO_CONTROL = "the server was started without SPECTUI_CONTROL=1"
+COUNTS_ONLY = "the server sends counts only (SPECTUI_REDACTION=counts)"
+NO_DRAFTER = "the server runs without speculative decoding"
 
 
 def control_fault(about: About) -> str:
@@ -19,6 +20,7 @@ def control_fault(about: About) -> str:
 def seen(info: LaneInfo, about: About, address: str, session: str, *, asks: bool = False) -> ServerSeen:
     """What is shown of the server."""
     why_not = control_fault(about)
+    counts = about.redaction == "counts"
     return ServerSeen(
         lane=info.name,
         info=info,
@@ -28,8 +30,8 @@ def seen(info: LaneInfo, about: About, address: str, session: str, *, asks: bool
         model=about.served_names[0] if about.served_names else about.model,
         redaction=about.redaction,
         share=about.share,
-        drafts=about.drafts,
-        why=about.why,
+        drafts=about.drafts and not counts,
+        why=about.why or (COUNTS_ONLY if counts and about.k_max else ""),
         control=not why_not,
         why_not=why_not,
         host=about.host,

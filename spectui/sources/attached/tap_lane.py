@@ -123,7 +123,9 @@ class TapLane:
     def _control_fault(self) -> str | None:
         if self.stream.stage != "live" or self.stream.about is None:
             return f"{self.link.endpoint.short} is not connected: K cannot be changed"
-        return control_fault(self.stream.about) or None
+        fault = control_fault(self.stream.about)
+        # Why K stays as it is, is a sentence of its own.
+        return f"K cannot be changed: {fault}" if fault and not fault.startswith("K ") else fault or None
 
     def _send_k(self, k: int, now_ns: int, lease_s: float | None = None) -> list[Event]:
         number = next(self._numbers)

@@ -115,7 +115,7 @@ def test_k_is_changed_where_the_server_lets_it(tmp_path: Path, attached: list[At
     # That there is no tokenizer for a made-up model is found out at any time.
     said = [event.text for event in sink.of(ev.Notice) if "tokenizer" not in event.text]
     assert said == [
-        "the server does not let viewers change K: start it with SPECTUI_CONTROL=1",
+        "K cannot be changed: the server was started without SPECTUI_CONTROL=1",
         "K = 9 is not possible: the server was built for K from 0 to 4",
         "the server cannot choose K by itself: name one",
         REFUSAL,

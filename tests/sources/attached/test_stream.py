@@ -11,6 +11,7 @@ from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.protocol import events as ev
 from spectui.sources.attached import sense
+from spectui.sources.attached.seen import COUNTS_ONLY, seen
 from spectui.sources.attached.stream import SECOND, Stream
 from spectui.wire import messages as wire
 from tests.support.made_server import MadeServer, Sender, about
@@ -482,3 +483,13 @@ def test_requests_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         viewer.send(viewer.server.begin())
     assert len(viewer.of(ev.RequestStarted)) == 10
     assert viewer.stream.malformed == 20
+
+
+def test_a_server_that_sends_counts_only_says_so() -> None:
+    [counts, ids, none] = [
+        seen(ev.LaneInfo("e1", "mtp", "there", 4, "tcp://there:1"), about(**said), "", "")
+        for said in ({"redaction": "counts"}, {}, {"redaction": "counts", "k_max": 0})
+    ]
+    assert (counts.drafts, counts.why) == (False, COUNTS_ONLY)
+    assert (ids.drafts, ids.why) == (True, "")
+    assert none.why == "", "a server without a drafter hides no drafts"

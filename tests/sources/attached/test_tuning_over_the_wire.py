@@ -159,7 +159,7 @@ def test_a_server_without_control_is_not_tuned(tmp_path: Path) -> None:
     source.send(cmd.Tune("e1", 60))
     sink.wait_for_kind(ev.Notice)
     assert [event.text for event in sink.of(ev.Notice)] == [  # type: ignore[union-attr]
-        "the server does not let viewers change K: start it with SPECTUI_CONTROL=1"
+        "K cannot be changed: the server was started without SPECTUI_CONTROL=1"
     ]
     assert source.stop(FAILSAFE_S)
     served.publisher.stop()
