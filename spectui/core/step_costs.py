@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from spectui.core.batch_cost import BatchCost, Pays, pays
 from spectui.core.k_figures import k_figures
 from spectui.core.k_sums import KSums
@@ -25,6 +27,14 @@ class StepCosts:
     def figures(self, k_max: int, batch: int) -> tuple[KFigure, ...]:
         """Measured and estimated figures for every K up to ``k_max`` with ``batch`` requests in flight."""
         return k_figures(range(k_max + 1), {k: sums for (k, of), sums in self._sums.items() if of == batch}, batch)
+
+    @property
+    def usual_batch(self) -> int:
+        """The number of requests in flight at which most engine steps were taken; 1 if none was."""
+        steps: Counter[int] = Counter()
+        for (_, batch), sums in self._sums.items():
+            steps[batch] += sums.steps
+        return max(steps, key=steps.__getitem__, default=1)
 
     def batch_cost(self, k: int) -> BatchCost | None:
         """Step time as a function of the requests in flight at ``k``; None if fewer than two concurrencies were

@@ -16,7 +16,7 @@ class CostsReader(Reader):
         self.view = view
 
     def content(self, width: int) -> list[Row]:
-        return cost_rows(self.view.lanes, width)
+        return cost_rows(self.view.lanes, width, served=self.view.attached is not None)
 
 
 class CostsScreen(ReaderScreen):

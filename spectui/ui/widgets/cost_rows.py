@@ -21,9 +21,9 @@ MISSING = "partial: steps were lost"
 _WIDE = 100
 
 
-def cost_rows(lanes: Sequence[LaneView], width: int) -> list[Row]:
+def cost_rows(lanes: Sequence[LaneView], width: int, *, served: bool = False) -> list[Row]:
     """Format what may be wrong, and every lane that has taken a step: throughput and step time at each K with the
-    requests now in flight.
+    requests now in flight; over servers, whose load changes (``served``), with as many as there were most often.
 
     The chart of all lanes comes first on a wide screen, and last if it would push the rest out of sight.
     """
@@ -32,7 +32,7 @@ def cost_rows(lanes: Sequence[LaneView], width: int) -> list[Row]:
     rows, curves = list[Row](), list[KCurve]()
     ar: tuple[float | None, str] = (None, "text")
     for place, lane in enumerate(lanes):
-        batch = max(1, lane.requests)
+        batch = lane.costs.usual_batch if served else max(1, lane.requests)
         figures = lane.costs.figures(lane.info.k_max, batch)
         if all(figure.step_s is None for figure in figures):
             continue
@@ -40,7 +40,7 @@ def cost_rows(lanes: Sequence[LaneView], width: int) -> list[Row]:
             curves.append(KCurve(str(place + 1), lane_style(place), figures))
         elif lane is plain:
             ar = (figures[0].tok_s, lane_style(place))
-        requests = f"{batch} request{'s' if batch > 1 else ''} in flight"
+        requests = f"{batch} request{'s' if batch > 1 else ''} in flight{', the usual load' if served else ''}"
         rows += [
             ((safe(lane.info.title), lane_style(place, title=True)), (f"   {requests}", "muted")),
             *([((MISSING, "warn"),)] if lane.lost_before else []),
