@@ -32,7 +32,7 @@ REASONS: Mapping[str, str] = {
     "view.inspect": "There is no step to look at whose drafts are visible.",
     "view.present": f"Presenter mode is for races. {_RACE}",
     "view.slow": f"Presenter mode is for races. {_RACE}",
-    "view.machine": "A server does not tell its memory and devices: look at them on its machine.",
+    "view.machine": "A server does not report its memory and devices: look on its machine.",
 }
 """Why keys of the race do nothing over a server, by action."""
 
@@ -88,7 +88,8 @@ class Served:
         if endpoint.kind != "tap":
             return "K cannot be changed over HTTP: start the server with the tap and SPECTUI_CONTROL=1."
         why = endpoint.why_not or "the server was started without SPECTUI_CONTROL=1"
-        return f"K cannot be changed from here: {why}"
+        # Why K stays as it is, is a sentence of its own.
+        return why if why.startswith("K ") else f"K cannot be changed from here: {why}"
 
     def hold_still(self) -> Callable[[], None]:
         """Hold the screen to look at a step; what is given back lets it go on if it did."""

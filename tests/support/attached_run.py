@@ -12,7 +12,10 @@ from spectui.protocol import events as ev
 
 TEXT = "the server answers a prompt with words that come from a list , so that every answer can be read . It is"
 WORDS = tuple(TEXT.split())
-VISIBLE = "the server keeps its drafts: start it with the tap to see them"
+VISIBLE = (
+    "to see drafts, start vLLM with --scheduler-cls spectui.serving.TracingScheduler "
+    "--worker-extension-cls spectui.serving.TracingWorker, and attach to the endpoint that it logs"
+)
 GONE = "nothing was heard of it for 3 s: is it still running?"
 SECOND = 1_000_000_000
 REQUESTS = 200
@@ -200,9 +203,9 @@ def seen(info: ev.LaneInfo, session: str = "a", *, drafts: bool = True) -> list[
             model="Qwen/Qwen3-8B",
             redaction="text" if drafts else "counts",
             drafts=drafts,
-            why="" if drafts else "the server sends counts only (SPECTUI_REDACT=counts)",
+            why="" if drafts else "the server sends counts only (SPECTUI_REDACTION=counts)",
             control=info.name == "e1",
-            why_not="" if info.name == "e1" else "the server does not allow it (SPECTUI_CONTROL=1 does)",
+            why_not="" if info.name == "e1" else "the server was started without SPECTUI_CONTROL=1",
             host=info.title.partition(":")[0],
             version="0.32.0",
         ),

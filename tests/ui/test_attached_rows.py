@@ -126,7 +126,7 @@ def test_the_requests_in_flight_come_before_those_that_ended(loaded: RunView) ->
     assert [plain(row).split()[1] for row in chosen] == [flying[1].request]
     ended = rows[-1]
     assert {style for word, style in ended if word.strip() and "lane" not in style} == {"muted"}
-    assert "length" in plain(ended)
+    assert "limit" in plain(ended)
 
 
 def test_a_prompt_of_ones_own_has_a_row_with_the_figures_of_its_answer() -> None:

@@ -203,7 +203,7 @@ async def test_k_is_changed_where_the_server_allows_it() -> None:
         sent = list(rig.told.commands)
         await rig.press("2", "minus")
         assert rig.told.commands == sent
-        assert "K cannot be changed from here: the server does not allow it (SPECTUI_CONTROL=1 does)" in message(rig)
+        assert "K cannot be changed from here: the server was started without SPECTUI_CONTROL=1" in message(rig)
         await rig.press("k")
         assert not rig.app.screen.query(PromptLine)
 
@@ -217,7 +217,7 @@ WHY_NOT = {
     "B": "spectui bench",
     "f": "cannot be forked",
     "p": "Presenter mode is for races",
-    "g": "does not tell its memory",
+    "g": "does not report its memory",
 }
 
 
@@ -270,6 +270,7 @@ async def test_single_steps_can_be_looked_at_while_the_servers_go_on() -> None:
         await rig.press("i")
         assert isinstance(rig.app.screen, InspectScreen)
         assert "a server is not asked for its target's probabilities" in rig.text
+        assert f"request {name} " in rig.text
         before = rig.text
         await step_of(rig, "e1")
         assert rig.text == before
@@ -316,6 +317,7 @@ async def test_a_prompt_is_sent_and_its_answer_shown_with_its_figures() -> None:
         assert "tokens 40   length 2.40   accepted 21 of 30   tok/s 20.0" in rig.text
         assert "there!" in rig.text
         assert "acceptance length" in rig.text, "the counters stay in sight"
+        assert message(rig).startswith("your prompt was answered; Enter shows the whole answer")
         await rig.tell(ev.Asked("e4", 8, "again"), ev.Answered("e4", 8, "", True, "the server answered 503"))
         assert "the server answered 503" in rig.text
         await rig.press("escape")
@@ -401,6 +403,14 @@ async def test_recording_pictures_and_analysis_work_as_in_a_race(
         await rig.press("escape", "d")
         assert isinstance(rig.app.screen, AnalysisScreen)
         assert rig.told.commands == [cmd.Record()], "nothing is paused for it"
+
+
+async def test_step_times_are_those_of_the_usual_load() -> None:
+    async with attached(two_servers()) as rig:
+        await rig.press("s")
+        assert "requests in flight, the usual load" in rig.text
+        assert "gpu1:5571" in rig.text
+        assert "no steps yet" not in rig.text
 
 
 async def test_every_size_can_be_drawn() -> None:

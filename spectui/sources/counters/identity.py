@@ -14,17 +14,17 @@ NAMES: dict[ServerKind, str] = {"vllm": "vLLM", "sglang": "SGLang", "llama.cpp":
 _OWNERS: dict[str, ServerKind] = {"vllm": "vllm", "sglang": "sglang", "llamacpp": "llama.cpp"}
 """Who owns the models that ``/v1/models`` lists, by server."""
 
-NO_DRAFTER = "it does not use speculative decoding, so there are no drafts"
+NO_DRAFTER = "the server runs without speculative decoding, so there are no drafts"
 COUNTERS_ONLY: dict[ServerKind, str] = {
-    "vllm": "counters do not show drafts: to see them, start vLLM with "
-    "--scheduler-cls spectui.serving.TracingScheduler and attach to the endpoint that it logs",
-    "sglang": "SGLang tells counters only: what was drafted cannot be seen",
-    "llama.cpp": "llama-server tells counters only: what was drafted cannot be seen",
+    "vllm": "to see drafts, start vLLM with --scheduler-cls spectui.serving.TracingScheduler "
+    "--worker-extension-cls spectui.serving.TracingWorker, and attach to the endpoint that it logs",
+    "sglang": "SGLang gives counters only: what was drafted cannot be seen",
+    "llama.cpp": "llama-server gives counters only: what was drafted cannot be seen",
 }
 NO_METRICS: dict[ServerKind, str] = {
-    "vllm": "it tells no figures: start it without --disable-log-stats",
-    "sglang": "it tells no figures: start it with --enable-metrics",
-    "llama.cpp": "it tells no figures: start it with --metrics",
+    "vllm": "the server gives no figures: start it without --disable-log-stats",
+    "sglang": "the server gives no figures: start it with --enable-metrics",
+    "llama.cpp": "the server gives no figures: start it with --metrics",
     "unknown": "its /metrics are not those of vLLM, SGLang or llama-server",
 }
 

@@ -34,13 +34,19 @@ def attached_message(
                 (f"{row.title}{others} gone{ago}: ", style),
                 ("the figures so far stay; the screen connects again by itself", "text"),
             )
-        return ((f"waiting for {row.title}{others}: ", style), (row.why or "it need not run yet", "text"))
+        return (
+            (f"waiting for {row.title}{others}: ", style),
+            (row.why or "the screen connects by itself once the server runs", "text"),
+        )
     if lost := sum(row.lost or 0 for row in attached.endpoints):
         steps = "1 step did" if lost == 1 else f"{lost:,} steps did"
-        return ((f"{steps} not get here: ", "warn"), ("their numbers count, their text and drafts are missing", "text"))
+        return (
+            (f"{steps} not get here: ", "warn"),
+            ("they count in the figures; their text and drafts are missing", "text"),
+        )
     rows = entries(attached, look.order)
     if not any(row.finished is None for row in attached.requests):
-        return _idle(attached, ended_s)
+        return _idle(attached, look, ended_s)
     place = next((place for place, one in enumerate(rows, start=1) if key_of(one) == look.key), 0)
     if look.opened:
         return ((f"request {place} of {len(rows)}; Up Down scroll, Esc goes back to the table", "muted"),)
@@ -50,11 +56,13 @@ def attached_message(
     return ((f"request {place} of {len(rows)}, sorted by {look.order}; Esc follows the newest", "muted"),)
 
 
-def _idle(attached: AttachedView, ended_s: float | None) -> Row:
+def _idle(attached: AttachedView, look: Look, ended_s: float | None) -> Row:
     if attached.answers:
         last: AnswerView = attached.answers[-1]
         if not last.ended and not last.fault:
-            return (("your prompt was sent; the answer comes", "muted"),)
+            return (("your prompt was sent; Enter shows its answer as it comes", "muted"),)
+        if look.key == key_of(last) and not look.opened:
+            return (("your prompt was answered; Enter shows the whole answer, / sends another prompt", "muted"),)
     if ended_s is not None:
         return ((f"no requests in flight; the last one ended {since_text(ended_s)} ago", "muted"),)
     if all(counters_only(row) for row in attached.endpoints):

@@ -94,16 +94,19 @@ FIGURES: tuple[tuple[str, str], ...] = (
 SERVED: tuple[tuple[str, str], ...] = (
     (
         "in flight",
-        "Requests that the server works on. length and rate of an endpoint are of its last steps, those of a request "
-        "of all of its steps; tok/s of an endpoint is of the last seconds.",
+        "Requests that the server works on; at is the number of its endpoint. length and rate of an endpoint are of "
+        "its last steps, those of a request of all of its steps; tok/s of an endpoint is of the last seconds.",
     ),
     (
         "drafts hidden",
-        "The server does not send its drafted tokens: how many there were and how many were accepted is known, which "
-        "they were is not.",
+        "The server does not send the drafted tokens, only how many there were and how many were accepted.",
     ),
-    ("counters", "Only what the server counts by itself is known: no drafts, no single requests."),
-    ("lost", "Steps that did not get here. Their numbers count in the figures; their text and drafts are missing."),
+    ("counters", "Only the server's own counters are known: no drafts, no single requests."),
+    (
+        "lost",
+        "Steps that did not get here. They count in the figures, except in acceptance by position; their text and "
+        "drafts are missing.",
+    ),
 )
 """What figures of attached servers mean."""
 

@@ -73,7 +73,8 @@ class InspectReader(Reader):
             return [(("no steps yet", "muted"),)]
         history = lane.history
         of = f"step {past.step.index + 1} of {history.last + 1}" if history else ""
-        request = f"   request {past.step.slot + 1}" if lane.requests > 1 else ""
+        number = safe(past.step.request) if self.view.attached is not None else past.step.slot + 1
+        request = f"   request {number}" if lane.requests > 1 else ""
         head: Row = (
             (safe(lane.info.title), lane_style(self.lane, title=True)),
             (f"   {of}{request}   K = {past.step.k}", "muted"),

@@ -20,6 +20,8 @@ from spectui.ui.widgets.request_head import RequestHead
 from spectui.ui.widgets.token_stream import TokenStream
 from spectui.ui.widgets.trouble_line import TroubleLine
 
+_NO_TEXT = "no text: the server sends only numbers of this request (SPECTUI_SHARE), or its steps did not get here"
+
 
 class RequestPane(Vertical):
     """Shows one request, or a prompt that was sent from here and its answer."""
@@ -60,7 +62,7 @@ class RequestPane(Vertical):
         stream = lane.stream if lane.slot == entry.slot else None
         if stream is None or not stream.length:
             words = said or [("no text yet: the server reads the prompt", "muted")]
-            self.stream.show(None, tuple(words if entry.emitted == 0 or said else [("no text", "muted")]))
+            self.stream.show(None, tuple(words if entry.emitted == 0 or said else [(_NO_TEXT, "muted")]))
         else:
             self.stream.show(stream)
         self.legend.show(stream)

@@ -19,7 +19,7 @@ HEAD_ROWS = 3
 _ENDED = {
     "eos": "ended by itself",
     "stop": "ended at a stop",
-    "length": "ended at its length",
+    "length": "ended at its token limit",
     "abort": "aborted",
     "error": "failed",
     "unseen": "ended unseen",

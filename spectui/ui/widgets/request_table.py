@@ -145,7 +145,7 @@ def _request(row: RequestRow, room: int, away: bool, chosen: bool) -> dict[str, 
     style = "strong" if chosen else "muted" if over else "text"
     figures = {
         "request": short_id(row.request, room),
-        "age": row.finished or ("away" if away else age_text(row.age_s)),
+        "age": ("limit" if row.finished == "length" else row.finished) or ("away" if away else age_text(row.age_s)),
         "prompt": count_text(row.prompt_tokens),
         "tokens": count_text(row.emitted),
         "K": DASH if row.k is None else str(row.k),

@@ -10,10 +10,11 @@ from spectui.ui.paint.rows import Span
 TAP = "--scheduler-cls spectui.serving.TracingScheduler"
 """What a server is started with to be watched."""
 
-SERVE = f"vllm serve MODEL {TAP}"
+SERVE = (f"vllm serve MODEL {TAP} \\", "  --worker-extension-cls spectui.serving.TracingWorker")
+"""The command, in two lines that can be pasted."""
 
-_WHERE = "Where it listens is up to SPECTUI_ENDPOINT in its environment."
-_WITHOUT = "Without the tap, spectui attach http://HOST:PORT reads its counters."
+_WHERE = "SPECTUI_ENDPOINT in the server's environment sets where it listens."
+_WITHOUT = "Without the tap: spectui attach http://HOST:PORT reads the server's counters."
 
 _PREFIXES = ("chatcmpl-", "cmpl-", "resp_", "embd-")
 """What vLLM's and SGLang's APIs put before each id; it tells no request from another."""
@@ -90,8 +91,8 @@ def help_paragraphs(row: EndpointRow, address: str, since_s: float | None = None
                 (f"Waiting for {title}.", "strong"),
                 *why,
                 ("", "text"),
-                *([] if title.startswith("http") else _how("The server must be started with the tap:")),
-                ("The screen connects by itself once it runs, however often it is started again.", "muted"),
+                *([] if title.startswith("http") else _how("The server must run with the tap:")),
+                ("The screen connects by itself once the server runs, and after every restart.", "muted"),
                 *([] if title.startswith("http") else [(_WHERE, "muted"), (_WITHOUT, "muted")]),
             ]
         case "gone":
@@ -105,7 +106,7 @@ def help_paragraphs(row: EndpointRow, address: str, since_s: float | None = None
             return [(f"{title} answers, but cannot be watched.", "bad"), *why]
     if counters_only(row):
         return [
-            ("Drafts are not visible this way: a server's counters do not tell them.", "warn"),
+            ("Drafts are not visible this way: a server's counters only count them.", "warn"),
             *why,
             *(_how("To see them, start it with the tap:") if row.kind == "vllm" and TAP not in row.why else []),
         ]
@@ -113,7 +114,7 @@ def help_paragraphs(row: EndpointRow, address: str, since_s: float | None = None
 
 
 def _how(words: str) -> list[Span]:
-    return [(words, "muted"), (f"  {SERVE}", "accent"), ("", "text")]
+    return [(words, "muted"), *((line, "accent") for line in SERVE), ("", "text")]
 
 
 def _sentence(why: str) -> list[Span]:

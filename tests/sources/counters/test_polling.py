@@ -93,7 +93,7 @@ def test_vllm() -> None:
 
 def test_vllm_without_statistics_is_told_how_to_get_them() -> None:
     with looking(pages(**{**VLLM, "metrics": reply("python_info 1\n")})) as one:
-        assert states(one.once()) == [("refused", "it tells no figures: start it without --disable-log-stats")]
+        assert states(one.once()) == [("refused", "the server gives no figures: start it without --disable-log-stats")]
 
 
 def test_sglang() -> None:
@@ -118,7 +118,7 @@ def test_sglang() -> None:
 def test_sglang_without_metrics_is_told_how_to_get_them() -> None:
     with looking(pages(v1_models=reply_json(answers.models("demo", "sglang")))) as one:
         events = one.once()
-        assert states(events) == [("refused", "it tells no figures: start it with --enable-metrics")]
+        assert states(events) == [("refused", "the server gives no figures: start it with --enable-metrics")]
         assert seen(events).asks
 
 
@@ -150,7 +150,7 @@ def test_llama_cpp_without_metrics_tells_how_busy_it_is() -> None:
 def test_llama_cpp_without_metrics_and_slots_is_told_how_to_get_them() -> None:
     found = pages(metrics=reply("", 404), v1_models=reply_json(answers.models("demo.gguf", "llamacpp")))
     with looking(found) as one:
-        assert states(one.once()) == [("refused", "it tells no figures: start it with --metrics")]
+        assert states(one.once()) == [("refused", "the server gives no figures: start it with --metrics")]
 
 
 @pytest.mark.parametrize(
