@@ -10,8 +10,8 @@ from spectui.sources.vllm.pieces import TokenTable
 
 
 def words_of(config: Any) -> Callable[[], tuple[list[bytes], list[int]]]:
-    """Return what finds the bytes of every token, and the special ones, which are written as they are. Called once while
-    the server starts, on the publisher's thread: it loads the tokenizer, which takes a second or so.
+    """Return what finds the bytes of every token, and the special ones, which are written as they are. Called once,
+    while the server starts, on the publisher's thread: it loads the tokenizer, which takes a second or so.
 
     Args:
         config: The server's ``VllmConfig``.

@@ -35,8 +35,8 @@ MOST_PROMPT_IDS = 8_192
 """Longer prompts travel without their ids."""
 
 MOST_RUNNING = 1_000
-"""Requests that `Standing` names, the oldest first: making more of it would hold up the engine thread, and with long names
-it would become longer than `MOST_BYTES`. A server that names so many may have left out newer ones."""
+"""Requests that `Standing` names, the oldest first: making more of it would hold up the engine thread, and with long
+names it would become longer than `MOST_BYTES`. A server that names so many may have left out newer ones."""
 
 Redaction: TypeAlias = Literal["counts", "ids", "text"]
 """What leaves the server: numbers only; also ids of prompts, drafts and answers; also the vocabulary to read them."""

@@ -22,7 +22,6 @@ from spectui.wire.messages import (
     VERSION,
     About,
     AskWords,
-
     EngineStep,
     Leave,
     Preempted,

@@ -161,18 +161,20 @@ def test_while_a_key_is_wrong_nobody_more_is_admitted_and_the_log_says_why(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(keys, "_REREAD_S", 0.0)
-    with serving(ServingSettings(endpoint=LOCAL, keys=folder)) as server:
-        with viewing(server.publisher.endpoint, folder) as viewer:
-            viewer.watch()
-            (folder / "odd.public").write_text("#" * 40)
-            for _ in range(2):
-                with viewing(server.publisher.endpoint, folder) as one:
-                    one.say(Watch(VERSION))
-                    assert one.maybe(NOTHING_S) is None
-            (folder / "odd.public").unlink()
+    with (
+        serving(ServingSettings(endpoint=LOCAL, keys=folder)) as server,
+        viewing(server.publisher.endpoint, folder) as viewer,
+    ):
+        viewer.watch()
+        (folder / "odd.public").write_text("#" * 40)
+        for _ in range(2):
             with viewing(server.publisher.endpoint, folder) as one:
-                assert isinstance(one.watch().items[0], About)
-            assert viewer.until(Standing)
+                one.say(Watch(VERSION))
+                assert one.maybe(NOTHING_S) is None
+        (folder / "odd.public").unlink()
+        with viewing(server.publisher.endpoint, folder) as one:
+            assert isinstance(one.watch().items[0], About)
+        assert viewer.until(Standing)
     assert [record.message.partition(": ")[2][:24] for record in caplog.records] == ["no viewer is admitted: /"]
 
 
