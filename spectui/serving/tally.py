@@ -158,7 +158,9 @@ class Tally:
             outputs: vLLM's outputs, with what of it was emitted.
             goes_on: Says whether a request that has finished goes on after all, as one whose prompt is streamed does.
         """
-        feed, requests, drafts, ruled_out = self.feed, self._requests, step.drafts, step.ruled_out
+        feed, requests, ruled_out = self.feed, self._requests, step.ruled_out
+        # Where nothing can be drafted, what vLLM calls drafts is the canvas of a diffusion model.
+        drafts: Mapping[str, Sequence[int]] = step.drafts if len(self._with_drafted) > 1 else {}
         sampled, place, told = step.sampled, step.place, step.told
         ended: list[tuple[str, Ending]] = []
         with feed.lock:

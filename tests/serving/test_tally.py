@@ -219,6 +219,16 @@ def test_how_a_request_ends_in_a_step(reason: str, stop: Any, ending: str, cut: 
     assert (step.rows[0].cut_reason, ended.reason) == (cut, ending)
 
 
+def test_the_canvas_of_a_diffusion_model_is_no_draft() -> None:
+    tally = Tally(0)
+    tally.feed.watched = True
+    tally.began("a", [7], 1)
+    tally.feed.take()
+    (row,) = rows(take(tally, {"a": [4, 5, 6]}, {"a": [1, 2, 3, 4]}))
+    assert (row.drafted, row.accepted, row.sampled, row.emitted) == ([], 0, [4, 5, 6], 3)
+    assert tally.standing(0).totals == [1, 3, 0, 0, 0, 0, 0]
+
+
 def test_a_request_that_emits_nothing_ends_too() -> None:
     tally = watched("a", "b")
     items = take(tally, {"a": [], "b": []}, None, output("a", [], "stop"), output("b", []))
