@@ -28,6 +28,7 @@ def about(config: Any, kv_cache_config: Any, settings: ServingSettings) -> About
     """
     model, parallel, scheduling = config.model_config, config.parallel_config, config.scheduler_config
     method, k_max = drafting(config)
+    rank, ranks = place_among_ranks(parallel)
     why = why_hidden(config, k_max)
     names = model.served_model_name
     vllm: Any = importlib.import_module("vllm")
@@ -46,8 +47,8 @@ def about(config: Any, kv_cache_config: Any, settings: ServingSettings) -> About
         fixed_k=why_fixed(config, kv_cache_config, k_max),
         host=socket.gethostname(),
         pid=os.getpid(),
-        dp_rank=int(parallel.data_parallel_index),
-        dp_size=int(parallel.data_parallel_size),
+        dp_rank=rank,
+        dp_size=ranks,
         tensor_parallel=int(parallel.tensor_parallel_size),
         pipeline_parallel=int(parallel.pipeline_parallel_size),
         seats=int(scheduling.max_num_active_seqs or scheduling.max_num_seqs),
@@ -59,6 +60,16 @@ def about(config: Any, kv_cache_config: Any, settings: ServingSettings) -> About
         versions={"spectui": __version__, "vllm": str(vllm.__version__)},
         speculative=json.dumps(drafter(config)) if k_max else "",
     )
+
+
+def place_among_ranks(parallel: Any) -> tuple[int, int]:
+    """The rank among data-parallel engines, and how many there are at least.
+
+    vLLM makes those of a dense model independent (``reconfigure_for_independent_dp_rank``): each knows its number, and
+    counts itself alone.
+    """
+    rank = int(parallel.data_parallel_index)
+    return rank, max(int(parallel.data_parallel_size), rank + 1)
 
 
 def drafting(config: Any) -> tuple[str, int]:

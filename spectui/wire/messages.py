@@ -63,6 +63,7 @@ class About(_Message, frozen=True, array_like=True, tag="about"):
         control: Whether viewers may change K.
         fixed_k: Why K cannot change at all, in a sentence; empty if it can.
         dp_rank: Rank among data-parallel engines.
+        dp_size: How many there are at least: those of a dense model do not know.
         vocabulary: Tokens that the target knows.
         speculative: vLLM's ``speculative_config`` without K, as JSON; empty if unknown.
     """

@@ -5,10 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from spectui.serving import about
 from spectui.serving.about import WORKER, drafting, why_fixed, why_hidden
+from spectui.sources.attached import sense
+from tests.support.viewers import ABOUT
 
 
 def config(
@@ -62,6 +65,14 @@ def test_why_k_stays(chosen: Any, k_max: int, needs_all: bool, begins: str, monk
     why = why_fixed(chosen, None, k_max)
     assert why.startswith(begins)
     assert bool(why) == bool(begins)
+
+
+@pytest.mark.parametrize(("index", "size", "place"), [(0, 1, (0, 1)), (1, 4, (1, 4)), (2, 1, (2, 3))])
+def test_viewers_believe_every_rank(index: int, size: int, place: tuple[int, int]) -> None:
+    """The last one is of a dense model."""
+    rank, ranks = about.place_among_ranks(SimpleNamespace(data_parallel_index=index, data_parallel_size=size))
+    assert (rank, ranks) == place
+    assert sense.sound_about(msgspec.structs.replace(ABOUT, dp_rank=rank, dp_size=ranks))
 
 
 def test_what_a_server_drafts_with() -> None:
