@@ -26,6 +26,8 @@ EVERY_S = 1.0
 
 STOP_S = 2.0
 LOOK_S = 0.05
+SETTLE_S = 7.0
+"""How long a search may go on when its time is up: the server has to say that it keeps the K that was found."""
 
 
 class _Queue:
@@ -120,7 +122,7 @@ class Headless:
 
     def _searching(self, late_s: float) -> bool:
         """Whether the search is about to end by itself, since its time is up too."""
-        return self._begun and self._ended is None and late_s < STOP_S
+        return self._begun and self._ended is None and late_s < SETTLE_S
 
     def _drain(self) -> None:
         while not self._sink.events.empty():

@@ -24,6 +24,8 @@ ANSWER_NS = 5_000_000_000
 SILENT_NS = 1_500_000_000
 """After so long without a message a server may have another socket; one that is there says how it stands more often."""
 
+UNANSWERED = "the server has not said that it keeps the K that was found"
+
 LEAVE_MS = 200
 """How long the last words to a server may take to leave."""
 
@@ -51,6 +53,7 @@ class TapLane:
         self._searching = Searching(self.stream, rules)
         self._numbers = count(1)
         self._asked: dict[int, int] = {}
+        self._settling: int | None = None
 
     def silent(self, now_ns: int) -> bool:
         """Whether nobody is heard at the endpoint."""
@@ -88,7 +91,10 @@ class TapLane:
                 self.link.send(ask)
         for number in [number for number, sent_ns in self._asked.items() if now_ns - sent_ns > ANSWER_NS]:
             del self._asked[number]
-            events.append(self._warning("the server has not answered to the change of K: try again"))
+            if number == self._settling and self._searching.settling:
+                events += self._searching.refused(UNANSWERED) or []
+            else:
+                events.append(self._warning("the server has not answered to the change of K: try again"))
         return events + self._search(now_ns)
 
     def set_k(self, k: int | None, now_ns: int) -> list[Event]:
@@ -118,7 +124,13 @@ class TapLane:
     def _search(self, now_ns: int) -> list[Event]:
         """Let the search go on."""
         events, due = self._searching.turn(now_ns)
-        return events if due is None else events + self._send_k(due[0], now_ns, lease_s=due[1])
+        if due is None:
+            return events
+        unsent = self._send_k(due[0], now_ns, lease_s=due[1])
+        if due[1] is None and self._searching.settling:
+            self._settling = None if unsent else max(self._asked)
+            return events + ((self._searching.refused(UNANSWERED) or []) if unsent else [])
+        return events + unsent
 
     def _control_fault(self) -> str | None:
         if self.stream.stage != "live" or self.stream.about is None:
@@ -146,7 +158,7 @@ class TapLane:
             self.stream.malformed += 1
             return []
         if answer.done:
-            return []
+            return self._searching.settled() if answer.number == self._settling else []
         text = sentence(answer.text)
         told = self._searching.refused(text)
         return [self._warning(text)] if told is None else told

@@ -234,6 +234,10 @@ class Tuning:
         """The user stops the search."""
         return [] if self.ended is not None else self._give_up("the search was stopped")
 
+    def unsettle(self) -> None:
+        """The server has not taken the K that was found: the search has not ended yet."""
+        self.ended, self._final = None, False
+
     def turn(self) -> TuneTurn:
         """The current state of the search."""
         best = self._search.best

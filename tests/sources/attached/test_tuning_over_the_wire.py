@@ -14,9 +14,10 @@ import zmq
 from spectui.protocol import commands as cmd
 from spectui.protocol import events as ev
 from spectui.sources.attached.source import Attached
+from spectui.sources.attached.tap_lane import UNANSWERED
 from spectui.sources.attached.tuning import TuneRules
 from spectui.wire.endpoints import parse
-from spectui.wire.messages import VERSION, EngineStep, Item, SetK, Watch, encode
+from spectui.wire.messages import VERSION, About, EngineStep, Item, Reply, SetK, Watch, encode
 from tests.sources.attached.test_source import Served, live
 from tests.sources.test_synthetic import FAILSAFE_S, Collector
 from tests.support.made_server import WALL_NS, MadeServer
@@ -116,6 +117,33 @@ def test_the_fastest_k_is_found_and_stays(server: Uneven) -> None:
     assert not sink.of(ev.Gap)
 
 
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_k_that_the_server_does_not_keep_is_no_result(
+    server: Uneven, answers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spectui.sources.attached.tap_lane.ANSWER_NS", 500_000_000)
+    desk = server.publisher._desk
+    assert desk is not None
+    follow, answer = desk._control.set_k, desk.viewers.answer
+
+    def kept(identity: bytes, ask: SetK, about: About, now: float) -> str:
+        return "not for good" if ask.lease_s is None and ask.k == BEST else follow(identity, ask, about, now)
+
+    def said(identity: bytes, item: Item) -> None:
+        if answers or not (isinstance(item, Reply) and not item.done):
+            answer(identity, item)
+
+    monkeypatch.setattr(desk._control, "set_k", kept)
+    monkeypatch.setattr(desk.viewers, "answer", said)
+    source, sink = tuning(server)
+    found = ended(server, sink)
+    why = "not for good" if answers else UNANSWERED
+    assert (found.why, found.fault) == ("cancelled", f"{why}: K is 4 again, as before the search")
+    assert found.serve == ""
+    server.until(lambda: server.server.k == 4 and server.feed.asked_k is None)
+    assert source.stop(FAILSAFE_S)
+
+
 def test_the_guard_gives_the_former_k_back(server: Uneven) -> None:
     source, sink = tuning(server, TuneRules(guard_ms=5))
     found = ended(server, sink)
@@ -157,9 +185,7 @@ def test_a_server_without_control_is_not_tuned(tmp_path: Path) -> None:
     source.start(sink)
     sink.wait_for(live)
     source.send(cmd.Tune("e1", 60))
-    sink.wait_for_kind(ev.Notice)
-    assert [event.text for event in sink.of(ev.Notice)] == [  # type: ignore[union-attr]
-        "K cannot be changed: the server was started without SPECTUI_CONTROL=1"
-    ]
+    said = "K cannot be changed: the server was started without SPECTUI_CONTROL=1"
+    sink.wait_for(lambda events: ev.Notice(said, "e1", level="warning") in events)
     assert source.stop(FAILSAFE_S)
     served.publisher.stop()
