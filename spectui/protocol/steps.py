@@ -18,6 +18,11 @@ CutReason: TypeAlias = Literal["eos", "stop", "length"]
 """What ended a request inside a step: the EOS token, a stop string or stop token, or a length limit."""
 
 
+def id_text(token: int) -> str:
+    """What stands for the text of a token as long as the vocabulary is not known."""
+    return f"⟨{token}⟩"
+
+
 def own_token(drafted: int, accepted: int, sampled: int, emitted: int) -> Own | None:
     """The kind of the last of ``sampled`` verified tokens; None if there is none, or it was cut off."""
     if not sampled or emitted < sampled:

@@ -29,6 +29,7 @@ from spectui.protocol.events import (
     Step,
     TraceEvent,
 )
+from spectui.protocol.steps import id_text
 
 _pack = struct.Struct("<iiiBBBHHHHbBqqqq").pack
 _NO_LENGTH = 1 << 31
@@ -190,16 +191,18 @@ class Columns:
         lane.verified_ids.append(wanted)
         # Last, so that arrays that are taken meanwhile have the ids of all their steps.
         lane.rows.append(row)
-        texts = self.texts
-        for token, text in zip(wanted, step.text, strict=False):
-            if token not in texts and text:
-                texts[token] = text
+        self._read(wanted, step.text)
         if type(step) is Step:
-            for token, text in zip(drafts[step.accepted :], step.drafted_text[step.accepted :], strict=False):
-                if token not in texts and text:
-                    texts[token] = text
+            self._read(drafts[step.accepted :], step.drafted_text[step.accepted :])
         if step.cut_reason == "eos" and emitted and wanted[emitted - 1] >= 0:
             self.ends.add(wanted[emitted - 1])
+
+    def _read(self, ids: Iterable[int], pieces: Iterable[str]) -> None:
+        """Keep the texts of tokens; an id that stands for one gives way to it."""
+        texts = self.texts
+        for token, text in zip(ids, pieces, strict=False):
+            if text and (token not in texts or texts[token] == id_text(token)):
+                texts[token] = text
 
     def _started(self, event: RequestStarted) -> None:
         # No prompt has another length, but a trace may say so.

@@ -16,6 +16,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from spectui.protocol.steps import id_text
+
 
 class Kind(IntEnum):
     """The kinds of tokens, in the order in which they are shown."""
@@ -96,7 +98,7 @@ def kinds_of(
     """The kind of every token.
 
     Args:
-        ids: The tokens; -1 is unknown and has the kind -1.
+        ids: The tokens; -1 is unknown and has the kind -1, as has a token whose text is not known.
         before: The token before each; -1 if that is unknown.
         texts: The text of each token.
         ends: Tokens that end an answer, whatever their text.
@@ -104,16 +106,23 @@ def kinds_of(
     known, place = np.unique(ids, return_inverse=True)
     table = np.array(
         [
-            -1 if token < 0 else Kind.SPECIAL if token in ends else kind_of(texts.get(token, ""))
+            -1 if token < 0 else Kind.SPECIAL if token in ends else _kind(token, texts.get(token, ""))
             for token in known.tolist()
         ],
         dtype=np.int8,
     )
     kinds: NDArray[np.int8] = table[place]
     known, place = np.unique(before, return_inverse=True)
-    open_word = np.array([_goes_on(texts.get(token, "")) or token < 0 for token in known.tolist()], dtype=bool)
+    open_word = np.array(
+        [token < 0 or texts.get(token) == id_text(token) or _goes_on(texts.get(token, "")) for token in known.tolist()],
+        dtype=bool,
+    )
     kinds[(kinds == Kind.CONTINUATION) & ~open_word[place]] = Kind.START
     return kinds
+
+
+def _kind(token: int, text: str) -> int:
+    return -1 if text == id_text(token) else kind_of(text)
 
 
 def _goes_on(text: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spectui.protocol.events import CountedStep, Step, Totals
-from spectui.protocol.steps import own_token
+from spectui.protocol.steps import id_text, own_token
 from spectui.sources.attached.sense import counted
 from spectui.sources.vllm.pieces import CONTEXT, PieceDecoder, TokenTable
 from spectui.wire.messages import EngineStep, Row
@@ -132,4 +132,4 @@ class Request:
 
 def written(ids: tuple[int, ...]) -> tuple[str, ...]:
     """Ids as text, for a stream whose vocabulary is not known."""
-    return tuple(f"⟨{token}⟩" for token in ids)
+    return tuple(id_text(token) for token in ids)

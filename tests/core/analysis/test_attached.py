@@ -16,6 +16,7 @@ from spectui.core.analysis.window import Window
 from spectui.core.analysis.words import NO_CATEGORIES
 from spectui.core.hard_positions import HardPosition, HardPositions
 from spectui.protocol import events as ev
+from spectui.protocol.steps import id_text
 from tests.support.attached_run import WORDS, attached_run, counters_run
 
 FROM_COUNTS = ("position", "context", "distance")
@@ -181,3 +182,27 @@ def test_hard_positions_skip_what_a_server_keeps() -> None:
     one = given[0]
     assert (one.target, one.context[:12]) == ("Qwen/Qwen3-8B", prompt)
     assert one.wanted_text.strip() in WORDS
+
+
+def test_an_id_that_stands_for_a_text_is_no_number_and_gives_way_to_it() -> None:
+    """The vocabulary of a server is read while its first requests run."""
+    events = list(attached_run())
+    steps = [place for place, event in enumerate(events) if isinstance(event, ev.Step)]
+
+    def unread(first: int) -> list[ev.TraceEvent]:
+        told = list(events)
+        for place in steps[:first]:
+            step = events[place]
+            assert isinstance(step, ev.Step)
+            drafted, ids = (tuple(map(id_text, some)) for some in (step.drafted, step.emitted + step.cut))
+            told[place] = replace(step, text=ids, drafted_text=drafted)
+        return told
+
+    some, none = (analyse(Columns().add_all(unread(first))) for first in (len(steps) // 2, len(steps)))
+    for name in ("e1", "e2"):
+        known = dimension(lane(None, name), "kind")
+        partly = next(dimension(one, "kind") for one in some.lanes if one.lane == name)
+        assert [(one.name, one.acceptance) for one in partly.buckets] == [
+            (one.name, one.acceptance) for one in known.buckets
+        ]
+        assert not next(dimension(one, "kind") for one in none.lanes if one.lane == name).buckets
