@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from spectui.core.rates import per_second
 from spectui.protocol.events import CounterSample
@@ -118,6 +118,7 @@ class CounterMeter:
     kept: tuple[int, ...] = ()
     emitted: int | None = None
     start_ns: int | None = None
+    _known: CounterSample = field(default_factory=lambda: CounterSample("", 0))
     _samples: deque[CounterSample] = field(default_factory=lambda: deque(maxlen=MOST_POINTS))
 
     def add(self, sample: CounterSample) -> None:
@@ -125,7 +126,8 @@ class CounterMeter:
         before, self.last = self.last, sample
         if self.start_ns is None:
             self.start_ns = sample.at_ns
-        first = before or sample
+        first = sample if before is None else self._known
+        self._known = _known(first, sample)
         self.drafts = _more(self.drafts, first.drafts, sample.drafts)
         self.drafted = _more(self.drafted, first.drafted, sample.drafted)
         self.accepted = _more(self.accepted, first.accepted, sample.accepted)
@@ -175,6 +177,16 @@ class CounterMeter:
             return None if self.last is None else self.last.tok_s
         tokens = self.grown(lambda sample: sample.emitted)
         return None if tokens is None else per_second(tokens, self._samples[-1].at_ns - self._samples[0].at_ns)
+
+
+def _known(before: CounterSample, now: CounterSample) -> CounterSample:
+    """``now``, with what it leaves out as it was ``before``: a server may not give a counter every time."""
+    left_out = {
+        name: getattr(before, name)
+        for name in ("drafts", "drafted", "accepted", "emitted")
+        if getattr(now, name) is None
+    }
+    return replace(now, accepted_at=now.accepted_at or before.accepted_at, **left_out)
 
 
 def _more(total: int | None, before: int | None, now: int | None) -> int | None:

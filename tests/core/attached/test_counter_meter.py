@@ -25,6 +25,16 @@ def test_an_answer_that_made_no_sense_changes_its_count_only() -> None:
     assert (meter.tok_s(), meter.emitted, meter.grown(lambda sample: sample.drafts)) == (40.0, 80, 10)
 
 
+def test_a_counter_that_is_left_out_once_is_not_counted_anew() -> None:
+    without = replace(SECOND, at_ns=5_000_000_000, drafts=None, emitted=None)
+    third = replace(SECOND, at_ns=7_000_000_000, drafts=24, emitted=200)
+    meter = metered(FIRST, SECOND, without, third)
+    assert (meter.drafts, meter.accepted, meter.emitted) == (14, 25, 100)
+    # A server that began again has counted all of it since.
+    begun = replace(third, drafts=3, emitted=7)
+    assert metered(FIRST, SECOND, without, begun).emitted == 87
+
+
 def test_a_stated_throughput_goes_before_a_counter_that_lags_behind() -> None:
     assert metered(FIRST, replace(SECOND, tok_s=12.5)).tok_s() == 12.5
     assert metered(replace(FIRST, emitted=None, tok_s=7.0)).tok_s() == 7.0
