@@ -135,6 +135,8 @@ class Attached:
 
     def stop(self, timeout_s: float) -> bool:
         self.send(cmd.Shutdown())
+        if self._thread.ident is None:
+            return True
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -192,13 +194,14 @@ class Attached:
                 self._emit(tap.open(self._now_ns()))
 
     def _close(self) -> None:
+        # First, as whoever stops this waits for a moment only, and a server is to have its K back.
+        for tap in self._taps:
+            self._emit(tap.close(self._now_ns()))
         self._texts.stop()
         for reader in self._readers:
             reader.stop()
         if self._asker is not None:
             self._asker.stop()
-        for tap in self._taps:
-            self._emit(tap.close(self._now_ns()))
         self._bell.close()
 
     def _heard(self, event: Event) -> None:

@@ -242,6 +242,10 @@ def test_nothing_is_read_while_the_screen_has_enough_to_do(tmp_path: Path, attac
     served.publisher.stop()
 
 
+def test_one_that_was_never_started_is_stopped() -> None:
+    assert Attached([Endpoint("ipc", "/a")]).stop(0)
+
+
 def test_there_are_at_most_as_many_endpoints_as_lanes() -> None:
     with pytest.raises(UsageError, match="attach to at most 32"):
         Attached([Endpoint("ipc", "/a")] * (MAX_LANES + 1))
