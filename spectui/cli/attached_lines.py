@@ -198,6 +198,8 @@ class Headless:
         view = self._reader.read(self.state)
         if self._as_json:
             document: dict[str, Any] = asdict(summary_of(self.state))
+            # Every request has its own, which the server keeps.
+            document["sampling"] = None
             document["endpoints"] = [] if view is None else endpoint_documents(self.state, view, self._gaps)
             if self._tune_s is not None:
                 document["tuning"] = None if self._ended is None else asdict(self._ended)

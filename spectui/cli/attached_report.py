@@ -111,9 +111,10 @@ def _document(state: RunState, row: EndpointRow, gaps: Mapping[str, int]) -> dic
         "verify_ms": row.verify_ms,
         "drafted_at": found.reached,
         "accepted_at": found.kept,
-        "steps_lost": row.lost,
-        "gaps": gaps.get(row.lane, 0),
-        "dropped": row.dropped,
+        # Counters know nothing of steps and messages.
+        "steps_lost": row.lost if sample is None else None,
+        "gaps": gaps.get(row.lane, 0) if sample is None else None,
+        "dropped": row.dropped if serving else None,
         "malformed": row.malformed,
         "since_start": None
         if serving is None

@@ -20,8 +20,9 @@ def serving_line(event: Event) -> str | None:
             return f"{lane:<12} {stage}{away}{': ' if why else ''}{why}"
         case ServerSeen(lane, info):
             k = f" K={info.k_first}" if info.k_max else ""
+            method = "method unknown" if info.method == "unknown" else info.method
             drafts = "drafts are visible" if event.drafts else event.why or "drafts are not visible"
-            return f"{lane:<12} {event.model or 'unknown model'} at {event.address}, {info.method}{k}: {drafts}"
+            return f"{lane:<12} {event.model or 'unknown model'} at {event.address}, {method}{k}: {drafts}"
         case CounterSample():
             return _sample_line(event)
         case Asked(lane, _, prompt):

@@ -19,6 +19,7 @@ from spectui.cli.attach import API_KEY, NONE_HERE, api_key, check_endpoints, end
 from spectui.cli.attached_lines import Headless
 from spectui.cli.exported import Exported
 from spectui.cli.main import build_parser
+from spectui.cli.serving_lines import serving_line
 from spectui.errors import RunError, UsageError
 from spectui.protocol import commands as cmd
 from spectui.protocol import events as ev
@@ -107,6 +108,13 @@ def test_the_summary_as_json_has_what_only_servers_have(served: Served) -> None:
     assert endpoint["drafted_at"][0] == totals.drafts
     assert endpoint["since_start"]["totals"]["steps"] > 0
     assert "tuning" not in document
+    assert document["sampling"] is None
+
+
+def test_a_method_that_is_not_known_is_said_to_be_so() -> None:
+    info = ev.LaneInfo("e1", "unknown", "h:1", 3, "")
+    line = serving_line(ev.ServerSeen("e1", info, "vllm", "http://h:1", model="m", drafts=False)) or ""
+    assert line.endswith("m at http://h:1, method unknown K=3: drafts are not visible")
 
 
 def test_a_server_that_was_never_heard_is_a_failure_and_one_of_two_is_not(served: Served, tmp_path: Path) -> None:
