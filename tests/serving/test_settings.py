@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def test_a_mistyped_name_is_not_passed_over(name: str, guess: str) -> None:
 def test_names_of_the_rest_of_the_program_are_no_mistakes() -> None:
     root = Path(__file__).parents[2]
     words = {word for path in (root / "spectui").rglob("*.py") for word in path.read_text().split('"')}
-    names = {word for word in words if word.startswith("SPECTUI_") and word.isupper() and "=" not in word}
+    names = {word for word in words if re.fullmatch(r"SPECTUI_[A-Z_]+", word)}
     known = {f"SPECTUI_{name}" for name in ("ENDPOINT", "SHARE", "REDACTION", "CONTROL", "KEYS", "INSECURE")}
     assert len(names - known) >= 5
     assert read(dict.fromkeys(names - known, "x")) == ServingSettings()
