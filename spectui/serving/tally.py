@@ -95,8 +95,8 @@ class Tally:
     Attributes:
         feed: What waits for the publisher's thread.
         k: Tokens that may be drafted.
-        unseen: Rows with drafts since one whose drafted ids could be seen; of requests whose ids are sent, and while
-            somebody watches.
+        unseen: Rows with drafts since the last one of which the workers told the drafted ids; of requests whose ids are
+            sent, and while somebody watches.
     """
 
     def __init__(
@@ -210,7 +210,9 @@ class Tally:
                         if len(seen) == drafted and min(seen, default=0) >= 0:
                             known = seen
                         if drafted:
-                            self.unseen = 0 if known is seen else self.unseen + 1
+                            # A worker may say that it drafted nothing there, as n-gram on a GPU does.
+                            shown = known is seen or (told is not None and name in told)
+                            self.unseen = 0 if shown else self.unseen + 1
                     cut_reason = None if ending is None else _CUTS.get(ending)
                     rows.append(
                         Row(request.slot, request.steps, request.emitted, known, accepted, ids, emitted, cut_reason)

@@ -176,8 +176,10 @@ def test_rows_whose_drafts_should_be_seen_and_are_not() -> None:
         ({}, HIDDEN, 2),
         (None, [], 2),
         ({"a": [4, 5, 6]}, HIDDEN, 0),
-        ({"a": [4]}, HIDDEN, 1),
+        ({"b": [4, 5, 6]}, HIDDEN, 1),
         (None, [4, 5, 6], 0),
+        (None, HIDDEN, 1),
+        ({"a": HIDDEN}, HIDDEN, 0),
     ]:
         take(tally, {"a": [9]}, {"a": drafts}, told=told)
         assert tally.unseen == unseen
