@@ -131,11 +131,13 @@ class Headless:
     def _take(self, event: ev.Event) -> None:
         if isinstance(event, ev.ScreenEvent):
             return
+        lost = self._lost
         reduce(self.state, event)
         if (line := self._line(event)) is not None:
             self._say(line)
         if isinstance(event, ev.Gap):
             self._gaps.update(reached.lane for reached in event.reached)
+            self._say(_gap_line(event, self._lost - lost))
         elif isinstance(event, ev.TuneEnded):
             self._ended = event
         elif self._tune_s is not None and not self._begun and isinstance(event, ev.ServerSeen | ev.ServerState):
@@ -152,6 +154,11 @@ class Headless:
             self._begun = True
             self._source.send(cmd.Tune(name, self._tune_s or 0.0))
 
+    @property
+    def _lost(self) -> int:
+        """Steps that were not seen, and whose numbers are known."""
+        return sum(lane.run.lost for lane in self.state.lanes.values())
+
     def _say(self, line: str) -> None:
         if not self._as_json:
             print(output.visible(line), file=self._out, flush=True)
@@ -164,9 +171,6 @@ class Headless:
                 return self._request_line(event)
             case ev.KChanged(lane, k):
                 return None if self._begun and self._ended is None else f"{lane:<12} K is {k}"
-            case ev.Gap(lost, _, reached):
-                lanes = ", ".join(dict.fromkeys(one.lane for one in reached))
-                return f"{lanes or 'note':<12} {lost:,} steps not seen: their numbers count nevertheless"
             case ev.TuneTurn():
                 running = ", ".join(map(str, event.running))
                 return (
@@ -234,3 +238,12 @@ class Headless:
         if self._tune_s is None or (self._ended is not None and not self._ended.fault):
             return ""
         return "the search for K did not begin: the server was not there" if self._ended is None else self._ended.fault
+
+
+def _gap_line(gap: ev.Gap, known: int) -> str:
+    """What is missing, of which ``known`` steps are known by their numbers."""
+    lanes = ", ".join(dict.fromkeys(one.lane for one in gap.reached))
+    counted = f"{known:,} steps not seen: their numbers count nevertheless"
+    unknown = "how the server's last session ended was not seen"
+    said = [*([counted] if known else []), *([unknown] if known < gap.lost else [])]
+    return f"{lanes or 'note':<12} {'; '.join(said)}"

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from spectui.cli.attach import API_KEY, NONE_HERE, api_key, check_endpoints, endpoints_of
-from spectui.cli.attached_lines import Headless
+from spectui.cli.attached_lines import Headless, _gap_line
 from spectui.cli.exported import Exported
 from spectui.cli.main import build_parser
 from spectui.cli.serving_lines import serving_line
@@ -109,6 +109,16 @@ def test_the_summary_as_json_has_what_only_servers_have(served: Served) -> None:
     assert endpoint["since_start"]["totals"]["steps"] > 0
     assert "tuning" not in document
     assert document["sampling"] is None
+
+
+def test_a_gap_says_what_is_known_of_it() -> None:
+    reached = (ev.Reached("e1", 9, ev.NOTHING),)
+    assert _gap_line(ev.Gap(3, reached=reached), 3) == f"{'e1':<12} 3 steps not seen: their numbers count nevertheless"
+    ended = "how the server's last session ended was not seen"
+    assert _gap_line(ev.Gap(1, reached=reached), 0) == f"{'e1':<12} {ended}"
+    assert _gap_line(ev.Gap(4, reached=reached), 3).endswith(
+        f"3 steps not seen: their numbers count nevertheless; {ended}"
+    )
 
 
 def test_a_method_that_is_not_known_is_said_to_be_so() -> None:
