@@ -52,6 +52,7 @@ FOUND_NS = 1_000_000_000
 
 NO_TAP = "K cannot be changed over HTTP: start the server with the tap and SPECTUI_CONTROL=1"
 NO_API = "a prompt needs the server's API: attach with --api http://HOST:PORT"
+TWICE = "this is the same server as {other}, so the sum counts it twice: name every server once"
 FIRST = "e1"
 """The lane of the first endpoint."""
 
@@ -119,6 +120,7 @@ class Attached:
         self._readers: list[CounterReader] = []
         self._asker: Asker | None = None
         self._prompts = count(1)
+        self._twice: dict[str, str] = {}
         self._ending = False
 
     @property
@@ -225,9 +227,21 @@ class Attached:
                 self._emit(tap.link.watch(now_ns))
             else:
                 self._emit(tap.tick(now_ns))
+        self._emit(self._twice_watched())
         self._look_elsewhere(now_ns)
         while not self._commands.empty():
             self._emit(self._follow(self._commands.get(), now_ns))
+
+    def _twice_watched(self) -> list[Event]:
+        """Say of a server that is watched under two names that the sum counts it twice."""
+        told, first = list[Event](), dict[str, str]()
+        for tap in self._taps:
+            lane, session = tap.info.name, tap.stream.id
+            other = first.setdefault(session, lane)
+            if session and other != lane and self._twice.get(lane) != session:
+                self._twice[lane] = session
+                told.append(Notice(TWICE.format(other=other), lane, level="warning"))
+        return told
 
     def _wait(self, crowded: bool) -> set[object]:
         """Wait for messages and commands; gives the sockets that have some."""

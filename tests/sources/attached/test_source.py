@@ -14,7 +14,7 @@ from spectui.protocol.limits import MAX_LANES
 from spectui.serving.feed import Feed
 from spectui.serving.publisher import Publisher
 from spectui.serving.settings import ServingSettings
-from spectui.sources.attached.source import ENOUGH, NO_API, NO_TAP, REFUSAL, Attached
+from spectui.sources.attached.source import ENOUGH, NO_API, NO_TAP, REFUSAL, TWICE, Attached
 from spectui.wire import keys
 from spectui.wire.endpoints import Endpoint, parse
 from spectui.wire.messages import KSet
@@ -239,6 +239,18 @@ def test_nothing_is_read_while_the_screen_has_enough_to_do(tmp_path: Path, attac
     assert steps(sink.events) == before
     sink.waiting = 0
     sink.wait_for(lambda events: steps(events) == served.server.totals.steps)
+    served.publisher.stop()
+
+
+def test_a_server_that_is_watched_under_two_names_is_told(attached: list[Attached]) -> None:
+    served = Served("tcp://127.0.0.1:*")
+    port = parse(served.publisher.endpoint).port
+    source, sink = Attached([parse(f"127.0.0.1:{port}"), parse(f"localhost:{port}")]), Collector()
+    attached.append(source)
+    source.start(sink)
+    sink.wait_for(lambda events: live(events, 2))
+    said = ev.Notice(TWICE.format(other="e1"), "e2", level="warning")
+    sink.wait_for(lambda events: said in events)
     served.publisher.stop()
 
 
