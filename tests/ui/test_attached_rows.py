@@ -14,6 +14,7 @@ from spectui.core.reducer import reduce
 from spectui.core.state import RunState
 from spectui.core.views import RunView, Viewer
 from spectui.protocol import events as ev
+from spectui.protocol.playback import Playhead
 from spectui.ui.looking import Look, entries, key_of
 from spectui.ui.paint.rows import Row, fit, plain
 from spectui.ui.paint.wrapping import wrapped
@@ -267,6 +268,8 @@ def test_an_endpoint_that_is_well_needs_no_words() -> None:
 
 
 def test_an_http_address_that_is_waited_for_needs_no_tap() -> None:
+    recorded = help_paragraphs(endpoint(stage="connecting"), "tcp://gpu1:5571", recorded=True)
+    assert [text for text, _ in recorded] == ["tcp://gpu1:5571 had not answered yet."]
     words = help_paragraphs(endpoint(kind="unknown", stage="connecting"), "http://gpu3:8000")
     assert words[0][0] == "Waiting for http://gpu3:8000."
     assert not any(TAP in text for text, _ in words)
@@ -324,6 +327,8 @@ def test_the_message_tells_the_worst_first(loaded: RunView) -> None:
     attached, look = servers(loaded), Look()
     gone = plain(attached_message(loaded, attached, look, {"e3": 14.0}, None))
     assert gone == "gpu2:5571 gone for 14 s: the figures so far stay; the screen connects again by itself"
+    recorded = replace(loaded, playhead=Playhead(5, 10, 5, 10, 1.0, 1.0))
+    assert plain(attached_message(recorded, attached, look, {}, None)) == "gpu2:5571 gone: the figures so far stay"
     held = replace(loaded, paused=True)
     assert plain(attached_message(held, attached, look, {}, None)).startswith("held: the servers go on")
     live = replace(attached, endpoints=attached.endpoints[:2])

@@ -120,7 +120,7 @@ class AttachedBody(Vertical):
         if place < 0:
             return
         row, lane = attached.endpoints[place], view.lanes[place]
-        said = help_paragraphs(row, lane.info.spec, since.get(row.lane))
+        said = help_paragraphs(row, lane.info.spec, since.get(row.lane), recorded=view.playhead is not None)
         if self.pane.display and entry is not None:
             self.pane.show(attached, lane, entry, choices, said)
         elif self.panel.display:

@@ -30,10 +30,13 @@ def attached_message(
             return ((f"{row.title}{others} cannot be watched: ", style), (row.why or "it does not say why", "text"))
         if stage == "gone":
             ago = f" for {since_text(since[row.lane])}" if row.lane in since else ""
+            again = "" if view.playhead is not None else "; the screen connects again by itself"
             return (
                 (f"{row.title}{others} gone{ago}: ", style),
-                ("the figures so far stay; the screen connects again by itself", "text"),
+                (f"the figures so far stay{again}", "text"),
             )
+        if view.playhead is not None:
+            return ((f"{row.title}{others} had not answered yet", style),)
         return (
             (f"waiting for {row.title}{others}: ", style),
             (row.why or "the screen connects by itself once the server runs", "text"),

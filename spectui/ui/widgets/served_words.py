@@ -82,10 +82,14 @@ def figures_known(row: EndpointRow) -> bool:
     return row.stage in ("live", "gone") or row.emitted is not None
 
 
-def help_paragraphs(row: EndpointRow, address: str, since_s: float | None = None) -> list[Span]:
-    """What to know, and to do, while the endpoint shows nothing or only a part."""
+def help_paragraphs(
+    row: EndpointRow, address: str, since_s: float | None = None, *, recorded: bool = False
+) -> list[Span]:
+    """What to know while the endpoint shows nothing or only a part, and what to do unless it is ``recorded``."""
     title, why = address or row.title, _sentence(row.why)
     match row.stage:
+        case "connecting" if recorded:
+            return [(f"{title} had not answered yet.", "strong"), *why]
         case "connecting":
             return [
                 (f"Waiting for {title}.", "strong"),
@@ -100,7 +104,7 @@ def help_paragraphs(row: EndpointRow, address: str, since_s: float | None = None
             return [
                 (f"{title} has not answered{ago}.", "bad"),
                 *why,
-                ("The figures so far stay. The screen connects again by itself.", "muted"),
+                (f"The figures so far stay.{'' if recorded else ' The screen connects again by itself.'}", "muted"),
             ]
         case "refused":
             return [(f"{title} answers, but cannot be watched.", "bad"), *why]
