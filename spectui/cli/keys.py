@@ -12,7 +12,7 @@ from spectui.wire import keys
 
 DESCRIPTION = (
     "Make CURVE keys for a server with the tap and a viewer, so that beyond this machine only those who have a key "
-    "can watch it, and nobody can listen. Nothing is overwritten."
+    "can watch it, and nobody on the way can read what it sends. Nothing is overwritten."
 )
 
 
@@ -46,7 +46,7 @@ def command(options: argparse.Namespace) -> int:
         f"wrote {', '.join(path.name for path in made)} in {folder}",
         f"server: start it with SPECTUI_KEYS={place}; elsewhere that folder needs {server} and {viewer}{keys.PUBLIC}",
         f"viewer: spectui attach --keys {place}; elsewhere that folder needs {own} and {keys.SERVER}{keys.PUBLIC} only",
-        f"whoever has {own} sees prompts and answers: copy it by a safe way, and remove it here once it is there",
+        f"whoever has {own} sees prompts and answers: copy it over a safe channel, and then remove it here",
     ):
         print(visible(line))
     return DONE

@@ -50,7 +50,7 @@ class Exporter:
             self._server, self._thread = start_http_server(self._asked, self._host, registry)
         except OSError as error:
             where = f"{self._host}:{self._asked}"
-            raise RunError(f"--prometheus: {where} cannot be had ({error.strerror}): choose another port") from error
+            raise RunError(f"--prometheus: {where} cannot be used ({error.strerror}): choose another port") from error
 
     def stop(self) -> None:
         """End serving."""

@@ -34,7 +34,7 @@ from spectui.sources.vllm.live_k import LiveKScheduler
 
 logger = logging.getLogger(__name__)
 
-ENDED = "tracing has ended because of an error, which the server's log has; the server goes on without it"
+ENDED = "the tap has stopped because of an error, which the server's log has; the server goes on without it"
 UNSEEN = "the server's drafts are not visible, since its workers have failed to show them; their log says why"
 MOST_UNSEEN = 200
 """After so many rows without the drafted ids that were promised, viewers are told so."""

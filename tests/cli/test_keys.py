@@ -17,8 +17,7 @@ def test_it_says_what_to_copy_where(tmp_path: Path, capsys: pytest.CaptureFixtur
         f"wrote server.secret, server.public, viewer.secret, viewer.public in {folder}",
         f"server: start it with SPECTUI_KEYS='{folder}'; elsewhere that folder needs server.secret and viewer.public",
         f"viewer: spectui attach --keys '{folder}'; elsewhere that folder needs viewer.secret and server.public only",
-        "whoever has viewer.secret sees prompts and answers: "
-        "copy it by a safe way, and remove it here once it is there",
+        "whoever has viewer.secret sees prompts and answers: copy it over a safe channel, and then remove it here",
     ]
     assert cli.main(["keys", str(folder), "--viewer", "anna"]) == 0
     assert "wrote anna.secret, anna.public in" in capsys.readouterr().out

@@ -66,7 +66,7 @@ def test_words_of_servers_cannot_break_the_format(exporter: Exporter) -> None:
 
 
 def test_a_port_that_is_taken_is_said(exporter: Exporter) -> None:
-    with pytest.raises(RunError, match=rf"127\.0\.0\.1:{exporter.port} cannot be had .*: choose another port"):
+    with pytest.raises(RunError, match=rf"127\.0\.0\.1:{exporter.port} cannot be used .*: choose another port"):
         Exporter(exporter.port).start()
 
 

@@ -55,7 +55,9 @@ def load_table(about: About, named: str | None) -> TokenTable:
         if named is not None:
             first = (str(error).splitlines() or [type(error).__name__])[0]
             raise TokenizerError(f"--tokenizer {named} cannot be loaded: {first}") from error
-        raise TokenizerError(f"tokens are shown as ids: '{about.model}' is not on this machine: {HINT}") from error
+        raise TokenizerError(
+            f"tokens are shown as ids: the tokenizer of '{about.model}' is not on this machine: {HINT}"
+        ) from error
 
 
 def _loaded(about: About, named: str | None) -> Any:

@@ -271,7 +271,9 @@ def test_a_tokenizer_is_found_in_the_servers_own_folder_or_in_the_one_that_is_na
     for table in ready:
         ids = table._tokenizer.encode("né")
         assert PieceDecoder(table).feed(ids) == ("n", "", "é")
-    with pytest.raises(TokenizerError, match="tokens are shown as ids: '/models/made-up' is not on this machine"):
+    with pytest.raises(
+        TokenizerError, match="tokens are shown as ids: the tokenizer of '/models/made-up' is not on this machine"
+    ):
         load_table(about(), None)
     with pytest.raises(TokenizerError, match="--tokenizer /nowhere cannot be loaded"):
         load_table(about(tokenizer=str(folder)), "/nowhere")
