@@ -58,8 +58,12 @@ def totals(numbers: list[int]) -> Totals | None:
     if len(numbers) > len(Totals._fields) or not whole(*numbers):
         return None
     found = Totals(*numbers)._replace(silent=0)
-    sound = found.accepted <= found.drafted and found.drafts <= found.steps
-    return found if sound else None
+    return found if _agreeing(found) else None
+
+
+def _agreeing(found: Totals) -> bool:
+    """Whether totals do not contradict each other."""
+    return found.accepted <= found.drafted and found.drafts <= found.steps
 
 
 def sound_packet(packet: wire.Packet) -> bool:
@@ -151,6 +155,7 @@ def _lengths(*lengths: int) -> bool:
 
 
 def following(first: Totals, later: Totals) -> bool:
-    """Whether ``later`` can come after ``first``: nothing became fewer, and nothing changed without a step."""
+    """Whether ``later`` can come after ``first``: nothing became fewer, nothing changed without a step, and what is
+    counted from another moment makes sense too."""
     more = later.minus(first)
-    return min(more) >= 0 and (more.steps > 0 or not any(more))
+    return min(more) >= 0 and (more.steps > 0 or not any(more)) and _agreeing(more)

@@ -424,6 +424,21 @@ def test_sums_that_contradict_what_was_known_change_nothing(wrong: dict[str, obj
     assert len(viewer.send(right)) == 1
 
 
+def test_sums_that_contradict_each_other_since_the_attachment_change_nothing() -> None:
+    viewer = Viewer()
+    viewer.server.begin()
+    for _ in range(3):
+        viewer.server.step()
+    viewer.attach()
+    before, clock_ns = viewer.server.totals, viewer.server.clock_ns
+    # Three accepted of two drafted, which the many refused ones of before hide.
+    wrong = before.plus(ev.Totals(2, 5, 1, 2, 3))
+    assert wrong.accepted <= wrong.drafted
+    assert viewer.send(wire.EngineStep(4, 10, clock_ns + 10, None, None, list(wrong), [])) == []
+    assert viewer.stream.malformed == 1
+    assert viewer.reached == ev.NOTHING
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
