@@ -127,9 +127,17 @@ def endpoints_of(typed: Sequence[str]) -> tuple[list[Endpoint], Callable[[], Seq
             raise RunError(NONE_HERE)
         return there, endpoints.found
     named = [endpoints.parse(text) for text in typed]
-    if twice := next((one for place, one in enumerate(named) if one in named[:place]), None):
+    places = [_place(one) for one in named]
+    if twice := next((one for place, one in enumerate(named) if places[place] in places[:place]), None):
         raise UsageError(f"{twice.address} is named twice: every server is watched once")
     return named, None
+
+
+def _place(endpoint: Endpoint) -> str:
+    """Where it is: the same for all pages of a server."""
+    from spectui.sources.counters.address import address_of
+
+    return address_of(endpoint.address).root if endpoint.kind == "http" else endpoint.address
 
 
 def check_endpoints(named: Sequence[Endpoint], options: argparse.Namespace) -> None:

@@ -183,8 +183,9 @@ def test_wrong_usage_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.M
         endpoints_of([])
     assert str(none.value) == NONE_HERE
     assert "vllm serve MODEL --scheduler-cls spectui.serving.TracingScheduler" in NONE_HERE
-    with pytest.raises(UsageError, match="named twice"):
-        endpoints_of(["localhost:5557", "tcp://localhost:5557"])
+    for twice in (["localhost:5557", "tcp://localhost:5557"], ["http://localhost:80/v1", "http://localhost/metrics"]):
+        with pytest.raises(UsageError, match="named twice"):
+            endpoints_of(twice)
     with pytest.raises(UsageError, match="is no endpoint"):
         endpoints_of(["ftp://x:1"])
     far, near, http = parse("tcp://192.0.2.1:5557"), parse("127.0.0.1:5557"), parse("http://localhost:8000")
