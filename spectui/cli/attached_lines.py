@@ -26,6 +26,9 @@ EVERY_S = 1.0
 
 STOP_S = 2.0
 LOOK_S = 0.05
+FOLLOW_S = 1.0
+"""How long it is waited for, behind a search without a result, that the server has its former K again."""
+
 SETTLE_S = 7.0
 """How long a search may go on when its time is up: the server has to say that it keeps the K that was found."""
 
@@ -78,6 +81,8 @@ class Headless:
         self._reader = AttachedReader()
         self._gaps: Counter[str] = Counter()
         self._ended: ev.TuneEnded | None = None
+        self._ended_at = 0.0
+        self._followed = False
         self._begun = False
         self._fault = ""
         self._said = ""
@@ -118,6 +123,9 @@ class Headless:
                 continue
 
     def _over(self) -> bool:
+        if self._ended is not None and self._ended.fault and not self._followed:
+            # The server is about to say that it has its former K again.
+            return time.monotonic() - self._ended_at >= FOLLOW_S
         return bool(self._fault) or self.state.dead or self._ended is not None
 
     def _searching(self, late_s: float) -> bool:
@@ -139,7 +147,9 @@ class Headless:
             self._gaps.update(reached.lane for reached in event.reached)
             self._say(_gap_line(event, self._lost - lost))
         elif isinstance(event, ev.TuneEnded):
-            self._ended = event
+            self._ended, self._ended_at = event, time.monotonic()
+        elif isinstance(event, ev.KChanged):
+            self._followed = self._ended is not None
         elif self._tune_s is not None and not self._begun and isinstance(event, ev.ServerSeen | ev.ServerState):
             self._begin_tuning()
 

@@ -25,6 +25,7 @@ from spectui.protocol import commands as cmd
 from spectui.protocol import events as ev
 from spectui.runtime.exporter import Exporter
 from spectui.sources.attached.source import Attached
+from spectui.sources.attached.tuning import TuneRules
 from spectui.trace.reader import Trace
 from spectui.wire.endpoints import parse
 from spectui.wire.keys import make
@@ -160,6 +161,15 @@ def test_a_search_that_has_no_time_or_no_leave_fails_with_a_sentence(served: Ser
     document = json.loads("".join(lines))
     assert document["tuning"]["fault"] == fault
     server.publisher.stop()
+
+
+def test_the_former_k_is_there_again_when_a_search_is_broken_off(tmp_path: Path) -> None:
+    out = io.StringIO()
+    with stepping(Uneven(tmp_path)) as server:
+        source = Attached([parse(server.publisher.endpoint)], rules=TuneRules(guard_ms=5))
+        fault = Headless(source, out, tune_s=60, as_json=True).run()
+    assert "K is 4 again" in fault
+    assert json.loads(out.getvalue())["endpoints"][0]["k"] == 4
 
 
 def test_prometheus_is_told_what_is_seen(served: Served) -> None:
