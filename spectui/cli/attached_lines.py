@@ -253,7 +253,7 @@ class Headless:
 def _gap_line(gap: ev.Gap, known: int) -> str:
     """What is missing, of which ``known`` steps are known by their numbers."""
     lanes = ", ".join(dict.fromkeys(one.lane for one in gap.reached))
-    counted = f"{known:,} steps not seen: their numbers count nevertheless"
+    counted = f"{known:,} steps not seen: they count in the totals"
     unknown = "how the server's last session ended was not seen"
     said = [*([counted] if known else []), *([unknown] if known < gap.lost else [])]
     return f"{lanes or 'note':<12} {'; '.join(said)}"

@@ -114,12 +114,10 @@ def test_the_summary_as_json_has_what_only_servers_have(served: Served) -> None:
 
 def test_a_gap_says_what_is_known_of_it() -> None:
     reached = (ev.Reached("e1", 9, ev.NOTHING),)
-    assert _gap_line(ev.Gap(3, reached=reached), 3) == f"{'e1':<12} 3 steps not seen: their numbers count nevertheless"
+    assert _gap_line(ev.Gap(3, reached=reached), 3) == f"{'e1':<12} 3 steps not seen: they count in the totals"
     ended = "how the server's last session ended was not seen"
     assert _gap_line(ev.Gap(1, reached=reached), 0) == f"{'e1':<12} {ended}"
-    assert _gap_line(ev.Gap(4, reached=reached), 3).endswith(
-        f"3 steps not seen: their numbers count nevertheless; {ended}"
-    )
+    assert _gap_line(ev.Gap(4, reached=reached), 3).endswith(f"3 steps not seen: they count in the totals; {ended}")
 
 
 def test_a_method_that_is_not_known_is_said_to_be_so() -> None:

@@ -249,7 +249,7 @@ def test_the_status_line_says_what_is_live_and_what_is_missing(loaded: RunView) 
     ("given", "address", "said"),
     [
         ({"stage": "connecting"}, "tcp://gpu1:5571", ("Waiting for tcp://gpu1:5571.", TAP, "SPECTUI_ENDPOINT")),
-        ({"stage": "gone", "why": GONE}, "", ("has not answered for 14 s", "connects again by itself")),
+        ({"stage": "gone", "why": GONE}, "", ("has not answered for 14 s", "reconnects by itself")),
         ({"stage": "refused", "why": "other keys"}, "", ("cannot be watched", "Other keys.")),
         ({"why": "the drafts stay on the GPU"}, "", ("Drafts are not visible", "The drafts stay on the GPU.")),
         ({"kind": "vllm", "why": "vLLM keeps them"}, "", ("Drafts are not visible this way", "vLLM keeps them.", TAP)),
@@ -326,9 +326,9 @@ def test_the_ledger_of_a_request_has_its_own_steps_alone(loaded: RunView) -> Non
 def test_the_message_tells_the_worst_first(loaded: RunView) -> None:
     attached, look = servers(loaded), Look()
     gone = plain(attached_message(loaded, attached, look, {"e3": 14.0}, None))
-    assert gone == "gpu2:5571 gone for 14 s: the figures so far stay; the screen connects again by itself"
+    assert gone == "gpu2:5571 gone for 14 s: the figures stay; the screen reconnects by itself"
     recorded = replace(loaded, playhead=Playhead(5, 10, 5, 10, 1.0, 1.0))
-    assert plain(attached_message(recorded, attached, look, {}, None)) == "gpu2:5571 gone: the figures so far stay"
+    assert plain(attached_message(recorded, attached, look, {}, None)) == "gpu2:5571 gone: the figures stay"
     held = replace(loaded, paused=True)
     assert plain(attached_message(held, attached, look, {}, None)).startswith("held: the servers go on")
     live = replace(attached, endpoints=attached.endpoints[:2])

@@ -30,10 +30,10 @@ def attached_message(
             return ((f"{row.title}{others} cannot be watched: ", style), (row.why or "it does not say why", "text"))
         if stage == "gone":
             ago = f" for {since_text(since[row.lane])}" if row.lane in since else ""
-            again = "" if view.playhead is not None else "; the screen connects again by itself"
+            again = "" if view.playhead is not None else "; the screen reconnects by itself"
             return (
                 (f"{row.title}{others} gone{ago}: ", style),
-                (f"the figures so far stay{again}", "text"),
+                (f"the figures stay{again}", "text"),
             )
         if view.playhead is not None:
             return ((f"{row.title}{others} had not answered yet", style),)
@@ -45,7 +45,7 @@ def attached_message(
         steps = "1 step did" if lost == 1 else f"{lost:,} steps did"
         return (
             (f"{steps} not get here: ", "warn"),
-            ("they count in the figures; their text and drafts are missing", "text"),
+            ("counted in the figures, but without text and drafts", "text"),
         )
     rows = entries(attached, look.order)
     if not any(row.finished is None for row in attached.requests):
@@ -55,7 +55,7 @@ def attached_message(
         return ((f"request {place} of {len(rows)}; Up Down scroll, Esc goes back to the table", "muted"),)
     if look.following or not place:
         whose = "" if look.lane is None else f" of {_title(attached, look.lane)}"
-        return ((f"following the newest request{whose}; Up Down choose one, Enter shows more of it", "muted"),)
+        return ((f"following the newest request{whose}; Up Down choose, Enter opens it", "muted"),)
     return ((f"request {place} of {len(rows)}, sorted by {look.order}; Esc follows the newest", "muted"),)
 
 

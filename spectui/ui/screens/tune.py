@@ -54,8 +54,10 @@ class TuneScreen(ReaderScreen):
     def __init__(self, view: RunView, stop: Callable[[], None] | None) -> None:
         self._rows = TuneReader()
         self._rows.view = view
-        on = "the same prompts" if view.attached is None else "the server's own requests"
-        super().__init__("tuning", f"the fastest K of a lane, measured turn by turn on {on}", self._rows)
+        what = "the fastest K of a lane, measured turn by turn on the same prompts"
+        if view.attached is not None:
+            what = "the fastest K, measured turn by turn on the server's own requests"
+        super().__init__("tuning", what, self._rows)
         self._stop = stop
         self._back = "back to the race" if view.attached is None else "back to the requests"
         self._stops = "stop and keep the best K so far" if view.attached is None else "stop; K becomes what it was"

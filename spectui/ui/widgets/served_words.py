@@ -104,7 +104,7 @@ def help_paragraphs(
             return [
                 (f"{title} has not answered{ago}.", "bad"),
                 *why,
-                (f"The figures so far stay.{'' if recorded else ' The screen connects again by itself.'}", "muted"),
+                (f"The figures stay.{'' if recorded else ' The screen reconnects by itself.'}", "muted"),
             ]
         case "refused":
             return [(f"{title} answers, but cannot be watched.", "bad"), *why]
