@@ -168,7 +168,7 @@ ACTIONS: tuple[Action, ...] = (
            possible=lambda at: at.drafting is not None and not at.slow.on),
 
     Action(id="served.open", keys="enter", label="open", footer=1, served=True, palette=False,
-           description="Show the chosen request in place of the table too; in a race, look at single steps as i does.",
+           description="Show the chosen request in place of the table; in a race, look at single steps as i does.",
            do=lambda at: at.servers.open() if at.served else opening.inspect(at), possible=_can_open),
     Action(id="served.back", keys="escape", shown_as="Esc", label="back", footer=2, served=True, palette=False,
            label_now=lambda at: "back" if at.choices.look.opened else "follow",
