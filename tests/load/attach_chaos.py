@@ -31,11 +31,12 @@ from spectui.serving.settings import ServingSettings
 from spectui.sources.attached.source import Attached
 from spectui.wire import endpoints
 from tests.support.breaking_path import BREAKS, BreakingPath
-from tests.support.made_server import MadeServer, about
+from tests.support.made_server import WALL_NS, MadeServer, about
 
 BAR_S = 5.0
 PATIENCE_S = 30.0
-STEP_S = 0.01
+STEP_S = WALL_NS / 1e9
+"""So that the made-up servers' clocks are not faster than time, by which a viewer tells an older server."""
 ANY_PORT = "tcp://127.0.0.1:*"
 
 State = dict[str, Any]
