@@ -26,7 +26,7 @@ EVERY_S = 1.0
 
 STOP_S = 2.0
 LOOK_S = 0.05
-FOLLOW_S = 1.0
+FOLLOW_S = 2.0
 """How long it is waited for, behind a search without a result, that the server has its former K again."""
 
 SETTLE_S = 7.0
@@ -83,6 +83,7 @@ class Headless:
         self._ended: ev.TuneEnded | None = None
         self._ended_at = 0.0
         self._followed = False
+        self._former: int | None = None
         self._begun = False
         self._fault = ""
         self._said = ""
@@ -149,7 +150,10 @@ class Headless:
         elif isinstance(event, ev.TuneEnded):
             self._ended, self._ended_at = event, time.monotonic()
         elif isinstance(event, ev.KChanged):
-            self._followed = self._ended is not None
+            if self._former is None:
+                self._former = event.k
+            # The K that was tried last may be told only after the search has ended.
+            self._followed = self._ended is not None and event.k == self._former
         elif self._tune_s is not None and not self._begun and isinstance(event, ev.ServerSeen | ev.ServerState):
             self._begin_tuning()
 
