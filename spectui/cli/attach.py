@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,6 +100,8 @@ def command(options: argparse.Namespace) -> int:
     named, found = endpoints_of(options.endpoints)
     check_endpoints(named, options)
     logs.hold()
+    # A tokenizer needs no torch, and while torch is loaded no other thread runs: the screen would stand still.
+    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
     from spectui.sources.recording import Recorded, trace_name, writable_trace
 
     record = None if options.record is None else writable_trace(Path(options.record))
